@@ -1,0 +1,75 @@
+# The two commands are `make test` and `make demo`. Everything else is for people who work on PgOtter.
+#
+#   make test [ARGS="--test demo"]     every test that fits into 10 minutes; ends with a line that names what could not run
+#   make demo [FOR=30s]                PostgreSQL, two replicas, PgOtter on 6432 and a load; Ctrl-C ends it and cleans up
+#   make lint                          formatting and clippy, warnings are errors
+#   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
+#   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes
+#   make test-drivers                  drivers of several languages, installed into target/drivers with pip and npm
+#   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm
+#   make build                         target/release/pgotter
+#
+# NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
+
+SHELL := bash
+# A toolchain installed a minute ago is not yet on the PATH of the shell that is open.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CLIENTS ?= 500
+SECONDS ?= 60
+VERSIONS ?= 15 16 17 18
+
+# Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
+define run_tests
+@file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
+status=0 && { PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; } && \
+bash .ci/could-not-run "$$file" "$$status"
+endef
+
+.PHONY: help build lint test demo bench test-long test-drivers test-versions preflight preflight-lint preflight-bench preflight-versions
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+build:
+	cargo build --release --locked
+
+lint: preflight-lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+test: preflight
+	$(call run_tests,--no-fail-fast $(ARGS))
+
+# cargo replaces itself with the program, so a signal meets no shell in between. See .ci/demo.
+demo: preflight
+	@cargo build --release --locked
+	@exec bash .ci/demo cargo run --release --locked --quiet -- demo $(if $(FOR),--for $(FOR))
+
+bench: preflight-bench
+	cargo bench --locked --bench against_pgbouncer -- $(ARGS)
+
+test-long: preflight
+	$(call run_tests,--release --test long $(ARGS) -- --ignored --nocapture)
+
+test-drivers: preflight
+	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
+	$(call run_tests,--test drivers $(ARGS) -- --ignored)
+
+test-versions: preflight-versions
+	@bash .ci/test-versions "$(VERSIONS)" $(ARGS)
+
+test-long: export PGOTTER_LONG_CLIENTS := $(CLIENTS)
+test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
+
+preflight:
+	@bash .ci/preflight
+
+preflight-lint:
+	@bash .ci/preflight lint
+
+preflight-bench:
+	@bash .ci/preflight bench
+
+preflight-versions:
+	@bash .ci/preflight versions

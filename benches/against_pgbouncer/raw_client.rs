@@ -1,0 +1,133 @@
+//! The smallest PostgreSQL client: it discards what it is sent, so that it costs next to nothing beside a pooler.
+//! Source of the formats: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
+
+use crate::Result;
+use crate::local_postgres::{DATABASE, USER};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// `bytea`'s type id.
+const BYTEA_OID: u32 = 17;
+
+/// One connection, blocking.
+pub struct RawClient {
+    stream: BufReader<TcpStream>,
+}
+
+impl RawClient {
+    /// Connects to 127.0.0.1 and logs in by trust.
+    pub fn connect(port: u16) -> Result<RawClient> {
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        socket.set_nodelay(true)?;
+        // A pooler that has stopped answering must not stop the benchmark.
+        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+        socket.set_write_timeout(Some(Duration::from_secs(60)))?;
+        let mut client = RawClient { stream: BufReader::with_capacity(64 * 1024, socket) };
+        let mut startup = 196_608_u32.to_be_bytes().to_vec();
+        for text in ["user", USER, "database", DATABASE] {
+            startup.extend_from_slice(text.as_bytes());
+            startup.push(0);
+        }
+        startup.push(0);
+        let mut packet = (length_of(startup.len())?).to_be_bytes().to_vec();
+        packet.extend_from_slice(&startup);
+        client.send(&packet)?;
+        client.until_ready()?;
+        Ok(client)
+    }
+
+    /// Runs one simple query; returns the number of bytes of the messages that came back.
+    pub fn query(&mut self, sql: &str) -> Result<u64> {
+        let mut body = sql.as_bytes().to_vec();
+        body.push(0);
+        self.send(&message(b'Q', &body)?)?;
+        self.until_ready()
+    }
+
+    /// Binds `size` bytes to `select octet_length($1)` in the extended protocol, streaming them.
+    pub fn bind_bytes(&mut self, size: usize) -> Result<()> {
+        let mut parse = b"\0select octet_length($1)\0\0\x01".to_vec();
+        parse.extend_from_slice(&BYTEA_OID.to_be_bytes());
+        self.send(&message(b'P', &parse)?)?;
+
+        // Bind: unnamed portal and statement, one format (binary), one parameter; behind it one text result format.
+        let mut head = b"\0\0\0\x01\0\x01\0\x01".to_vec();
+        head.extend_from_slice(&u32::try_from(size)?.to_be_bytes());
+        let tail = [0, 0];
+        let mut bind = vec![b'B'];
+        bind.extend_from_slice(&length_of(head.len() + size + tail.len())?.to_be_bytes());
+        bind.extend_from_slice(&head);
+        self.send(&bind)?;
+        let chunk = vec![b'x'; 64 * 1024];
+        let mut left = size;
+        while left > 0 {
+            let part = left.min(chunk.len());
+            self.send(&chunk[..part])?;
+            left -= part;
+        }
+        self.send(&tail)?;
+        self.send(&message(b'E', b"\0\0\0\0\0")?)?;
+        self.send(&message(b'S', b"")?)?;
+        self.until_ready().map(|_| ())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(bytes)?)
+    }
+
+    /// Reads up to and with ReadyForQuery; returns the number of bytes. An ErrorResponse is an error.
+    fn until_ready(&mut self) -> Result<u64> {
+        let mut total = 0;
+        let mut refusal = None;
+        loop {
+            let mut head = [0; 5];
+            self.stream.read_exact(&mut head)?;
+            let [kind, length @ ..] = head;
+            let body = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
+            total += 5 + body;
+            if kind == b'E' {
+                let mut text = Vec::new();
+                (&mut self.stream).take(body).read_to_end(&mut text)?;
+                let text = String::from_utf8_lossy(&text).replace('\0', " ");
+                // One before the login is done is the last thing a server says: no ReadyForQuery follows.
+                if text.contains("FATAL") {
+                    return Err(text.into());
+                }
+                refusal = Some(text);
+            } else {
+                self.skip(body)?;
+            }
+            if kind == b'Z' {
+                return refusal.map_or(Ok(total), |text| Err(text.into()));
+            }
+        }
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<()> {
+        let mut left = bytes;
+        while left > 0 {
+            let here = self.stream.fill_buf()?.len();
+            if here == 0 {
+                return Err("the connection was closed in the middle of a message".into());
+            }
+            let part = here.min(usize::try_from(left).unwrap_or(here));
+            self.stream.consume(part);
+            left -= part as u64;
+        }
+        Ok(())
+    }
+}
+
+/// One message of the frontend.
+fn message(kind: u8, body: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&length_of(body.len())?.to_be_bytes());
+    bytes.extend_from_slice(body);
+    Ok(bytes)
+}
+
+/// The length field counts itself.
+fn length_of(body: usize) -> Result<u32> {
+    Ok(u32::try_from(body + 4)?)
+}

@@ -1,0 +1,39 @@
+//! The front thread: accepts, lets in, hands over to the workers. It serves nobody itself.
+
+use super::worker::{Job, Workers};
+use crate::client::{Gate, Opening, Registry, log_in};
+use crate::net::Listener;
+use crate::wire::startup::CancelKey;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts on one listener for ever.
+pub async fn accept(listener: Listener, gate: Arc<Gate>, workers: Workers) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (gate, workers) = (gate.clone(), workers.clone());
+                tokio::task::spawn_local(async move {
+                    if let Opening::Client(client) = log_in(stream, peer, &gate).await {
+                        workers.give(client.pool.next_home(), Job::Client(client));
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Removes the entries of clients that have left.
+pub async fn sweep(registry: Arc<Registry>, mut leaving: UnboundedReceiver<CancelKey>) {
+    while let Some(key) = leaving.recv().await {
+        registry.remove(&key);
+    }
+}

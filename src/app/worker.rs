@@ -1,0 +1,124 @@
+//! Worker threads: each runs its clients, and the stewards of the lanes it is home to, on a runtime of its own.
+
+use crate::client::{Client, Left, LoggedIn, Registry, Rules, farewell, serve, welcome};
+use crate::ids::{ClientId, Numbers, WorkerId};
+use crate::pool::{Lane, Steward};
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Something for a worker to run.
+pub enum Job {
+    /// A client that was let in.
+    Client(Box<LoggedIn>),
+    /// A lane's steward.
+    Steward(Steward, Weak<Lane>),
+}
+
+/// The way to each worker.
+#[derive(Clone)]
+pub struct Workers(Arc<[UnboundedSender<Job>]>);
+
+/// What every worker needs.
+pub struct Shared {
+    /// For every client.
+    pub rules: Arc<Rules>,
+    /// Who is connected.
+    pub registry: Arc<Registry>,
+    /// Numbers for clients.
+    pub clients: Numbers,
+    /// Client tasks that panicked.
+    pub panics: AtomicU64,
+}
+
+impl Workers {
+    /// The ends of the workers' job queues, to be run by [`work`].
+    pub fn new(count: usize) -> (Self, Vec<UnboundedReceiver<Job>>) {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+        (Self(senders.into()), receivers)
+    }
+
+    /// Gives a job to a worker.
+    pub fn give(&self, worker: WorkerId, job: Job) {
+        if let Some(sender) = self.0.get(usize::from(worker.0)) {
+            // Closed only when the process ends.
+            let _ = sender.send(job);
+        }
+    }
+}
+
+/// A worker's thread, until the job queue closes.
+pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(std::thread::yield_now)
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("invariant: a runtime needs two descriptors, which the budget keeps");
+    runtime.block_on(async {
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::Client(client) => drop(tokio::task::spawn_local(guarded(shared.clone(), id, client))),
+                Job::Steward(steward, lane) => drop(tokio::task::spawn_local(steward.run(lane))),
+            }
+        }
+    });
+}
+
+/// A bug in one client's task closes that client and its server, and is counted.
+async fn guarded(shared: Arc<Shared>, worker: WorkerId, logged_in: Box<LoggedIn>) {
+    let id = ClientId(shared.clients.next());
+    let mut task = pin!(run_client(&shared, worker, id, logged_in));
+    let outcome = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await;
+    if let Err(panic) = outcome {
+        shared.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(client = %id, panic = words(&*panic), "a client's task panicked; its connection is closed");
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
+}
+
+async fn run_client(shared: &Arc<Shared>, worker: WorkerId, id: ClientId, logged_in: Box<LoggedIn>) {
+    let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let welcomed: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(welcome(*logged_in, id, worker, shared.rules.clone(), &shared.registry, waker));
+    let Some(mut client) = welcomed.await else { return };
+    let left = serve(&mut client).await;
+    Box::pin(part(client, left)).await;
+}
+
+async fn part(mut client: Client, left: Left) {
+    client.log_leave(&left);
+    if let Left::Refused(fault) = left {
+        client.log_fault(&fault);
+        farewell(client.socket(), &fault).await;
+    } else {
+        client.flush_briefly().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What an idle client costs.
+    use super::*;
+
+    fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_clients_task_stays_within_a_kibibyte() {
+        let bytes = size_of_future(guarded);
+        assert!(bytes <= 1024, "the task of an idle client holds {bytes} bytes; box the phase that grew");
+    }
+}

@@ -1,0 +1,196 @@
+//! SCRAM-SHA-256, server's role: a client proves its password to us.
+//! One state per type, each consumed by the next step, so a message out of order cannot be handled at all:
+//! `ScramServer` (awaits client-first) → `ExpectClientFinal` → `Authenticated`.
+//! Sources: RFC 5802, RFC 7677, PostgreSQL `src/backend/libpq/auth-scram.c`.
+
+use super::challenge::Challenge;
+use super::fields::{self, Fields};
+use super::keys::{ClientKey, Proof};
+use super::{Authenticated, NONCE_BYTES};
+use crate::fault::{Blame, Fault, SqlState};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest message taken from a client, in bytes. Checked again here, whatever the caller let through.
+/// Source: PostgreSQL `src/include/libpq/sasl.h`, `PG_MAX_SASL_MESSAGE_LENGTH`.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Awaits client-first-message.
+pub struct ScramServer {
+    challenge: Challenge,
+    nonce: String,
+}
+
+/// Awaits client-final-message.
+pub struct ExpectClientFinal {
+    challenge: Challenge,
+    binding: &'static [u8],
+    /// Both halves.
+    nonce: Vec<u8>,
+    /// `client-first-message-bare,server-first-message,`: what both sides sign, but for its last part.
+    signed: Vec<u8>,
+}
+
+/// Why a client was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Wrong password, unknown user, user without a usable secret: one answer for all.
+    WrongPassword,
+    /// The message breaks the protocol; the text says where.
+    Malformed(&'static str),
+    /// The message asks for something we do not have; the text says what.
+    Unsupported(&'static str),
+}
+
+impl ScramServer {
+    /// `nonce` is fresh randomness, for this exchange only.
+    pub fn new(challenge: Challenge, nonce: &[u8; NONCE_BYTES]) -> Self {
+        Self { challenge, nonce: fields::encode(nonce) }
+    }
+
+    /// Takes client-first-message; gives server-first-message to send.
+    ///
+    /// # Errors
+    /// Malformed, or asks for channel binding, an authorization identity or an extension.
+    pub fn client_first(self, message: &[u8]) -> Result<(ExpectClientFinal, Vec<u8>), Refused> {
+        let first = ClientFirst::parse(message)?;
+        let nonce = [first.nonce, self.nonce.as_bytes()].concat();
+        let verifier = &self.challenge.verifier;
+        let cost = format!(",s={},i={}", fields::encode(&verifier.salt), verifier.iterations);
+        let server_first = [b"r=", nonce.as_slice(), cost.as_bytes()].concat();
+        let signed = [first.bare, b",", server_first.as_slice(), b","].concat();
+        Ok((ExpectClientFinal { challenge: self.challenge, binding: first.binding, nonce, signed }, server_first))
+    }
+}
+
+impl ExpectClientFinal {
+    /// Takes client-final-message; gives server-final-message to send, the proof of identity, and the
+    /// client's key, which a later pass-through can use and anybody else drops.
+    ///
+    /// # Errors
+    /// Malformed, of another exchange, or the proof is not the password's.
+    pub fn client_final(self, message: &[u8]) -> Result<(Vec<u8>, Authenticated, ClientKey), Refused> {
+        let last = ClientFinal::parse(message)?;
+        if last.binding != self.binding {
+            return Err(Refused::Malformed("Unexpected channel-binding attribute in client-final-message."));
+        }
+        if last.nonce != self.nonce {
+            return Err(Refused::Malformed("Nonce does not match."));
+        }
+        let auth_message = [self.signed.as_slice(), last.without_proof].concat();
+        let verifier = &self.challenge.verifier;
+        let client_key = verifier.stored_key.claimed_key(&last.proof, &auth_message);
+        let proved = verifier.stored_key.is_of(&client_key);
+        // `&`, not `&&`: nothing may depend on which of the two failed.
+        if !(proved & self.challenge.real) {
+            return Err(Refused::WrongPassword);
+        }
+        let signature = fields::encode(&verifier.server_key.signature(&auth_message));
+        let server_final = format!("v={signature}").into_bytes();
+        Ok((server_final, Authenticated { user: self.challenge.user }, client_key))
+    }
+}
+
+impl Refused {
+    /// As the client hears it, in PostgreSQL's words. Always FATAL.
+    pub fn into_fault(self, user: &str) -> Fault {
+        let fatal = |sqlstate, message| Fault::fatal(Blame::Client, sqlstate, message);
+        match self {
+            Self::WrongPassword => {
+                let message = format!("password authentication failed for user \"{user}\"");
+                Fault::fatal(Blame::Client, SqlState::INVALID_PASSWORD, message)
+            }
+            Self::Malformed(detail) => {
+                fatal(SqlState::PROTOCOL_VIOLATION, "malformed SCRAM message").with_detail(detail)
+            }
+            Self::Unsupported(message) => fatal(SqlState::FEATURE_NOT_SUPPORTED, message),
+        }
+    }
+}
+
+struct ClientFirst<'a> {
+    /// What `c=` must be in the client's next message.
+    binding: &'static [u8],
+    bare: &'a [u8],
+    nonce: &'a [u8],
+}
+
+impl<'a> ClientFirst<'a> {
+    /// `gs2-header n=<ignored>,r=<nonce>[,extensions]`. The name is the startup packet's; libpq sends
+    /// an empty one here, others `*`.
+    fn parse(message: &'a [u8]) -> Result<Self, Refused> {
+        check_size(message)?;
+        let (binding, bare) = gs2_header(message)?;
+        if bare.first() == Some(&b'm') {
+            return Err(Refused::Unsupported("client requires an unsupported SCRAM extension"));
+        }
+        let mut fields = Fields::of(bare);
+        fields.expect(b'n').ok_or(Refused::Malformed("Expected a user name in client-first-message."))?;
+        let nonce = fields.expect(b'r').ok_or(Refused::Malformed("Expected a nonce in client-first-message."))?;
+        if !fields::is_nonce(nonce) {
+            return Err(Refused::Malformed("The nonce is empty or not printable."));
+        }
+        if !fields.only_extensions_left() {
+            return Err(Refused::Malformed("Unexpected attribute in client-first-message."));
+        }
+        Ok(Self { binding, bare, nonce })
+    }
+}
+
+/// Splits the header off and says what its base64 is; that is all there is to "no channel binding".
+/// `y` means "you offer none, do you?": right, as long as we offer none; SCRAM-SHA-256-PLUS, once offered,
+/// must refuse it as a downgrade.
+fn gs2_header(message: &[u8]) -> Result<(&'static [u8], &[u8]), Refused> {
+    let (binding, rest): (&'static [u8], _) = match message {
+        [b'n', b',', rest @ ..] => (b"biws", rest),
+        [b'y', b',', rest @ ..] => (b"eSws", rest),
+        [b'p', ..] => {
+            return Err(Refused::Malformed(
+                "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data.",
+            ));
+        }
+        _ => return Err(Refused::Malformed("Unexpected channel-binding flag.")),
+    };
+    match rest {
+        [b',', bare @ ..] => Ok((binding, bare)),
+        [b'a', ..] => Err(Refused::Unsupported("client uses authorization identity, but it is not supported")),
+        _ => Err(Refused::Malformed("Unexpected attribute in client-first-message.")),
+    }
+}
+
+struct ClientFinal<'a> {
+    without_proof: &'a [u8],
+    binding: &'a [u8],
+    nonce: &'a [u8],
+    proof: Proof,
+}
+
+impl<'a> ClientFinal<'a> {
+    /// `c=<binding>,r=<nonce>[,extensions],p=<proof>`.
+    fn parse(message: &'a [u8]) -> Result<Self, Refused> {
+        const PROOF: &[u8] = b",p=";
+        check_size(message)?;
+        let malformed = Refused::Malformed("Unexpected attribute in client-final-message.");
+        // No value contains a comma, so the first ",p=" is the attribute, and the proof is the rest.
+        let at = message.windows(PROOF.len()).position(|window| window == PROOF);
+        let (without_proof, rest) = at.and_then(|at| message.split_at_checked(at)).ok_or(malformed)?;
+        let proof = rest.strip_prefix(PROOF).and_then(fields::decode_exactly);
+        let proof = proof.ok_or(Refused::Malformed("Malformed proof in client-final-message."))?;
+        let mut fields = Fields::of(without_proof);
+        let binding = fields.expect(b'c').ok_or(malformed)?;
+        let nonce = fields.expect(b'r').ok_or(malformed)?;
+        if !fields.only_extensions_left() {
+            return Err(malformed);
+        }
+        Ok(Self { without_proof, binding, nonce, proof })
+    }
+}
+
+fn check_size(message: &[u8]) -> Result<(), Refused> {
+    match message.len() {
+        0 => Err(Refused::Malformed("The message is empty.")),
+        1..=MESSAGE_BYTES_MAX => Ok(()),
+        _ => Err(Refused::Malformed("The message is too long.")),
+    }
+}

@@ -1,0 +1,186 @@
+//! Both roles against each other, and against noise.
+
+use super::*;
+use proptest::prelude::*;
+use std::num::NonZeroU32;
+
+const CLIENT_NONCE: [u8; NONCE_BYTES] = [7; NONCE_BYTES];
+const SERVER_NONCE: [u8; NONCE_BYTES] = [8; NONCE_BYTES];
+const FEW: NonZeroU32 = NonZeroU32::new(2).expect("invariant: 2 is not 0");
+
+fn disguise() -> Disguise {
+    Disguise::new([1; 32], FEW)
+}
+
+fn verifier() -> Verifier {
+    Verifier::from_password("river stone", [9; 16], FEW)
+}
+
+fn otter() -> Challenge {
+    Challenge::new("otter", Some(&verifier()), &disguise())
+}
+
+fn nobody() -> Challenge {
+    Challenge::new("nobody", None, &disguise())
+}
+
+/// What went over the wire, and how it ended.
+struct Exchange {
+    server_first: Vec<u8>,
+    end: Result<(Authenticated, Result<(), Untrusted>), Refused>,
+}
+
+fn exchange(challenge: Challenge, password: &str, tamper: impl Fn(Vec<u8>) -> Vec<u8>) -> Exchange {
+    let client = ScramClient::new(&CLIENT_NONCE);
+    let server = ScramServer::new(challenge, &SERVER_NONCE);
+    let (server, server_first) = server.client_first(&client.client_first()).expect("a good first message");
+    let needs = client.server_first(&server_first).expect("a good answer");
+    let salted = SaltedPassword::derive(password, needs.salt(), needs.iterations());
+    let (client, client_final) = needs.with_salted_password(&salted);
+    let end = server
+        .client_final(&client_final)
+        .map(|(server_final, who, _)| (who, client.server_final(&tamper(server_final))));
+    Exchange { server_first, end }
+}
+
+#[test]
+fn the_right_password_proves_both_sides() {
+    let (who, server_is) = exchange(otter(), "river stone", |it| it).end.expect("let in");
+    assert_eq!(who.user(), "otter");
+    assert_eq!(server_is, Ok(()));
+}
+
+#[test]
+fn a_password_that_saslprep_changes_is_the_same_password() {
+    // U+00A0 is a space, U+00AD is nothing.
+    let verifier = Verifier::from_password("a\u{a0}b\u{ad}", [9; 16], FEW);
+    let challenge = Challenge::new("otter", Some(&verifier), &disguise());
+    assert!(exchange(challenge, "a b", |it| it).end.is_ok());
+}
+
+#[test]
+fn a_wrong_password_is_refused() {
+    assert_eq!(exchange(otter(), "river stones", |it| it).end, Err(Refused::WrongPassword));
+}
+
+#[test]
+fn a_server_that_does_not_know_the_verifier_is_not_believed() {
+    let other = format!("v={}", fields::encode(&[0; 32])).into_bytes();
+    let (_, server_is) = exchange(otter(), "river stone", move |_| other.clone()).end.expect("let in");
+    assert_eq!(server_is, Err(Untrusted::WrongSignature));
+}
+
+#[test]
+fn the_key_that_a_client_shows_is_the_key_of_its_password() {
+    let client = ScramClient::new(&CLIENT_NONCE);
+    let (server, first) = ScramServer::new(otter(), &SERVER_NONCE).client_first(&client.client_first()).expect("first");
+    let needs = client.server_first(&first).expect("answer");
+    let salted = SaltedPassword::derive("river stone", needs.salt(), needs.iterations());
+    let (_, last) = needs.with_salted_password(&salted);
+    let (_, _, client_key) = server.client_final(&last).expect("let in");
+    assert!(verifier().stored_key.is_of(&client_key));
+}
+
+#[test]
+fn an_unknown_user_meets_the_same_answers_as_a_wrong_password() {
+    let real = exchange(otter(), "guess", |it| it);
+    let mock = exchange(nobody(), "guess", |it| it);
+    assert_eq!(mock.end, real.end);
+    assert_eq!(mock.end, Err(Refused::WrongPassword));
+    assert_eq!(mock.server_first.len(), real.server_first.len());
+    let fault = |user| Refused::WrongPassword.into_fault(user).to_string().replace(user, "?");
+    assert_eq!(fault("otter"), fault("nobody"));
+}
+
+#[test]
+fn an_unknown_user_has_the_same_salt_every_time_and_not_anothers() {
+    let salt = |user: &str, key| {
+        let disguise = Disguise::new([key; 32], FEW);
+        Challenge::new(user, None, &disguise).verifier.salt
+    };
+    assert_eq!(salt("nobody", 1), salt("nobody", 1));
+    assert_ne!(salt("nobody", 1), salt("noone", 1));
+    assert_ne!(salt("nobody", 1), salt("nobody", 2));
+}
+
+#[test]
+fn a_plain_text_user_has_the_same_salt_every_time_too() {
+    let plain = Stored::parse("river stone").expect("plain text");
+    let text = || plain.verifier("otter", &disguise()).expect("has a password").to_text();
+    assert_eq!(text().expose(), text().expose());
+}
+
+#[test]
+fn a_right_proof_does_not_let_an_invented_user_in() {
+    let challenge = Challenge { real: false, ..otter() };
+    assert_eq!(exchange(challenge, "river stone", |it| it).end, Err(Refused::WrongPassword));
+}
+
+#[test]
+fn trust_believes_the_name() {
+    assert_eq!(trust("otter").user(), "otter");
+}
+
+/// Bytes, or something that looks like SCRAM for a while.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let nonce = fields::encode(&CLIENT_NONCE);
+    let both = nonce.clone() + &fields::encode(&SERVER_NONCE);
+    let piece = prop_oneof![
+        Just("n,,n=,".to_owned()),
+        Just(format!("r={nonce}")),
+        Just(format!("r={both}")),
+        Just("c=biws,".to_owned()),
+        Just(",s=AAAA,i=1".to_owned()),
+        Just(format!(",p={}", fields::encode(&[0; 32]))),
+        Just("v=".to_owned()),
+        Just("SCRAM-SHA-256$1:AAAA$".to_owned()),
+        "[a-z]=[ -~]{0,3},?",
+    ];
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..3000),
+        (prop::collection::vec(piece, 0..6), prop::collection::vec(any::<u8>(), 0..3)).prop_map(|(pieces, tail)| [
+            pieces.concat().into_bytes(),
+            tail
+        ]
+        .concat()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn noise_never_panics_and_never_gets_in(first in noise(), last in noise()) {
+        let server = || ScramServer::new(otter(), &SERVER_NONCE);
+        if let Ok((server, _)) = server().client_first(&first) {
+            prop_assert!(server.client_final(&last).is_err());
+        }
+        let good = ScramClient::new(&CLIENT_NONCE).client_first();
+        let (server, _) = server().client_first(&good).expect("a good first message");
+        prop_assert!(server.client_final(&last).is_err());
+    }
+
+    #[test]
+    fn noise_from_a_server_never_panics_and_is_never_believed(first in noise(), last in noise()) {
+        let salted = SaltedPassword::derive("river stone", b"salt", FEW);
+        if let Ok(needs) = ScramClient::new(&CLIENT_NONCE).server_first(&first) {
+            prop_assert!(needs.with_salted_password(&salted).0.server_final(&last).is_err());
+        }
+    }
+
+    #[test]
+    fn noise_in_auth_file_never_panics(text in noise()) {
+        let _ = Stored::parse(&String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn one_changed_byte_anywhere_in_client_final_keeps_the_client_out(at in 0..200_usize, flip in 1..=255_u8) {
+        let client = ScramClient::new(&CLIENT_NONCE);
+        let (server, server_first) = ScramServer::new(otter(), &SERVER_NONCE)
+            .client_first(&client.client_first()).expect("a good first message");
+        let needs = client.server_first(&server_first).expect("a good answer");
+        let salted = SaltedPassword::derive("river stone", needs.salt(), needs.iterations());
+        let (_, mut last) = needs.with_salted_password(&salted);
+        let at = at % last.len();
+        last[at] ^= flip;
+        prop_assert!(server.client_final(&last).is_err());
+    }
+}

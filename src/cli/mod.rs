@@ -1,0 +1,114 @@
+//! The command line: one file per subcommand, and what several of them share.
+
+pub mod demo;
+mod init;
+pub mod local_postgres;
+pub mod pooler_process;
+pub mod ports;
+
+use crate::app;
+use crate::config;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Wrong configuration or command line, as with other tools of this kind.
+const MISTAKE: u8 = 2;
+
+/// A PostgreSQL connection pooler, query router and query observer.
+#[derive(Parser)]
+#[command(name = "pgotter", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Configuration file. Default: ./pooler.toml, ./pool.toml, /etc/pgotter/pooler.toml
+    #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the pooler (the default)
+    Run,
+    /// Read the configuration, report every mistake, print what the limits add up to
+    Check,
+    /// Test the login to a database and write a configuration for it
+    Init(init::Args),
+    /// Start PostgreSQL with two replicas, PgOtter in front of them and a mixed load, to look at
+    Demo(demo::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run(cli.config.as_deref()),
+        Command::Check => check(cli.config.as_deref()),
+        Command::Init(args) => init::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pgotter", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Man => match clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+    }
+}
+
+fn run(file: Option<&Path>) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    start_logging();
+    match app::run(config) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pgotter: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: Option<&Path>) -> ExitCode {
+    match load(file) {
+        Ok(config) => {
+            print!("{}", config::check_summary(&config));
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<config::Config, ExitCode> {
+    let found = config::find(file, Path::new(".")).map_err(|error| {
+        eprintln!("pgotter: {error}");
+        ExitCode::from(MISTAKE)
+    })?;
+    config::load(&found).map_err(|report| {
+        eprintln!("{}", report.render(std::io::stderr().is_terminal()));
+        ExitCode::from(MISTAKE)
+    })
+}
+
+/// Readable on a terminal, JSON otherwise. `PGOTTER_LOG` sets the level; default info.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PGOTTER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+}

@@ -1,0 +1,213 @@
+//! Getting a server: at once, or after a wait with a deadline that the client hears of.
+
+use super::connection::{Client, Step};
+use super::turn::{Event, earlier, turn};
+use crate::clock;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::{Checked, Grant, Lane, Mail, Waiting};
+use crate::server::{CleanServer, REPAIR_DEADLINE, Server, probe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A server that is gone sooner than this after its login is no accident.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a client lets such a host rest.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A sign of life may take this long, however little of the client's patience is left.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// Why there is no server.
+pub(super) enum NoServer {
+    /// The request is refused; a client that is only queued goes on after it.
+    Refused(Fault),
+    /// The client has gone.
+    ClientGone,
+    /// The client was told to leave.
+    Dismissed,
+}
+
+impl Client {
+    /// A server of this lane, alive as far as can be known; `patience` is the longest wait. `notify` says whether the
+    /// client is told that it waits.
+    pub(super) async fn checkout(
+        &mut self,
+        lane: &Arc<Lane>,
+        patience: Option<Duration>,
+        notify: bool,
+    ) -> Result<Box<Server>, NoServer> {
+        let since = self.now;
+        let last = patience.and_then(|patience| since.checked_add(patience));
+        loop {
+            let key = Arc::as_ptr(&self.settings).addr();
+            let grant = match lane.checkout(self.worker, key, self.now, &self.mailbox) {
+                Checked::Server(grant) => grant,
+                Checked::Wait(waiting) => {
+                    self.step(Step::Wait);
+                    let answer = Box::pin(self.wait(lane, waiting, since, last, notify)).await;
+                    self.now = clock::now();
+                    answer?
+                }
+            };
+            let fresh = clock::now().saturating_duration_since(grant.server.opened()) < FRESH;
+            if let Some(server) = self.inspect(grant, last).await {
+                return Ok(server);
+            }
+            self.now = clock::now();
+            if last.is_some_and(|last| last <= self.now) {
+                return Err(NoServer::Refused(waited_too_long(lane, since)));
+            }
+            if fresh {
+                // A server that takes its leave right behind its login would be opened again and again.
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// An idle server that has closed in the meantime is dropped; the next one is asked for.
+    async fn inspect(&self, grant: Grant, last: Option<Instant>) -> Option<Box<Server>> {
+        let mut server = grant.server;
+        if grant.moved && !server.move_here() {
+            return None;
+        }
+        if !server.still_idle() {
+            return None;
+        }
+        let idle = self.now.saturating_duration_since(server.last_used());
+        if idle < self.rules.server_check_delay {
+            return Some(server);
+        }
+        // A host that died without a word shows only in a round trip.
+        let left = last.map_or(REPAIR_DEADLINE, |last| last.saturating_duration_since(self.now));
+        let alive = tokio::time::timeout(left.clamp(SIGN_OF_LIFE, REPAIR_DEADLINE), Box::pin(probe(&mut server))).await;
+        matches!(alive, Ok(true)).then_some(server)
+    }
+
+    async fn wait(
+        &mut self,
+        lane: &Arc<Lane>,
+        waiting: Waiting,
+        since: Instant,
+        last: Option<Instant>,
+        notify: bool,
+    ) -> Result<Grant, NoServer> {
+        let mut notice = self.rules.query_wait_notify.filter(|_| notify).and_then(|after| since.checked_add(after));
+        loop {
+            let outcome = match turn(self, None, earlier(last, notice)).await {
+                Event::Client => continue,
+                Event::Server | Event::ServerGone => continue, // there is none
+                Event::Mail(mail) => match self.answer(mail) {
+                    Some(answer) => {
+                        waiting.end();
+                        return self.accept(lane, answer);
+                    }
+                    None => match self.leave_queue() {
+                        Some(why) => why,
+                        None => continue,
+                    },
+                },
+                Event::Deadline if notice.is_some_and(|at| at <= clock::now()) => {
+                    notice = None;
+                    self.tell_waiting();
+                    continue;
+                }
+                Event::Deadline => NoServer::Refused(waited_too_long(lane, since)),
+                Event::ClientGone => NoServer::ClientGone,
+            };
+            self.leave(lane, waiting);
+            return Err(outcome);
+        }
+    }
+
+    /// A grant or a failure ends the wait; anything else is noted.
+    fn answer(&mut self, mail: Mail) -> Option<Result<Grant, NoServer>> {
+        self.draining |= mail.drain;
+        self.killed |= mail.kill;
+        self.cancelled |= mail.cancel;
+        if let Some(grant) = mail.grant {
+            return Some(Ok(grant));
+        }
+        let error = mail.failed?;
+        let fault = Fault { severity: crate::fault::Severity::Error, ..error.fault() };
+        Some(Err(NoServer::Refused(fault.with_hint("The log of PgOtter says which login failed."))))
+    }
+
+    /// A cancel that crossed the grant still counts: the statement has not been sent.
+    fn accept(&mut self, lane: &Lane, answer: Result<Grant, NoServer>) -> Result<Grant, NoServer> {
+        let grant = answer?;
+        match self.leave_queue() {
+            None => Ok(grant),
+            Some(why) => {
+                self.put_back(lane, grant);
+                Err(why)
+            }
+        }
+    }
+
+    fn leave_queue(&mut self) -> Option<NoServer> {
+        if self.killed {
+            return Some(NoServer::Dismissed);
+        }
+        std::mem::take(&mut self.cancelled).then(|| {
+            NoServer::Refused(Fault::error(
+                Blame::Client,
+                SqlState::QUERY_CANCELED,
+                "canceling statement due to user request",
+            ))
+        })
+    }
+
+    /// Gives the place up; a server that was granted at the same moment goes back untouched.
+    fn leave(&mut self, lane: &Arc<Lane>, waiting: Waiting) {
+        if waiting.give_up() {
+            return;
+        }
+        // What else lies there, say the end of the process, counts as well.
+        if let Some(Ok(grant)) = self.mailbox.take().and_then(|mail| self.answer(mail)) {
+            self.put_back(lane, grant);
+        }
+    }
+
+    fn put_back(&self, lane: &Lane, grant: Grant) {
+        let mut server = grant.server;
+        let here = !grant.moved || server.move_here();
+        if let (true, Some(proof)) = (here, server.boundary()) {
+            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+        }
+    }
+
+    fn tell_waiting(&mut self) {
+        let notice = Fault::error(
+            Blame::Limit,
+            SqlState::SUCCESSFUL_COMPLETION,
+            "no server connection is available, the client is queued",
+        );
+        let mut out = bytes::BytesMut::new();
+        crate::wire::backend::notice(&mut out, &notice);
+        self.socket.queue(out);
+    }
+}
+
+fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
+    let now = clock::now();
+    let waited = now.saturating_duration_since(since).as_secs_f64();
+    let stats = lane.stats(now);
+    let failure = lane.failure();
+    if stats.active + stats.idle == 0 && (failure.is_some() || stats.opening > 0) {
+        let why =
+            failure.map_or("the first attempt is not answered yet".to_owned(), |f| format!("the last attempt: {f}"));
+        return Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "no server connection could be opened")
+            .with_detail(format!("Waited {waited:.1} s; {why}."))
+            .with_hint("Check that PostgreSQL accepts connections.");
+    }
+    Fault::error(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout: no server connection became free")
+        .with_detail(format!(
+            "Waited {waited:.1} s; the pool has {} servers in use, {} idle, {} being opened, and {} other clients waiting.",
+            stats.active,
+            stats.idle,
+            stats.opening,
+            stats.waiting.saturating_sub(1)
+        ))
+        .with_hint("Shorten transactions, or raise pool_size or query_wait_timeout.")
+}

@@ -1,0 +1,224 @@
+//! One client that has logged in, and what its task needs at hand.
+
+use super::registry::{Registration, Seat};
+use super::request::Gather;
+use super::serve::Left;
+use super::timer::Timer;
+use crate::clock;
+use crate::cluster::Pool;
+use crate::config::{Config, PoolMode};
+use crate::fault::Fault;
+use crate::ids::{ClientId, WorkerId};
+use crate::net::{Peer, Socket};
+use crate::pool::{Lane, Mailbox};
+use crate::router;
+use crate::session::Settings;
+use crate::wire::backend::{self, Status};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time for the last replies to leave.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
+
+/// What the configuration says for every client of a pool. `None` = no limit.
+pub struct Rules {
+    /// See `config::Pooler` for these.
+    pub request_gather: usize,
+    /// Notice to a client that waits.
+    pub query_wait_notify: Option<Duration>,
+    /// Deadline for a client that takes nothing.
+    pub client_write_timeout: Option<Duration>,
+    /// Idle servers are probed after this long.
+    pub server_check_delay: Duration,
+    /// Deadline of the first server's login.
+    pub server_connect_timeout: Duration,
+    /// Deadline of a cancel connection.
+    pub cancel_wait_timeout: Duration,
+    /// Sent behind a session.
+    pub server_reset_query: String,
+    /// Log leaves.
+    pub log_disconnections: bool,
+    /// Log errors told to clients.
+    pub log_pooler_errors: bool,
+    /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
+    /// stays its own.
+    pub panic_probe: bool,
+}
+
+impl Rules {
+    /// Picks them out of the configuration.
+    pub fn new(config: &Config) -> Self {
+        let pooler = &config.pooler;
+        Self {
+            request_gather: pooler.request_gather,
+            query_wait_notify: pooler.query_wait_notify,
+            client_write_timeout: pooler.client_write_timeout,
+            server_check_delay: pooler.server_check_delay,
+            server_connect_timeout: pooler.server_connect_timeout,
+            cancel_wait_timeout: pooler.cancel_wait_timeout,
+            server_reset_query: pooler.server_reset_query.clone(),
+            log_disconnections: pooler.log_disconnections,
+            log_pooler_errors: pooler.log_pooler_errors,
+            panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
+        }
+    }
+}
+
+/// A client and its task's state. Everything goes back when it is dropped.
+pub struct Client {
+    /// Names it in logs.
+    pub id: ClientId,
+    pub(super) socket: Socket,
+    pub(super) gather: Gather,
+    pub(super) settings: Arc<Settings>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) worker: WorkerId,
+    pub(super) timer: Timer,
+    // Since when nothing of what is queued for it could be sent.
+    pub(super) stalled: Option<(Instant, usize)>,
+    // It has closed its connection behind a Terminate that is not read yet.
+    pub(super) hung_up: bool,
+    // When it last did something.
+    pub(super) now: Instant,
+    // Leave at the next boundary; leave now; the client's own CancelRequest came while it waited.
+    pub(super) draining: bool,
+    pub(super) killed: bool,
+    pub(super) cancelled: bool,
+    // A request was refused: what comes is skipped up to the end of a message of this type.
+    pub(super) skip_to: Option<u8>,
+    pub(super) registration: Registration,
+    pub(super) peer: Peer,
+    _seat: Seat,
+}
+
+/// The steps of a request's life, named for the panic probe.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Gather,
+    Decide,
+    Checkout,
+    Wait,
+    Refuse,
+    Adopt,
+    Send,
+    Relay,
+    Hear,
+    Cancel,
+    Release,
+    Part,
+    Bereave,
+}
+
+impl Client {
+    #[allow(clippy::too_many_arguments, reason = "a constructor that only gathers what its caller has made")]
+    pub(super) fn new(
+        id: ClientId,
+        worker: WorkerId,
+        socket: Socket,
+        mailbox: Arc<Mailbox>,
+        pool: Arc<Pool>,
+        rules: Arc<Rules>,
+        registration: Registration,
+        seat: Seat,
+        peer: Peer,
+    ) -> Self {
+        if let Some(lane) = first_lane(&pool) {
+            lane.client_came();
+        }
+        Self {
+            id,
+            socket,
+            gather: Gather::default(),
+            settings: Arc::default(),
+            mailbox,
+            pool,
+            rules,
+            worker,
+            timer: Timer::default(),
+            stalled: None,
+            hung_up: false,
+            now: clock::now(),
+            draining: false,
+            killed: false,
+            cancelled: false,
+            skip_to: None,
+            registration,
+            peer,
+            _seat: seat,
+        }
+    }
+
+    /// Its socket, for the farewell.
+    pub fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// Gives the last replies a moment to leave.
+    pub async fn flush_briefly(&mut self) {
+        let _ = tokio::time::timeout(LAST_FLUSH, self.socket.flush()).await;
+    }
+
+    /// One line when it leaves, if the operator wants that.
+    pub fn log_leave(&self, left: &Left) {
+        if self.rules.log_disconnections {
+            let why = match left {
+                Left::Terminated => "terminated",
+                Left::Gone => "connection lost",
+                Left::Refused(_) => "refused",
+            };
+            let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
+            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, why, "leave");
+        }
+    }
+
+    /// One line for an error that the client is told, if the operator wants that.
+    pub fn log_fault(&self, fault: &Fault) {
+        if self.rules.log_pooler_errors {
+            let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
+            let message = fault.message.escape_debug();
+            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, "{message}");
+        }
+    }
+
+    pub(super) fn mode(&self) -> PoolMode {
+        self.pool.settings.pool_mode
+    }
+
+    /// Tells the client of an error; it goes on after ReadyForQuery, or leaves if it is FATAL.
+    pub(super) fn tell(&mut self, fault: &Fault) {
+        self.log_fault(fault);
+        let mut out = BytesMut::new();
+        backend::error_response(&mut out, fault);
+        self.socket.queue(out);
+    }
+
+    pub(super) fn tell_ready(&mut self) {
+        let mut out = BytesMut::new();
+        backend::ready_for_query(&mut out, Status::Idle);
+        self.socket.queue(out);
+    }
+
+    /// A place where a test can make this client's task panic.
+    pub(super) fn step(&self, step: Step) {
+        if cfg!(debug_assertions) && self.rules.panic_probe {
+            let name = String::from_utf8_lossy(self.settings.get(0));
+            assert_ne!(name, format!("panic at {step:?}"), "the panic probe");
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(lane) = first_lane(&self.pool) {
+            lane.client_left();
+        }
+    }
+}
+
+/// The lane that is kept ready for clients of this pool.
+fn first_lane(pool: &Pool) -> Option<&Arc<Lane>> {
+    pool.lanes.get(router::decide(&pool.view).host)
+}

@@ -1,0 +1,311 @@
+//! From the first byte to a proven user: the start of every connection. Runs on the front thread.
+//!
+//! Source: PostgreSQL `src/backend/tcop/backend_startup.c`; RFC 5802 for SCRAM.
+
+use super::registry::{Registry, Seat, Seats};
+use crate::auth::{
+    self, Authenticated, Challenge, Disguise, NONCE_BYTES, Refused, SCRAM_SHA_256, ScramServer, Stored, Verifier,
+};
+use crate::cluster::{Cluster, Pool};
+use crate::config::{AuthType, Config};
+use crate::fault::{Blame, Fault, SqlState};
+use crate::net::{Peer, Socket, Stream};
+use crate::session::{self, ClientStartup};
+use crate::wire::backend;
+use crate::wire::frame::{self, Head};
+use crate::wire::frontend::kind;
+use crate::wire::startup::{self, FirstPacket, PROTOCOL_3_2, Startup};
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A message of the authentication exchange is never longer. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
+const AUTH_MESSAGE: usize = 65_535;
+
+/// Longest time spent on telling a client why it is not let in.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What clients prove themselves against.
+pub struct Credentials {
+    verifiers: HashMap<String, Verifier>,
+    disguise: Disguise,
+}
+
+impl Credentials {
+    /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
+    pub fn new(config: &Config) -> Self {
+        let disguise = Disguise::new(crate::secret::random(), auth::verifier::ITERATIONS_DEFAULT);
+        let verifier = |(user, text): (&String, &crate::secret::Secret<String>)| {
+            let stored = Stored::parse(text.expose()).ok()?;
+            Some((user.clone(), stored.verifier(user, &disguise)?))
+        };
+        let needed = config.pooler.auth_type == AuthType::ScramSha256;
+        let verifiers = config.pooler.auth_users.iter().filter(|_| needed).filter_map(verifier).collect();
+        Self { verifiers, disguise }
+    }
+}
+
+/// What stands at the door.
+pub struct Gate {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Its users' verifiers.
+    pub credentials: Credentials,
+    /// Clients by cancel key.
+    pub registry: Arc<Registry>,
+    /// Limits on clients.
+    pub seats: Seats,
+    /// Pools by name.
+    pub cluster: Arc<Cluster>,
+}
+
+/// A client that may come in. It may travel to its worker's thread.
+pub struct LoggedIn {
+    /// The parked stream, and what was received and not used.
+    pub parts: (Stream, BytesMut),
+    /// What it asked for.
+    pub startup: ClientStartup,
+    /// Proof.
+    pub user: Authenticated,
+    /// It takes cancel keys of protocol 3.2.
+    pub long_key: bool,
+    /// Where it is.
+    pub peer: Peer,
+    /// Its pool.
+    pub pool: Arc<Pool>,
+    /// Its place under the limits.
+    pub seat: Seat,
+}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<LoggedIn>();
+};
+
+/// What an opening connection turned out to be.
+pub enum Opening {
+    /// A client, let in.
+    Client(Box<LoggedIn>),
+    /// Anything else, dealt with.
+    Over,
+}
+
+/// Why a connection ends before it is let in.
+enum Turned {
+    /// It hears this.
+    Away(Fault),
+    /// It hears nothing: it is gone, or it was a cancel request.
+    Silent,
+}
+
+impl From<io::Error> for Turned {
+    fn from(_: io::Error) -> Self {
+        Self::Silent
+    }
+}
+
+impl From<Fault> for Turned {
+    fn from(fault: Fault) -> Self {
+        Self::Away(fault)
+    }
+}
+
+/// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
+pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
+    let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate };
+    let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
+    match outcome {
+        Ok(Ok(admitted)) => match door.socket.into_parts() {
+            Ok(parts) => Opening::Client(Box::new(admitted.with(parts, peer))),
+            Err(_) => Opening::Over,
+        },
+        Ok(Err(Turned::Silent)) => Opening::Over,
+        Ok(Err(Turned::Away(fault))) => {
+            if gate.config.pooler.log_pooler_errors {
+                tracing::info!(%peer, sqlstate = fault.sqlstate.0, "login refused: {}", fault.message.escape_debug());
+            }
+            farewell(&mut door.socket, &fault).await;
+            Opening::Over
+        }
+        Err(_) => {
+            let message = "canceling authentication due to timeout";
+            farewell(&mut door.socket, &Fault::fatal(Blame::Client, SqlState::QUERY_CANCELED, message)).await;
+            Opening::Over
+        }
+    }
+}
+
+/// Tells a client why it has to go, and gives it a moment to hear it: closing at once over unread bytes would make the
+/// system throw the message away.
+pub async fn farewell(socket: &mut Socket, fault: &Fault) {
+    let mut out = BytesMut::new();
+    backend::error_response(&mut out, fault);
+    socket.queue(out);
+    let say = async {
+        socket.flush().await?;
+        socket.shut_down().await?;
+        while socket.recv().await.is_ok() {
+            socket.inbox().clear();
+        }
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(FAREWELL, say).await;
+}
+
+struct Admitted {
+    startup: ClientStartup,
+    user: Authenticated,
+    long_key: bool,
+    pool: Arc<Pool>,
+    seat: Seat,
+}
+
+impl Admitted {
+    fn with(self, parts: (Stream, BytesMut), peer: Peer) -> LoggedIn {
+        let Self { startup, user, long_key, pool, seat } = self;
+        LoggedIn { parts, startup, user, long_key, peer, pool, seat }
+    }
+}
+
+struct Door<'a> {
+    socket: Socket,
+    peer: Peer,
+    gate: &'a Gate,
+}
+
+impl Door<'_> {
+    async fn open(&mut self) -> Result<Admitted, Turned> {
+        let packet = self.startup_packet().await?;
+        if packet.needs_negotiation() {
+            let mut out = BytesMut::new();
+            let unknown = packet.protocol_options.iter().map(Vec::as_slice);
+            let newest = PROTOCOL_3_2.min((3 << 16) | i32::from(packet.minor));
+            backend::negotiate_protocol_version(&mut out, newest, unknown);
+            self.socket.queue(out);
+        }
+        let startup = session::read(&packet)?;
+        let mut seat = self.gate.seats.take()?;
+        let user = self.authenticate(&startup.user).await?;
+        let config = &self.gate.config;
+        let pool = self.gate.cluster.pool(config, &startup.database, user.user()).ok_or_else(|| {
+            let message = format!("database \"{}\" does not exist", startup.database);
+            Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
+        })?;
+        self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.settings)?;
+        if config.pooler.log_connections {
+            let (database, user, peer) = (&startup.database, user.user(), self.peer);
+            tracing::info!(%peer, database = %database.escape_debug(), user = %user.escape_debug(), "login");
+        }
+        self.socket.flush().await?;
+        Ok(Admitted { long_key: packet.long_keys(), startup, user, pool, seat })
+    }
+
+    /// Answers requests for encryption, each at most once, until the StartupMessage comes.
+    async fn startup_packet(&mut self) -> Result<Startup, Turned> {
+        let (mut ssl_asked, mut gss_asked) = (false, false);
+        loop {
+            let packet = self.first_packet().await?;
+            let what = match packet {
+                FirstPacket::Startup(packet) => return Ok(packet),
+                FirstPacket::Cancel(key) => {
+                    self.gate.registry.cancel(&key);
+                    return Err(Turned::Silent);
+                }
+                FirstPacket::Ssl if !std::mem::replace(&mut ssl_asked, true) => "SSL",
+                FirstPacket::GssEnc if !std::mem::replace(&mut gss_asked, true) => "GSSAPI encryption",
+                FirstPacket::Ssl | FirstPacket::GssEnc => {
+                    return Err(violation("encryption was asked for twice").into());
+                }
+            };
+            if !self.socket.received().is_empty() {
+                let message = format!("received unencrypted data after {what} request");
+                return Err(Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message)
+                    .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.")
+                    .into());
+            }
+            self.socket.queue(BytesMut::from(&b"N"[..]));
+        }
+    }
+
+    async fn first_packet(&mut self) -> Result<FirstPacket, Turned> {
+        self.socket.flush().await?;
+        loop {
+            if let Some(total) = startup::packet_len(self.socket.received())?
+                && self.socket.received().len() >= total
+            {
+                let packet = self.socket.inbox().split_to(total);
+                return Ok(startup::read(&packet)?);
+            }
+            self.socket.recv().await?;
+        }
+    }
+
+    async fn authenticate(&mut self, user: &str) -> Result<Authenticated, Turned> {
+        match self.gate.config.pooler.auth_type {
+            AuthType::Trust if self.gate.config.knows_user(user) => Ok(auth::trust(user)),
+            AuthType::Trust => Err(Fault::fatal(
+                Blame::Client,
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{user}\" does not exist"),
+            )
+            .into()),
+            AuthType::ScramSha256 => self.scram(user).await,
+        }
+    }
+
+    async fn scram(&mut self, user: &str) -> Result<Authenticated, Turned> {
+        let credentials = &self.gate.credentials;
+        let refuse = |refused: Refused| refused.into_fault(user);
+        let challenge = Challenge::new(user, credentials.verifiers.get(user), &credentials.disguise);
+        let scram = ScramServer::new(challenge, &crate::secret::random::<NONCE_BYTES>());
+        let mut out = BytesMut::new();
+        backend::authentication_sasl(&mut out, SCRAM_SHA_256);
+        self.socket.queue(out);
+        let first = self.sasl_message().await?;
+        let (expect_final, server_first) = scram.client_first(initial_response(&first)?).map_err(refuse)?;
+        let mut out = BytesMut::new();
+        backend::authentication_sasl_continue(&mut out, &server_first);
+        self.socket.queue(out);
+        let last = self.sasl_message().await?;
+        let (server_final, user, _key) = expect_final.client_final(&last).map_err(refuse)?;
+        let mut out = BytesMut::new();
+        backend::authentication_sasl_final(&mut out, &server_final);
+        self.socket.queue(out);
+        Ok(user)
+    }
+
+    async fn sasl_message(&mut self) -> Result<BytesMut, Turned> {
+        self.socket.flush().await?;
+        loop {
+            if let Some(head) = Head::read(self.socket.received()) {
+                if head.kind != kind::PASSWORD {
+                    let message = format!("expected SASL response, got message type {}", head.kind);
+                    return Err(Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message).into());
+                }
+                let total = head.frame_len().filter(|total| *total <= AUTH_MESSAGE);
+                let total = total.ok_or_else(|| violation("invalid message length"))?;
+                if self.socket.received().len() >= total {
+                    let mut message = self.socket.inbox().split_to(total);
+                    return Ok(message.split_off(frame::HEAD));
+                }
+            }
+            self.socket.recv().await?;
+        }
+    }
+}
+
+/// SASLInitialResponse: mechanism, length, data.
+fn initial_response(mut body: &[u8]) -> Result<&[u8], Fault> {
+    let mechanism = frame::take_cstr(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
+    if mechanism != SCRAM_SHA_256.as_bytes() {
+        return Err(violation("client selected an invalid SASL authentication mechanism"));
+    }
+    let length = frame::take_i32(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
+    if usize::try_from(length) == Ok(body.len()) { Ok(body) } else { Err(violation("malformed SASL response")) }
+}
+
+fn violation(message: &'static str) -> Fault {
+    Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message)
+}

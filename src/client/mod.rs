@@ -1,0 +1,22 @@
+//! The clients' face: logging in, the life of a query, leaving. Start at [`serve`].
+
+mod checkout;
+mod connection;
+mod login;
+mod registry;
+mod relay;
+mod request;
+mod serve;
+mod take_back;
+mod timer;
+mod turn;
+mod welcome;
+
+pub use connection::{Client, Rules};
+pub use login::{Credentials, Gate, LoggedIn, Opening, farewell, log_in};
+pub use registry::{Registration, Registry, Seat, Seats};
+pub use serve::{Left, serve};
+pub use welcome::welcome;
+
+#[cfg(test)]
+mod tests;

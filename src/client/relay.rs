@@ -1,0 +1,310 @@
+//! A client and its server, linked: bytes both ways, the deadlines of that time, and every way in which it ends.
+
+use super::connection::{Client, Step};
+use super::request::Gathered;
+use super::serve::{Left, shutting_down, take};
+use super::take_back::{TakeBack, take_back};
+use super::turn::{Event, earlier, turn};
+use crate::clock;
+use crate::config::PoolMode;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::Lane;
+use crate::server::{CleanServer, Leaving, Server, cancel};
+use crate::wire::backend::Status;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A statement that was cancelled because its time was up gets this long to end.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// A server while it is the client's.
+pub(super) struct Link {
+    server: Box<Server>,
+    lane: Arc<Lane>,
+    // When it was linked, when the last request went out, when the server last said something.
+    since: Instant,
+    sent: Instant,
+    heard: Instant,
+    // A statement was cancelled because its time was up: when patience ends.
+    overdue: Option<Instant>,
+    // Another cancel came for what runs while one was on its way.
+    cancel_again: bool,
+}
+
+impl Link {
+    /// A server that was just given a request.
+    pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, now: Instant) -> Self {
+        Self { server, lane, since: now, sent: now, heard: now, overdue: None, cancel_again: false }
+    }
+
+    /// A cancel on its way would hit the client's next statement: that one waits until PostgreSQL has dealt with it.
+    fn awaits_cancel(&self) -> bool {
+        self.server.cancel_under_way() && !self.server.exchange().owes()
+    }
+}
+
+impl Client {
+    /// Passes bytes both ways while the server is the client's, and gives it back.
+    pub(super) async fn relay(&mut self, mut link: Link) -> Result<(), Left> {
+        // What lies behind the first part of a request may be all there is: neither side would say anything more.
+        if let Err(left) = self.send_on(&mut link) {
+            return Err(self.part(link, left));
+        }
+        loop {
+            self.step(Step::Relay);
+            let deadline = self.deadline(&link);
+            match turn(self, Some(&mut link.server), deadline).await {
+                Event::Client => {
+                    self.now = clock::now();
+                    if let Err(left) = self.send_on(&mut link) {
+                        return Err(self.part(link, left));
+                    }
+                }
+                Event::Server => {
+                    if let Some(outcome) = self.hear(&mut link) {
+                        return match outcome {
+                            Ok(()) => self.release(link),
+                            Err(left) => Err(self.part(link, left)),
+                        };
+                    }
+                    if let Err(left) = self.send_on(&mut link) {
+                        return Err(self.part(link, left));
+                    }
+                }
+                Event::ServerGone => return Err(self.bereave(link)),
+                Event::ClientGone => {
+                    let left = if self.hung_up { Left::Terminated } else { Left::Gone };
+                    return Err(self.part(link, left));
+                }
+                Event::Mail(mail) => {
+                    self.draining |= mail.drain;
+                    if mail.kill {
+                        return Err(self.part(link, Left::Refused(shutting_down())));
+                    }
+                    if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
+                        self.send_cancel(&mut link);
+                    }
+                    if self.may_release(&link) {
+                        return self.release(link);
+                    }
+                    if mail.cancel_ended
+                        && let Err(left) = self.send_on(&mut link)
+                    {
+                        return Err(self.part(link, left));
+                    }
+                }
+                Event::Deadline => {
+                    if let Err(left) = self.time_is_up(&mut link) {
+                        return Err(self.part(link, left));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends on what the client has sent behind its first request.
+    fn send_on(&mut self, link: &mut Link) -> Result<(), Left> {
+        while !link.server.exchange().guard_pending()
+            && !link.server.exchange().is_full()
+            && !refused(link)
+            && !link.awaits_cancel()
+        {
+            let look = self.gather.look(self.socket.received(), self.rules.request_gather);
+            // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of
+            // it, as by PostgreSQL. Those to unsynced messages may never come.
+            if matches!(look, Ok(Gathered::Terminate) | Err(_)) && link.server.exchange().will_answer() {
+                break;
+            }
+            match look.map_err(Left::Refused)? {
+                Gathered::Terminate => return Err(Left::Terminated),
+                Gathered::More => break,
+                Gathered::Take { bytes, .. } => {
+                    link.sent = self.now;
+                    if !link.server.exchange().owes() && link.server.exchange().status() == Status::Idle {
+                        link.since = self.now;
+                    }
+                    link.server.send(take(self.socket.inbox(), bytes));
+                }
+            }
+        }
+        // The rest of a request that the guard stopped has to go out before its Sync.
+        if link.server.exchange().guard_pending() && link.server.exchange().cut_outgoing() {
+            let look = self.gather.look(self.socket.received(), self.rules.request_gather).map_err(Left::Refused)?;
+            if let Gathered::Take { bytes, .. } = look {
+                link.server.send(take(self.socket.inbox(), bytes));
+            }
+        }
+        link.server.send_wanted_sync();
+        Ok(())
+    }
+
+    /// Passes on what the server said. `Some`: the link ends, well or not.
+    fn hear(&mut self, link: &mut Link) -> Option<Result<(), Left>> {
+        self.step(Step::Hear);
+        let blocks = self.mode() != PoolMode::Statement;
+        if let Err(violation) = link.server.receive(&mut self.socket, &mut self.settings, blocks) {
+            tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");
+            return Some(Err(Left::Refused(
+                Fault::fatal(Blame::Server, SqlState::PROTOCOL_VIOLATION, "the server broke the protocol")
+                    .with_detail(violation.0),
+            )));
+        }
+        let limits = &self.pool.settings;
+        if limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some() {
+            link.heard = clock::now();
+        }
+        let exchange = link.server.exchange();
+        link.overdue = link.overdue.filter(|_| exchange.owes());
+        link.cancel_again &= exchange.owes();
+        if !blocks && exchange.status() != Status::Idle {
+            return Some(Err(Left::Refused(Fault::fatal(
+                Blame::Client,
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "transaction blocks are not allowed in statement pooling mode",
+            ))));
+        }
+        self.may_release(link).then_some(Ok(()))
+    }
+
+    fn may_release(&self, link: &Link) -> bool {
+        // A session has not begun before its settings are in force.
+        let held = self.mode() == PoolMode::Session && !self.draining && !link.server.lacks_settings();
+        // A cancel on its way could hit the next client.
+        !held && !self.gather.is_passing() && !link.server.cancel_under_way() && link.server.boundary().is_some()
+    }
+
+    /// The server goes back before its last bytes reach a slow client.
+    fn release(&mut self, link: Link) -> Result<(), Left> {
+        self.step(Step::Release);
+        let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
+        if self.mode() == PoolMode::Session && !link.server.lacks_settings() {
+            return Err(self.part(link, Left::Refused(shutting_down())));
+        }
+        self.now = clock::now();
+        if link.server.cancel_went_astray() {
+            // It could hit the next client's statement: closed by being dropped.
+            return Ok(());
+        }
+        link.lane.checkin(self.worker, CleanServer::kept(link.server, boundary), self.now);
+        Ok(())
+    }
+
+    /// The client leaves its server; another task brings the server back.
+    fn part(&mut self, link: Link, left: Left) -> Left {
+        self.step(Step::Part);
+        let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
+        let how = TakeBack {
+            lane: link.lane,
+            worker: self.worker,
+            leaving,
+            mode: self.mode(),
+            reset_query: self.rules.server_reset_query.clone(),
+            query_timeout: self.pool.settings.query_timeout,
+        };
+        let cut = link.server.exchange().cut_incoming();
+        if !link.server.cancel_under_way() {
+            tokio::task::spawn_local(take_back(link.server, how));
+        }
+        match left {
+            // In the middle of a frame a FATAL would be read as a part of it.
+            Left::Refused(fault) if cut => {
+                self.log_fault(&fault);
+                Left::Gone
+            }
+            other => other,
+        }
+    }
+
+    /// The server has gone; the client hears what that means for what it sent.
+    fn bereave(&mut self, link: Link) -> Left {
+        self.step(Step::Bereave);
+        let exchange = link.server.exchange();
+        if exchange.said_fatal() || exchange.cut_incoming() {
+            return Left::Gone;
+        }
+        let (code, detail) = if exchange.owes() || exchange.unsynced() {
+            (SqlState::TRANSACTION_RESOLUTION_UNKNOWN, "Whether the last statement took effect is unknown.")
+        } else if exchange.status() == Status::Idle {
+            (SqlState::CONNECTION_FAILURE, "The session is lost; no statement was running.")
+        } else {
+            (SqlState::CONNECTION_FAILURE, "The transaction was rolled back.")
+        };
+        let fault = Fault::fatal(Blame::Server, code, "server closed the connection unexpectedly");
+        Left::Refused(fault.with_detail(detail).with_hint("Reconnect, and look into the log of PostgreSQL."))
+    }
+
+    /// One at a time: however many a client sends, PostgreSQL sees one connection.
+    fn send_cancel(&self, link: &mut Link) {
+        self.step(Step::Cancel);
+        link.cancel_again = link.server.cancel_under_way();
+        if link.cancel_again {
+            return;
+        }
+        let target = link.server.cancel_target();
+        let (mailbox, limit) = (self.mailbox.clone(), self.rules.cancel_wait_timeout);
+        tokio::task::spawn_local(async move {
+            if !matches!(tokio::time::timeout(limit, cancel(&target)).await, Ok(Ok(()))) {
+                tracing::warn!(address = %target.address, "a cancel request did not get through");
+            }
+            drop(target);
+            // The client's task looks again whether its server may go back.
+            mailbox.put(|mail| mail.cancel_ended = true);
+        });
+    }
+
+    fn deadline(&self, link: &Link) -> Option<Instant> {
+        let limits = &self.pool.settings;
+        let after = |from: Instant, limit: Option<Duration>| limit.and_then(|limit| from.checked_add(limit));
+        let exchange = link.server.exchange();
+        let phase = if link.overdue.is_some() {
+            return link.overdue;
+        } else if exchange.owes() {
+            after(link.sent, limits.query_timeout)
+        } else if exchange.status() != Status::Idle || exchange.unsynced() {
+            after(link.heard, limits.idle_transaction_timeout)
+        } else if self.mode() == PoolMode::Session {
+            return after(self.now.max(link.heard), limits.client_idle_timeout);
+        } else {
+            None
+        };
+        earlier(phase, after(link.since, limits.transaction_timeout))
+    }
+
+    /// A deadline has passed: which one follows from what the link is doing.
+    fn time_is_up(&mut self, link: &mut Link) -> Result<(), Left> {
+        let now = clock::now();
+        let limits = &self.pool.settings;
+        let over = |from: Instant, limit: Option<Duration>| limit.is_some_and(|limit| now >= from + limit);
+        let fatal = |code, message| Err(Left::Refused(Fault::fatal(Blame::Limit, code, message)));
+        let exchange = link.server.exchange();
+        if link.overdue.is_some() {
+            return fatal(
+                SqlState::QUERY_CANCELED,
+                "terminating connection: query_timeout passed and the cancel was not heeded",
+            );
+        }
+        let transaction = self.mode() != PoolMode::Session || exchange.owes() || exchange.status() != Status::Idle;
+        if transaction && over(link.since, limits.transaction_timeout) {
+            return fatal(SqlState::TRANSACTION_TIMEOUT, "terminating connection due to transaction_timeout");
+        }
+        if exchange.owes() {
+            // The client gets PostgreSQL's own 57014 and goes on.
+            link.overdue = now.checked_add(CANCEL_GRACE);
+            self.send_cancel(link);
+            return Ok(());
+        }
+        if exchange.status() != Status::Idle || exchange.unsynced() {
+            return fatal(
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle_transaction_timeout",
+            );
+        }
+        fatal(SqlState::IDLE_SESSION_TIMEOUT, "terminating connection due to client_idle_timeout")
+    }
+}
+
+/// The guard has failed and the request that it stopped has ended. The next one needs a guard of its own: it waits until
+/// the server has been given back.
+fn refused(link: &Link) -> bool {
+    link.server.lacks_settings() && !link.server.exchange().is_skipping()
+}

@@ -1,0 +1,152 @@
+//! Gathering a request: everything up to a Query, FunctionCall, Sync or Flush, at most `request_gather` bytes of it; a
+//! longer one is handed on as it comes. Only heads are read. Pure: it is shown the inbox and says how much to take.
+
+use crate::fault::Fault;
+use crate::wire::frame::Head;
+use crate::wire::frontend::{self, kind};
+
+/// What lies at the front of a client's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathered {
+    /// Nothing complete yet.
+    More,
+    /// That many bytes can be handed on; `end` tells what ended the request, `None` while it goes on.
+    Take {
+        /// Bytes from the front of the inbox.
+        bytes: usize,
+        /// Type of the message that ended the request.
+        end: Option<u8>,
+        /// Type of its first message; `None` in the middle of a message.
+        first: Option<u8>,
+    },
+    /// The client says goodbye.
+    Terminate,
+}
+
+/// Where gathering stands between two looks at the inbox.
+#[derive(Debug, Default)]
+pub struct Gather {
+    // Bytes at the front of the inbox that belong to complete messages of the request.
+    complete: usize,
+    first: Option<u8>,
+    // A message was handed on in part: bytes still to come, and its type.
+    passing: usize,
+    passing_kind: u8,
+    // The request is longer than what is gathered: hand on as it comes.
+    streaming: bool,
+}
+
+impl Gather {
+    /// Looks at the inbox; `limit` is `request_gather`. COPY data is handed on as it comes: a server may wait for it.
+    ///
+    /// # Errors
+    /// FATAL 08P01 for a message that PostgreSQL would not read.
+    pub fn look(&mut self, inbox: &[u8], limit: usize) -> Result<Gathered, Fault> {
+        if self.passing > 0 {
+            return Ok(self.pass_on(inbox));
+        }
+        while let Some(head) = inbox.get(self.complete..).and_then(Head::read) {
+            let total = frontend::check(head)?;
+            if head.kind == kind::TERMINATE {
+                // What stands before it was never synced; PostgreSQL would abort it.
+                return Ok(Gathered::Terminate);
+            }
+            let first = *self.first.get_or_insert(head.kind);
+            let whole = inbox.len() - self.complete >= total;
+            let copy = is_copy(head.kind) && self.complete == 0;
+            if !whole && (copy || self.streaming || inbox.len() > limit) {
+                return Ok(self.hand_on_part(inbox, head.kind, total));
+            }
+            if !whole {
+                return Ok(Gathered::More);
+            }
+            self.complete += total;
+            if ends_request(head.kind) || copy {
+                return Ok(self.take(Some(head.kind), Some(first)));
+            }
+            if self.streaming || self.complete > limit {
+                self.streaming = true;
+                return Ok(self.take(None, Some(first)));
+            }
+        }
+        if inbox.len() > limit && self.complete > 0 {
+            // What is left is a part of a head, and nothing more is received until the inbox is shorter.
+            self.streaming = true;
+            let first = self.first;
+            return Ok(self.take(None, first));
+        }
+        Ok(Gathered::More)
+    }
+
+    /// Whether the client is between two requests, with nothing of the next one here.
+    pub fn is_between(&self, inbox: &[u8]) -> bool {
+        inbox.is_empty() && self.passing == 0 && !self.streaming
+    }
+
+    /// Whether the inbox holds a Terminate: the end of the connection behind it is no accident, and what stands in
+    /// front of it is to be done.
+    pub fn says_goodbye(&self, inbox: &[u8]) -> bool {
+        let mut rest = inbox.get(self.passing..).unwrap_or_default();
+        while let Some(head) = Head::read(rest) {
+            if head.kind == kind::TERMINATE {
+                return true;
+            }
+            rest = head.frame_len().and_then(|total| rest.get(total..)).unwrap_or_default();
+        }
+        false
+    }
+
+    /// Type of the Query or FunctionCall that was handed on in part, if one was.
+    pub fn passing_simple(&self) -> Option<u8> {
+        let simple = matches!(self.passing_kind, kind::QUERY | kind::FUNCTION_CALL);
+        (self.passing > 0 && simple).then_some(self.passing_kind)
+    }
+
+    /// Whether a message was handed on in part.
+    pub fn is_passing(&self) -> bool {
+        self.passing > 0
+    }
+
+    fn pass_on(&mut self, inbox: &[u8]) -> Gathered {
+        let bytes = self.passing.min(inbox.len());
+        if bytes == 0 {
+            return Gathered::More;
+        }
+        self.passing -= bytes;
+        let ended = self.passing == 0 && ends_request(self.passing_kind);
+        self.streaming &= !ended;
+        Gathered::Take { bytes, end: ended.then_some(self.passing_kind), first: None }
+    }
+
+    fn hand_on_part(&mut self, inbox: &[u8], kind: u8, total: usize) -> Gathered {
+        self.streaming |= !is_copy(kind);
+        self.passing = self.complete + total - inbox.len();
+        self.passing_kind = kind;
+        self.complete = inbox.len();
+        let first = self.first;
+        self.take_keeping_stream(None, first)
+    }
+
+    fn take(&mut self, end: Option<u8>, first: Option<u8>) -> Gathered {
+        self.streaming &= !end.is_some_and(ends_request);
+        self.take_keeping_stream(end, first)
+    }
+
+    fn take_keeping_stream(&mut self, end: Option<u8>, first: Option<u8>) -> Gathered {
+        let bytes = std::mem::take(&mut self.complete);
+        self.first = None;
+        Gathered::Take { bytes, end, first }
+    }
+}
+
+fn ends_request(message: u8) -> bool {
+    matches!(message, kind::QUERY | kind::FUNCTION_CALL | kind::SYNC | kind::FLUSH)
+}
+
+/// Messages that mean something only while COPY reads data; PostgreSQL ignores them at any other time.
+pub fn is_copy(message: u8) -> bool {
+    matches!(message, kind::COPY_DATA | kind::COPY_DONE | kind::COPY_FAIL)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The life of a query, from the first byte of a request to the server's return.
+
+use super::checkout::NoServer;
+use super::connection::{Client, Step};
+use super::relay::Link;
+use super::request::{Gathered, is_copy};
+use super::turn::{Event, turn};
+use crate::clock;
+use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::router;
+use crate::wire::frame::HEAD;
+use crate::wire::frontend::kind;
+use bytes::BytesMut;
+
+/// Why a client's task has ended.
+#[derive(Debug)]
+pub enum Left {
+    /// It said Terminate.
+    Terminated,
+    /// Its connection ended or broke, or it took nothing for too long.
+    Gone,
+    /// It was told why, with a FATAL error.
+    Refused(Fault),
+}
+
+/// A request, as far as it has been gathered.
+struct Request {
+    bytes: BytesMut,
+    // The message that ended it; None while it goes on.
+    end: Option<u8>,
+}
+
+/// Serves a client that has been welcomed until it leaves.
+pub async fn serve(client: &mut Client) -> Left {
+    loop {
+        let request = match client.next_request().await {
+            Ok(request) => request,
+            Err(left) => return left,
+        };
+        client.step(Step::Decide);
+        let plan = router::decide(&client.pool.view);
+        let Some(lane) = client.pool.lanes.get(plan.host).cloned() else { return Left::Gone };
+        client.step(Step::Checkout);
+        let patience = client.pool.settings.query_wait_timeout;
+        let mut server = match client.checkout(&lane, patience, true).await {
+            Ok(server) => server,
+            Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
+                Ok(()) => continue,
+                Err(left) => return left,
+            },
+            Err(NoServer::ClientGone) => return Left::Gone,
+            Err(NoServer::Dismissed) => return Left::Refused(shutting_down()),
+        };
+        client.step(Step::Adopt);
+        server.adopt(&mut client.settings);
+        client.step(Step::Send);
+        server.send(request.bytes);
+        if let Err(left) = client.relay(Link::new(server, lane, client.now)).await {
+            return left;
+        }
+    }
+}
+
+impl Client {
+    /// Waits for a request while no server is linked.
+    async fn next_request(&mut self) -> Result<Request, Left> {
+        loop {
+            match self.gather.look(self.socket.received(), self.rules.request_gather).map_err(Left::Refused)? {
+                Gathered::Terminate => return Err(Left::Terminated),
+                Gathered::Take { bytes, end, first } => {
+                    if let Some(request) = self.begin(bytes, end, first) {
+                        return Ok(request);
+                    }
+                }
+                Gathered::More => {
+                    if self.draining && self.gather.is_between(self.socket.received()) {
+                        return Err(Left::Refused(shutting_down()));
+                    }
+                    self.step(Step::Gather);
+                    self.idle().await?;
+                }
+            }
+        }
+    }
+
+    /// What needs no server is dealt with here: a lone Sync or Flush, and what is left of a COPY or of a refused request.
+    fn begin(&mut self, bytes: usize, end: Option<u8>, first: Option<u8>) -> Option<Request> {
+        let chunk = take(self.socket.inbox(), bytes);
+        if let Some(last) = self.skip_to {
+            if end == Some(last) {
+                self.skip_to = None;
+                self.tell_ready();
+            }
+            return None;
+        }
+        match first {
+            None => None,
+            Some(first) if is_copy(first) => None,
+            Some(kind::FLUSH) => None,
+            // PostgreSQL complains of one with a body.
+            Some(kind::SYNC) if chunk.len() == HEAD => {
+                self.tell_ready();
+                None
+            }
+            Some(_) => Some(Request { bytes: chunk, end }),
+        }
+    }
+
+    async fn idle(&mut self) -> Result<(), Left> {
+        let limit = self.pool.settings.client_idle_timeout;
+        let deadline = limit.and_then(|limit| self.now.checked_add(limit));
+        match turn(self, None, deadline).await {
+            Event::Client => {
+                self.now = clock::now();
+                Ok(())
+            }
+            Event::ClientGone => Err(Left::Gone),
+            Event::Mail(mail) => {
+                self.draining |= mail.drain;
+                // A cancel finds nothing to cancel.
+                if mail.kill { Err(Left::Refused(shutting_down())) } else { Ok(()) }
+            }
+            Event::Deadline => Err(Left::Refused(Fault::fatal(
+                Blame::Limit,
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to client_idle_timeout",
+            ))),
+            Event::Server | Event::ServerGone => Ok(()),
+        }
+    }
+
+    /// The request is not run; the client hears why and goes on, in step with the protocol.
+    fn refuse(&mut self, fault: &Fault, request: &Request) -> Result<(), Left> {
+        self.step(Step::Refuse);
+        if fault.severity == Severity::Fatal {
+            return Err(Left::Refused(fault.clone()));
+        }
+        self.tell(fault);
+        match request.end {
+            Some(kind::QUERY | kind::FUNCTION_CALL | kind::SYNC) => self.tell_ready(),
+            // Everything up to the next Sync, or to the end of this Query, is skipped, as PostgreSQL does after an error.
+            _ => self.skip_to = Some(self.gather.passing_simple().unwrap_or(kind::SYNC)),
+        }
+        Ok(())
+    }
+}
+
+/// What was used up moves whole.
+pub(super) fn take(inbox: &mut BytesMut, bytes: usize) -> BytesMut {
+    if bytes == inbox.len() { std::mem::take(inbox) } else { inbox.split_to(bytes) }
+}
+
+pub(super) fn shutting_down() -> Fault {
+    Fault::fatal(Blame::Pooler, SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+        .with_hint("PgOtter is shutting down; reconnect.")
+}

@@ -1,0 +1,42 @@
+//! A client has left its server in the middle of something: brings the server back to the pool, or closes it. Runs as a
+//! task of its own, so that the client is gone at once.
+
+use crate::clock;
+use crate::config::PoolMode;
+use crate::ids::WorkerId;
+use crate::pool::Lane;
+use crate::server::{CleanServer, Leaving, Server, repair, reset};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A statement whose client said goodbye runs at most this long, unless `query_timeout` says less.
+const LAST_STATEMENT: Duration = Duration::from_secs(3600);
+
+/// What the task needs to know.
+pub struct TakeBack {
+    /// Where the server came from.
+    pub lane: Arc<Lane>,
+    /// The worker it is on.
+    pub worker: WorkerId,
+    /// How the client left.
+    pub leaving: Leaving,
+    /// Session mode runs the reset query.
+    pub mode: PoolMode,
+    /// `server_reset_query`.
+    pub reset_query: String,
+    /// `query_timeout`.
+    pub query_timeout: Option<Duration>,
+}
+
+/// Repairs, resets and checks in; a server that cannot be brought back is closed by being dropped.
+pub async fn take_back(server: Box<Server>, how: TakeBack) {
+    let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
+    let Some((server, boundary)) = repair(server, how.leaving, patience).await else { return };
+    let clean = match how.mode {
+        PoolMode::Session => reset(server, boundary, &how.reset_query).await,
+        PoolMode::Transaction | PoolMode::Statement => Some(CleanServer::kept(server, boundary)),
+    };
+    if let Some(clean) = clean {
+        how.lane.checkin(how.worker, clean, clock::now());
+    }
+}

@@ -1,0 +1,124 @@
+//! The one place where a client's task waits: for its socket, its server's socket, its mailbox, its sends, its timer.
+
+use super::connection::Client;
+use crate::clock;
+use crate::net::HIGH_WATER;
+use crate::pool::Mail;
+use crate::server::Server;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// What happened.
+pub enum Event {
+    /// The client's inbox has more.
+    Client,
+    /// The client is gone.
+    ClientGone,
+    /// The server's inbox has more.
+    Server,
+    /// The server is gone.
+    ServerGone,
+    /// Somebody left mail.
+    Mail(Mail),
+    /// The deadline has passed.
+    Deadline,
+}
+
+/// Sends what is queued on both sides and waits for the next thing to happen. Cancel-safe.
+pub async fn turn(client: &mut Client, mut server: Option<&mut Server>, deadline: Option<Instant>) -> Event {
+    poll_fn(|cx| poll(client, server.as_deref_mut(), deadline, cx)).await
+}
+
+fn poll(
+    client: &mut Client,
+    mut server: Option<&mut Server>,
+    deadline: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Event> {
+    let mut server_queued = 0;
+    let mut server_full = false;
+    let sent = client.socket.poll_flush(cx);
+    if let Some(server) = server.as_deref_mut() {
+        server_full = server.exchange().is_full();
+        let socket = server.socket();
+        let broken = matches!(socket.poll_flush(cx), Poll::Ready(Err(_)));
+        server_queued = socket.queued();
+        if client.socket.queued() <= HIGH_WATER {
+            // What a server said before it went is worth hearing.
+            match socket.poll_recv(cx) {
+                Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Server),
+                Poll::Ready(_) => return Poll::Ready(Event::ServerGone),
+                Poll::Pending if broken => return Poll::Ready(Event::ServerGone),
+                Poll::Pending => (),
+            }
+        }
+    }
+    match sent {
+        Poll::Ready(Ok(())) => client.stalled = None,
+        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
+        Poll::Pending => note_stall(client),
+    }
+    // Before the next request is read: a cancel that came while nothing ran must not find it.
+    if let Some(mail) = client.mailbox.take() {
+        return Poll::Ready(Event::Mail(mail));
+    }
+    let gathered = client.socket.received().len();
+    if server_queued <= HIGH_WATER && !server_full && !client.hung_up && gathered <= client.rules.request_gather {
+        match client.socket.poll_recv(cx) {
+            Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Client),
+            // What it said before it hung up is still to be done.
+            Poll::Ready(_) if client.gather.says_goodbye(client.socket.received()) => client.hung_up = true,
+            Poll::Ready(_) => return Poll::Ready(Event::ClientGone),
+            Poll::Pending => (),
+        }
+    }
+    wait(client, server, deadline, cx)
+}
+
+/// The one timer, for whatever comes first.
+fn wait(
+    client: &mut Client,
+    mut server: Option<&mut Server>,
+    deadline: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Event> {
+    loop {
+        let bulk = server.as_deref_mut().and_then(|server| server.socket().bulk_deadline());
+        let bulk = earlier(bulk, client.socket.bulk_deadline());
+        let stall = write_deadline(client);
+        ready!(client.timer.poll(cx, earlier(earlier(deadline, stall), bulk)));
+        let now = clock::now();
+        if bulk.is_some_and(|at| at <= now) {
+            // What is left of a long transfer is not enough to wake anybody by itself.
+            client.socket.end_bulk();
+            if let Some(server) = server.as_deref_mut() {
+                server.socket().end_bulk();
+            }
+            continue;
+        }
+        let stalled = stall.is_some_and(|at| at <= now);
+        return Poll::Ready(if stalled { Event::ClientGone } else { Event::Deadline });
+    }
+}
+
+/// Any byte taken starts the client's write deadline anew.
+fn note_stall(client: &mut Client) {
+    let queued = client.socket.queued();
+    if client.stalled.is_none_or(|(_, before)| before != queued) {
+        client.stalled = Some((clock::now(), queued));
+    }
+}
+
+fn write_deadline(client: &Client) -> Option<Instant> {
+    let (since, _) = client.stalled?;
+    since.checked_add(client.rules.client_write_timeout?)
+}
+
+/// The earlier of two deadlines, either of which may be missing.
+pub fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}

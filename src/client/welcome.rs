@@ -1,0 +1,85 @@
+//! The end of login, on the client's worker: what the server reported at its own login is what the client is told.
+//! Only the first client of a pool waits for a server.
+
+use super::checkout::NoServer;
+use super::connection::{Client, Rules};
+use super::login::{LoggedIn, farewell};
+use super::registry::Registry;
+use crate::clock;
+use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::ids::{ClientId, WorkerId};
+use crate::net::Socket;
+use crate::pool::{Lane, Mailbox};
+use crate::router;
+use crate::server::CleanServer;
+use crate::session::{Settings, Welcome};
+use crate::wire::backend::{self, Status};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Makes a client of who was let in and tells it so. `None`: it has gone, or was told why not.
+pub async fn welcome(
+    logged_in: LoggedIn,
+    id: ClientId,
+    worker: WorkerId,
+    rules: Arc<Rules>,
+    registry: &Registry,
+    waker: Waker,
+) -> Option<Client> {
+    let (stream, left_over) = logged_in.parts;
+    let socket = Socket::new(stream.unpark().ok()?, left_over);
+    let mailbox = Arc::new(Mailbox::default());
+    mailbox.register(&waker);
+    let registration = registry.enter(mailbox.clone(), logged_in.long_key);
+    let mut client =
+        Client::new(id, worker, socket, mailbox, logged_in.pool, rules, registration, logged_in.seat, logged_in.peer);
+    let plan = router::decide(&client.pool.view);
+    let lane = client.pool.lanes.get(plan.host)?.clone();
+    match client.first_welcome(&lane).await {
+        Ok(welcome) => {
+            client.greet(&welcome, &logged_in.startup.settings);
+            Some(client)
+        }
+        Err(NoServer::Refused(fault)) => {
+            let fault = Fault { severity: Severity::Fatal, ..fault };
+            client.log_fault(&fault);
+            farewell(client.socket(), &fault).await;
+            None
+        }
+        Err(NoServer::Dismissed) => {
+            farewell(client.socket(), &super::serve::shutting_down()).await;
+            None
+        }
+        Err(NoServer::ClientGone) => None,
+    }
+}
+
+impl Client {
+    /// What the pool's servers report; opens the first one if need be.
+    async fn first_welcome(&mut self, lane: &Arc<Lane>) -> Result<Arc<Welcome>, NoServer> {
+        if let Some(welcome) = lane.welcome() {
+            return Ok(welcome);
+        }
+        let server = self.checkout(lane, Some(self.rules.server_connect_timeout), false).await?;
+        if let Some(proof) = server.boundary() {
+            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+        }
+        let missing = || Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "the server is gone again");
+        lane.welcome().ok_or_else(|| NoServer::Refused(missing()))
+    }
+
+    fn greet(&mut self, welcome: &Welcome, wanted: &[(usize, Box<[u8]>)]) {
+        self.settings = welcome.settings_for(wanted);
+        let mut out = BytesMut::with_capacity(1024);
+        backend::authentication_ok(&mut out);
+        for (name, value) in &welcome.parameters {
+            let own = Settings::index(name).map_or(&**value, |index| self.settings.get(index));
+            backend::put_parameter_status(&mut out, name, own);
+        }
+        let key = self.registration.key();
+        backend::backend_key_data(&mut out, key.pid, &key.secret);
+        backend::ready_for_query(&mut out, Status::Idle);
+        self.socket.queue(out);
+    }
+}

@@ -1,0 +1,56 @@
+//! Configuration: read once, checked whole, then only trusted.
+//!
+//! [`load`] reads a file, [`parse`] is its pure core: what lies outside the text (other files, the
+//! environment, the number of cores) is handed in. Either returns a complete [`Config`] or a [`Report`]
+//! of *every* mistake. Knows nothing of sockets or of PostgreSQL: a host that does not exist is no
+//! mistake here. Start reading at `sections.rs`, which has every key with its default and range.
+
+mod find;
+mod hosts;
+mod later;
+mod model;
+mod outside;
+mod report;
+mod resolve;
+mod section;
+mod sections;
+mod summary;
+mod userlist;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use find::{FindError, find};
+pub use model::*;
+pub use report::{Mistake, Report};
+pub use sections::parse;
+pub use summary::check_summary;
+
+use report::Notebook;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Reads and checks `file` with everything it refers to.
+///
+/// # Errors
+/// All mistakes at once, among them that a file cannot be read.
+pub fn load(file: &Path) -> Result<Config, Report> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) => return Err(Report::of_file(file, format!("cannot read {}: {error}", file.display()))),
+    };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let mut notes = Notebook::new(file, &valid);
+            notes.syntax(Some(valid.len()..valid.len()), "the file is not UTF-8", "from here on");
+            return Err(notes.into_report());
+        }
+    };
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let env = |name: &str| std::env::var(name).ok();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    parse(text, file, &read, &env, cores)
+}

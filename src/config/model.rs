@@ -1,0 +1,260 @@
+//! The configuration as the rest of the program sees it: complete, checked, defaults filled in.
+//! Only `config::load` builds one.
+
+use crate::secret::Secret;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything an operator decided. Immutable; a reload builds another.
+pub struct Config {
+    /// The file it came from; relative paths inside it are relative to its folder.
+    pub file: PathBuf,
+    /// `[pooler]`.
+    pub pooler: Pooler,
+    /// `[databases.NAME]`; the key `*` serves any other name.
+    pub databases: BTreeMap<String, Database>,
+    /// `[users.NAME]`.
+    pub users: BTreeMap<String, User>,
+}
+
+/// When a server goes back to its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolMode {
+    /// When the client leaves.
+    Session,
+    /// When the transaction ends. Default.
+    Transaction,
+    /// After each statement; transaction blocks are refused.
+    Statement,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    /// No proof. The user must be listed in `auth_file` or under `[users]`, unless there is no `auth_file` at all; then
+    /// PostgreSQL alone decides.
+    Trust,
+    /// SCRAM-SHA-256 against a verifier or plain text in `auth_file`. Default.
+    ScramSha256,
+}
+
+/// `[pooler]`: what PgBouncer calls `[pgbouncer]`, under PgBouncer's names.
+pub struct Pooler {
+    /// Worker threads. 0 in the file = half the cores, 1 to 8; here already resolved (≥ 1).
+    pub workers: usize,
+    /// Addresses to listen on. Default 127.0.0.1. Empty = no TCP.
+    pub listen_addr: Vec<IpAddr>,
+    /// TCP port and suffix of the unix socket. Default 6432.
+    pub listen_port: u16,
+    /// listen(2) backlog. Default 4096.
+    pub listen_backlog: u32,
+    /// Folder of the listening unix socket. Default none.
+    pub unix_socket_dir: Option<PathBuf>,
+    /// Mode of that socket. Default 0o777.
+    pub unix_socket_mode: u32,
+    /// When a server goes back. Default transaction.
+    pub pool_mode: PoolMode,
+    /// Clients at most. Default: from the file-descriptor budget (None here).
+    pub max_client_conn: Option<usize>,
+    /// Servers of one (database, user, host). 0 = unlimited. Default 20.
+    pub default_pool_size: usize,
+    /// Servers kept open. Default 0.
+    pub min_pool_size: usize,
+    /// Extra servers once a client has waited `reserve_pool_timeout`. Default 0.
+    pub reserve_pool_size: usize,
+    /// Default 5 s.
+    pub reserve_pool_timeout: Duration,
+    /// Servers of one database over all users. 0 = unlimited.
+    pub max_db_connections: usize,
+    /// Servers of one user over all databases. 0 = unlimited.
+    pub max_user_connections: usize,
+    /// Clients of one database. 0 = unlimited.
+    pub max_db_client_connections: usize,
+    /// Clients of one user. 0 = unlimited.
+    pub max_user_client_connections: usize,
+    /// Use idle servers in turn instead of the last used first. Default false.
+    pub server_round_robin: bool,
+    /// Longest wait for a server. 0 = no limit (None). Default 30 s.
+    pub query_wait_timeout: Option<Duration>,
+    /// NOTICE to a client that has waited this long. 0 = never (None). Default 5 s.
+    pub query_wait_notify: Option<Duration>,
+    /// A server this old is closed when idle. Default 1 h.
+    pub server_lifetime: Duration,
+    /// An idle server is closed after this (not below `min_pool_size`). 0 = never. Default 10 min.
+    pub server_idle_timeout: Option<Duration>,
+    /// Connecting and logging in to a server. Default 15 s.
+    pub server_connect_timeout: Duration,
+    /// Longest pause between two attempts on a host that refuses our login; the first is 1/64 of it, doubled each time.
+    /// One that cannot be reached or is starting up is asked at least every 500 ms. Default 15 s.
+    pub server_login_retry: Duration,
+    /// An idle server is probed before use after this long. 0 = always. Default 30 s.
+    pub server_check_delay: Duration,
+    /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.
+    pub server_reset_query: String,
+    /// A statement that runs longer is cancelled. Default none.
+    pub query_timeout: Option<Duration>,
+    /// Idle inside a transaction. Default none.
+    pub idle_transaction_timeout: Option<Duration>,
+    /// A whole transaction. Default none.
+    pub transaction_timeout: Option<Duration>,
+    /// Idle outside a transaction. Default none.
+    pub client_idle_timeout: Option<Duration>,
+    /// From the first byte to the end of login. Default 15 s.
+    pub client_login_timeout: Duration,
+    /// A client that takes nothing of what is queued for it. Default 5 min.
+    pub client_write_timeout: Option<Duration>,
+    /// A cancel request on its way. Default 10 s.
+    pub cancel_wait_timeout: Duration,
+    /// SO_KEEPALIVE on both sides. Default true.
+    pub tcp_keepalive: bool,
+    /// Idle before the first probe. None = the system's.
+    pub tcp_keepidle: Option<Duration>,
+    /// Between probes. None = the system's.
+    pub tcp_keepintvl: Option<Duration>,
+    /// Probes before giving up. None = the system's.
+    pub tcp_keepcnt: Option<u32>,
+    /// TCP_USER_TIMEOUT. None = the system's.
+    pub tcp_user_timeout: Option<Duration>,
+    /// A request is gathered up to this size before it is decided. Default 64 KiB.
+    pub request_gather: usize,
+    /// How clients log in. Default scram-sha-256.
+    pub auth_type: AuthType,
+    /// Path of the `auth_file`, already resolved.
+    pub auth_file: Option<PathBuf>,
+    /// What the `auth_file` held: (user, secret).
+    pub auth_users: BTreeMap<String, Secret<String>>,
+    /// Users of the console. Kept for the console's issue.
+    pub admin_users: Vec<String>,
+    /// Log every login. Default false.
+    pub log_connections: bool,
+    /// Log every leave. Default false.
+    pub log_disconnections: bool,
+    /// Log errors sent to clients. Default true.
+    pub log_pooler_errors: bool,
+}
+
+/// What a host was configured as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostRole {
+    /// To be discovered. The first such host counts as the primary for now.
+    Auto,
+    /// Claimed primary.
+    Primary,
+    /// Claimed replica.
+    Replica,
+}
+
+/// One PostgreSQL instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Name, IP, or `/folder` of a unix socket.
+    pub host: String,
+    /// Default 5432.
+    pub port: u16,
+    /// Default auto.
+    pub role: HostRole,
+    /// Share of the reads. Default 1.
+    pub weight: u32,
+}
+
+/// `[databases.NAME]`. `None` = the value of `[pooler]`.
+pub struct Database {
+    /// Database on the server. None = the name the client asked for.
+    pub dbname: Option<String>,
+    /// At least one.
+    pub hosts: Vec<Host>,
+    /// Forced user: every client uses this login.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret<String>>,
+    /// Lane size.
+    pub pool_size: Option<usize>,
+    /// See [`Pooler::min_pool_size`].
+    pub min_pool_size: Option<usize>,
+    /// See [`Pooler::reserve_pool_size`].
+    pub reserve_pool_size: Option<usize>,
+    /// See [`Pooler::pool_mode`].
+    pub pool_mode: Option<PoolMode>,
+    /// See [`Pooler::max_db_connections`].
+    pub max_db_connections: Option<usize>,
+    /// See [`Pooler::max_db_client_connections`].
+    pub max_db_client_connections: Option<usize>,
+    /// See [`Pooler::server_lifetime`].
+    pub server_lifetime: Option<Duration>,
+    /// See [`Pooler::query_wait_timeout`]. `Some(None)` = no limit here.
+    pub query_wait_timeout: Option<Option<Duration>>,
+    /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
+    pub connect_query: Option<String>,
+    /// Sent in the server's StartupMessage, as are the next three.
+    pub client_encoding: Option<String>,
+    /// See `client_encoding`.
+    pub datestyle: Option<String>,
+    /// See `client_encoding`.
+    pub timezone: Option<String>,
+    /// See `client_encoding`.
+    pub application_name: Option<String>,
+}
+
+/// `[users.NAME]`. `None` = the database's, else the value of `[pooler]`. With a forced user, that user's.
+#[derive(Default)]
+pub struct User {
+    /// Password for servers (and clients) of this user, if not in `auth_file`.
+    pub password: Option<Secret<String>>,
+    /// See [`Pooler::pool_mode`].
+    pub pool_mode: Option<PoolMode>,
+    /// Lane size.
+    pub pool_size: Option<usize>,
+    /// See [`Pooler::reserve_pool_size`].
+    pub reserve_pool_size: Option<usize>,
+    /// See [`Pooler::max_user_connections`].
+    pub max_user_connections: Option<usize>,
+    /// See [`Pooler::max_user_client_connections`].
+    pub max_user_client_connections: Option<usize>,
+    /// `Some(None)` = no limit, here and below.
+    pub query_timeout: Option<Option<Duration>>,
+    /// See [`Pooler::query_wait_timeout`].
+    pub query_wait_timeout: Option<Option<Duration>>,
+    /// See [`Pooler::idle_transaction_timeout`].
+    pub idle_transaction_timeout: Option<Option<Duration>>,
+    /// See [`Pooler::transaction_timeout`].
+    pub transaction_timeout: Option<Option<Duration>>,
+    /// See [`Pooler::client_idle_timeout`].
+    pub client_idle_timeout: Option<Option<Duration>>,
+}
+
+/// What holds for one (database, user): user before database before `[pooler]`, as in PgBouncer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// When a server goes back.
+    pub pool_mode: PoolMode,
+    /// Servers of one lane. 0 = unlimited.
+    pub pool_size: usize,
+    /// Kept open.
+    pub min_pool_size: usize,
+    /// Extra after a wait.
+    pub reserve_pool_size: usize,
+    /// That wait.
+    pub reserve_pool_timeout: Duration,
+    /// 0 = unlimited, as the next three.
+    pub max_db_connections: usize,
+    /// Servers of this user.
+    pub max_user_connections: usize,
+    /// Clients of this database.
+    pub max_db_client_connections: usize,
+    /// Clients of this user.
+    pub max_user_client_connections: usize,
+    /// Age at which a server is retired.
+    pub server_lifetime: Duration,
+    /// None = no limit, as the rest.
+    pub query_wait_timeout: Option<Duration>,
+    /// A statement.
+    pub query_timeout: Option<Duration>,
+    /// Idle inside a transaction.
+    pub idle_transaction_timeout: Option<Duration>,
+    /// A whole transaction.
+    pub transaction_timeout: Option<Duration>,
+    /// Idle outside a transaction.
+    pub client_idle_timeout: Option<Duration>,
+}

@@ -1,0 +1,69 @@
+//! The arithmetic of `pgotter check`: how many servers the pools may open on each host. Knows only what the
+//! configuration says; a host's `max_connections` is to be held against it by the reader.
+
+use super::model::{Config, Database};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// The pools' limits added up per host, as text of several lines. Counts the users that the configuration
+/// names; others (and other names of `*`) come on top.
+pub fn check_summary(config: &Config) -> String {
+    let mut hosts: BTreeMap<(&str, u16), Vec<Share>> = BTreeMap::new();
+    for (name, database) in &config.databases {
+        for host in &database.hosts {
+            hosts.entry((&host.host, host.port)).or_default().push(share(config, name, database));
+        }
+    }
+    let mut text = String::new();
+    for ((host, port), shares) in &hosts {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "host {host} port {port}");
+        for share in shares {
+            let _ = writeln!(text, "  {}", share.line);
+        }
+        let total: Option<usize> = shares.iter().map(|share| share.servers).sum();
+        let _ = match total {
+            Some(total) => writeln!(text, "  together at most {total} servers; its max_connections must allow more"),
+            None => writeln!(text, "  together without limit"),
+        };
+    }
+    text
+}
+
+/// What one database may open on one of its hosts; `None` is without limit.
+struct Share {
+    line: String,
+    servers: Option<usize>,
+}
+
+fn share(config: &Config, name: &str, database: &Database) -> Share {
+    let users: BTreeSet<&str> = match &database.user {
+        Some(forced) => BTreeSet::from([forced.as_str()]),
+        None => config.pooler.auth_users.keys().chain(config.users.keys()).map(String::as_str).collect(),
+    };
+    let lane = |user: &str| {
+        let resolved = config.resolve(name, user)?;
+        (resolved.pool_size > 0).then_some(resolved.pool_size + resolved.reserve_pool_size)
+    };
+    let named = users.len();
+    // Where no user is named, the arithmetic is that of one.
+    let lanes: Option<usize> = if named == 0 { lane("") } else { users.into_iter().map(lane).sum() };
+    let most = database.max_db_connections.unwrap_or(config.pooler.max_db_connections);
+    let servers = match (lanes, most) {
+        (lanes, 0) => lanes,
+        (Some(lanes), most) => Some(lanes.min(most)),
+        (None, most) => Some(most),
+    };
+    let who = match (named, &database.user) {
+        (_, Some(user)) => format!("as {user}"),
+        (0, None) => "for each user".to_owned(),
+        (1, None) => "for 1 user".to_owned(),
+        (named, None) => format!("for {named} users"),
+    };
+    let what = match servers {
+        Some(servers) => format!("{servers} servers"),
+        None => "servers without limit".to_owned(),
+    };
+    let capped = if most > 0 && servers == Some(most) { ", by max_db_connections" } else { "" };
+    Share { line: format!("database {name}: {what} {who}{capped}"), servers }
+}

@@ -1,0 +1,214 @@
+//! What is refused: where the finger points, and what it says.
+
+use super::*;
+
+/// Stands behind the text under test, whose line numbers it leaves alone.
+const REST: &str = "\n[databases.rest]\nhosts = [\"a\"]\n";
+
+/// The text has exactly this mistake: place, a part of the message, a part of label and help.
+fn refused(text: &str, line: usize, column: usize, message: &str, more: &str) {
+    let report = report(text);
+    let [mistake] = report.mistakes() else { panic!("{text}\n{report}") };
+    assert_eq!((mistake.line, mistake.column), (line, column), "{report}");
+    assert!(mistake.message.contains(message), "no {message:?} in\n{report}");
+    let said = format!("{} / {}", mistake.label, mistake.help.as_deref().unwrap_or_default());
+    assert!(said.contains(more), "no {more:?} in {said:?}");
+}
+
+/// One line of `[pooler]`, which is line 3.
+fn pooler(line: &str, column: usize, message: &str, more: &str) {
+    refused(&format!("[pooler]\nauth_file = \"userlist.txt\"\n{line}{REST}"), 3, column, message, more);
+}
+
+/// Lines of `[databases.shop]`, from line 4.
+fn database(lines: &str, line: usize, column: usize, message: &str, more: &str) {
+    refused(&format!("[pooler]\nauth_type = \"trust\"\n[databases.shop]\n{lines}\n"), line, column, message, more);
+}
+
+#[test]
+fn unknown_names_get_the_nearest_known_one() {
+    pooler("defualt_pool_size = 3", 1, "unknown key `defualt_pool_size` in [pooler]", "`default_pool_size`");
+    pooler("listen-port = 3", 1, "unknown key `listen-port`", "`listen_port`");
+    pooler("xyzzy = 3", 1, "unknown key `xyzzy`", "config/reference.toml");
+    pooler("[database.shop]\nhosts = []", 2, "unknown section [database]", "[databases]");
+    pooler("[pgbouncer]", 2, "unknown section [pgbouncer]", "[pooler]");
+    database("hosts = [\"a\"]\npoolsize = 3", 5, 1, "in [databases.shop]", "`pool_size`");
+    database("hosts = [{ host = \"a\", rol = \"auto\" }]", 4, 24, "unknown key `rol`", "`role`");
+    refused(
+        &format!("[users.ann]\npool_mod = \"session\"\n[pooler]\nauth_type = \"trust\"{REST}"),
+        2,
+        1,
+        "[users.ann]",
+        "`pool_mode`",
+    );
+}
+
+#[test]
+fn what_comes_later_is_called_not_supported_yet() {
+    pooler("[routing]\nmode = \"split\"", 2, "[routing] is not supported yet", "");
+    pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
+    pooler("max_prepared_statements = 3", 1, "`max_prepared_statements` is not supported yet", "PgBouncer");
+    pooler("auth_type = \"md5\"", 13, "\"trust\" or \"scram-sha-256\"", "not supported yet");
+    database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
+}
+
+#[test]
+fn wrong_types_ranges_and_words_are_refused() {
+    pooler("workers = 65", 11, "`workers` must be a whole number from 0 to 64", "found 65");
+    pooler("workers = \"many\"", 11, "`workers`", "found a text");
+    pooler("listen_port = 0", 15, "from 1 to 65535", "found 0");
+    pooler("default_pool_size = -1", 21, "from 0 to", "found -1");
+    pooler("default_pool_size = 99999999999999999999999", 21, "from 0 to", "found 9999");
+    pooler("tcp_keepalive = \"yes\"", 17, "true or false", "found a text");
+    pooler("pool_mode = \"transation\"", 13, "\"session\" or \"transaction\"", "did you mean \"transaction\"?");
+    pooler("pool_mode = 3", 13, "\"session\"", "found 3");
+    pooler("unix_socket_mode = 777", 20, "octal", "0o777");
+    pooler("listen_addr = \"localhost\"", 15, "IP addresses", "`localhost` is no IP address");
+    pooler("listen_addr = \"::1, [::1]\"", 15, "IP addresses", "comes twice");
+    pooler("admin_users = [\"a\", 3]", 15, "`admin_users` must be a list of texts", "found a list");
+    pooler("server_reset_query = \"a\\u0000b\"", 22, "without a zero byte", "");
+    pooler("request_gather = \"64kB\"", 18, "a size such as", "not such a size");
+    pooler("request_gather = \"1GiB\"", 18, "to 16777216 bytes", "");
+    refused(&format!("pooler = 3\n{REST}"), 1, 10, "[pooler]", "found 3");
+}
+
+#[test]
+fn bad_durations_are_refused() {
+    for bad in ["\"30 parsecs\"", "\"\"", "\"s\"", "\"-3s\"", "true", "\"1.2.3s\"", "\"30\""] {
+        pooler(&format!("query_timeout = {bad}"), 17, "a duration such as \"30s\"", "");
+    }
+    for bad in ["-1", "nan", "inf", "1e300", "\"40000d\"", "0.0000001"] {
+        pooler(&format!("query_timeout = {bad}"), 17, "a duration such as", "");
+    }
+    pooler("server_connect_timeout = 0", 26, "at least 1ms", "");
+    pooler("tcp_keepidle = \"1500ms\"", 16, "whole seconds", "");
+}
+
+#[test]
+fn bad_hosts_are_refused_one_by_one() {
+    let form = "each of `hosts` must be a host such as";
+    for bad in ["", "pg-0:", "pg-0:0", "pg-0:65536", "pg-0:+1", ":5432", "a b", "[::1", "[x]:5432", "::1", "/run:x"] {
+        database(&format!("hosts = [\"ok\", \"{bad}\"]"), 4, 16, form, "");
+    }
+    database("hosts = [\"postgresql://u:p@h/d\"]", 4, 10, form, "");
+    database("hosts = [3]", 4, 10, form, "found 3");
+    database("hosts = []", 4, 9, "at least one host", "empty");
+    database("hosts = \"a\"", 4, 9, "`hosts` must be a list", "[\"pg-0:5432\", ");
+    database("hosts = [\"a\", \"a:5432\"]", 4, 15, "listed once", "a second time");
+    database("hosts = [{ port = 3 }]", 4, 10, "a host needs `host`", "");
+    database("hosts = [{ host = \"a:3\" }]", 4, 19, "a host such as", "under `port`");
+    database("hosts = [{ host = \"a\", role = \"master\" }]", 4, 31, "\"auto\" or \"primary\"", "");
+    database("hosts = [\"a\"]\nport = 5432", 5, 8, "`port` and `hosts` cannot both", "");
+    database("host = \"a\"\nhosts = [\"a\"]", 4, 8, "`host` and `hosts` cannot both", "");
+    database("host = \"a:3\"", 4, 8, "`host` must be", "under `port`");
+    database("dbname = \"x\"", 3, 12, "a database needs `hosts`", "127.0.0.1:5432");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    pooler("min_pool_size = 21", 17, "`min_pool_size` must not exceed `default_pool_size`", "21 kept of at most 20");
+    database("hosts = [\"a\"]\npool_size = 2\nmin_pool_size = 3", 6, 17, "exceed `pool_size`", "3 kept of at most 2");
+    database("hosts = [\"a\"]\npassword = \"x\"", 5, 12, "`password` needs `user`", "");
+    refused(&format!("[pooler]{REST}"), 1, 2, "needs `auth_file`", "userlist.txt");
+    refused(REST, 1, 1, "needs `auth_file`", "userlist.txt");
+    refused(&format!("[pooler]\nauth_type = \"trust\"\nlisten_addr = \"*\"{REST}"), 2, 13, "for loopback", "scram");
+    refused("[pooler]\nauth_type = \"trust\"\n", 1, 1, "no [databases.NAME]", "serves every name");
+    refused("[pooler]\nauth_type = \"trust\"\n[databases.pgbouncer]\nhosts = [\"a\"]", 3, 12, "this name", "console");
+    refused(
+        "[pooler]\nauth_type = \"trust\"\n[databases]\nshop = \"host=a\"",
+        4,
+        8,
+        "sections only",
+        "[databases.NAME]",
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_refused() {
+    refused(&format!("[pooler]\nauth_file = \"none.txt\"{REST}"), 2, 13, "readable", "/etc/otter/none.txt");
+    let user = "hosts = [\"a\"]\nuser = \"u\"\n";
+    database(&format!("{user}password = {{ file = \"none\" }}"), 6, 12, "readable", "/etc/otter/none");
+    database(&format!("{user}password = {{ file = \"empty\" }}"), 6, 12, "`password` must be", "empty");
+    database(&format!("{user}password = {{ env = \"NONE\" }}"), 6, 12, "set", "no variable NONE");
+    database(&format!("{user}password = {{ flie = \"x\" }}"), 6, 12, "a text, { file", "neither");
+    database(&format!("{user}password = 12345"), 6, 12, "a text, { file", "neither");
+}
+
+#[test]
+fn lines_of_the_auth_file_are_refused_with_their_own_numbers_and_never_shown() {
+    let report = report(&format!("[pooler]\nauth_file = \"bad.txt\"{REST}"));
+    let places: Vec<_> = report.mistakes().iter().map(|mistake| (mistake.line, mistake.column)).collect();
+    assert_eq!(places, [(3, 4), (4, 3), (5, 1), (6, 1), (7, 5)]);
+    assert!(report.mistakes().iter().all(|mistake| mistake.file == Path::new("/etc/otter/bad.txt")));
+    let text = report.to_string();
+    assert!(text.contains("/etc/otter/bad.txt:7:5") && !text.contains("open\n") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn syntax_errors_and_duplicates_are_reported_with_the_other_mistakes() {
+    let report = report(
+        "[pooler]\nauth_type = \"trust\"\nworkers = 1\nworkers = 2\nlisten_port = \nlisten_prot = 3\n[databases.a]\nhosts = []\n",
+    );
+    let places: Vec<_> = report.mistakes().iter().map(|mistake| (mistake.line, mistake.column)).collect();
+    assert_eq!(places, [(4, 1), (5, 15), (6, 1), (8, 9)], "{report}");
+    assert!(report.mistakes()[0].message.contains("duplicate key"), "{report}");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_and_in_order() {
+    let report =
+        report("[pooler]\nworkers = 99\npool_mode = \"x\"\n\n[users.ann]\nnonsense = 1\n[database.x]\nhosts = []\n");
+    let text = report.to_string();
+    for part in [
+        "pooler.toml:2:11",
+        "pooler.toml:3:13",
+        "pooler.toml:6:1",
+        "pooler.toml:7:2",
+        "no [databases.NAME]",
+        "^^ found 99",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert!(text.ends_with("/etc/otter/pooler.toml: 5 mistakes, nothing was applied"), "{text}");
+    assert!(report.render(true).contains('\u{1b}') && !text.contains('\u{1b}'));
+}
+
+#[test]
+fn columns_count_characters() {
+    database("hosts = [\"ñandú\", \"a b\"]", 4, 19, "a host such as", "");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    for line in [
+        "shop = { hosts = [], password = \"hunter2\" }",
+        "shop = { passwrod = \"hunter2\", hosts = [\"a\"] }",
+        "shop = { hosts = [\"postgresql://ann:hunter2@pg/x\"] }",
+        "shop = \"host=a password=hunter2\"",
+        "shop.password = \"hunter2",
+        "shop.password = \"\"\"\nhunter2\nshop.x = 1",
+        "shop.password = 'hunter2' 3",
+    ] {
+        let text = report(&format!("[pooler]\nauth_type = \"trust\"\n[databases]\n{line}\n")).to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_never_panics() {
+    let text = reference_in_use();
+    for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+        if let Err(report) = parsed(&text[..end]) {
+            assert!(!report.to_string().is_empty());
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_parsed_or_refused(text in "(\\[|\\]|\"|=|\n|,|\\{|\\}|'|#|é|\r|\t|\u{0}|[a-z.]|pooler|databases|hosts|password){0,60}") {
+        if let Err(report) = parsed(&text) {
+            let _ = report.render(true);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One connected stream, TCP or unix, that can leave one runtime and enter another.
+
+use super::connect::Address;
+use rustix::net::{RecvFlags, recv};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected stream. While *parked* it belongs to no runtime and may travel between threads.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, in a runtime.
+    Tcp(TcpStream),
+    /// Unix, in a runtime.
+    Unix(UnixStream),
+    /// TCP, parked.
+    ParkedTcp(std::net::TcpStream),
+    /// Unix, parked.
+    ParkedUnix(std::os::unix::net::UnixStream),
+    /// Between two states; also what is left after a failed move.
+    Gone,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Address and port.
+    Tcp(SocketAddr),
+    /// A process on this machine.
+    Unix,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Keepalive and dead-peer detection of TCP sockets; `None` = the system's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// SO_KEEPALIVE.
+    pub keepalive: bool,
+    /// Idle before the first probe.
+    pub keepidle: Option<Duration>,
+    /// Between probes.
+    pub keepintvl: Option<Duration>,
+    /// Probes before the connection counts as dead.
+    pub keepcnt: Option<u32>,
+    /// TCP_USER_TIMEOUT: sent bytes without an acknowledgement.
+    pub user_timeout: Option<Duration>,
+}
+
+impl TcpOptions {
+    /// Sets them, and TCP_NODELAY, on a connected socket.
+    pub fn apply(&self, stream: &TcpStream) -> io::Result<()> {
+        let socket = socket2::SockRef::from(stream);
+        socket.set_tcp_nodelay(true)?;
+        if self.keepalive {
+            let mut keepalive = socket2::TcpKeepalive::new();
+            if let Some(idle) = self.keepidle {
+                keepalive = keepalive.with_time(idle);
+            }
+            if let Some(interval) = self.keepintvl {
+                keepalive = keepalive.with_interval(interval);
+            }
+            if let Some(count) = self.keepcnt {
+                keepalive = keepalive.with_retries(count);
+            }
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        if self.user_timeout.is_some() {
+            socket.set_tcp_user_timeout(self.user_timeout)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Leaves the runtime: from now on only [`Stream::unpark`] is of use.
+    pub fn park(self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Self::ParkedTcp),
+            Self::Unix(stream) => stream.into_std().map(Self::ParkedUnix),
+            parked => Ok(parked),
+        }
+    }
+
+    /// Enters the runtime of the calling thread.
+    pub fn unpark(self) -> io::Result<Self> {
+        match self {
+            Self::ParkedTcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
+            Self::ParkedUnix(stream) => UnixStream::from_std(stream).map(Self::Unix),
+            here => Ok(here),
+        }
+    }
+
+    /// Whether a parked stream has neither bytes nor an end to read. Asks the system: the runtime that it enters next
+    /// knows nothing of it at first.
+    pub fn is_silent(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let asked = match self {
+            Self::ParkedTcp(stream) => recv(stream, &mut [0][..], flags),
+            Self::ParkedUnix(stream) => recv(stream, &mut [0][..], flags),
+            _ => return false,
+        };
+        matches!(asked, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// The very address it is connected to; `None` for a unix one.
+    pub fn peer_address(&self) -> Option<Address> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(|peer| Address::Tcp(peer.ip().to_string(), peer.port())),
+            _ => None,
+        }
+    }
+
+    /// Waits until bytes, an end or an error can be read.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    /// Whether the runtime already knows of something to read. No syscall.
+    pub fn readable_now(&self) -> bool {
+        self.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::from(io::ErrorKind::NotConnected)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            _ => Poll::Ready(Err(gone())),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Sockets against real ones on loopback.
+
+use super::*;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+fn pair() -> (Socket, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("socketpair");
+    (Socket::new(Stream::Unix(ours), BytesMut::new()), theirs)
+}
+
+#[tokio::test]
+async fn chunks_leave_in_the_order_they_were_queued() {
+    let (mut socket, mut peer) = pair();
+    let mut expected = Vec::new();
+    for n in 0..40u8 {
+        let chunk = vec![n; usize::from(n) * 300];
+        expected.extend_from_slice(&chunk);
+        socket.queue(BytesMut::from(&chunk[..]));
+    }
+    assert_eq!(socket.queued(), expected.len());
+    let reader = tokio::spawn(async move {
+        let mut got = vec![0; expected.len()];
+        peer.read_exact(&mut got).await.expect("all of it");
+        assert_eq!(got, expected);
+    });
+    socket.flush().await.expect("flush");
+    assert_eq!(socket.queued(), 0);
+    reader.await.expect("reader");
+}
+
+#[tokio::test]
+async fn a_burst_makes_the_buffer_grow_and_a_trickle_makes_it_shrink() {
+    let (mut socket, mut peer) = pair();
+    let writer = tokio::spawn(async move {
+        peer.write_all(&vec![7; 1 << 20]).await.expect("write");
+        peer
+    });
+    let mut total = 0;
+    while total < 1 << 20 {
+        total += socket.recv().await.expect("recv");
+        socket.inbox().clear();
+    }
+    let mut peer = writer.await.expect("writer");
+    peer.write_all(b"x").await.expect("write");
+    assert_eq!(socket.recv().await.expect("recv"), 1);
+    assert_eq!(socket.received(), b"x");
+}
+
+#[tokio::test]
+async fn the_end_of_the_peer_is_an_error_only_for_recv() {
+    let (mut socket, peer) = pair();
+    drop(peer);
+    assert_eq!(socket.recv().await.expect_err("end").kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn a_parked_socket_keeps_its_bytes() {
+    let (mut socket, mut peer) = pair();
+    peer.write_all(b"abc").await.expect("write");
+    socket.recv().await.expect("recv");
+    socket.park().expect("park");
+    assert!(socket.recv().await.is_err(), "a parked socket is in no runtime");
+    socket.unpark().expect("unpark");
+    peer.write_all(b"def").await.expect("write");
+    socket.recv().await.expect("recv");
+    assert_eq!(socket.received(), b"abcdef");
+}
+
+#[test]
+fn a_host_with_a_slash_is_a_folder() {
+    assert_eq!(Address::new("/run/pg", 5433).to_string(), "/run/pg/.s.PGSQL.5433");
+    assert_eq!(Address::new("::1", 5432).to_string(), "[::1]:5432");
+    assert_eq!(Address::new("pg-0", 5432).to_string(), "pg-0:5432");
+}
+
+#[tokio::test]
+async fn the_last_bytes_of_a_long_transfer_reach_who_owns_the_socket_alone() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+    let (mut peer, _) = listener.accept().await.expect("accept");
+    let mut socket = Socket::new(Stream::Tcp(stream), BytesMut::new());
+    let all = 20 << 20;
+    let writer = tokio::spawn(async move {
+        peer.write_all(&vec![7; all]).await.expect("write");
+        peer
+    });
+    let mut total = 0;
+    while total < all {
+        total += socket.recv().await.expect("recv");
+        socket.inbox().clear();
+    }
+    let mut peer = writer.await.expect("writer");
+    peer.write_all(&[7; 10_000]).await.expect("write");
+    let last = tokio::time::timeout(std::time::Duration::from_secs(20), socket.recv()).await;
+    assert_eq!(last.expect("it hangs").expect("recv"), 10_000);
+}

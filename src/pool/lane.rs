@@ -1,0 +1,256 @@
+//! One lane: the books behind a short lock, and what they say carried out. The lock is never held over an await.
+
+use super::core::{Action, Actions, Attempt, Checkout, Limits, PoolCore, Pooled, Stats, WaiterId};
+use super::ledger::{Ledger, Quota};
+use super::mailbox::{Grant, Mailbox};
+use super::steward::{Backoff, Chore, Chores};
+use crate::clock;
+use crate::ids::WorkerId;
+use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
+use crate::session::Welcome;
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A failure that repeats is logged once in this time.
+const REPORT_WINDOW: Duration = Duration::from_secs(60);
+
+type Books = PoolCore<Box<Server>, Arc<Mailbox>>;
+pub(super) type Todo = Actions<Box<Server>, Arc<Mailbox>>;
+
+impl Pooled for Server {
+    fn state_key(&self) -> usize {
+        Server::state_key(self)
+    }
+
+    fn opened(&self) -> Instant {
+        Server::opened(self)
+    }
+
+    fn generation(&self) -> u64 {
+        Server::generation(self)
+    }
+}
+
+/// What a lane is made of.
+pub struct LaneSpec {
+    /// How its servers log in.
+    pub login: LoginSpec,
+    /// Its bounds.
+    pub limits: Limits,
+    /// What its servers count against beside its own bounds.
+    pub quota: Quota,
+    /// Longest time for one login.
+    pub connect_timeout: Duration,
+    /// Opened without need, because the database has a forced user and so its pool is known beforehand.
+    pub always_live: bool,
+}
+
+/// The servers of one (database, user) on one host.
+pub struct Lane {
+    pub(super) spec: LaneSpec,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) chores: Chores,
+    pub(super) backoff: Arc<Backoff>,
+    books: Mutex<Books>,
+    welcome: ArcSwapOption<Welcome>,
+    failure: ArcSwapOption<LoginError>,
+    clients: AtomicUsize,
+    // The last failure logged, when, and how often it has come again.
+    reported: Mutex<Option<(String, Instant, u32)>>,
+}
+
+/// The answer to a checkout.
+pub enum Checked {
+    /// A server at once, registered with another worker's runtime if `moved`.
+    Server(Grant),
+    /// Queued; the mailbox will say.
+    Wait(Waiting),
+}
+
+/// A place in the queue. Dropped without [`Waiting::end`], it is given up.
+pub struct Waiting {
+    lane: Arc<Lane>,
+    id: WaiterId,
+    mailbox: Arc<Mailbox>,
+    over: bool,
+}
+
+impl Lane {
+    /// A lane without servers. `chores` reach the steward that somebody must run.
+    pub fn new(
+        spec: LaneSpec,
+        workers: usize,
+        ledger: Arc<Ledger>,
+        chores: Chores,
+        backoff: Arc<Backoff>,
+    ) -> Arc<Self> {
+        ledger.enroll(&spec.quota, &chores);
+        Arc::new(Self {
+            books: Mutex::new(PoolCore::new(spec.limits.clone(), workers)),
+            spec,
+            ledger,
+            chores,
+            backoff,
+            welcome: ArcSwapOption::empty(),
+            failure: ArcSwapOption::empty(),
+            clients: AtomicUsize::new(0),
+            reported: Mutex::default(),
+        })
+    }
+
+    /// What the first server reported at login; `None` before.
+    pub fn welcome(&self) -> Option<Arc<Welcome>> {
+        self.welcome.load_full()
+    }
+
+    /// Why the last login failed; `None` when it did not.
+    pub fn failure(&self) -> Option<Arc<LoginError>> {
+        self.failure.load_full()
+    }
+
+    /// A server for a client of `worker`, best one in state `state_key`.
+    pub fn checkout(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        state_key: usize,
+        now: Instant,
+        mailbox: &Arc<Mailbox>,
+    ) -> Checked {
+        let mut todo = Todo::new();
+        let answer = self.books.lock().checkout(now, worker, state_key, || mailbox.clone(), &mut todo);
+        self.carry_out(todo);
+        match answer {
+            Checkout::Server { server, moved } => Checked::Server(Grant { server, moved }),
+            Checkout::Wait(id) => {
+                Checked::Wait(Waiting { lane: self.clone(), id, mailbox: mailbox.clone(), over: false })
+            }
+        }
+    }
+
+    /// A clean server comes back on `worker`.
+    pub fn checkin(&self, worker: WorkerId, server: CleanServer, now: Instant) {
+        let mut server = server.into_inner();
+        server.used(now);
+        let mut todo = Todo::new();
+        self.books.lock().checkin(now, worker, server, &mut todo);
+        self.carry_out(todo);
+        if self.ledger.wants_back(&self.spec.quota, &self.chores) {
+            self.chores.send(Chore::GiveUpIdle);
+        }
+    }
+
+    /// Counts for the console and for messages to clients.
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.books.lock().stats(now)
+    }
+
+    /// A client of this lane has come; it is kept warm while there is one.
+    pub fn client_came(&self) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client has left.
+    pub fn client_left(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether servers are to be kept ready for it.
+    pub fn is_live(&self) -> bool {
+        self.spec.always_live || self.clients.load(Ordering::Relaxed) > 0
+    }
+
+    /// One call of the books, and what it says carried out.
+    pub(super) fn with_books<T>(&self, call: impl FnOnce(&mut Books, Instant, &mut Todo) -> T) -> T {
+        let mut todo = Todo::new();
+        let answer = call(&mut self.books.lock(), clock::now(), &mut todo);
+        self.carry_out(todo);
+        answer
+    }
+
+    pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
+        let chores = self.chores.clone();
+        let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
+        self.failure.store(None);
+        self.backoff.succeeded();
+        self.welcome.store(Some(Arc::new(welcome)));
+        let worker = self.chores.home();
+        self.with_books(|books, now, todo| books.opened(now, attempt, worker, server, todo));
+    }
+
+    /// Says whether to try again after a pause.
+    pub(super) fn open_failed(&self, attempt: Attempt, error: LoginError) -> super::core::Retry {
+        self.ledger.release(&self.spec.quota);
+        let error = Arc::new(error);
+        let last = error.is_final();
+        self.failure.store(Some(error.clone()));
+        let (retry, told) = self.with_books(|books, now, todo| {
+            let retry = books.open_failed(now, attempt, last, todo);
+            (retry, if last { books.drain_waiters() } else { Vec::new() })
+        });
+        for waiter in told {
+            waiter.put(|mail| mail.failed = Some(error.clone()));
+        }
+        retry
+    }
+
+    /// One line for a failure; the same one again only once a window, with how often it was.
+    pub(super) fn report(&self, error: &LoginError) {
+        let mut last = self.reported.lock();
+        let text = error.to_string();
+        let now = clock::now();
+        let same = last
+            .as_ref()
+            .is_some_and(|(before, since, _)| *before == text && now.saturating_duration_since(*since) < REPORT_WINDOW);
+        if let (true, Some((_, _, times))) = (same, last.as_mut()) {
+            *times += 1;
+            return;
+        }
+        let unreported = last.take().map_or(0, |(.., times)| times);
+        let login = &self.spec.login;
+        tracing::warn!(address = %login.address, user = %login.user.escape_debug(), %error, unreported, "cannot open a server");
+        *last = Some((text, now, 0));
+    }
+
+    fn carry_out(&self, todo: Todo) {
+        for action in todo {
+            match action {
+                Action::Grant { waiter, server, moved, .. } => {
+                    waiter.put(|mail| mail.grant = Some(Grant { server, moved }));
+                }
+                Action::Open(attempt) => self.chores.send(Chore::Open(attempt)),
+                Action::Close { server, reason } => {
+                    tracing::debug!(server = %server.id, ?reason, "server closed");
+                    server.retire();
+                    self.ledger.release(&self.spec.quota);
+                }
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// The mailbox has answered.
+    pub fn end(mut self) {
+        self.over = true;
+    }
+
+    /// Leaves the queue. False: the answer is in the mailbox already, and must be taken out and dealt with.
+    #[must_use]
+    pub fn give_up(mut self) -> bool {
+        self.over = true;
+        let id = self.id;
+        self.lane.with_books(|books, _, _| books.give_up(id))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over {
+            // No lock in a drop: the steward does it.
+            self.lane.chores.send(Chore::Abandoned(self.id, self.mailbox.clone()));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The task that looks after one lane: opens servers, takes back slots, looks at idle servers once a second.
+
+use super::core::{Attempt, Retry, WaiterId};
+use super::lane::Lane;
+use super::mailbox::Mailbox;
+use crate::clock;
+use crate::ids::{Numbers, ServerId, WorkerId};
+use crate::server::{LoginError, log_in};
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How often idle servers are looked at.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// A host that failed is asked again at least this often: one lane asks once at a time, which costs it little, and clients
+/// wait.
+const KNOCK: Duration = Duration::from_millis(500);
+
+/// Something for the steward to do.
+pub enum Chore {
+    /// Open one server.
+    Open(Attempt),
+    /// A server that was handed out has been closed.
+    Freed,
+    /// A waiter's task is gone.
+    Abandoned(WaiterId, Arc<Mailbox>),
+    /// The ledger may have room.
+    Poke,
+    /// Others need room in the ledger.
+    GiveUpIdle,
+}
+
+/// The way to a lane's steward. Sending neither blocks nor locks.
+#[derive(Clone)]
+pub struct Chores {
+    home: WorkerId,
+    queue: mpsc::UnboundedSender<Chore>,
+}
+
+impl Chores {
+    /// The worker that the steward runs on.
+    pub fn home(&self) -> WorkerId {
+        self.home
+    }
+
+    /// Whether both lead to the same lane.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.queue.same_channel(&other.queue)
+    }
+
+    /// Whether the steward is gone, and its lane with it.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Leaves a chore. After the end of the process's life nobody takes it, and nobody misses it.
+    pub fn send(&self, chore: Chore) {
+        let _ = self.queue.send(chore);
+    }
+}
+
+/// When a host that failed is tried again: 1/64 of `server_login_retry`, doubled at each failure up to the whole, less a
+/// random part of up to half; at most [`KNOCK`] for one that is not there. Shared by all lanes on one host.
+pub struct Backoff {
+    longest: Duration,
+    failures: Mutex<u32>,
+}
+
+impl Backoff {
+    /// `longest` is `server_login_retry`.
+    pub fn new(longest: Duration) -> Self {
+        Self { longest, failures: Mutex::new(0) }
+    }
+
+    /// The host let somebody in.
+    pub fn succeeded(&self) {
+        *self.failures.lock() = 0;
+    }
+
+    /// The pause after one more failure; `random` is 0 to 255.
+    pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
+        let mut failures = self.failures.lock();
+        let mut pause = (self.longest / 64).saturating_mul(1 << (*failures).min(6)).min(self.longest);
+        if error.is_absence() {
+            pause = pause.min(KNOCK);
+        }
+        *failures = failures.saturating_add(1);
+        pause.mul_f64(1.0 - f64::from(random) / 512.0)
+    }
+}
+
+/// A steward that has not started yet.
+pub struct Steward {
+    home: WorkerId,
+    queue: mpsc::UnboundedReceiver<Chore>,
+    numbers: Arc<Numbers>,
+}
+
+impl Steward {
+    /// A steward for the worker `home`, and the way to it.
+    pub fn new(home: WorkerId, numbers: Arc<Numbers>) -> (Self, Chores) {
+        let (sender, queue) = mpsc::unbounded_channel();
+        (Self { home, queue, numbers }, Chores { home, queue: sender })
+    }
+
+    /// The worker it must run on.
+    pub fn home(&self) -> WorkerId {
+        self.home
+    }
+
+    /// Serves the lane until it is dropped. Runs on `home`'s `LocalRuntime`.
+    pub async fn run(mut self, lane: Weak<Lane>) {
+        let mut next_round = clock::now() + ROUND;
+        loop {
+            let deadline = lane.upgrade().map(|lane| lane.with_books(|books, _, _| books.next_deadline()));
+            let Some(reserve) = deadline else { return };
+            let wake = reserve.map_or(next_round, |at| at.min(next_round));
+            let chore = tokio::time::timeout_at(wake.into(), self.queue.recv()).await;
+            let Some(lane) = lane.upgrade() else { return };
+            match chore {
+                Ok(None) => return,
+                Ok(Some(chore)) => self.handle(chore, &lane),
+                Err(_) => self.on_time(&lane, &mut next_round),
+            }
+        }
+    }
+
+    fn on_time(&self, lane: &Arc<Lane>, next_round: &mut Instant) {
+        let now = clock::now();
+        if now >= *next_round {
+            *next_round = now + ROUND;
+            let live = lane.is_live();
+            lane.with_books(|books, now, todo| books.tick(now, live, |server| server.still_idle(), todo));
+        } else {
+            lane.with_books(|books, now, todo| books.reserve_due(now, todo));
+        }
+    }
+
+    fn handle(&self, chore: Chore, lane: &Arc<Lane>) {
+        match chore {
+            Chore::Open(attempt) => {
+                let id = ServerId(self.numbers.next());
+                tokio::task::spawn_local(open(lane.clone(), attempt, id));
+            }
+            Chore::Freed => {
+                lane.ledger.release(&lane.spec.quota);
+                lane.with_books(|books, now, todo| books.discarded(now, todo));
+            }
+            Chore::Abandoned(waiter, mailbox) => {
+                if !lane.with_books(|books, _, _| books.give_up(waiter)) {
+                    // Granted in the meantime: nobody has touched the server, but nobody can prove it either.
+                    drop(mailbox.take());
+                }
+            }
+            Chore::Poke => lane.with_books(|books, now, todo| books.poke(now, todo)),
+            Chore::GiveUpIdle => {
+                if let Some(server) = lane.with_books(|books, _, _| books.take_idle_oldest()) {
+                    server.retire();
+                    lane.ledger.release(&lane.spec.quota);
+                }
+            }
+        }
+    }
+}
+
+/// Opens one server; keeps trying while the books say so.
+async fn open(lane: Arc<Lane>, mut attempt: Attempt, id: ServerId) {
+    loop {
+        if !lane.ledger.acquire(&lane.spec.quota, &lane.chores) {
+            lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo));
+            return;
+        }
+        let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
+        let error = match login.unwrap_or(Err(LoginError::TimedOut)) {
+            Ok((server, welcome)) => {
+                tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
+                lane.opened(attempt, server, welcome);
+                return;
+            }
+            Err(error) => error,
+        };
+        let [random] = crate::secret::random::<1>();
+        let pause = lane.backoff.failed(&error, random);
+        lane.report(&error);
+        if lane.open_failed(attempt, error) == Retry::Stop {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        let Some(again) = lane.with_books(|books, now, _| books.try_again(now, lane.chores.home())) else { return };
+        attempt = again;
+    }
+}

@@ -1,0 +1,37 @@
+//! Values that must not be shown: no `Debug`, no `Display`, wiped when dropped.
+
+use zeroize::Zeroize;
+
+/// Holds a password, key or verifier. Wiped on drop.
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes the value into custody.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself; never hand it to a log line, a metric or an error.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize + Clone> Clone for Secret<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Fresh random bytes from the system's generator.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("invariant: the system's generator does not fail after boot");
+    bytes
+}

@@ -1,0 +1,41 @@
+//! A CancelRequest on a connection of its own.
+
+use crate::net::{Address, Socket, TcpOptions, connect};
+use crate::wire::frontend;
+use crate::wire::startup::CancelKey;
+use bytes::BytesMut;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where a server's cancel request goes, and with what key.
+pub struct CancelTarget {
+    /// The host the server is on; the very address it was opened with.
+    pub address: Address,
+    /// What it sent in BackendKeyData.
+    pub key: CancelKey,
+    /// Socket options.
+    pub options: TcpOptions,
+    /// A request was sent and its end was not seen: it may still come to PostgreSQL, and hit whatever runs then.
+    pub astray: AtomicBool,
+}
+
+/// Sends the request and waits until PostgreSQL has closed the connection: only then has the signal been sent, and
+/// only then may the server go to another client. No deadline of its own.
+///
+/// # Errors
+/// The way to the host failed; whether the request arrived is then unknown.
+pub async fn cancel(target: &CancelTarget) -> io::Result<()> {
+    let mut socket = Socket::new(connect(&target.address, &target.options).await?, BytesMut::new());
+    let mut request = BytesMut::new();
+    frontend::cancel(&mut request, target.key.pid, &target.key.secret);
+    socket.queue(request);
+    let before = target.astray.swap(true, Ordering::Relaxed);
+    socket.flush().await?;
+    match socket.recv().await {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => {
+            target.astray.store(before, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! One connection to PostgreSQL, logged in, with what is believed of its state.
+
+use super::cancel::CancelTarget;
+use super::exchange::{Boundary, Exchange, Outlet, Violation};
+use crate::ids::ServerId;
+use crate::net::Socket;
+use crate::session::{NAMES, Settings};
+use crate::wire::backend::{self, Status};
+use crate::wire::frontend;
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// A place in a pool. Dropped with its server, it gives the place back.
+pub struct Slot(Option<Box<dyn FnOnce() + Send>>);
+
+impl Slot {
+    /// `give_back` must neither block nor lock.
+    pub fn new(give_back: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(give_back)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.0.take() {
+            give_back();
+        }
+    }
+}
+
+/// A connection to PostgreSQL. Dropping it closes it and gives its slot back.
+pub struct Server {
+    /// Names it in logs.
+    pub id: ServerId,
+    pub(super) socket: Socket,
+    pub(super) exchange: Exchange,
+    // What its settings are; None = unknown, all must be sent again.
+    pub(super) settings: Option<Arc<Settings>>,
+    // What they will be when the guard under way has been answered.
+    pub(super) pending: Option<Arc<Settings>>,
+    // The statement that sets settings is prepared on it.
+    pub(super) knows_set: bool,
+    pub(super) cancel: Arc<CancelTarget>,
+    opened: Instant,
+    last_used: Instant,
+    generation: u64,
+    slot: Slot,
+}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    // An idle server may move to another worker.
+    is_send::<Server>();
+};
+
+/// A server that may serve another client: nothing owed, nothing left behind. Made only in this room.
+pub struct CleanServer(pub(super) Box<Server>);
+
+impl CleanServer {
+    /// For the pool that takes it in.
+    pub fn into_inner(self) -> Box<Server> {
+        self.0
+    }
+
+    /// In transaction mode nothing needs to be undone: the next client's settings go in front of its first request.
+    pub fn kept(server: Box<Server>, _proof: Boundary) -> Self {
+        Self(server)
+    }
+}
+
+impl Server {
+    /// Wraps a connection that has just logged in.
+    pub(super) fn new(
+        id: ServerId,
+        socket: Socket,
+        settings: Arc<Settings>,
+        cancel: CancelTarget,
+        now: Instant,
+        generation: u64,
+    ) -> Self {
+        Self {
+            id,
+            socket,
+            exchange: Exchange::default(),
+            settings: Some(settings),
+            pending: None,
+            knows_set: false,
+            cancel: Arc::new(cancel),
+            opened: now,
+            last_used: now,
+            generation,
+            slot: Slot(None),
+        }
+    }
+
+    /// Gives it the pool's slot.
+    pub fn with_slot(mut self: Box<Self>, slot: Slot) -> Box<Self> {
+        self.slot = slot;
+        self
+    }
+
+    /// When it logged in.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Generation of the configuration it was opened with.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Names the settings it is in: equal numbers mean equal settings.
+    pub fn state_key(&self) -> usize {
+        self.settings.as_ref().map_or(0, state_key)
+    }
+
+    /// When it last went idle.
+    pub fn last_used(&self) -> Instant {
+        self.last_used
+    }
+
+    /// Notes that it goes idle.
+    pub fn used(&mut self, now: Instant) {
+        self.last_used = now;
+        self.socket.end_bulk();
+    }
+
+    /// The client's settings were refused, so nothing of it may run here.
+    pub fn lacks_settings(&self) -> bool {
+        self.settings.is_none() && self.pending.is_none()
+    }
+
+    /// Where a cancel request for it goes.
+    pub fn cancel_target(&self) -> Arc<CancelTarget> {
+        self.cancel.clone()
+    }
+
+    /// Whether a cancel request for it may still be on its way.
+    pub fn cancel_under_way(&self) -> bool {
+        Arc::strong_count(&self.cancel) > 1
+    }
+
+    /// Whether a cancel request may still hit it although nobody waits for that any more: nobody else may get it.
+    pub fn cancel_went_astray(&self) -> bool {
+        self.cancel.astray.load(Ordering::Relaxed)
+    }
+
+    /// The conversation.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The socket, for `client::turn`.
+    pub fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// Nothing owed and nothing left in a buffer.
+    pub fn boundary(&self) -> Option<Boundary> {
+        if self.socket.received().is_empty() && self.socket.queued() == 0 { self.exchange.boundary() } else { None }
+    }
+
+    /// Queues bytes of the client.
+    pub fn send(&mut self, chunk: BytesMut) {
+        self.exchange.sending(&chunk);
+        self.socket.queue(chunk);
+    }
+
+    /// A request that a failed guard swallowed has no Sync of its own: sends one, whose ReadyForQuery is the client's.
+    pub fn send_wanted_sync(&mut self) {
+        if self.exchange.take_wanted_sync() {
+            self.send_sync(super::Disposition::Forward);
+        }
+    }
+
+    pub(super) fn send_sync(&mut self, disposition: super::Disposition) {
+        let mut sync = BytesMut::new();
+        frontend::sync(&mut sync);
+        self.exchange.sending_own(frontend::kind::SYNC, disposition);
+        self.socket.queue(sync);
+    }
+
+    /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told.
+    /// Without `blocks` nothing is passed on from the ReadyForQuery on that shows an open transaction.
+    ///
+    /// # Errors
+    /// [`Violation`]: the server must be closed.
+    pub fn receive(
+        &mut self,
+        client: &mut Socket,
+        settings: &mut Arc<Settings>,
+        blocks: bool,
+    ) -> Result<(), Violation> {
+        let (known, pending) = (&mut self.settings, &mut self.pending);
+        let mut out = ToClient { client, told: settings, settings: known, pending, blocks };
+        self.exchange.receive(self.socket.inbox(), &mut out)?;
+        if self.exchange.guard_seen() == super::Guard::Failed {
+            self.settings = None;
+            self.pending = None;
+            self.knows_set = false;
+        }
+        Ok(())
+    }
+
+    /// An idle server that the runtime knows to have something to say. Parameters and notices are taken in; false when
+    /// it said anything else, or is gone: it must be closed.
+    pub fn still_idle(&mut self) -> bool {
+        while self.socket.readable_now() {
+            match self.socket.poll_recv(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_) | Ok(0)) => return false,
+                Poll::Ready(Ok(_)) if !self.take_in() => return false,
+                Poll::Ready(Ok(_)) => (),
+            }
+        }
+        self.socket.received().is_empty()
+    }
+
+    /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
+    pub(super) fn take_in(&mut self) -> bool {
+        let mut out = Nowhere { settings: &mut self.settings, passed: false };
+        let received = self.exchange.receive(self.socket.inbox(), &mut out);
+        received.is_ok() && !out.passed && self.exchange.boundary().is_some()
+    }
+
+    /// Brings an idle server to this worker's runtime. False: it is gone, or has something to say that this runtime
+    /// would not know of in time: it must be closed.
+    pub fn move_here(&mut self) -> bool {
+        matches!(self.socket.move_here(), Ok(true))
+    }
+
+    /// Closes it for a pool that has freed the slot already.
+    pub fn retire(mut self) {
+        self.slot.0 = None;
+        self.say_goodbye();
+    }
+
+    /// Sends Terminate if that can be done at once; PostgreSQL would end without it too.
+    fn say_goodbye(&mut self) {
+        let mut goodbye = BytesMut::new();
+        frontend::terminate(&mut goodbye);
+        self.socket.queue(goodbye);
+        let _ = self.socket.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+/// Names settings for the pool's preference; see [`Server::state_key`].
+pub fn state_key(settings: &Arc<Settings>) -> usize {
+    Arc::as_ptr(settings).addr()
+}
+
+/// What comes from a server goes to its client.
+struct ToClient<'a> {
+    client: &'a mut Socket,
+    told: &'a mut Arc<Settings>,
+    settings: &'a mut Option<Arc<Settings>>,
+    pending: &'a mut Option<Arc<Settings>>,
+    blocks: bool,
+}
+
+impl Outlet for ToClient<'_> {
+    fn pass(&mut self, chunk: BytesMut) {
+        self.client.queue(chunk);
+    }
+
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let Some(index) = Settings::index(name) else { return true };
+        if let Some(pending) = self.pending {
+            // The guard's doing; what it comes to is told at its end.
+            Arc::make_mut(pending).set(index, value);
+            return false;
+        }
+        note(self.settings, index, value);
+        if self.told.get(index) == value {
+            return false;
+        }
+        Arc::make_mut(self.told).set(index, value);
+        share(self.settings, self.told);
+        true
+    }
+
+    fn ready(&mut self, status: Status) -> bool {
+        self.blocks || status == Status::Idle
+    }
+
+    fn guard_done(&mut self) {
+        let Some(now) = self.pending.take() else { return };
+        // The server's spelling of a value is what PostgreSQL would have told the client.
+        let mut news = BytesMut::new();
+        for (index, name) in NAMES.iter().enumerate().filter(|(index, _)| self.told.get(*index) != now.get(*index)) {
+            backend::put_parameter_status(&mut news, name.as_bytes(), now.get(index));
+        }
+        self.client.queue(news);
+        *self.told = now.clone();
+        *self.settings = Some(now);
+    }
+}
+
+/// Equal settings become one, so that the next comparison is of two pointers.
+fn share(settings: &mut Option<Arc<Settings>>, told: &Arc<Settings>) {
+    if settings.as_ref().is_some_and(|known| known == told) {
+        *settings = Some(told.clone());
+    }
+}
+
+fn note(settings: &mut Option<Arc<Settings>>, index: usize, value: &[u8]) {
+    if let Some(settings) = settings {
+        Arc::make_mut(settings).set(index, value);
+    }
+}
+
+/// Nobody is there to see what comes from the server.
+pub(super) struct Nowhere<'a> {
+    pub(super) settings: &'a mut Option<Arc<Settings>>,
+    pub(super) passed: bool,
+}
+
+impl Outlet for Nowhere<'_> {
+    fn pass(&mut self, chunk: BytesMut) {
+        // Notices are no sign that anything is wrong.
+        self.passed |= chunk.first() != Some(&backend::kind::NOTICE_RESPONSE);
+    }
+
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if let Some(index) = Settings::index(name) {
+            note(self.settings, index, value);
+        }
+        false
+    }
+
+    fn guard_done(&mut self) {}
+}

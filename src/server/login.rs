@@ -1,0 +1,343 @@
+//! Opening a connection: connect, prove who we are, learn what the server reports.
+//!
+//! Source: PostgreSQL documentation, "Message Flow", Start-up.
+
+use super::cancel::CancelTarget;
+use super::connection::Server;
+use crate::auth::{Md5Hash, NONCE_BYTES, SCRAM_SHA_256, SaltedPassword, ScramClient, Stored, md5_password};
+use crate::fault::{Blame, Fault, SqlState};
+use crate::ids::ServerId;
+use crate::net::{Address, Socket, TcpOptions, connect};
+use crate::session::Welcome;
+use crate::wire::backend::{self, Authentication, kind};
+use crate::wire::frame;
+use crate::wire::frontend;
+use crate::wire::startup::CancelKey;
+use bytes::{Buf, BytesMut};
+use std::io;
+
+/// The longest message taken before the login is done. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
+const LOGIN_MESSAGE: usize = 65_535;
+
+/// Where to log in, and as whom.
+pub struct LoginSpec {
+    /// Host.
+    pub address: Address,
+    /// Socket options.
+    pub options: TcpOptions,
+    /// Role.
+    pub user: String,
+    /// Database.
+    pub database: String,
+    /// What proves the role; None = trust only.
+    pub secret: Option<Stored>,
+    /// Further startup parameters.
+    pub parameters: Vec<(String, String)>,
+    /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
+    pub connect_query: Option<String>,
+    /// Generation of the configuration.
+    pub generation: u64,
+}
+
+/// Why a server could not be opened.
+#[derive(Debug)]
+pub enum LoginError {
+    /// The way to it failed.
+    Unreachable(io::Error),
+    /// It took longer than `server_connect_timeout`.
+    TimedOut,
+    /// PostgreSQL said no.
+    Refused {
+        /// Its SQLSTATE.
+        sqlstate: String,
+        /// Its primary message.
+        message: String,
+    },
+    /// It asks for a proof we cannot give.
+    NoSecret(&'static str),
+    /// It does not speak as PostgreSQL does, or does not know our password.
+    Untrusted(String),
+}
+
+impl LoginError {
+    /// Whether another attempt can only end the same way until an operator acts: waiting clients are told at once.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut => false,
+            Self::Refused { sqlstate, .. } => ["28", "3D", "42", "0A"].iter().any(|class| sqlstate.starts_with(class)),
+            Self::NoSecret(_) | Self::Untrusted(_) => true,
+        }
+    }
+
+    /// Whether the host is not there (yet): nobody listens, or PostgreSQL is starting up.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { sqlstate, .. } => sqlstate == SqlState::CANNOT_CONNECT_NOW.0,
+            Self::TimedOut | Self::NoSecret(_) | Self::Untrusted(_) => false,
+        }
+    }
+
+    /// As a client that waits for this server hears it.
+    pub fn fault(&self) -> Fault {
+        let code = match self {
+            Self::Unreachable(_) | Self::TimedOut => SqlState::CANNOT_CONNECT_NOW,
+            Self::Refused { sqlstate, .. } => known_sqlstate(sqlstate),
+            Self::NoSecret(_) | Self::Untrusted(_) => SqlState::CONNECTION_FAILURE,
+        };
+        Fault::fatal(Blame::Server, code, self.to_string())
+    }
+}
+
+/// Codes PostgreSQL gives to a login, so that drivers act on the same ones.
+fn known_sqlstate(code: &str) -> SqlState {
+    [
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_CATALOG_NAME,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::INVALID_PARAMETER_VALUE,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ]
+    .into_iter()
+    .find(|known| known.0 == code)
+    .unwrap_or(SqlState::CONNECTION_FAILURE)
+}
+
+impl std::fmt::Display for LoginError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(f, "cannot connect to the server: {error}"),
+            Self::TimedOut => f.write_str("cannot connect to the server: timed out"),
+            Self::Refused { message, .. } => f.write_str(message),
+            Self::NoSecret(why) => write!(f, "cannot log in to the server: {why}"),
+            Self::Untrusted(why) => write!(f, "cannot log in to the server: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LoginError {}
+
+impl From<io::Error> for LoginError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::Unreachable(io::Error::new(error.kind(), "the server closed the connection"));
+        }
+        Self::Unreachable(error)
+    }
+}
+
+/// Opens one server. No deadline of its own; dropped in the middle it leaves nothing behind.
+pub async fn log_in(spec: &LoginSpec, id: ServerId) -> Result<(Box<Server>, Welcome), LoginError> {
+    let stream = connect(&spec.address, &spec.options).await?;
+    // A name may have several addresses; a cancel has to go to this one.
+    let address = stream.peer_address().unwrap_or_else(|| spec.address.clone());
+    let socket = Socket::new(stream, BytesMut::new());
+    let mut login = Login { socket, spec };
+    login.send_startup();
+    login.authenticate().await?;
+    let (welcome, key) = login.hear_parameters().await?;
+    if let Some(sql) = &spec.connect_query {
+        login.run_connect_query(sql).await?;
+    }
+    login.check_what_follows()?;
+    let target = CancelTarget { address, key, options: spec.options, astray: false.into() };
+    let settings = welcome.settings.clone();
+    let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
+    // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.
+    if !server.take_in() {
+        return Err(untrusted("it said what nobody asked for behind its login"));
+    }
+    Ok((Box::new(server), welcome))
+}
+
+struct Login<'a> {
+    socket: Socket,
+    spec: &'a LoginSpec,
+}
+
+impl Login<'_> {
+    fn send_startup(&mut self) {
+        let fixed = [("user", self.spec.user.as_str()), ("database", &self.spec.database)];
+        let more = self.spec.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut out = BytesMut::new();
+        frontend::startup(&mut out, fixed.into_iter().chain(more).map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+        self.socket.queue(out);
+    }
+
+    /// The next message, whole: its type and body.
+    async fn next(&mut self) -> Result<(u8, BytesMut), LoginError> {
+        self.socket.flush().await?;
+        loop {
+            if let Some(head) = frame::Head::read(self.socket.received()) {
+                let total = head.frame_len().filter(|total| *total <= LOGIN_MESSAGE);
+                let total = total.ok_or_else(|| untrusted("a message of impossible length"))?;
+                if self.socket.received().len() >= total {
+                    let mut message = self.socket.inbox().split_to(total);
+                    message.advance(frame::HEAD);
+                    return Ok((head.kind, message));
+                }
+            }
+            self.socket.recv().await?;
+        }
+    }
+
+    /// As [`Login::next`], with an ErrorResponse turned into an error and notices passed over.
+    async fn expect(&mut self) -> Result<(u8, BytesMut), LoginError> {
+        loop {
+            match self.next().await? {
+                (kind::ERROR_RESPONSE, body) => return Err(refused(&body)),
+                (kind::NOTICE_RESPONSE, _) => continue,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    async fn authenticate(&mut self) -> Result<(), LoginError> {
+        loop {
+            let (message, body) = self.expect().await?;
+            if message == kind::NEGOTIATE_PROTOCOL_VERSION {
+                continue;
+            }
+            let request = (message == kind::AUTHENTICATION).then(|| Authentication::read(&body)).flatten();
+            match request.ok_or_else(|| untrusted("an unexpected message instead of an authentication request"))? {
+                Authentication::Ok => return Ok(()),
+                Authentication::Cleartext => self.send_password()?,
+                Authentication::Md5(salt) => self.send_md5(salt)?,
+                Authentication::Sasl(mechanisms) => self.scram(mechanisms).await?,
+                Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
+                    return Err(untrusted("SASL out of turn"));
+                }
+                Authentication::Unknown(number) => {
+                    return Err(LoginError::Untrusted(format!("authentication method {number} is not supported")));
+                }
+            }
+        }
+    }
+
+    fn send_password(&mut self) -> Result<(), LoginError> {
+        let Some(Stored::Plain(password)) = &self.spec.secret else {
+            return Err(LoginError::NoSecret("the server asks for a password and none is known"));
+        };
+        let mut out = BytesMut::new();
+        frontend::password(&mut out, password.expose().as_bytes());
+        self.socket.queue(out);
+        Ok(())
+    }
+
+    fn send_md5(&mut self, salt: [u8; 4]) -> Result<(), LoginError> {
+        let hash = match &self.spec.secret {
+            Some(Stored::Plain(password)) => Md5Hash::from_password(&self.spec.user, password.expose()),
+            Some(Stored::Md5(hash)) => hash.clone(),
+            _ => return Err(LoginError::NoSecret("the server asks for an md5 password and none is known")),
+        };
+        let mut out = BytesMut::new();
+        frontend::password(&mut out, md5_password(&hash, salt).as_bytes());
+        self.socket.queue(out);
+        Ok(())
+    }
+
+    async fn scram(&mut self, mechanisms: &[u8]) -> Result<(), LoginError> {
+        if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+            return Err(untrusted("the server offers no SASL mechanism that is supported"));
+        }
+        let Some(Stored::Plain(password)) = &self.spec.secret else {
+            return Err(LoginError::NoSecret("the server asks for SCRAM and no plain-text password is known"));
+        };
+        let scram = ScramClient::new(&crate::secret::random::<NONCE_BYTES>());
+        let mut out = BytesMut::new();
+        frontend::sasl_initial(&mut out, SCRAM_SHA_256, &scram.client_first());
+        self.socket.queue(out);
+        let needs_key = {
+            let body = self.sasl_body().await?;
+            match Authentication::read(&body) {
+                Some(Authentication::SaslContinue(data)) => scram.server_first(data).map_err(distrust)?,
+                _ => return Err(untrusted("an unexpected answer to SCRAM")),
+            }
+        };
+        // PBKDF2 takes milliseconds: not on a worker.
+        let (password, salt, iterations) = (password.clone(), needs_key.salt().to_vec(), needs_key.iterations());
+        let derive = move || SaltedPassword::derive(password.expose(), &salt, iterations);
+        let salted = tokio::task::spawn_blocking(derive).await.map_err(|_| untrusted("key derivation failed"))?;
+        let (expect_final, client_final) = needs_key.with_salted_password(&salted);
+        let mut out = BytesMut::new();
+        frontend::sasl_response(&mut out, &client_final);
+        self.socket.queue(out);
+        let body = self.sasl_body().await?;
+        match Authentication::read(&body) {
+            Some(Authentication::SaslFinal(data)) => expect_final.server_final(data).map_err(distrust),
+            _ => Err(untrusted("the server did not prove that it knows the password")),
+        }
+    }
+
+    async fn sasl_body(&mut self) -> Result<BytesMut, LoginError> {
+        match self.expect().await? {
+            (kind::AUTHENTICATION, body) => Ok(body),
+            _ => Err(untrusted("an unexpected message in the middle of SASL")),
+        }
+    }
+
+    async fn hear_parameters(&mut self) -> Result<(Welcome, CancelKey), LoginError> {
+        let mut parameters = Vec::new();
+        let mut key = None;
+        loop {
+            match self.expect().await? {
+                (kind::PARAMETER_STATUS, body) => {
+                    let (name, value) =
+                        backend::parameter_status(&body).ok_or_else(|| untrusted("a malformed ParameterStatus"))?;
+                    parameters.push((name.into(), value.into()));
+                }
+                (kind::BACKEND_KEY_DATA, body) => {
+                    let mut rest = &body[..];
+                    let pid = frame::take_i32(&mut rest).ok_or_else(|| untrusted("a malformed BackendKeyData"))?;
+                    key = Some(CancelKey { pid, secret: rest.into() });
+                }
+                (kind::READY_FOR_QUERY, _) => break,
+                _ => return Err(untrusted("an unexpected message after authentication")),
+            }
+        }
+        // Without a key the server cannot be cancelled; nobody answers to this one.
+        let key = key.unwrap_or(CancelKey { pid: 0, secret: Box::default() });
+        Ok((Welcome::new(parameters), key))
+    }
+
+    /// What came together with the last ReadyForQuery: a server that takes its leave again is not open.
+    fn check_what_follows(&self) -> Result<(), LoginError> {
+        match frame::first(self.socket.received()) {
+            Some((kind::ERROR_RESPONSE, body, _)) => Err(refused(body)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn run_connect_query(&mut self, sql: &str) -> Result<(), LoginError> {
+        let mut out = BytesMut::new();
+        frontend::query(&mut out, sql);
+        self.socket.queue(out);
+        loop {
+            match self.next().await? {
+                (kind::READY_FOR_QUERY, _) => return Ok(()),
+                (kind::ERROR_RESPONSE, body) => {
+                    tracing::warn!(server = %self.spec.address, error = %refused(&body), "connect_query failed");
+                }
+                _ => (),
+            }
+        }
+    }
+}
+
+fn refused(body: &[u8]) -> LoginError {
+    let field = |letter, missing: &str| {
+        backend::error_field(body, letter).map_or(missing.to_owned(), |text| String::from_utf8_lossy(text).into_owned())
+    };
+    LoginError::Refused { sqlstate: field(b'C', "08006"), message: field(b'M', "the server refused the login") }
+}
+
+fn untrusted(why: &str) -> LoginError {
+    LoginError::Untrusted(why.to_owned())
+}
+
+fn distrust(why: crate::auth::Untrusted) -> LoginError {
+    LoginError::Untrusted(why.to_string())
+}

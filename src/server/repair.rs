@@ -1,0 +1,152 @@
+//! Bringing a server that its client left in the middle of something to a boundary, and resetting it behind a
+//! session. Never guessed: what cannot be brought there in time is closed.
+
+use super::cancel::cancel;
+use super::connection::{CleanServer, Nowhere, Server};
+use super::exchange::Boundary;
+use super::reply_queue::Disposition::Swallow;
+use crate::wire::backend::Status;
+use crate::wire::frontend::{self, kind};
+use bytes::BytesMut;
+use std::time::Duration;
+
+/// Longest time for a cancelled statement, a ROLLBACK or a reset to end. Longer than any healthy server needs.
+pub const REPAIR_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Between two cancels of the same statement.
+const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+
+/// A statement that does not exist: naming it fails, and takes an unfinished implicit transaction with it.
+const NOTHING: &str = "pgotter.nothing";
+
+/// How the client left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It said Terminate: what it sent runs to its end, as with PostgreSQL.
+    Terminated,
+    /// It vanished, or was thrown out: what runs is cancelled.
+    Vanished,
+}
+
+/// Brings the server to a boundary: cancels (unless the client said goodbye), ends COPY, aborts what was not
+/// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed.
+pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duration) -> Option<(Box<Server>, Boundary)> {
+    if server.exchange.cut_outgoing() || server.exchange.is_lost() || server.exchange.is_in_doubt() {
+        return None;
+    }
+    if server.pending.take().is_some() {
+        // Nobody will look at how the settings under way fare.
+        server.settings = None;
+        server.knows_set = false;
+    }
+    let deadline = if leaving == Leaving::Terminated { patience } else { REPAIR_DEADLINE };
+    let settled = tokio::time::timeout(deadline, settle(&mut server, leaving)).await;
+    if !matches!(settled, Ok(Some(()))) {
+        return None;
+    }
+    let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
+    match (rolled_back, server.boundary()) {
+        (Ok(Some(())), Some(boundary)) if !server.cancel_went_astray() => Some((server, boundary)),
+        _ => None,
+    }
+}
+
+/// Runs the reset query behind a session. `None`: it failed and the server is closed.
+pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Option<CleanServer> {
+    if !query.is_empty() {
+        server.exchange.take_swallowed_error();
+        let run = async {
+            simple_query(&mut server, query);
+            drain(&mut server).await
+        };
+        tokio::time::timeout(REPAIR_DEADLINE, run).await.ok()??;
+        if server.exchange.take_swallowed_error() {
+            return None;
+        }
+    }
+    let boundary = server.boundary()?;
+    Some(CleanServer::kept(server, boundary))
+}
+
+/// Asks an idle server for a sign of life. No deadline of its own.
+pub async fn probe(server: &mut Server) -> bool {
+    simple_query(server, "");
+    drain(server).await.is_some() && server.boundary().is_some()
+}
+
+async fn settle(server: &mut Server, leaving: Leaving) -> Option<()> {
+    let running = server.exchange.owes() && !server.exchange.copy_in();
+    if server.exchange.copy_in() {
+        fail_copy(server);
+    }
+    if server.exchange.unsynced() {
+        abort_implicit_transaction(server);
+    }
+    if running && leaving == Leaving::Vanished { drain_cancelling(server).await } else { drain(server).await }
+}
+
+/// Cancels again and again until the statement has ended: PostgreSQL forgets a cancel that comes before the statement
+/// has begun.
+async fn drain_cancelling(server: &mut Server) -> Option<()> {
+    let _ = tokio::time::timeout(CANCEL_AGAIN, server.socket.flush()).await;
+    loop {
+        // One that did not arrive shows in the deadline.
+        let _ = cancel(&server.cancel_target()).await;
+        if let Ok(drained) = tokio::time::timeout(CANCEL_AGAIN, drain(server)).await {
+            return drained;
+        }
+    }
+}
+
+async fn roll_back(server: &mut Server) -> Option<()> {
+    if server.exchange.status() != Status::Idle {
+        simple_query(server, "ROLLBACK");
+        drain(server).await?;
+    }
+    Some(())
+}
+
+/// Receives until nothing is owed. A COPY that asks for data the client will never send is failed.
+async fn drain(server: &mut Server) -> Option<()> {
+    loop {
+        if server.exchange.copy_in() {
+            fail_copy(server);
+            if server.exchange.unsynced() {
+                server.send_sync(Swallow);
+            }
+        }
+        server.socket.flush().await.ok()?;
+        if !server.exchange.owes() && server.socket.received().is_empty() {
+            return Some(());
+        }
+        server.socket.recv().await.ok()?;
+        let mut out = Nowhere { settings: &mut server.settings, passed: false };
+        server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
+        if server.exchange.said_fatal() {
+            return None;
+        }
+    }
+}
+
+fn fail_copy(server: &mut Server) {
+    let mut out = BytesMut::new();
+    frontend::copy_fail(&mut out, "the client left in the middle of COPY");
+    server.exchange.sending_own(kind::COPY_FAIL, Swallow);
+    server.socket.queue(out);
+}
+
+/// A Sync alone would commit what the client never synced.
+fn abort_implicit_transaction(server: &mut Server) {
+    let mut out = BytesMut::new();
+    frontend::describe_statement(&mut out, NOTHING);
+    server.exchange.sending_own(kind::DESCRIBE, Swallow);
+    server.socket.queue(out);
+    server.send_sync(Swallow);
+}
+
+fn simple_query(server: &mut Server, sql: &str) {
+    let mut out = BytesMut::new();
+    frontend::query(&mut out, sql);
+    server.exchange.sending_own(kind::QUERY, Swallow);
+    server.socket.queue(out);
+}

@@ -1,0 +1,9 @@
+//! Tests of the server room: the conversation with a server, replayed and against a small PostgreSQL.
+
+mod copying;
+mod cuts;
+mod guarding;
+mod histories;
+mod replies;
+mod talk;
+mod tiny_postgres;

@@ -1,0 +1,57 @@
+//! Heads of frames: one type byte and a four-byte length that counts itself. Bodies are not read here.
+
+/// Bytes of a head.
+pub const HEAD: usize = 5;
+
+/// PostgreSQL's `PQ_LARGE_MESSAGE_LIMIT`: `MaxAllocSize - 1`, for Query, Parse, Bind, FunctionCall and CopyData.
+pub const LARGE_LIMIT: usize = 0x3fff_fffe;
+
+/// PostgreSQL's `PQ_SMALL_MESSAGE_LIMIT`, for everything else a client sends.
+pub const SMALL_LIMIT: usize = 10_000;
+
+/// The head of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Type byte.
+    pub kind: u8,
+    /// The length field as sent: 4 + bytes of body. Not checked.
+    pub length: i32,
+}
+
+impl Head {
+    /// Reads the head at the front of `bytes`, or `None` when fewer than [`HEAD`] are there.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (head, _) = bytes.split_first_chunk::<HEAD>()?;
+        let [kind, a, b, c, d] = *head;
+        Some(Self { kind, length: i32::from_be_bytes([a, b, c, d]) })
+    }
+
+    /// Bytes of the whole frame, type byte included; `None` when the length is below 4.
+    pub fn frame_len(self) -> Option<usize> {
+        let length = usize::try_from(self.length).ok()?;
+        if length < 4 { None } else { Some(length + 1) }
+    }
+}
+
+/// The first complete frame of `bytes` as (type, body, bytes of the frame); `None` when it is not all there
+/// or its length is below 4.
+pub fn first(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let head = Head::read(bytes)?;
+    let total = head.frame_len()?;
+    Some((head.kind, bytes.get(HEAD..total)?, total))
+}
+
+/// Takes a zero-terminated string off the front of `body`; `None` without a terminator.
+pub fn take_cstr<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = body.iter().position(|&b| b == 0)?;
+    let (text, rest) = body.split_at(end);
+    *body = rest.get(1..)?;
+    Some(text)
+}
+
+/// Takes a four-byte integer off the front of `body`.
+pub fn take_i32(body: &mut &[u8]) -> Option<i32> {
+    let (head, rest) = body.split_first_chunk::<4>()?;
+    *body = rest;
+    Some(i32::from_be_bytes(*head))
+}

@@ -1,0 +1,12 @@
+//! The PostgreSQL protocol as bytes: frame heads, first packets, the messages PgOtter writes itself
+//! and the few it must read. Pure, and it knows no connection: whose bytes these are is told elsewhere.
+//!
+//! Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol"; `src/backend/tcop/postgres.c`.
+
+pub mod backend;
+pub mod frame;
+pub mod frontend;
+pub mod startup;
+
+#[cfg(test)]
+mod tests;

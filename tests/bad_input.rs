@@ -1,0 +1,13 @@
+//! A real `pgotter run` between peers that break the protocol: clients in front of a real PostgreSQL, and servers that
+//! are scripts. Whoever breaks it hears so or is closed; nobody else notices, and nothing panics.
+
+mod support;
+
+#[path = "bad_input/clients.rs"]
+mod clients;
+#[path = "bad_input/raw.rs"]
+mod raw;
+#[path = "bad_input/scripted.rs"]
+mod scripted;
+#[path = "bad_input/servers.rs"]
+mod servers;

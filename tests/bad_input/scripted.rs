@@ -1,0 +1,122 @@
+//! A server that is a script: accepts, reads, and says what the test wants, right or wrong.
+
+use crate::raw::{Heard, frame};
+use pgotter::wire::frame::first;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+/// One connection of PgOtter's.
+pub struct Caller {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// The caller has closed.
+#[derive(Debug)]
+pub struct Closed;
+
+type Script = dyn Fn(&mut Caller) -> Result<(), Closed> + Send + Sync;
+
+/// Plays `script` to every caller that sends a StartupMessage, on a thread of its own, and closes behind it. The port.
+pub fn serve(script: impl Fn(&mut Caller) -> Result<(), Closed> + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let script: Arc<Script> = Arc::new(script);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let script = script.clone();
+            std::thread::spawn(move || {
+                let mut caller = Caller { stream, received: Vec::new() };
+                if caller.read_startup().is_ok() {
+                    let _ = script(&mut caller);
+                }
+            });
+        }
+    });
+    port
+}
+
+/// What PostgreSQL says to a client that is in.
+pub fn welcome() -> Vec<u8> {
+    let parameters = [
+        "server_version\0 15.0\0",
+        "client_encoding\0UTF8\0",
+        "DateStyle\0ISO, MDY\0",
+        "TimeZone\0UTC\0",
+        "standard_conforming_strings\0on\0",
+        "application_name\0\0",
+    ];
+    let mut bytes = frame(b'R', &[0; 4]);
+    bytes.extend(parameters.iter().flat_map(|parameter| frame(b'S', parameter.as_bytes())));
+    bytes.extend(frame(b'K', &[0, 0, 0, 9, 1, 2, 3, 4]));
+    bytes.extend(frame(b'Z', b"I"));
+    bytes
+}
+
+/// A result of one row, without its ReadyForQuery.
+pub fn one_row() -> Vec<u8> {
+    let column = [b"?column?\0".as_slice(), &[0; 6], &25_i32.to_be_bytes(), &[0xff; 6], &[0; 2]].concat();
+    [frame(b'T', &[&[0, 1][..], &column].concat()), frame(b'D', b"\0\x01\0\0\0\x01x"), frame(b'C', b"SELECT 1\0")]
+        .concat()
+}
+
+impl Caller {
+    pub fn say(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        self.stream.write_all(bytes).map_err(|_| Closed)
+    }
+
+    fn receive(&mut self) -> Result<(), Closed> {
+        let mut buffer = [0; 8192];
+        match self.stream.read(&mut buffer) {
+            Ok(bytes) if bytes > 0 => {
+                self.received.extend_from_slice(&buffer[..bytes]);
+                Ok(())
+            }
+            _ => Err(Closed),
+        }
+    }
+
+    /// A cancel request counts as closed: nothing is said to it.
+    fn read_startup(&mut self) -> Result<(), Closed> {
+        loop {
+            if let Ok(Some(total)) = pgotter::wire::startup::packet_len(&self.received)
+                && self.received.len() >= total
+            {
+                let packet: Vec<u8> = self.received.drain(..total).collect();
+                return if packet[4..8] == [0, 3, 0, 0] { Ok(()) } else { Err(Closed) };
+            }
+            self.receive()?;
+        }
+    }
+
+    pub fn read(&mut self) -> Result<(u8, Vec<u8>), Closed> {
+        loop {
+            if let Some((kind, body, total)) = first(&self.received) {
+                let message = (kind, body.to_vec());
+                self.received.drain(..total);
+                return Ok(message);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Logs the caller in and waits for its first message.
+    pub fn let_in(&mut self) -> Result<Vec<u8>, Closed> {
+        self.say(&welcome())?;
+        Ok(self.read()?.1)
+    }
+
+    /// Says nothing more, until the caller closes.
+    pub fn keep_silent(&mut self) -> Result<(), Closed> {
+        while self.receive().is_ok() {
+            self.received.clear();
+        }
+        Err(Closed)
+    }
+}
+
+/// Types of the frames a client heard, and how the last one ended, for an assertion's message.
+pub fn summary(heard: &Heard) -> String {
+    format!("{} {:?} +{} bytes", heard.kinds(), heard.last_error(), heard.rest.len())
+}

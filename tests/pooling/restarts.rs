@@ -1,0 +1,76 @@
+//! PostgreSQL goes away and comes back; its clients stay.
+
+use super::support::{PgOtter, must, postgres};
+use super::talk::{Client, query};
+use super::world::{config, eventually, host};
+use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, StopMode};
+
+fn in_front_of(server: &LocalPostgres, pooler: &str) -> PgOtter {
+    PgOtter::start(|port| config(port, &host(server), &format!("default_pool_size = 25\n{pooler}"), ""))
+}
+
+fn client(pooler: &PgOtter) -> Client {
+    Client::connect(pooler.port(), SUPERUSER, "postgres")
+}
+
+#[test]
+fn a_restart_fast_or_immediate_drops_none_of_fifty_idle_clients() {
+    let mut server = postgres(&Options::default());
+    let pooler = in_front_of(&server, "workers = 3");
+    let mut clients: Vec<_> = (0..50).map(|_| client(&pooler)).collect();
+    for mode in [StopMode::Fast, StopMode::Immediate] {
+        clients.iter_mut().for_each(|client| client.send(&query("SELECT pg_backend_pid()")));
+        clients.iter_mut().for_each(|client| assert_eq!(client.answer().status, Some(b'I')));
+        must(server.restart(mode));
+        clients.iter_mut().for_each(|client| client.send(&query("SELECT 'back'")));
+        clients.iter_mut().for_each(|client| assert_eq!(client.answer().value(), "back", "{mode:?}"));
+    }
+}
+
+#[test]
+fn while_postgresql_is_down_clients_log_in_and_their_requests_wait_for_it() {
+    let mut server = postgres(&Options::default());
+    let pooler = in_front_of(&server, "query_wait_notify = \"100ms\"");
+    let mut before = client(&pooler);
+    assert_eq!(before.value("SELECT 1"), "1");
+    must(server.stop(StopMode::Fast));
+    let mut during: Vec<_> = (0..10).map(|_| client(&pooler)).collect();
+    before.queue("SELECT 'patient'");
+    during.iter_mut().for_each(|client| client.queue("SELECT 'new'"));
+    must(server.start());
+    assert_eq!(before.answer().value(), "patient");
+    during.iter_mut().for_each(|client| assert_eq!(client.answer().value(), "new"));
+}
+
+#[test]
+fn a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client_goes_on() {
+    let mut server = postgres(&Options::default());
+    let pooler = in_front_of(&server, "query_wait_timeout = \"500ms\"");
+    let mut client = client(&pooler);
+    must(server.stop(StopMode::Fast));
+    client.query("SELECT 1").error("57P03");
+    must(server.start());
+    eventually("it is served again", || client.query("SELECT 1").errors.is_empty());
+}
+
+#[test]
+fn a_killed_backend_takes_its_clients_statement_and_no_other_connection() {
+    let server = postgres(&Options::default());
+    let pooler = in_front_of(&server, "");
+    let mut idle: Vec<_> = (0..20).map(|_| client(&pooler)).collect();
+    idle.iter_mut().for_each(|client| drop(client.query("SELECT 1")));
+    let mut running = client(&pooler);
+    running.query("BEGIN");
+    let backend = running.backend();
+    running.send(&query("SELECT pg_sleep(100)"));
+    must(
+        server.wait_until(
+            "postgres",
+            &format!("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {backend}"),
+        ),
+    );
+    let pid = rustix::process::Pid::from_raw(backend.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    running.answer().fatal("08007");
+    idle.iter_mut().for_each(|client| assert_eq!(client.value("SELECT 'alive'"), "alive"));
+}

@@ -1,0 +1,233 @@
+//! The life of a server: opened together, used while alive, closed when old, idle or dead.
+
+use super::proxy::Proxy;
+use super::support::{PgOtter, must, postgres};
+use super::talk::{Client, query};
+use super::world::{cluster, config, eventually, fresh_role, holder, host, look, pgotter, servers_of};
+use pgotter::cli::local_postgres::{HostAuth, Options};
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn through(proxy: &Proxy, pooler: &str) -> PgOtter {
+    PgOtter::start(|port| config(port, &format!("127.0.0.1:{}", proxy.port), pooler, ""))
+}
+
+/// Ends an idle backend and waits until it has gone.
+fn terminate(backend: &str) {
+    look(&format!("SELECT pg_terminate_backend({backend})"));
+    eventually("the backend is gone", || {
+        look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) == "0"
+    });
+}
+
+#[test]
+fn a_server_is_replaced_once_it_is_as_old_as_server_lifetime() {
+    let role = fresh_role();
+    let pooler = pgotter("server_lifetime = \"1s\"\ndefault_pool_size = 1", "");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let first = client.backend();
+    eventually("another backend", || client.backend() != first);
+    assert!(servers_of(&role) <= 1);
+}
+
+#[test]
+fn idle_servers_are_closed_but_not_below_min_pool_size() {
+    let role = fresh_role();
+    let pooler = pgotter("server_idle_timeout = \"1s\"\nmin_pool_size = 2", "");
+    let mut clients: Vec<_> = (0..5).map(|_| super::world::holder(pooler.port(), &role)).collect();
+    assert_eq!(servers_of(&role), 5);
+    clients.iter_mut().for_each(|client| assert_eq!(client.query("COMMIT").status, Some(b'I')));
+    eventually("two are left", || servers_of(&role) == 2);
+    // Three more looks of the steward.
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        assert_eq!(servers_of(&role), 2);
+    }
+}
+
+#[test]
+fn a_server_that_was_terminated_while_idle_is_not_seen_by_the_next_client() {
+    let role = fresh_role();
+    let pooler = pgotter("default_pool_size = 1", "");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    for _ in 0..10 {
+        let backend = client.backend();
+        terminate(&backend);
+        assert_ne!(client.backend(), backend);
+    }
+}
+
+#[test]
+fn with_server_check_delay_0_a_server_is_asked_for_a_sign_of_life_first() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 0);
+    let pooler = through(&proxy, "server_check_delay = 0");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    assert_eq!(client.value("SELECT 1"), "1");
+    assert!(proxy.has_heard(&query("")));
+}
+
+#[test]
+fn a_host_that_fell_silent_costs_the_next_client_a_wait_and_no_error() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 0);
+    let pooler = through(&proxy, "server_check_delay = 0\ndefault_pool_size = 1");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let backend = client.backend();
+    proxy.go_deaf();
+    assert_ne!(client.backend(), backend);
+}
+
+#[test]
+fn several_servers_are_opened_at_once_when_connecting_is_slow() {
+    let role = fresh_role();
+    // None of four connections is answered before the fourth has come.
+    let proxy = Proxy::new(cluster().port(), 4);
+    let pooler = through(&proxy, "default_pool_size = 4\nserver_connect_timeout = \"60s\"");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| Client::connect(pooler.port(), &role, "postgres").backend());
+        }
+    });
+}
+
+#[test]
+fn no_more_servers_than_the_limit_are_opened_for_a_crowd() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 2);
+    let pooler = through(&proxy, "default_pool_size = 2");
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| Client::connect(pooler.port(), &role, "postgres").backend());
+        }
+    });
+    assert_eq!(servers_of(&role), 2);
+}
+
+#[test]
+fn without_a_welcome_a_host_that_refuses_gives_57p03_after_server_connect_timeout() {
+    let nobody = pgotter::cli::ports::free_port();
+    let pooler =
+        PgOtter::start(|port| config(port, &format!("127.0.0.1:{nobody}"), "server_connect_timeout = \"1s\"", ""));
+    let answer = Client::try_connect(pooler.port(), &[("user", "postgres"), ("database", "postgres")]).err().unwrap();
+    answer.fatal("57P03");
+    assert!(!answer.errors[0].detail.is_empty(), "{answer:?}");
+}
+
+#[test]
+fn without_a_welcome_a_host_that_says_nothing_gives_57p03_after_server_connect_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = silent.local_addr().unwrap();
+    let pooler = PgOtter::start(|port| config(port, &host.to_string(), "server_connect_timeout = \"1s\"", ""));
+    let answer = Client::try_connect(pooler.port(), &[("user", "postgres"), ("database", "postgres")]).err().unwrap();
+    answer.fatal("57P03");
+}
+
+#[test]
+fn a_wrong_server_password_and_a_missing_database_are_told_at_once_in_postgresqls_words() {
+    let server = postgres(&Options { auth: HostAuth::ScramSha256, ..Options::default() });
+    must(server.psql(
+        "postgres",
+        "CREATE ROLE right_one LOGIN PASSWORD 'right'; CREATE ROLE wrong_one LOGIN PASSWORD 'right'",
+    ));
+    // Longer than a test waits for an answer.
+    let pooler = "server_connect_timeout = \"10min\"\nquery_wait_timeout = \"10min\"\nserver_login_retry = \"10min\"";
+    let users = "[users.right_one]\npassword = \"right\"\n[users.wrong_one]\npassword = \"wrong\"";
+    let pooler = PgOtter::start(|port| config(port, &host(&server), pooler, users));
+    let login = |user, database| Client::try_connect(pooler.port(), &[("user", user), ("database", database)]);
+    for _ in 0..2 {
+        login("wrong_one", "postgres").err().unwrap().fatal("28P01");
+        let missing = login("right_one", "nowhere").err().unwrap();
+        missing.fatal("3D000");
+        assert_eq!(missing.errors[0].message, "database \"nowhere\" does not exist");
+    }
+    // Neither keeps the right ones out.
+    assert_eq!(login("right_one", "postgres").unwrap().value("SELECT 1"), "1");
+    // The password changes on the server: whoever is logged in hears of it, and is served once it is right again.
+    must(server.psql("postgres", "ALTER ROLE right_one PASSWORD 'new'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'right_one'"));
+    let mut client = login("right_one", "postgres").unwrap();
+    eventually("the server is gone", || {
+        client.query("SELECT 1").errors.first().is_some_and(|error| error.code == "28P01")
+    });
+    must(server.psql("postgres", "ALTER ROLE right_one PASSWORD 'right'"));
+    assert_eq!(client.value("SELECT 1"), "1");
+}
+
+#[test]
+fn a_client_whose_backend_is_terminated_hears_postgresqls_57p01_and_others_hear_nothing() {
+    let role = fresh_role();
+    let pooler = pgotter("default_pool_size = 2", "");
+    let mut other = super::world::holder(pooler.port(), &role);
+    let mut idle = Client::connect(pooler.port(), &role, "postgres");
+    let mut running = Client::connect(pooler.port(), &role, "postgres");
+    running.query("BEGIN");
+    let backend = running.backend();
+    running.send(&query("SELECT pg_sleep(100)"));
+    eventually("it runs", || {
+        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+    });
+    look(&format!("SELECT pg_terminate_backend({backend})"));
+    running.answer().fatal("57P01");
+    assert_eq!(other.query("SELECT 1").status, Some(b'T'));
+    assert_ne!(idle.backend(), backend);
+    assert_eq!(other.query("COMMIT").status, Some(b'I'));
+}
+
+#[test]
+fn a_connection_that_breaks_in_a_statement_gives_08007_and_between_two_of_a_transaction_08006() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 0);
+    let pooler = through(&proxy, "");
+    let mut running = Client::connect(pooler.port(), &role, "postgres");
+    let mut between = Client::connect(pooler.port(), &role, "postgres");
+    let mut idle = Client::connect(pooler.port(), &role, "postgres");
+    let backend = running.backend();
+    running.send(&query("SELECT pg_sleep(100)"));
+    between.query("BEGIN");
+    eventually("it runs", || {
+        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+    });
+    proxy.cut();
+    running.answer().fatal("08007");
+    between.answer().fatal("08006");
+    assert_eq!(idle.value("SELECT 1"), "1");
+    look(&format!("SELECT pg_terminate_backend({backend})"));
+}
+
+#[test]
+fn five_hundred_idle_clients_cost_no_processor_time() {
+    let role = fresh_role();
+    let pooler = pgotter("client_idle_timeout = \"1h\"\nidle_transaction_timeout = \"1h\"\nquery_timeout = \"1h\"", "");
+    let _idle: Vec<_> = (0..500)
+        .map(|_| {
+            let mut client = Client::connect(pooler.port(), &role, "postgres");
+            client.query("SELECT 1");
+            client
+        })
+        .collect();
+    let before = pooler.cpu();
+    let looked = Instant::now();
+    while looked.elapsed() < Duration::from_secs(3) {
+        thread::sleep(Duration::from_millis(100));
+    }
+    // Once a second a steward looks at its idle servers; work for each client would show as far more than this.
+    let spent = pooler.cpu() - before;
+    assert!(spent <= Duration::from_millis(150), "{spent:?}");
+}
+
+#[test]
+fn servers_of_a_host_that_fell_silent_are_not_tried_longer_than_query_wait_timeout() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 0);
+    let pooler = through(&proxy, "server_check_delay = 0\ndefault_pool_size = 3\nquery_wait_timeout = \"1s\"");
+    let mut clients: Vec<_> = (0..3).map(|_| holder(pooler.port(), &role)).collect();
+    for client in &mut clients {
+        client.query("COMMIT");
+    }
+    proxy.go_deaf();
+    let since = Instant::now();
+    clients[0].query("SELECT 1").error("53300");
+    // One sign of life is waited for 5 s.
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+}

@@ -1,0 +1,128 @@
+//! A client goes in the middle of something: its transaction is rolled back and its server serves the next.
+
+use super::support::PgOtter;
+use super::talk::{Client, FLUSH, extended, message, query};
+use super::world::{eventually, fresh_role, look, pgotter};
+
+/// How a client goes.
+const WAYS: [fn(Client); 3] = [drop, Client::reset, Client::leave];
+
+struct Place {
+    role: String,
+    pooler: PgOtter,
+}
+
+impl Place {
+    /// One server, and a table with one row.
+    fn new() -> Self {
+        let role = fresh_role();
+        look(&format!("CREATE TABLE kept_by_{role} AS SELECT 1 AS n; ALTER TABLE kept_by_{role} OWNER TO {role}"));
+        Self { role, pooler: pgotter("default_pool_size = 1", "") }
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(self.pooler.port(), &self.role, "postgres")
+    }
+
+    fn add(&self) -> String {
+        format!("INSERT INTO kept_by_{} VALUES (2)", self.role)
+    }
+
+    /// The next client gets the same backend, idle, and sees one row that nobody has locked.
+    #[track_caller]
+    fn is_as_before(&self, backend: &str) {
+        let mut next = self.client();
+        let seen = next.query(&format!("SELECT pg_backend_pid(), count(*) FROM kept_by_{}", self.role));
+        assert_eq!((seen.rows, seen.status), (vec![vec![backend.to_owned(), "1".to_owned()]], Some(b'I')));
+        assert_eq!(next.query(&format!("LOCK TABLE kept_by_{} NOWAIT", self.role)).code(), "25P01");
+        let locks = format!("SELECT count(*) FROM pg_locks WHERE relation = 'kept_by_{}'::regclass", self.role);
+        assert_eq!(look(&locks), "0");
+    }
+}
+
+#[test]
+fn a_client_that_goes_in_a_transaction_is_rolled_back() {
+    let place = Place::new();
+    for go in WAYS {
+        let mut client = place.client();
+        client.query("BEGIN");
+        let backend = client.backend();
+        client.query(&place.add());
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
+fn a_statement_whose_client_vanished_is_cancelled() {
+    let place = Place::new();
+    for go in [drop, Client::reset] {
+        let mut client = place.client();
+        let backend = client.backend();
+        client.send(&query(&format!("{}; SELECT pg_sleep(100)", place.add())));
+        eventually("it runs", || {
+            look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+        });
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
+fn a_pipeline_without_a_sync_is_not_committed() {
+    let place = Place::new();
+    for go in WAYS {
+        let mut client = place.client();
+        let backend = client.backend();
+        client.send(&[extended(&place.add()), FLUSH.to_vec()].concat());
+        // ParseComplete, BindComplete, CommandComplete: it has run.
+        let seen: Vec<_> = (0..3).map(|_| client.message().unwrap().0).collect();
+        assert_eq!(seen, [b'1', b'2', b'C']);
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
+fn a_copy_that_was_not_finished_is_not_committed() {
+    let place = Place::new();
+    for go in WAYS {
+        let mut client = place.client();
+        let backend = client.backend();
+        client.send(&query(&format!("COPY kept_by_{} FROM STDIN", place.role)));
+        assert_eq!(client.message().unwrap().0, b'G');
+        client.send(&message(b'd', b"2\n"));
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
+fn a_copy_out_that_nobody_reads_any_more_is_stopped() {
+    let place = Place::new();
+    for go in [drop, Client::reset] {
+        let mut client = place.client();
+        let backend = client.backend();
+        client.send(&query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 100000000)) TO STDOUT"));
+        assert_eq!(client.message().unwrap().0, b'H');
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
+fn half_a_message_never_reaches_the_next_client() {
+    let place = Place::new();
+    let whole = query(&format!("{} /* {} */", place.add(), "x".repeat(200_000)));
+    for part in [3, 5, 20, 100_000] {
+        let mut client = place.client();
+        client.query("BEGIN");
+        client.send(&whole[..part]);
+        drop(client);
+        // Half a message can only be taken back by closing the server.
+        let mut next = place.client();
+        let backend = next.backend();
+        drop(next);
+        place.is_as_before(&backend);
+    }
+}

@@ -1,0 +1,72 @@
+//! What these tests stand on: one cluster, a role of its own for each test, and a PgOtter.
+
+use super::support::{PgOtter, must, postgres};
+use super::talk::Client;
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// What has not happened by then never will.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster for tests that do not stop it.
+pub fn cluster() -> &'static LocalPostgres {
+    static CLUSTER: OnceLock<LocalPostgres> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = postgres(&Options { max_connections: 300, ..Options::default() });
+        must(cluster.psql("postgres", "GRANT ALL ON SCHEMA public TO PUBLIC"));
+        cluster
+    })
+}
+
+/// What the superuser sees, without a pooler between.
+pub fn look(sql: &str) -> String {
+    must(cluster().psql("postgres", sql))
+}
+
+/// A role nobody else uses, so that its servers can be counted.
+pub fn fresh_role() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let role = format!("role_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    look(&format!("CREATE ROLE {role} LOGIN"));
+    role
+}
+
+/// Servers that this role has open.
+pub fn servers_of(role: &str) -> usize {
+    look(&format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'")).parse().unwrap()
+}
+
+/// In front of [`cluster`], trusting clients. `pooler` are lines for `[pooler]`; `rest` begins with lines for
+/// `[databases."*"]` and goes on with further sections.
+pub fn pgotter(pooler: &str, rest: &str) -> PgOtter {
+    PgOtter::start(|port| config(port, &host(cluster()), pooler, rest))
+}
+
+/// See [`pgotter`].
+pub fn config(port: u16, host: &str, pooler: &str, rest: &str) -> String {
+    let auth = if pooler.contains("auth_type") { "" } else { "auth_type = \"trust\"\n" };
+    format!("[pooler]\nlisten_port = {port}\n{auth}{pooler}\n[databases.\"*\"]\nhosts = [\"{host}\"]\n{rest}\n")
+}
+
+/// As a host is written in a configuration.
+pub fn host(server: &LocalPostgres) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+/// Waits for a condition that has to come true.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A client that has a server and keeps it: its transaction is open.
+pub fn holder(port: u16, role: &str) -> Client {
+    let mut client = Client::connect(port, role, "postgres");
+    assert_eq!(client.query("BEGIN").status, Some(b'T'));
+    client
+}

@@ -1,0 +1,117 @@
+//! Messages of any size pass in constant memory, and a client that reads slowly stops its server, not PgOtter.
+
+use crate::support::raw::*;
+use crate::support::{PgOtter, must, postgres, shared_postgres};
+use pgotter::cli::local_postgres::Options;
+
+const BIG: usize = 64 << 20;
+const ALLOWED_KIB: u64 = 8 << 10;
+
+/// Highest resident memory of the process so far.
+fn peak_kib(pgotter: &PgOtter) -> u64 {
+    let status = must(std::fs::read_to_string(format!("/proc/{}/status", pgotter.id())));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// A client that has been served once, so that what every client costs is not counted.
+fn warm(pgotter: &PgOtter) -> (Raw, u64) {
+    let mut client = Raw::log_in(pgotter.port(), &[("application_name", "big")]);
+    client.value("SELECT repeat('x', 100000)");
+    let before = pgotter.resident_kib();
+    (client, before)
+}
+
+fn assert_small(pgotter: &PgOtter, before: u64, what: &str) {
+    let grown = peak_kib(pgotter).saturating_sub(before);
+    assert!(grown < ALLOWED_KIB, "{what}: {grown} KiB more than the {before} KiB before");
+}
+
+#[test]
+fn a_row_of_64_mb_passes_in_constant_memory() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let (mut client, before) = warm(&pgotter);
+    for bytes in [
+        query(&format!("SELECT repeat('x', {BIG})")),
+        [extended(&format!("SELECT repeat('y', {BIG})"), &[]), sync()].concat(),
+    ] {
+        client.send(&bytes);
+        let frames = client.until_ready();
+        let row = frames.iter().find(|frame| frame.kind == b'D').expect("a row");
+        assert_eq!(row.body.len(), BIG + 6);
+        assert!(row.body[6..].iter().all(|byte| *byte == row.body[6]));
+    }
+    assert_small(&pgotter, before, "a row");
+}
+
+#[test]
+fn a_parameter_of_64_mb_passes_in_constant_memory() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let (mut client, before) = warm(&pgotter);
+    let value = vec![b'x'; BIG];
+    client.send(&[extended("SELECT length($1)", &[&value]), sync()].concat());
+    assert_eq!(first_value(&client.until_ready()), Some(BIG.to_string()));
+    assert_small(&pgotter, before, "a parameter");
+}
+
+#[test]
+fn a_query_of_64_mb_passes_in_constant_memory() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let (mut client, before) = warm(&pgotter);
+    assert_eq!(client.value(&format!("SELECT length('{}')", "x".repeat(BIG))), BIG.to_string());
+    assert_small(&pgotter, before, "a query");
+}
+
+#[test]
+fn copy_data_of_64_mb_passes_in_constant_memory() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "CREATE TABLE kept (t text)"));
+    let pgotter = PgOtter::in_front_of(&server, "");
+    let (mut client, before) = warm(&pgotter);
+    client.send(&query("COPY kept FROM STDIN"));
+    client.until(b'G');
+    client.send(&[copy_data(&("x".repeat(BIG) + "\n")), copy_done()].concat());
+    client.until_ready();
+    assert_eq!(client.value("SELECT length(t) FROM kept"), BIG.to_string());
+    assert_small(&pgotter, before, "COPY");
+}
+
+#[test]
+fn a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
+    let server = postgres(&Options::default());
+    let pgotter = PgOtter::in_front_of(&server, "");
+    let (mut client, before) = warm(&pgotter);
+    let rows = 80_000;
+    client.send(&query(&format!("SELECT repeat('x', 1000) FROM generate_series(1, {rows})")));
+    client.until(b'T');
+    let blocked = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'ClientWrite'";
+    must(server.wait_until("postgres", blocked));
+    // Nobody reads, so it stays as it is.
+    for _ in 0..5 {
+        assert_eq!(must(server.psql("postgres", blocked)), "t");
+    }
+    assert_small(&pgotter, before, "while the client reads nothing");
+    assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 1"), "1", "others are served meanwhile");
+    let mut seen = 0;
+    while let Some(frame) = client.frame().filter(|frame| frame.kind != b'Z') {
+        seen += usize::from(frame.kind == b'D');
+    }
+    assert_eq!(seen, rows);
+    assert_small(&pgotter, before, "after all of it");
+}
+
+#[test]
+fn a_client_that_sends_and_never_reads_is_not_kept_in_memory() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let (mut client, before) = warm(&pgotter);
+    // Far more replies than the sockets on the way hold, so that in the end nothing moves any more.
+    let request = [extended("SELECT repeat('x', 100000)", &[]), sync()].concat().repeat(100);
+    client.stream.set_write_timeout(Some(std::time::Duration::from_secs(1))).expect("timeout");
+    let stuck =
+        std::iter::repeat_n((), 5_000).any(|()| std::io::Write::write_all(&mut client.stream, &request).is_err());
+    assert!(stuck, "the client is not read from while its replies wait");
+    // Both directions are full; what that takes comes in huge pages of 2 MiB. Unbounded, it would be gigabytes.
+    let grown = peak_kib(&pgotter).saturating_sub(before);
+    assert!(grown < 2 * ALLOWED_KIB, "{grown} KiB more than the {before} KiB before");
+    assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 1"), "1");
+}

@@ -1,0 +1,145 @@
+//! What integration tests share: PostgreSQL, a PgOtter in front of it, the clients that come with PostgreSQL, and what
+//! to do when a test cannot run here.
+
+// Every test binary compiles this file and uses a part of it.
+#![allow(dead_code)]
+
+pub mod raw;
+mod skipped;
+
+#[allow(unused_imports)]
+pub use skipped::could_not_run;
+
+use pgotter::cli::local_postgres::{Error, LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD, StateDir};
+use pgotter::cli::pooler_process::PoolerProcess;
+use pgotter::cli::ports;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// A test that fails says why, in PostgreSQL's or the system's words.
+pub fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The folder all of a test binary's servers live in. Kept for the binary's life, so that initdb runs once.
+pub fn state() -> &'static Arc<StateDir> {
+    static STATE: OnceLock<Arc<StateDir>> = OnceLock::new();
+    STATE.get_or_init(|| must(StateDir::shared()))
+}
+
+/// A primary that the whole test binary shares. For tests that neither stop it nor mind each other.
+pub fn shared_postgres() -> &'static LocalPostgres {
+    static SHARED: OnceLock<LocalPostgres> = OnceLock::new();
+    SHARED.get_or_init(|| postgres(&Options::default()))
+}
+
+/// A primary of the test's own, gone at the end of it.
+pub fn postgres(options: &Options) -> LocalPostgres {
+    state();
+    must(LocalPostgres::primary(options))
+}
+
+/// A `pgotter run`. A test that fails prints its log; dropping it stops it.
+pub struct PgOtter(PoolerProcess);
+
+impl PgOtter {
+    /// Starts one with what `config` makes of a free port, and waits until it accepts. Tries again with another port
+    /// if somebody was quicker.
+    pub fn start(config: impl Fn(u16) -> String) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// As [`Self::start`], with variables of the environment.
+    pub fn start_with(config: impl Fn(u16) -> String, environment: &[(&str, &str)]) -> Self {
+        let mut attempts = 5;
+        loop {
+            let port = ports::free_port();
+            attempts -= 1;
+            let started = PoolerProcess::start_with(state(), Self::program(), &config(port), port, environment);
+            match started.map(Self) {
+                Err(_) if attempts > 0 && !ports::is_free(port) => {}
+                other => return must(other),
+            }
+        }
+    }
+
+    /// As [`Self::start`], for a configuration that may be wrong.
+    pub fn try_start(config: &str, port: u16) -> Result<Self, Error> {
+        PoolerProcess::start(state(), Self::program(), config, port).map(Self)
+    }
+
+    fn program() -> &'static Path {
+        Path::new(env!("CARGO_BIN_EXE_pgotter"))
+    }
+
+    /// In front of one server, every database, trust on both sides; `pooler` are lines for `[pooler]`.
+    pub fn in_front_of(server: &LocalPostgres, pooler: &str) -> Self {
+        Self::start(|port| simple_config(port, server, pooler))
+    }
+}
+
+/// See [`PgOtter::in_front_of`].
+pub fn simple_config(port: u16, server: &LocalPostgres, pooler: &str) -> String {
+    format!(
+        "[pooler]\nlisten_addr = \"127.0.0.1\"\nlisten_port = {port}\nauth_type = \"trust\"\n{pooler}\n\
+         [databases.\"*\"]\nhosts = [\"{}:{}\"]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n",
+        server.host(),
+        server.port()
+    )
+}
+
+impl Deref for PgOtter {
+    type Target = PoolerProcess;
+    fn deref(&self) -> &PoolerProcess {
+        &self.0
+    }
+}
+
+impl DerefMut for PgOtter {
+    fn deref_mut(&mut self) -> &mut PoolerProcess {
+        &mut self.0
+    }
+}
+
+impl Drop for PgOtter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // println! and not stderr: the test harness captures it and prints it with the failure.
+            println!("--- log of pgotter, process {}\n{}", self.id(), self.log());
+        }
+        self.stop(Duration::from_secs(5));
+    }
+}
+
+/// psql, pgbench, pg_dump, pg_restore … on 127.0.0.1:`port` as the superuser. Runs in [`state`]'s folder: name files
+/// by absolute paths that the user `postgres` can read.
+pub fn client(program: &str, port: u16, arguments: &[&str]) -> Command {
+    let mut command = Command::new(must(state().programs.client_program(program)));
+    state().adopt(&mut command);
+    command.env("PGHOST", "127.0.0.1").env("PGPORT", port.to_string()).env("PGUSER", SUPERUSER);
+    command.env("PGPASSWORD", SUPERUSER_PASSWORD).env("PGDATABASE", "postgres").env("PGCONNECT_TIMEOUT", "20");
+    command.args(arguments);
+    command
+}
+
+/// Runs [`client`] to its end, whatever that is.
+pub fn run_client(program: &str, port: u16, arguments: &[&str]) -> Output {
+    must(client(program, port, arguments).output())
+}
+
+/// Runs [`client`], which must succeed; its standard output.
+pub fn client_output(program: &str, port: u16, arguments: &[&str]) -> String {
+    let output = run_client(program, port, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {}\n{stderr}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What psql answers to `sql`, unaligned, without headers and the last newline.
+pub fn psql(port: u16, sql: &str) -> String {
+    let answer = client_output("psql", port, &["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+    answer.trim_end_matches('\n').to_owned()
+}

@@ -1,0 +1,143 @@
+//! Holds the repository to what ARCHITECTURE.md and CONTRIBUTING.md say of it: who may import whom, that every file
+//! opens with what it is, that every configuration key is documented, and what may lie at the top.
+//!
+//! Reads the sources as text (`tidy/scan.rs`), never as compiled code. Every check is a function from text to
+//! complaints, and is first tried on small bad inputs, so that one that finds nothing is known to have looked.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "tidy/config_keys.rs"]
+mod config_keys;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/scan.rs"]
+mod scan;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the top of the repository may hold, besides what git ignores.
+const TOP: &[&str] = &[
+    // The product.
+    "Cargo.toml",
+    "pooler.toml",
+    "src",
+    "config",
+    "benches",
+    "tests",
+    "docs",
+    // What people read.
+    "Makefile",
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    // Tools.
+    ".ci",
+    ".github",
+    ".gitignore",
+    "Cargo.lock",
+    "clippy.toml",
+    "deny.toml",
+    "rustfmt.toml",
+];
+
+/// Folders whose Rust files must say what they are.
+const SOURCES: &[&str] = &["src", "tests", "benches"];
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below `folder`, by its path in the repository, with its text.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![repository().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push((name_in_repository(&path), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn name_in_repository(path: &Path) -> String {
+    path.strip_prefix(repository()).unwrap().display().to_string()
+}
+
+fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+fn check_opening(file: &str, text: &str) -> Option<String> {
+    (!text.starts_with("//!")).then(|| format!("{file}:1: does not open with `//!`: say what it is and does not know"))
+}
+
+fn check_top<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let strangers = names.into_iter().filter(|name| !TOP.contains(name));
+    strangers.map(|name| format!("{name}: not one of the things that lie at the top of the repository")).collect()
+}
+
+/// What git knows of at the top; without git, or outside a checkout, whatever lies there but the build's own.
+fn top_names() -> BTreeSet<String> {
+    let git = Command::new("git").args(["ls-files", "-z"]).current_dir(repository()).output();
+    if let Some(output) = git.ok().filter(|output| output.status.success() && !output.stdout.is_empty()) {
+        let files = String::from_utf8(output.stdout).unwrap();
+        return files
+            .split('\0')
+            .filter_map(|file| file.split('/').next())
+            .filter(|n| !n.is_empty())
+            .map(Into::into)
+            .collect();
+    }
+    let entries = fs::read_dir(repository()).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path: PathBuf| name_in_repository(&path)).filter(|name| name != ".git" && name != "target").collect()
+}
+
+#[test]
+fn every_room_imports_only_what_the_table_allows() {
+    let files = rust_files("src");
+    assert!(!files.is_empty(), "no source found");
+    let complaints: Vec<String> = files.iter().flat_map(|(file, text)| rooms::check(file, text)).collect();
+    assert_none(&complaints);
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let files = SOURCES.iter().flat_map(|folder| rust_files(folder));
+    assert_none(&files.filter_map(|(file, text)| check_opening(&file, &text)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_configuration_key_is_in_the_reference() {
+    let model = fs::read_to_string(repository().join("src/config/model.rs")).unwrap();
+    let reference =
+        fs::read_to_string(repository().join("config/reference.toml")).expect("config/reference.toml is there");
+    assert_none(&config_keys::check(&model, &reference));
+}
+
+#[test]
+fn the_top_of_the_repository_holds_nothing_else() {
+    assert_none(&check_top(top_names().iter().map(String::as_str)));
+}
+
+#[test]
+fn a_file_that_opens_with_code_is_named() {
+    assert!(check_opening("src/a.rs", "use x;\n//! late").unwrap().starts_with("src/a.rs:1:"));
+    assert_eq!(check_opening("src/a.rs", "//! What it is.\n"), None);
+}
+
+#[test]
+fn a_stranger_at_the_top_is_named() {
+    assert_eq!(check_top(["src", "README.md", "notes.txt"]).len(), 1);
+    assert!(check_top(["notes.txt"])[0].starts_with("notes.txt:"));
+}
