@@ -6,7 +6,7 @@
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
 #   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes
 #   make test-drivers                  drivers of several languages, installed into target/drivers with pip and npm
-#   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm
+#   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make build                         target/release/pgotter
 #
 # NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
