@@ -20,7 +20,7 @@ pub const HIGH_WATER: usize = 256 * 1024;
 /// First size of a receive buffer: a small query or answer fits.
 const READ_MIN: usize = 8 * 1024;
 /// Largest size, reached by doubling while reads fill the buffer.
-const READ_MAX: usize = 256 * 1024;
+const READ_MAX: usize = 128 * 1024;
 /// Chunks of one writev.
 const VECTORS: usize = 16;
 
