@@ -7,3 +7,4 @@ mod histories;
 mod replies;
 mod talk;
 mod tiny_postgres;
+mod withheld;
