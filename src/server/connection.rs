@@ -197,7 +197,7 @@ impl Server {
         let (known, pending) = (&mut self.settings, &mut self.pending);
         let mut out = ToClient { client, told: settings, settings: known, pending, blocks };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
-        if self.exchange.guard_seen() == super::Guard::Failed {
+        if self.exchange.take_failed_guard() {
             self.settings = None;
             self.pending = None;
             self.knows_set = false;

@@ -11,7 +11,7 @@ mod reply_queue;
 
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
-pub use exchange::{Boundary, Exchange, Guard, Outlet, Violation};
+pub use exchange::{Boundary, Exchange, Outlet, Violation};
 pub use login::{LoginError, LoginSpec, log_in};
 pub use repair::{Leaving, REPAIR_DEADLINE, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};

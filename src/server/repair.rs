@@ -31,7 +31,7 @@ pub enum Leaving {
 /// Brings the server to a boundary: cancels (unless the client said goodbye), ends COPY, aborts what was not
 /// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed.
 pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duration) -> Option<(Box<Server>, Boundary)> {
-    if server.exchange.cut_outgoing() || server.exchange.is_lost() || server.exchange.is_in_doubt() {
+    if server.exchange.is_beyond_repair() {
         return None;
     }
     if server.pending.take().is_some() {

@@ -2,7 +2,6 @@
 
 use super::talk::{ERROR, Talk, frame, said};
 use crate::server::Disposition::Hold;
-use crate::server::Guard;
 
 /// `Close(guard) [Close Parse] Bind Execute Parse(guard) Sync Describe(guard)`.
 fn guarded(kinds: &str, prepared: bool) -> Talk {
@@ -25,7 +24,7 @@ fn settings_that_take_are_seen_by_nobody() {
         let mut talk = guarded(kinds, true);
         talk.hear(GOOD);
         assert_eq!((talk.seen(), talk.seen.guards), (String::new(), 1), "{kinds}");
-        assert_eq!(talk.exchange.guard_seen(), Guard::None);
+        assert!(!talk.exchange.take_failed_guard());
         assert!(!talk.exchange.guard_pending());
         talk.hear(words);
         assert_eq!(talk.seen.bytes, said(words));
@@ -43,7 +42,7 @@ fn settings_that_fail_stop_a_query_and_a_sync_is_wanted_for_it() {
         for bad in BAD {
             let mut talk = guarded(kinds, true);
             talk.hear(bad);
-            assert_eq!(talk.exchange.guard_seen(), Guard::Failed, "{bad}");
+            assert!(talk.exchange.take_failed_guard(), "{bad}");
             assert_eq!(talk.seen.bytes, frame(b'E', ERROR), "the first error, once");
             assert!(talk.exchange.guard_pending() && !talk.at_boundary());
             assert!(talk.exchange.take_wanted_sync() && !talk.exchange.take_wanted_sync());
@@ -129,7 +128,7 @@ fn settings_that_fail_in_front_of_a_long_batch_skip_all_of_it() {
 fn a_cancel_that_hits_the_guard_is_told() {
     let mut talk = guarded("Q", true);
     talk.hear("3 2 D C 1 Zi E");
-    assert_eq!((talk.seen(), talk.exchange.guard_seen()), ("E".to_owned(), Guard::Failed));
+    assert_eq!((talk.seen(), talk.exchange.take_failed_guard()), ("E".to_owned(), true));
     assert!(talk.exchange.take_wanted_sync());
     talk.send("S").hear("Zi");
     assert!(talk.at_boundary());

@@ -52,7 +52,7 @@ impl World {
         let piece = self.server.out[self.delivered..end].to_vec();
         self.delivered = end;
         self.talk.try_hear(&piece)?;
-        let failed = self.talk.exchange.guard_seen() == crate::server::Guard::Failed;
+        let failed = self.talk.exchange.take_failed_guard();
         if self.talk.exchange.take_wanted_sync() {
             assert!(failed || frames > 0 || bytes > 0);
             self.talk.exchange.sending_own(b'S', crate::server::Disposition::Forward);
@@ -128,8 +128,8 @@ proptest! {
         }
         world.settle().unwrap();
         prop_assert_eq!(&world.talk.seen.bytes, &world.direct.out);
-        // A server that is withheld serves its client to the end and nobody after it.
-        let usable = world.direct.at_boundary() && !world.talk.exchange.is_withheld();
+        // A server that is tied serves its client to the end and nobody after it.
+        let usable = world.direct.at_boundary() && !world.talk.exchange.is_tied_to_client();
         prop_assert_eq!(world.talk.at_boundary(), usable, "{:?}", world.direct);
     }
 
@@ -160,8 +160,8 @@ proptest! {
             world.settle().unwrap();
         }
         prop_assert_eq!(&world.talk.seen.bytes, &world.direct.out);
-        // A server that is withheld serves its client to the end and nobody after it.
-        let usable = world.direct.at_boundary() && !world.talk.exchange.is_withheld();
+        // A server that is tied serves its client to the end and nobody after it.
+        let usable = world.direct.at_boundary() && !world.talk.exchange.is_tied_to_client();
         prop_assert_eq!(world.talk.at_boundary(), usable, "{:?}", world.direct);
     }
 

@@ -258,7 +258,7 @@ fn what_cannot_come_now_is_a_violation() {
         let mut talk = Talk::default();
         assert!(talk.send(kinds).try_hear(&said(words)).is_err(), "{kinds}: {words}");
         // Not even if all else looks well.
-        assert!(!talk.at_boundary() && talk.exchange.is_lost(), "{kinds}: {words}");
+        assert!(!talk.at_boundary() && talk.exchange.is_beyond_repair(), "{kinds}: {words}");
     }
 }
 

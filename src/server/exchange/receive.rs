@@ -1,0 +1,259 @@
+//! What comes back: each message is judged by its type, few by their body, and passed on, hidden or replaced.
+
+use super::super::reply_queue::{Awaits, Disposition, ReplyQueue};
+use super::{Exchange, Loss, Outlet, Violation};
+use crate::wire::backend::{self, Status, kind};
+use crate::wire::frame::{HEAD, Head};
+use crate::wire::frontend;
+use bytes::{Buf, BytesMut};
+
+/// The longest message that is kept back until it is whole because it must be understood.
+const UNDERSTOOD: usize = 64 * 1024;
+
+impl Exchange {
+    /// Walks over what has come from the server and passes on what the client is to see. What is left in `inbox` is
+    /// the beginning of a message that cannot be judged yet.
+    ///
+    /// # Errors
+    /// [`Violation`] for a message that cannot come now; the connection must be closed.
+    pub fn receive(&mut self, inbox: &mut BytesMut, out: &mut impl Outlet) -> Result<(), Violation> {
+        let walked = self.walk(inbox, out);
+        if walked.is_err() {
+            self.loss.get_or_insert(Loss::Violation);
+        }
+        walked
+    }
+
+    fn walk(&mut self, inbox: &mut BytesMut, out: &mut impl Outlet) -> Result<(), Violation> {
+        // Bytes before `at` have been judged and are to be passed.
+        let mut at = 0;
+        loop {
+            if self.incoming > 0 {
+                let part = self.incoming.min(inbox.len() - at);
+                if part == 0 {
+                    break;
+                }
+                self.incoming -= part;
+                if self.incoming_shown {
+                    at += part;
+                } else {
+                    hand_on(inbox, &mut at, out);
+                    inbox.advance(part);
+                }
+                continue;
+            }
+            if self.queue.has_due_invention() {
+                hand_on(inbox, &mut at, out);
+                self.settle(out);
+            }
+            let Some(head) = inbox.get(at..).and_then(Head::read) else { break };
+            let total = head.frame_len().ok_or(Violation("message length below 4"))?;
+            let verdict = match (head.kind, needed(head.kind, total)) {
+                (kind::DATA_ROW | kind::COPY_DATA, _) => self.row()?.into(),
+                (other, 0) => self.step(other)?.into(),
+                (other, bytes) => {
+                    let Some(body) = inbox.get(at + HEAD..at + bytes) else { break };
+                    self.understand(other, body, out)?
+                }
+            };
+            if let Verdict::Replace(message) = &verdict {
+                hand_on(inbox, &mut at, out);
+                out.pass(message.clone());
+            }
+            if matches!(verdict, Verdict::Stop) {
+                hand_on(inbox, &mut at, out);
+                // It was judged by its body, so it is here whole.
+                inbox.advance(total);
+                return Ok(());
+            }
+            self.incoming = total;
+            self.incoming_shown = matches!(verdict, Verdict::Show);
+        }
+        hand_on(inbox, &mut at, out);
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, out: &mut impl Outlet) {
+        while let Some(message) = self.queue.take_due_invention() {
+            out.pass(message);
+        }
+    }
+
+    /// Judges a message whose body matters.
+    fn understand(&mut self, message: u8, body: &[u8], out: &mut impl Outlet) -> Result<Verdict, Violation> {
+        match message {
+            kind::READY_FOR_QUERY => {
+                self.status = Status::read(body).ok_or(Violation("ReadyForQuery without a status"))?;
+                let show = self.ready(out)?;
+                Ok(if show && !out.ready(self.status) { Verdict::Stop } else { show.into() })
+            }
+            kind::PARAMETER_STATUS => {
+                let (name, value) =
+                    backend::parameter_status(body).ok_or(Violation("ParameterStatus without name and value"))?;
+                Ok(out.parameter(name, value).into())
+            }
+            kind::ERROR_RESPONSE => Ok(self.error(body)),
+            _ => {
+                self.lost_names |= matches!(body, b"DISCARD ALL\0" | b"DEALLOCATE ALL\0");
+                Ok(self.step(message)?.into())
+            }
+        }
+    }
+
+    fn ready(&mut self, out: &mut impl Outlet) -> Result<bool, Violation> {
+        if self.doubt.is_lasting() {
+            return Ok(true);
+        }
+        let by_sync = matches!(self.queue.front(), Some((Awaits::Sync, _)));
+        let disposition = self.queue.pop_sync_point().ok_or(Violation("ReadyForQuery that nothing asked for"))?;
+        // A Query commits the extended messages before it.
+        self.unsynced &= !self.queue.is_empty();
+        self.copy_in = false;
+        self.tangle.ready(self.status, by_sync, self.queue.is_empty() && !self.unsynced);
+        if self.queue.is_empty() {
+            self.doubt.nothing_owed();
+        }
+        if disposition == Disposition::Hold && self.guard.ready() {
+            out.guard_done();
+        }
+        Ok(disposition == Disposition::Forward)
+    }
+
+    /// An error ends a simple query, and makes PostgreSQL skip extended messages, and everything behind them, up to
+    /// the next Sync.
+    fn error(&mut self, body: &[u8]) -> Verdict {
+        if backend::is_fatal(body) {
+            self.loss = Some(Loss::Fatal);
+            return Verdict::Show;
+        }
+        self.copy_in = false;
+        self.tangle.error();
+        if self.doubt.error() {
+            // From now on nothing is expected, and everything is passed on.
+            self.queue = ReplyQueue::new();
+            self.unsynced = false;
+        }
+        let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };
+        let before_simple = self.queue.is_next_simple();
+        if awaits.is_extended() {
+            self.queue.skip_to_sync();
+        }
+        match disposition {
+            Disposition::Forward => Verdict::Show,
+            Disposition::Swallow => {
+                self.swallowed_error = true;
+                Verdict::Hide
+            }
+            Disposition::Hold if awaits == Awaits::Describe => {
+                self.guard.failed(before_simple).map_or(Verdict::Show, Verdict::Replace)
+            }
+            Disposition::Hold => {
+                self.guard.setting_failed(|| error_frame(body));
+                Verdict::Hide
+            }
+        }
+    }
+
+    /// Judges a message by its type alone; says whether the client sees it.
+    fn step(&mut self, message: u8) -> Result<bool, Violation> {
+        use Awaits::*;
+        if self.doubt.is_lasting() {
+            return Ok(true);
+        }
+        // Who may be told this, and whether it completes the answer.
+        let (askers, complete) = match message {
+            kind::PARSE_COMPLETE => (&[Parse][..], true),
+            kind::BIND_COMPLETE => (&[Bind][..], true),
+            kind::CLOSE_COMPLETE => (&[Close][..], true),
+            kind::PARAMETER_DESCRIPTION => (&[Describe][..], false),
+            kind::NO_DATA => (&[Describe][..], true),
+            // Inside a simple query these complete nothing; PostgreSQL ends it with ReadyForQuery.
+            kind::ROW_DESCRIPTION => (&[Describe, Query][..], true),
+            kind::COMMAND_COMPLETE | kind::EMPTY_QUERY => (&[Execute, Query][..], true),
+            kind::PORTAL_SUSPENDED => (&[Execute][..], true),
+            kind::COPY_IN_RESPONSE | kind::COPY_OUT_RESPONSE | kind::COPY_DONE => (&[Execute, Query][..], false),
+            kind::FUNCTION_CALL_RESPONSE => (&[FunctionCall][..], false),
+            kind::NOTICE_RESPONSE => return Ok(self.queue.shows()),
+            kind::NOTIFICATION_RESPONSE => return Ok(true),
+            _ => return Err(Violation("unexpected message type")),
+        };
+        let (awaits, disposition) = self.queue.front().ok_or(Violation("reply that nothing asked for"))?;
+        if !askers.contains(&awaits) {
+            return Err(Violation("reply out of order"));
+        }
+        if awaits == Describe && self.guard.must_fail() {
+            return Err(Violation("settings failed and their guard did not"));
+        }
+        if message == kind::COPY_IN_RESPONSE {
+            self.copy_in = self.queue.copy_in_started();
+            // The Sync behind Execute was read as part of the data; another one has to come.
+            self.unsynced |= awaits == Execute && !self.queue.has_sync();
+        }
+        if complete && awaits != Query {
+            if awaits == Execute {
+                self.copy_in = false;
+            }
+            self.queue.pop();
+        }
+        Ok(disposition == Disposition::Forward)
+    }
+
+    /// A row, or a piece of COPY data; says whether the client sees it. Never a row that nobody asked for.
+    fn row(&self) -> Result<bool, Violation> {
+        match self.queue.front() {
+            _ if self.doubt.is_lasting() => Ok(true),
+            Some((Awaits::Query | Awaits::Execute, disposition)) => Ok(disposition == Disposition::Forward),
+            _ => Err(Violation("row that nothing asked for")),
+        }
+    }
+}
+
+/// What becomes of one message.
+enum Verdict {
+    Show,
+    Hide,
+    /// As Hide, and what follows is not looked at now.
+    Stop,
+    /// Another message goes to the client in its place.
+    Replace(BytesMut),
+}
+
+impl From<bool> for Verdict {
+    fn from(show: bool) -> Self {
+        if show { Self::Show } else { Self::Hide }
+    }
+}
+
+/// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
+fn needed(message: u8, total: usize) -> usize {
+    const DISCARD_ALL: usize = HEAD + b"DISCARD ALL\0".len();
+    const DEALLOCATE_ALL: usize = HEAD + b"DEALLOCATE ALL\0".len();
+    match message {
+        kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
+        // Severity and code come first; the rest may be a very long context.
+        kind::ERROR_RESPONSE => total.min(UNDERSTOOD),
+        kind::COMMAND_COMPLETE if total == DISCARD_ALL || total == DEALLOCATE_ALL => total,
+        _ => 0,
+    }
+}
+
+/// An ErrorResponse of this body; one that was cut short is ended properly.
+fn error_frame(body: &[u8]) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frontend::message(&mut frame, kind::ERROR_RESPONSE, |out| {
+        out.extend_from_slice(body);
+        if !body.ends_with(b"\0\0") {
+            out.extend_from_slice(b"\0\0");
+        }
+    });
+    frame
+}
+
+/// Passes on what was judged; a chunk that was used up moves whole.
+fn hand_on(inbox: &mut BytesMut, at: &mut usize, out: &mut impl Outlet) {
+    if *at > 0 {
+        let chunk = if *at == inbox.len() { std::mem::take(inbox) } else { inbox.split_to(*at) };
+        out.pass(chunk);
+        *at = 0;
+    }
+}
