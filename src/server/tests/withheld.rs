@@ -33,6 +33,8 @@ fn without_the_hidden_block_a_query_behind_executed_messages_is_nothing_special(
     let mut talk = Talk::default();
     talk.send("PBEQ").hear("1 2 C C Zi").send("S").hear("Zi");
     assert!(talk.at_boundary());
+    talk.send("Q").hear("C Zt").send("BES").hear("2 C Zi");
+    assert!(talk.at_boundary(), "a transaction of the client's own, which its Sync does end");
     talk.send("PBEQS").hear("1 2 C C Zi Zi");
     assert!(talk.at_boundary());
 }
