@@ -1,59 +1,81 @@
-//! What one run needs: a folder, a loaded PostgreSQL, the programs. Everything is gone when it is dropped.
+//! What one run needs: a loaded PostgreSQL, and the programs. Everything is gone when it is dropped, or its process
+//! ends in any other way: `pgotter::cli::local_postgres` tells how.
 
 use crate::Result;
-use crate::local_postgres::{self, LocalPostgres, RunAs};
 use crate::options::Options;
 use crate::pgbench;
 use crate::pooler::{Kind, Pooler};
 use crate::process::{self, Stopping};
-use std::fs;
+use pgotter::cli::local_postgres::{self, LocalPostgres};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
+
+/// The user of every connection.
+pub const USER: &str = local_postgres::SUPERUSER;
+/// The database that is measured.
+pub const DATABASE: &str = "postgres";
+
+/// Besides what every throw-away cluster has, such as `fsync = off`: room for the tables.
+const SETTINGS: [&str; 3] = [
+    "synchronous_commit = off",
+    "shared_buffers = '256MB'",
+    // Nothing is written while we measure; a background worker would only be noise.
+    "autovacuum = off",
+];
 
 /// The place where the measuring is done.
 pub struct Lab {
     /// What was asked for.
     pub options: Options,
-    /// Loaded with `pgbench -i -s 10`. Fields drop in order: the server before its folder.
+    /// Loaded with `pgbench -i -s 10`.
     pub postgres: LocalPostgres,
-    /// PostgreSQL's programs.
-    pub bin: PathBuf,
+    /// PostgreSQL's load generator.
+    pub pgbench: PathBuf,
     /// The one to compare with.
     pub pgbouncer: PathBuf,
     /// The one under test: a copy, so that a build meanwhile changes nothing.
     pub pgotter: PathBuf,
-    /// Whom all of them run as.
-    pub run_as: RunAs,
     /// Whether to stop.
     pub stopping: Stopping,
-    folder: TempDir,
 }
 
 impl Lab {
     /// Finds the programs, starts and loads PostgreSQL.
     pub fn set_up(options: Options) -> Result<Lab> {
         let stopping = Stopping::watch()?;
-        let run_as = RunAs::detect()?;
-        let bin = local_postgres::find_bin()?;
         let pgbouncer = process::find_program("PGBOUNCER", "pgbouncer", &["/usr/sbin"])?;
         let built = std::env::var_os("PGOTTER").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgotter").into());
-        let folder = tempfile::Builder::new().prefix("pgotter-bench-").tempdir()?;
-        run_as.own(folder.path())?;
-        let pgotter = folder.path().join("pgotter");
+        let settings = SETTINGS.map(str::to_owned).to_vec();
+        let postgres = LocalPostgres::primary(&local_postgres::Options {
+            max_connections: 200,
+            settings,
+            ..local_postgres::Options::default()
+        })?;
+        let state = postgres.state();
+        let pgbench = state.programs.client_program("pgbench")?;
+        let pgotter = state.path().join("pgotter");
         fs::copy(&built, &pgotter).map_err(|e| format!("copy {}: {e}", built.display()))?;
-        run_as.own(&pgotter)?;
-        let postgres = LocalPostgres::start(run_as, &bin, folder.path(), &stopping)?;
-        let lab = Lab { options, postgres, bin, pgbouncer, pgotter, run_as, stopping, folder };
+        state.run_as.give(&pgotter)?;
+        let lab = Lab { options, postgres, pgbench, pgbouncer, pgotter, stopping };
+        lab.go_on()?;
         pgbench::load_tables(&lab)?;
         Ok(lab)
     }
 
-    /// A new folder inside ours, of the user the servers run as.
-    pub fn new_folder(&self, prefix: &str) -> Result<PathBuf> {
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(self.folder.path())?.keep();
-        self.run_as.own(&folder)?;
-        Ok(folder)
+    /// A new folder of the user the servers run as, which goes with the lab.
+    pub fn new_folder(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.postgres.state().new_folder(name)?)
+    }
+
+    /// A command that will run as that user, in `folder`, in English, with nothing of our environment but PATH, and with
+    /// its output in `log`.
+    pub fn command(&self, program: &Path, folder: &Path, log: &Path) -> Result<Command> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        self.postgres.state().adopt(&mut command).current_dir(folder).stdout(output.try_clone()?).stderr(output);
+        Ok(command)
     }
 
     /// What is compared with PgBouncer: PgOtter with so many workers, or PgBouncer again.
@@ -98,7 +120,7 @@ impl Lab {
             "{} · {} · {} · {cores} cores, Linux {} · {} pairs of {} s",
             first_line(&self.pgotter),
             first_line(&self.pgbouncer),
-            first_line(&self.bin.join("postgres")),
+            first_line(&self.postgres.state().programs.bin.join("postgres")),
             kernel.trim(),
             self.options.pairs,
             self.options.seconds

@@ -5,7 +5,6 @@
 //! mistake on the command line. It deliberately judges nothing by absolute speed: only ratios travel between machines.
 
 mod lab;
-mod local_postgres;
 mod memory_rows;
 mod options;
 mod pgbench;

@@ -14,7 +14,7 @@ usage: cargo bench --bench against_pgbouncer -- [options]
 
   PGBOUNCER=path        another PgBouncer; default: from PATH or /usr/sbin
   PGOTTER=path          another PgOtter; default: the release binary cargo has just built
-  PGBIN=folder          another PostgreSQL; default: from PATH or the newest in /usr/lib/postgresql";
+  PGBIN=folder          another PostgreSQL; default: the newest in /usr/lib/postgresql, or from PATH";
 
 /// What to measure, and for how long.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! Running PostgreSQL's own load generator, and reading what it measured.
 
 use crate::Result;
-use crate::lab::Lab;
-use crate::local_postgres::{DATABASE, USER, log_tail};
-use crate::process::Running;
+use crate::lab::{DATABASE, Lab, USER};
+use crate::process::{Running, log_tail};
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// What a transaction is.
@@ -49,7 +48,7 @@ pub struct Outcome {
 /// Fills the tables straight into PostgreSQL: `pgbench -i -s 10`.
 pub fn load_tables(lab: &Lab) -> Result<()> {
     let folder = lab.new_folder("load")?;
-    let mut command = command(lab, lab.postgres.port, &folder)?;
+    let mut command = command(lab, lab.postgres.port(), &folder)?;
     command.args(["-i", "-q", "-s", "10", DATABASE]);
     finish(lab, &mut command, &folder, Duration::from_secs(120)).map(|_| ())
 }
@@ -86,8 +85,8 @@ pub fn run(lab: &Lab, port: u16, load: &Load) -> Result<Outcome> {
 }
 
 fn command(lab: &Lab, port: u16, folder: &Path) -> Result<Command> {
-    let mut command = lab.run_as.command(&lab.bin.join("pgbench"), folder, &folder.join("errors"))?;
-    command.stdin(Stdio::null()).stdout(fs::File::create(folder.join("report"))?);
+    let mut command = lab.command(&lab.pgbench, folder, &folder.join("errors"))?;
+    command.stdout(fs::File::create(folder.join("report"))?);
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER]);
     Ok(command)
 }

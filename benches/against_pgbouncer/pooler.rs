@@ -1,12 +1,14 @@
 //! Starting the two poolers with settings that mean the same, and asking what they cost.
 
 use crate::Result;
-use crate::lab::Lab;
-use crate::local_postgres::{self, USER};
-use crate::process::{self, Running};
+use crate::lab::{Lab, USER};
+use crate::process::{self, Running, Stopping, log_tail};
+use crate::raw_client::RawClient;
+use pgotter::cli::ports;
 use rustix::process::Signal;
-use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Room for the 5,000 idle clients.
 const MAX_CLIENT_CONN: u32 = 6_000;
@@ -31,25 +33,23 @@ impl Pooler {
     /// Starts one with `pool_size` servers at most and everything else as it comes.
     pub fn start(lab: &Lab, kind: Kind, pool_size: u32) -> Result<Pooler> {
         let folder = lab.new_folder("pooler")?;
-        let port = local_postgres::free_port()?;
-        let users = folder.join("userlist.txt");
-        write(lab, &users, &format!("\"{USER}\" \"\"\n"))?;
+        let (port, server_port) = (ports::free_port(), lab.postgres.port());
+        let state = lab.postgres.state();
+        state.write(&folder.join("userlist.txt"), &format!("\"{USER}\" \"\"\n"))?;
         let (program, config, text) = match kind {
-            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(lab.postgres.port, port, pool_size)),
-            Kind::PgOtter(workers) => {
-                (&lab.pgotter, "pooler.toml", pooler_toml(lab.postgres.port, port, pool_size, workers))
-            }
+            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(server_port, port, pool_size)),
+            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(server_port, port, pool_size, workers)),
         };
         let config = folder.join(config);
-        write(lab, &config, &text)?;
+        state.write(&config, &text)?;
         let log = folder.join("log");
-        let mut command = lab.run_as.command(program, &folder, &log)?;
+        let mut command = lab.command(program, &folder, &log)?;
         if kind != Kind::PgBouncer {
             command.args(["run", "-c"]);
         }
         command.arg(&config);
         let mut process = Running::start(&mut command, Signal::TERM)?;
-        local_postgres::wait_until_it_answers(&mut process, port, &log, &lab.stopping)?;
+        wait_until_it_answers(&mut process, port, &log, &lab.stopping)?;
         Ok(Pooler { port, process })
     }
 
@@ -69,9 +69,16 @@ impl Pooler {
     }
 }
 
-fn write(lab: &Lab, path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text)?;
-    lab.run_as.own(path)
+/// Waits until one can log in at `port`. Fails when the process ends or 15 s have passed.
+fn wait_until_it_answers(process: &mut Running, port: u16, log: &Path, stopping: &Stopping) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let Err(error) = RawClient::connect(port) else { return Ok(()) };
+        if process.ended() || Instant::now() > deadline || stopping.requested() {
+            return Err(format!("nothing answers on port {port} ({error}); its log ends:\n{}", log_tail(log)).into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn pgbouncer_ini(server_port: u16, port: u16, pool_size: u32) -> String {

@@ -3,7 +3,7 @@
 use crate::Result;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -146,6 +146,14 @@ pub fn raise_open_files_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).map_err(|e| format!("raise the limit of open files: {e}").into())
+}
+
+/// The last lines of a log.
+pub fn log_tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// The program `name`: what the environment variable says, else the first in PATH or `folders`.

@@ -2,7 +2,7 @@
 //! Source of the formats: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
 
 use crate::Result;
-use crate::local_postgres::{DATABASE, USER};
+use crate::lab::{DATABASE, USER};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;

@@ -86,8 +86,11 @@ impl StateDir {
         self.keeper.id()
     }
 
-    /// An empty folder that the servers' user owns, with a name nobody had.
-    pub(super) fn new_folder(&self, name: &str) -> Result<PathBuf, Error> {
+    /// An empty folder that the servers' user owns; `name` begins its name.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new_folder(&self, name: &str) -> Result<PathBuf, Error> {
         let number = self.folders.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(format!("{name}-{number}"));
         let made = DirBuilder::new().mode(0o700).create(&path).and_then(|()| self.run_as.give(&path));
