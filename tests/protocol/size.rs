@@ -1,11 +1,18 @@
 //! Messages of any size pass in constant memory, and a client that reads slowly stops its server, not PgOtter.
 
 use crate::support::raw::*;
-use crate::support::{PgOtter, must, postgres, shared_postgres};
-use pgotter::cli::local_postgres::Options;
+use crate::support::{PgOtter, must, postgres, shared_postgres, simple_config};
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
 
 const BIG: usize = 64 << 20;
-const ALLOWED_KIB: u64 = 8 << 10;
+/// Each way 256 KiB received and not yet used, 256 KiB queued, and the chunk that went beyond that. Measured: 0.7 MiB for
+/// one way, 1.8 MiB for both.
+const ALLOWED_KIB: u64 = 4 << 10;
+
+/// Without huge pages: with them mimalloc takes 2 MiB at a time, and the 1.8 MiB were measured as 6.
+fn start(server: &LocalPostgres) -> PgOtter {
+    PgOtter::start_with(|port| simple_config(port, server, ""), &[("MIMALLOC_ALLOW_THP", "0")])
+}
 
 /// Highest resident memory of the process so far.
 fn peak_kib(pgotter: &PgOtter) -> u64 {
@@ -29,7 +36,7 @@ fn assert_small(pgotter: &PgOtter, before: u64, what: &str) {
 
 #[test]
 fn a_row_of_64_mb_passes_in_constant_memory() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     for bytes in [
         query(&format!("SELECT repeat('x', {BIG})")),
@@ -46,7 +53,7 @@ fn a_row_of_64_mb_passes_in_constant_memory() {
 
 #[test]
 fn a_parameter_of_64_mb_passes_in_constant_memory() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     let value = vec![b'x'; BIG];
     client.send(&[extended("SELECT length($1)", &[&value]), sync()].concat());
@@ -56,7 +63,7 @@ fn a_parameter_of_64_mb_passes_in_constant_memory() {
 
 #[test]
 fn a_query_of_64_mb_passes_in_constant_memory() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     assert_eq!(client.value(&format!("SELECT length('{}')", "x".repeat(BIG))), BIG.to_string());
     assert_small(&pgotter, before, "a query");
@@ -66,7 +73,7 @@ fn a_query_of_64_mb_passes_in_constant_memory() {
 fn copy_data_of_64_mb_passes_in_constant_memory() {
     let server = postgres(&Options::default());
     must(server.psql("postgres", "CREATE TABLE kept (t text)"));
-    let pgotter = PgOtter::in_front_of(&server, "");
+    let pgotter = start(&server);
     let (mut client, before) = warm(&pgotter);
     client.send(&query("COPY kept FROM STDIN"));
     client.until(b'G');
@@ -79,7 +86,7 @@ fn copy_data_of_64_mb_passes_in_constant_memory() {
 #[test]
 fn a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
     let server = postgres(&Options::default());
-    let pgotter = PgOtter::in_front_of(&server, "");
+    let pgotter = start(&server);
     let (mut client, before) = warm(&pgotter);
     let rows = 80_000;
     client.send(&query(&format!("SELECT repeat('x', 1000) FROM generate_series(1, {rows})")));
@@ -102,7 +109,7 @@ fn a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
 
 #[test]
 fn a_client_that_sends_and_never_reads_is_not_kept_in_memory() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     // Far more replies than the sockets on the way hold, so that in the end nothing moves any more.
     let request = [extended("SELECT repeat('x', 100000)", &[]), sync()].concat().repeat(100);
@@ -110,8 +117,6 @@ fn a_client_that_sends_and_never_reads_is_not_kept_in_memory() {
     let stuck =
         std::iter::repeat_n((), 5_000).any(|()| std::io::Write::write_all(&mut client.stream, &request).is_err());
     assert!(stuck, "the client is not read from while its replies wait");
-    // Both directions are full; what that takes comes in huge pages of 2 MiB. Unbounded, it would be gigabytes.
-    let grown = peak_kib(&pgotter).saturating_sub(before);
-    assert!(grown < 2 * ALLOWED_KIB, "{grown} KiB more than the {before} KiB before");
+    assert_small(&pgotter, before, "both directions full");
     assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 1"), "1");
 }
