@@ -20,6 +20,8 @@ mod modes;
 mod panics;
 #[path = "pooling/proxy.rs"]
 mod proxy;
+#[path = "pooling/refusals.rs"]
+mod refusals;
 #[path = "pooling/restarts.rs"]
 mod restarts;
 #[path = "pooling/servers.rs"]

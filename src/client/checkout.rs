@@ -3,17 +3,11 @@
 use super::connection::{Client, Step};
 use super::turn::{Event, earlier, turn};
 use crate::clock;
-use crate::fault::{Blame, Fault, SqlState};
+use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::{Checked, Grant, Lane, Mail, Waiting};
-use crate::server::{CleanServer, REPAIR_DEADLINE, Server, probe};
+use crate::server::{CleanServer, LoginError, REPAIR_DEADLINE, Server, probe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A server that is gone sooner than this after its login is no accident.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// How long a client lets such a host rest.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A sign of life may take this long, however little of the client's patience is left.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
@@ -49,39 +43,37 @@ impl Client {
                     self.now = clock::now();
                     answer?
                 }
+                Checked::Refused(error) => return Err(refused(&error)),
             };
-            let fresh = clock::now().saturating_duration_since(grant.server.opened()) < FRESH;
-            if let Some(server) = self.inspect(grant, last).await {
-                return Ok(server);
+            match self.inspect(grant, last).await {
+                Ok(server) => return Ok(server),
+                Err(dead) if dead.has_served() => drop(dead),
+                Err(dead) => lane.stillborn(dead),
             }
             self.now = clock::now();
             if last.is_some_and(|last| last <= self.now) {
                 return Err(NoServer::Refused(waited_too_long(lane, since)));
             }
-            if fresh {
-                // A server that takes its leave right behind its login would be opened again and again.
-                tokio::time::sleep(PAUSE).await;
-            }
         }
     }
 
-    /// An idle server that has closed in the meantime is dropped; the next one is asked for.
-    async fn inspect(&self, grant: Grant, last: Option<Instant>) -> Option<Box<Server>> {
+    /// Whether a server is alive as far as can be known. If not it comes back as an error, to be closed.
+    async fn inspect(&self, grant: Grant, last: Option<Instant>) -> Result<Box<Server>, Box<Server>> {
         let mut server = grant.server;
         if grant.moved && !server.move_here() {
-            return None;
+            return Err(server);
         }
         if !server.still_idle() {
-            return None;
+            return Err(server);
         }
         let idle = self.now.saturating_duration_since(server.last_used());
         if idle < self.rules.server_check_delay {
-            return Some(server);
+            return Ok(server);
         }
         // A host that died without a word shows only in a round trip.
         let left = last.map_or(REPAIR_DEADLINE, |last| last.saturating_duration_since(self.now));
         let alive = tokio::time::timeout(left.clamp(SIGN_OF_LIFE, REPAIR_DEADLINE), Box::pin(probe(&mut server))).await;
-        matches!(alive, Ok(true)).then_some(server)
+        if matches!(alive, Ok(true)) { Ok(server) } else { Err(server) }
     }
 
     async fn wait(
@@ -128,9 +120,7 @@ impl Client {
         if let Some(grant) = mail.grant {
             return Some(Ok(grant));
         }
-        let error = mail.failed?;
-        let fault = Fault { severity: crate::fault::Severity::Error, ..error.fault() };
-        Some(Err(NoServer::Refused(fault.with_hint("The log of PgOtter says which login failed."))))
+        mail.failed.map(|error| Err(refused(&error)))
     }
 
     /// A cancel that crossed the grant still counts: the statement has not been sent.
@@ -189,6 +179,12 @@ impl Client {
     }
 }
 
+/// PostgreSQL has refused our login for good.
+fn refused(error: &LoginError) -> NoServer {
+    let fault = Fault { severity: Severity::Error, ..error.fault() };
+    NoServer::Refused(fault.with_hint("The log of PgOtter says which login failed."))
+}
+
 fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
     let now = clock::now();
     let waited = now.saturating_duration_since(since).as_secs_f64();
@@ -203,11 +199,12 @@ fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
     }
     Fault::error(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, "query_wait_timeout: no server connection became free")
         .with_detail(format!(
-            "Waited {waited:.1} s; the pool has {} servers in use, {} idle, {} being opened, and {} other clients waiting.",
+            "Waited {waited:.1} s; the pool has {} servers in use, {} idle, {} being opened, and {} other clients waiting{}.",
             stats.active,
             stats.idle,
             stats.opening,
-            stats.waiting.saturating_sub(1)
+            stats.waiting.saturating_sub(1),
+            failure.map_or(String::new(), |f| format!("; the last attempt to open one failed: {f}"))
         ))
         .with_hint("Shorten transactions, or raise pool_size or query_wait_timeout.")
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: no sockets, no clock, no tasks, no lock. Callers hold a short mutex around each call, pass
 //! `now`, and carry out the returned [`Action`]s after unlocking. What it deliberately does not
-//! know: hosts, backoff times, limits over several pools (the `Ledger`), timeouts of waiters.
+//! know: hosts, how long a backoff is, limits over several pools (the `Ledger`), timeouts of waiters.
 //!
 //! ```text
 //!            Open ─► opened ──────┐
@@ -14,7 +14,7 @@
 //!
 //! Invariant: while a server is idle, every waiter has an opening of its own under way. The caller
 //! owes exactly one answer for each [`Attempt`] (opened, failed, refused) and for each server
-//! handed out (checked in, discarded).
+//! handed out (checked in, discarded, stillborn), and a call of [`PoolCore::deadline_passed`] in time.
 
 mod ageing;
 mod queue;
@@ -28,7 +28,7 @@ use ageing::Ageing;
 use queue::{Arrival, Queue};
 use shelf::Shelf;
 
-pub use words::{Action, Actions, Attempt, Checkout, CloseReason, Limits, Pooled, Retry, Stats, WaiterId};
+pub use words::{Action, Actions, Attempt, Checkout, CloseReason, Limits, Pooled, Rest, Stats, WaiterId};
 
 /// A waiter on another worker is preferred to one's own only after this wait: waking another
 /// thread's task costs up to 40 µs, so it must be rare.
@@ -55,8 +55,8 @@ pub struct PoolCore<S, W> {
     waiting: usize,
     /// The last attempt failed: one attempt at a time until one succeeds.
     failing: bool,
-    /// One opener waits out its backoff. It holds no slot.
-    backing_off: bool,
+    /// What the last failure asked for, until its end has been noticed.
+    rest: Option<Rest>,
     /// The Ledger said no, and nobody has poked since.
     refused: bool,
     pokes: u64,
@@ -82,7 +82,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
             opening: 0,
             waiting: 0,
             failing: false,
-            backing_off: false,
+            rest: None,
             refused: false,
             pokes: 0,
             live: false,
@@ -94,7 +94,8 @@ impl<S: Pooled, W> PoolCore<S, W> {
     }
 
     /// A client of `worker` needs a server, best one in state `state_key`: an idle one of its own
-    /// worker, else a new one if there is a slot, else an idle one of another worker.
+    /// worker, else a new one if there is a slot, else an idle one of another worker. Refused while
+    /// there is none and none can be opened, see [`Rest::refuse`].
     ///
     /// `waiter` is called only if it has to wait.
     pub fn checkout(
@@ -115,6 +116,9 @@ impl<S: Pooled, W> PoolCore<S, W> {
         if !can_grow && let Some((server, from)) = self.take_from_fullest() {
             self.active += 1;
             return Checkout::Server { server, moved: from != own };
+        }
+        if self.refuses(now) {
+            return Checkout::Refused;
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -145,11 +149,18 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.settle(now, actions);
     }
 
+    /// A server that was handed out was found dead before it served anybody: its opening has failed after all.
+    pub fn stillborn(&mut self, now: Instant, rest: Rest, actions: &mut Actions<S, W>) {
+        self.active = self.active.checked_sub(1).expect("invariant: only a server that was handed out is stillborn");
+        self.fail(now, rest, actions);
+    }
+
     /// An attempt succeeded on `worker`: the server goes to the oldest waiter, or becomes idle. If
     /// the host had been failing, the openings held back begin.
     pub fn opened(&mut self, now: Instant, attempt: Attempt, worker: WorkerId, server: S, actions: &mut Actions<S, W>) {
         self.end(attempt);
         self.failing = false;
+        self.rest = None;
         self.active += 1;
         // Not asked for its age: with a lifetime of 0 it would never serve.
         if let Some(reason) = self.misfit(&server) {
@@ -163,29 +174,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.settle(now, actions);
     }
 
-    /// An attempt failed. One opener keeps trying while somebody needs a server.
-    ///
-    /// With `fatal` (trying again is useless: wrong password, no such database) the caller fails
-    /// [`PoolCore::drain_waiters`] under the same lock; the next checkout tries anew.
-    pub fn open_failed(&mut self, now: Instant, attempt: Attempt, fatal: bool, actions: &mut Actions<S, W>) -> Retry {
+    /// An attempt failed: no other one begins before `rest` is over, and from then on one at a time until one succeeds.
+    /// If it says `refuse`, the caller fails [`PoolCore::drain_refused`] under the same lock.
+    pub fn open_failed(&mut self, now: Instant, attempt: Attempt, rest: Rest, actions: &mut Actions<S, W>) {
         self.end(attempt);
-        self.failing = true;
-        // What the failed attempt was to serve may be served by another worker's idle server.
-        self.serve_from_idle(now, 0, actions);
-        if fatal || self.backing_off || self.opening >= self.wanted() {
-            return Retry::Stop;
-        }
-        self.backing_off = true;
-        Retry::Again
-    }
-
-    /// The opener that was told [`Retry::Again`] has waited out its backoff. None: nobody needs it
-    /// any more, it ends. Must be called in either case.
-    #[must_use = "without the attempt nobody opens a server"]
-    pub fn try_again(&mut self, now: Instant, worker: WorkerId) -> Option<Attempt> {
-        debug_assert!(self.backing_off, "nobody was told to try again");
-        self.backing_off = false;
-        (self.opening < self.wanted() && self.may_open(now)).then(|| self.begin(seat_of(worker)))
+        self.fail(now, rest, actions);
     }
 
     /// The Ledger did not allow the attempt. Nothing is opened until [`PoolCore::poke`]; if that
@@ -205,7 +198,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
     }
 
     /// A waiter leaves the queue. False: it is not in it any more; its grant (or its failure, after
-    /// [`PoolCore::drain_waiters`]) is in its mailbox or on the way there, and a granted server has
+    /// [`PoolCore::drain_refused`]) is in its mailbox or on the way there, and a granted server has
     /// to be checked in by the caller.
     #[must_use = "a server that was granted already must be checked in"]
     pub fn give_up(&mut self, waiter: WaiterId) -> bool {
@@ -214,8 +207,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         left
     }
 
-    /// Takes all waiters, to be told of a failure.
-    pub fn drain_waiters(&mut self) -> Vec<W> {
+    /// Takes the waiters that would be refused if they came now, to be told why.
+    pub fn drain_refused(&mut self, now: Instant) -> Vec<W> {
+        if !self.refuses(now) {
+            return Vec::new();
+        }
         self.waiting = 0;
         self.seats.iter_mut().flat_map(|seat| seat.waiters.drain()).collect()
     }
@@ -255,16 +251,21 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.close_idle_above(self.limits.ordinary(), actions);
         // An opening that hangs must not keep a waiter from an idle server for ever.
         self.serve_from_idle(now, 0, actions);
+        self.deadline_passed(now, actions);
+    }
+
+    /// A rest is over or the reserve is due; see [`PoolCore::next_deadline`].
+    pub fn deadline_passed(&mut self, now: Instant, actions: &mut Actions<S, W>) {
+        self.rest.take_if(|rest| rest.until <= now);
+        self.serve_from_idle(now, self.opening, actions);
         self.open_up_to(self.wanted(), None, now, actions);
     }
 
-    /// The reserve has become due; see [`PoolCore::next_deadline`].
-    pub fn reserve_due(&mut self, now: Instant, actions: &mut Actions<S, W>) {
-        self.settle(now, actions);
-    }
-
-    /// When [`PoolCore::reserve_due`] should be called, if nothing happens before. May have passed.
+    /// When [`PoolCore::deadline_passed`] should be called, if nothing happens before. May have passed.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if let Some(rest) = &self.rest {
+            return Some(rest.until);
+        }
         let reserve_would_help = (self.limits.ordinary()..self.limits.utmost()).contains(&self.slots_taken())
             && self.opening < self.waiting
             && !self.failing
@@ -273,9 +274,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         oldest.since.checked_add(self.limits.reserve_timeout)
     }
 
-    /// Servers of a generation older than this are closed: now if idle, else when they come in.
+    /// Servers of a generation older than this are closed: now if idle, else when they come in. What failed before may
+    /// succeed with the new configuration: a rest ends.
     pub fn retire(&mut self, now: Instant, generation: u64, actions: &mut Actions<S, W>) {
         self.generation = self.generation.max(generation);
+        self.rest = None;
         let oldest_kept = self.generation;
         self.sweep(actions, |server, _| (server.generation() < oldest_kept).then_some(CloseReason::Retired));
         self.settle(now, actions);
@@ -325,6 +328,18 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.open_up_to(self.waiting, None, now, actions);
     }
 
+    fn fail(&mut self, now: Instant, rest: Rest, actions: &mut Actions<S, W>) {
+        self.failing = true;
+        self.rest = Some(rest);
+        // What the failed attempt was to serve may be served by another worker's idle server.
+        self.serve_from_idle(now, 0, actions);
+    }
+
+    /// Whether nothing can be had now but the reason.
+    fn refuses(&self, now: Instant) -> bool {
+        self.open() == 0 && self.rest.as_ref().is_some_and(|rest| rest.refuse && now < rest.until)
+    }
+
     /// Gives idle servers to the oldest waiters until only `covered` of them wait.
     fn serve_from_idle(&mut self, now: Instant, covered: usize, actions: &mut Actions<S, W>) {
         while self.waiting > covered
@@ -362,8 +377,8 @@ impl<S: Pooled, W> PoolCore<S, W> {
     }
 
     fn may_open(&self, now: Instant) -> bool {
-        let alone = self.opening == 0 && !self.backing_off;
-        !self.refused && (!self.failing || alone) && self.has_slot(now)
+        let rested = self.rest.as_ref().is_none_or(|rest| rest.until <= now);
+        !self.refused && rested && (!self.failing || self.opening == 0) && self.has_slot(now)
     }
 
     fn has_slot(&self, now: Instant) -> bool {

@@ -1,6 +1,6 @@
 //! One lane: the books behind a short lock, and what they say carried out. The lock is never held over an await.
 
-use super::core::{Action, Actions, Attempt, Checkout, Limits, PoolCore, Pooled, Stats, WaiterId};
+use super::core::{Action, Actions, Attempt, Checkout, Limits, PoolCore, Pooled, Rest, Stats, WaiterId};
 use super::ledger::{Ledger, Quota};
 use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
@@ -10,6 +10,7 @@ use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
 use crate::session::Welcome;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -56,6 +57,7 @@ pub struct Lane {
     pub(super) backoff: Arc<Backoff>,
     books: Mutex<Books>,
     welcome: ArcSwapOption<Welcome>,
+    // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
     clients: AtomicUsize,
     // The last failure logged, when, and how often it has come again.
@@ -68,6 +70,8 @@ pub enum Checked {
     Server(Grant),
     /// Queued; the mailbox will say.
     Wait(Waiting),
+    /// The last login failed for good, and that was a moment ago.
+    Refused(Arc<LoginError>),
 }
 
 /// A place in the queue. Dropped without [`Waiting::end`], it is given up.
@@ -120,14 +124,17 @@ impl Lane {
         mailbox: &Arc<Mailbox>,
     ) -> Checked {
         let mut todo = Todo::new();
-        let answer = self.books.lock().checkout(now, worker, state_key, || mailbox.clone(), &mut todo);
-        self.carry_out(todo);
-        match answer {
+        let mut books = self.books.lock();
+        let answer = match books.checkout(now, worker, state_key, || mailbox.clone(), &mut todo) {
             Checkout::Server { server, moved } => Checked::Server(Grant { server, moved }),
             Checkout::Wait(id) => {
                 Checked::Wait(Waiting { lane: self.clone(), id, mailbox: mailbox.clone(), over: false })
             }
-        }
+            Checkout::Refused => Checked::Refused(self.failure().expect("invariant: a failure is why it is refused")),
+        };
+        drop(books);
+        self.carry_out(todo);
+        answer
     }
 
     /// A clean server comes back on `worker`.
@@ -173,31 +180,48 @@ impl Lane {
     pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
         let chores = self.chores.clone();
         let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
-        self.failure.store(None);
         self.backoff.succeeded();
         self.welcome.store(Some(Arc::new(welcome)));
         let worker = self.chores.home();
-        self.with_books(|books, now, todo| books.opened(now, attempt, worker, server, todo));
+        self.with_books(|books, now, todo| {
+            self.failure.store(None);
+            books.opened(now, attempt, worker, server, todo);
+        });
     }
 
-    /// Says whether to try again after a pause.
-    pub(super) fn open_failed(&self, attempt: Attempt, error: LoginError) -> super::core::Retry {
+    /// An attempt came to nothing.
+    pub(super) fn open_failed(&self, attempt: Attempt, error: LoginError) {
+        self.fail(error, |books, now, rest, todo| books.open_failed(now, attempt, rest, todo));
+    }
+
+    /// A client found its server dead before it served anybody: as good as a failed login. Else a host that lets us in and
+    /// throws us out again would be asked without a pause.
+    pub fn stillborn(&self, server: Box<Server>) {
+        server.retire();
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection behind the login");
+        self.fail(LoginError::Unreachable(error), |books, now, rest, todo| books.stillborn(now, rest, todo));
+    }
+
+    /// Lets the host rest, and tells those who need not wait for the next attempt.
+    fn fail(&self, error: LoginError, tell: impl FnOnce(&mut Books, Instant, Rest, &mut Todo)) {
         self.ledger.release(&self.spec.quota);
+        self.report(&error);
+        let [random] = crate::secret::random::<1>();
+        let pause = self.backoff.failed(&error, random);
         let error = Arc::new(error);
-        let last = error.is_final();
-        self.failure.store(Some(error.clone()));
-        let (retry, told) = self.with_books(|books, now, todo| {
-            let retry = books.open_failed(now, attempt, last, todo);
-            (retry, if last { books.drain_waiters() } else { Vec::new() })
+        let refused = self.with_books(|books, now, todo| {
+            self.failure.store(Some(error.clone()));
+            tell(books, now, Rest { until: now + pause, refuse: error.is_final() }, todo);
+            books.drain_refused(now)
         });
-        for waiter in told {
+        for waiter in refused {
             waiter.put(|mail| mail.failed = Some(error.clone()));
         }
-        retry
+        self.chores.send(Chore::Look);
     }
 
     /// One line for a failure; the same one again only once a window, with how often it was.
-    pub(super) fn report(&self, error: &LoginError) {
+    fn report(&self, error: &LoginError) {
         let mut last = self.reported.lock();
         let text = error.to_string();
         let now = clock::now();

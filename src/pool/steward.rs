@@ -1,6 +1,6 @@
 //! The task that looks after one lane: opens servers, takes back slots, looks at idle servers once a second.
 
-use super::core::{Attempt, Retry, WaiterId};
+use super::core::{Attempt, WaiterId};
 use super::lane::Lane;
 use super::mailbox::Mailbox;
 use crate::clock;
@@ -18,6 +18,10 @@ const ROUND: Duration = Duration::from_secs(1);
 /// wait.
 const KNOCK: Duration = Duration::from_millis(500);
 
+/// A login that was refused for good is tried again after this long: whoever has put it right need not wait for it, and
+/// one attempt a second for each lane is no storm.
+const REFUSAL: Duration = Duration::from_secs(1);
+
 /// Something for the steward to do.
 pub enum Chore {
     /// Open one server.
@@ -30,6 +34,8 @@ pub enum Chore {
     Poke,
     /// Others need room in the ledger.
     GiveUpIdle,
+    /// There is a new deadline.
+    Look,
 }
 
 /// The way to a lane's steward. Sending neither blocks nor locks.
@@ -62,7 +68,8 @@ impl Chores {
 }
 
 /// When a host that failed is tried again: 1/64 of `server_login_retry`, doubled at each failure up to the whole, less a
-/// random part of up to half; at most [`KNOCK`] for one that is not there. Shared by all lanes on one host.
+/// random part of up to half; at most [`KNOCK`] for one that is not there, and [`REFUSAL`] where it is not the host that
+/// failed. Shared by all lanes on one host.
 pub struct Backoff {
     longest: Duration,
     failures: Mutex<u32>,
@@ -81,6 +88,9 @@ impl Backoff {
 
     /// The pause after one more failure; `random` is 0 to 255.
     pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
+        if error.is_final() {
+            return REFUSAL.min(self.longest);
+        }
         let mut failures = self.failures.lock();
         let mut pause = (self.longest / 64).saturating_mul(1 << (*failures).min(6)).min(self.longest);
         if error.is_absence() {
@@ -115,8 +125,8 @@ impl Steward {
         let mut next_round = clock::now() + ROUND;
         loop {
             let deadline = lane.upgrade().map(|lane| lane.with_books(|books, _, _| books.next_deadline()));
-            let Some(reserve) = deadline else { return };
-            let wake = reserve.map_or(next_round, |at| at.min(next_round));
+            let Some(deadline) = deadline else { return };
+            let wake = deadline.map_or(next_round, |at| at.min(next_round));
             let chore = tokio::time::timeout_at(wake.into(), self.queue.recv()).await;
             let Some(lane) = lane.upgrade() else { return };
             match chore {
@@ -134,7 +144,7 @@ impl Steward {
             let live = lane.is_live();
             lane.with_books(|books, now, todo| books.tick(now, live, |server| server.still_idle(), todo));
         } else {
-            lane.with_books(|books, now, todo| books.reserve_due(now, todo));
+            lane.with_books(|books, now, todo| books.deadline_passed(now, todo));
         }
     }
 
@@ -154,6 +164,7 @@ impl Steward {
                     drop(mailbox.take());
                 }
             }
+            Chore::Look => (), // [`Steward::run`] does
             Chore::Poke => lane.with_books(|books, now, todo| books.poke(now, todo)),
             Chore::GiveUpIdle => {
                 if let Some(server) = lane.with_books(|books, _, _| books.take_idle_oldest()) {
@@ -165,30 +176,18 @@ impl Steward {
     }
 }
 
-/// Opens one server; keeps trying while the books say so.
-async fn open(lane: Arc<Lane>, mut attempt: Attempt, id: ServerId) {
-    loop {
-        if !lane.ledger.acquire(&lane.spec.quota, &lane.chores) {
-            lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo));
-            return;
+/// Tries once to open a server.
+async fn open(lane: Arc<Lane>, attempt: Attempt, id: ServerId) {
+    if !lane.ledger.acquire(&lane.spec.quota, &lane.chores) {
+        lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo));
+        return;
+    }
+    let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
+    match login.unwrap_or(Err(LoginError::TimedOut)) {
+        Ok((server, welcome)) => {
+            tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
+            lane.opened(attempt, server, welcome);
         }
-        let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
-        let error = match login.unwrap_or(Err(LoginError::TimedOut)) {
-            Ok((server, welcome)) => {
-                tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
-                lane.opened(attempt, server, welcome);
-                return;
-            }
-            Err(error) => error,
-        };
-        let [random] = crate::secret::random::<1>();
-        let pause = lane.backoff.failed(&error, random);
-        lane.report(&error);
-        if lane.open_failed(attempt, error) == Retry::Stop {
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        let Some(again) = lane.with_books(|books, now, _| books.try_again(now, lane.chores.home())) else { return };
-        attempt = again;
+        Err(error) => lane.open_failed(attempt, error),
     }
 }

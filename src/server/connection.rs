@@ -122,6 +122,11 @@ impl Server {
         self.last_used
     }
 
+    /// Whether it has gone idle since its login.
+    pub fn has_served(&self) -> bool {
+        self.last_used > self.opened
+    }
+
     /// Notes that it goes idle.
     pub fn used(&mut self, now: Instant) {
         self.last_used = now;

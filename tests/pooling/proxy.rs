@@ -43,6 +43,11 @@ impl Proxy {
         Self { port: own, shared }
     }
 
+    /// Connections that have come.
+    pub fn connections(&self) -> usize {
+        self.shared.0.lock().unwrap().come
+    }
+
     /// Whether a client has sent these bytes.
     pub fn has_heard(&self, bytes: &[u8]) -> bool {
         self.shared.0.lock().unwrap().heard.windows(bytes.len()).any(|window| window == bytes)

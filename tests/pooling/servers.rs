@@ -1,10 +1,9 @@
 //! The life of a server: opened together, used while alive, closed when old, idle or dead.
 
 use super::proxy::Proxy;
-use super::support::{PgOtter, must, postgres};
+use super::support::PgOtter;
 use super::talk::{Client, query};
-use super::world::{cluster, config, eventually, fresh_role, holder, host, look, pgotter, servers_of};
-use pgotter::cli::local_postgres::{HostAuth, Options};
+use super::world::{cluster, config, eventually, fresh_role, holder, look, pgotter, servers_of};
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -122,36 +121,6 @@ fn without_a_welcome_a_host_that_says_nothing_gives_57p03_after_server_connect_t
     let pooler = PgOtter::start(|port| config(port, &host.to_string(), "server_connect_timeout = \"1s\"", ""));
     let answer = Client::try_connect(pooler.port(), &[("user", "postgres"), ("database", "postgres")]).err().unwrap();
     answer.fatal("57P03");
-}
-
-#[test]
-fn a_wrong_server_password_and_a_missing_database_are_told_at_once_in_postgresqls_words() {
-    let server = postgres(&Options { auth: HostAuth::ScramSha256, ..Options::default() });
-    must(server.psql(
-        "postgres",
-        "CREATE ROLE right_one LOGIN PASSWORD 'right'; CREATE ROLE wrong_one LOGIN PASSWORD 'right'",
-    ));
-    // Longer than a test waits for an answer.
-    let pooler = "server_connect_timeout = \"10min\"\nquery_wait_timeout = \"10min\"\nserver_login_retry = \"10min\"";
-    let users = "[users.right_one]\npassword = \"right\"\n[users.wrong_one]\npassword = \"wrong\"";
-    let pooler = PgOtter::start(|port| config(port, &host(&server), pooler, users));
-    let login = |user, database| Client::try_connect(pooler.port(), &[("user", user), ("database", database)]);
-    for _ in 0..2 {
-        login("wrong_one", "postgres").err().unwrap().fatal("28P01");
-        let missing = login("right_one", "nowhere").err().unwrap();
-        missing.fatal("3D000");
-        assert_eq!(missing.errors[0].message, "database \"nowhere\" does not exist");
-    }
-    // Neither keeps the right ones out.
-    assert_eq!(login("right_one", "postgres").unwrap().value("SELECT 1"), "1");
-    // The password changes on the server: whoever is logged in hears of it, and is served once it is right again.
-    must(server.psql("postgres", "ALTER ROLE right_one PASSWORD 'new'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'right_one'"));
-    let mut client = login("right_one", "postgres").unwrap();
-    eventually("the server is gone", || {
-        client.query("SELECT 1").errors.first().is_some_and(|error| error.code == "28P01")
-    });
-    must(server.psql("postgres", "ALTER ROLE right_one PASSWORD 'right'"));
-    assert_eq!(client.value("SELECT 1"), "1");
 }
 
 #[test]

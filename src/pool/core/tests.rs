@@ -31,6 +31,9 @@ impl Pooled for Server {
 const A: WorkerId = WorkerId(0);
 const B: WorkerId = WorkerId(1);
 
+/// How long a host rests after a failure.
+const REST: Duration = Duration::from_millis(500);
+
 fn limits(size: usize) -> Limits {
     Limits {
         size,
@@ -104,14 +107,14 @@ impl Lane {
     fn wait(&mut self, worker: WorkerId, waiter: u32) -> WaiterId {
         match self.checkout(worker, 0, waiter) {
             Checkout::Wait(id) => id,
-            Checkout::Server { server, .. } => panic!("was to wait, got {server:?}"),
+            other => panic!("was to wait, got {other:?}"),
         }
     }
 
     fn take(&mut self, worker: WorkerId, key: usize) -> (Server, bool) {
         match self.checkout(worker, key, 0) {
             Checkout::Server { server, moved } => (server, moved),
-            Checkout::Wait(_) => panic!("was to get a server"),
+            other => panic!("was to get a server, got {other:?}"),
         }
     }
 
@@ -132,9 +135,29 @@ impl Lane {
         self.act(|core, now, actions| core.opened(now, attempt, worker, server, actions));
     }
 
-    fn fail(&mut self, fatal: bool) -> Retry {
+    /// The oldest attempt fails; the host is to rest for [`REST`].
+    fn fail(&mut self) {
+        self.fail_with(false);
+    }
+
+    fn fail_for_good(&mut self) -> Vec<u32> {
+        self.fail_with(true);
+        let mut refused = self.core.drain_refused(self.now);
+        refused.sort_unstable();
+        refused
+    }
+
+    fn fail_with(&mut self, refuse: bool) {
         let attempt = self.attempts.remove(0);
-        self.act(|core, now, actions| core.open_failed(now, attempt, fatal, actions))
+        let rest = Rest { until: self.now + REST, refuse };
+        self.act(|core, now, actions| core.open_failed(now, attempt, rest, actions));
+    }
+
+    /// The rest is over.
+    fn rest(&mut self) {
+        self.now += REST;
+        assert!(self.core.next_deadline().is_some_and(|due| due <= self.now));
+        self.act(|core, now, actions| core.deadline_passed(now, actions));
     }
 
     fn refuse(&mut self) {
@@ -144,13 +167,6 @@ impl Lane {
 
     fn poke(&mut self) {
         self.act(|core, now, actions| core.poke(now, actions));
-    }
-
-    fn try_again(&mut self) -> bool {
-        let attempt = self.core.try_again(self.now, A);
-        let again = attempt.is_some();
-        self.attempts.extend(attempt);
-        again
     }
 
     fn tick(&mut self, live: bool) {
@@ -360,7 +376,7 @@ fn the_reserve_opens_only_when_the_oldest_waiter_has_waited_for_it() {
     lane.tick(true);
     assert_eq!(lane.attempts.len(), 0);
     lane.now += millis(1);
-    lane.act(|core, now, actions| core.reserve_due(now, actions));
+    lane.act(|core, now, actions| core.deadline_passed(now, actions));
     assert_eq!(lane.counts(), (0, 1, 1, 2));
     assert_eq!(lane.core.next_deadline(), None, "there is no more of it");
 }
@@ -383,18 +399,23 @@ fn a_server_of_the_reserve_goes_when_it_is_idle() {
 // A host that fails.
 
 #[test]
-fn only_one_opener_keeps_trying_while_the_host_fails() {
+fn while_the_host_fails_one_attempt_is_made_after_each_rest() {
     let mut lane = Lane::new(limits(5));
     for waiter in 0..4 {
         lane.wait(A, waiter);
     }
-    let answers = [lane.fail(false), lane.fail(false), lane.fail(false), lane.fail(false)];
-    assert_eq!(answers, [Retry::Again, Retry::Stop, Retry::Stop, Retry::Stop]);
+    (0..4).for_each(|_| lane.fail());
     lane.wait(A, 4);
     lane.tick(true);
-    assert_eq!(lane.counts(), (0, 0, 0, 5), "a new client waits for the one opener");
-    assert!(lane.try_again());
-    assert_eq!(lane.fail(false), Retry::Again);
+    assert_eq!(lane.counts(), (0, 0, 0, 5), "a new client waits for the end of the rest");
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 1, 5));
+    lane.wait(B, 5);
+    assert_eq!(lane.counts(), (0, 0, 1, 6), "a new client waits for the attempt");
+    lane.fail();
+    assert_eq!(lane.counts(), (0, 0, 0, 6));
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 1, 6));
 }
 
 #[test]
@@ -404,30 +425,46 @@ fn after_the_first_success_the_other_openings_begin() {
         lane.wait(A, waiter);
     }
     for _ in 0..5 {
-        lane.fail(false);
+        lane.fail();
     }
-    assert!(lane.try_again());
+    lane.rest();
     lane.open(A);
     assert_eq!(lane.granted(), [0]);
     assert_eq!(lane.counts(), (0, 1, 4, 7));
 }
 
 #[test]
-fn the_opener_ends_when_nobody_waits_any_more() {
+fn a_host_that_failed_is_left_alone_when_nobody_waits_any_more() {
     let mut lane = Lane::new(limits(5));
     let waiter = lane.wait(A, 1);
-    assert_eq!(lane.fail(false), Retry::Again);
+    lane.fail();
     assert!(lane.core.give_up(waiter));
-    assert!(!lane.try_again());
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 0, 0));
+    assert_eq!(lane.core.next_deadline(), None);
     lane.wait(A, 2);
     assert_eq!(lane.attempts.len(), 1, "the next client tries anew");
+}
+
+#[test]
+fn a_server_that_is_dead_before_it_served_counts_as_a_failed_opening() {
+    let mut lane = Lane::new(limits(5));
+    lane.wait(A, 1);
+    lane.open(A);
+    assert_eq!(lane.granted(), [1]);
+    let rest = Rest { until: lane.now + REST, refuse: false };
+    lane.act(|core, now, actions| core.stillborn(now, rest, actions));
+    lane.wait(A, 1);
+    assert_eq!(lane.counts(), (0, 0, 0, 1), "its client waits for the end of the rest");
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 1, 1));
 }
 
 #[test]
 fn a_failed_opening_hands_its_waiter_an_idle_server_of_another_worker() {
     let mut lane = Lane::with_idle(limits(2), &[B]);
     lane.wait(A, 1);
-    assert_eq!(lane.fail(false), Retry::Stop);
+    lane.fail();
     let (waiter, _, moved) = lane.one_grant();
     assert_eq!((waiter, moved), (1, true));
 }
@@ -436,24 +473,57 @@ fn a_failed_opening_hands_its_waiter_an_idle_server_of_another_worker() {
 fn while_the_host_fails_a_server_moves_rather_than_a_slot_is_used() {
     let mut lane = Lane::with_idle(limits(5), &[B]);
     lane.wait(A, 1);
-    lane.fail(false);
+    lane.fail();
     let (_, server, _) = lane.one_grant();
     lane.checkin(B, server);
     assert!(lane.take(A, 0).1);
 }
 
 #[test]
-fn a_fatal_failure_leaves_the_waiters_to_the_caller() {
-    let mut lane = Lane::new(limits(1));
+fn after_a_final_failure_everybody_is_refused_until_the_rest_is_over() {
+    let mut lane = Lane::new(limits(5));
     let first = lane.wait(B, 1);
     lane.wait(A, 2);
-    assert_eq!(lane.fail(true), Retry::Stop);
-    let mut failed = lane.core.drain_waiters();
-    failed.sort_unstable();
-    assert_eq!(failed, [1, 2]);
+    assert_eq!(lane.fail_for_good(), [1, 2]);
     assert!(!lane.core.give_up(first));
-    assert_eq!(lane.counts(), (0, 0, 0, 0));
-    lane.wait(A, 3);
+    assert!(matches!(lane.checkout(A, 0, 3), Checkout::Refused));
+    lane.tick(true);
+    assert_eq!(lane.counts(), (0, 0, 1, 0), "the other attempt was under way");
+    lane.fail_for_good();
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 0, 0), "nobody asks, nobody tries");
+    lane.wait(A, 4);
+    lane.wait(B, 5);
+    assert_eq!(lane.counts(), (0, 0, 1, 2), "one tries for all who come now");
+    assert_eq!(lane.fail_for_good(), [4, 5]);
+    lane.rest();
+    lane.wait(A, 6);
+    lane.open(A);
+    assert_eq!(lane.granted(), [6]);
+    lane.wait(A, 7);
+}
+
+#[test]
+fn a_final_failure_refuses_nobody_who_can_have_a_server_that_is_open() {
+    let mut lane = Lane::with_idle(limits(2), &[A]);
+    let (server, _) = lane.take(A, 0);
+    lane.wait(A, 1);
+    assert_eq!(lane.fail_for_good(), [0; 0]);
+    lane.wait(B, 2);
+    lane.checkin(A, server);
+    assert_eq!(lane.granted(), [1]);
+    assert_eq!(lane.counts(), (0, 1, 0, 1));
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 1, 1, 1));
+}
+
+#[test]
+fn a_new_configuration_ends_a_rest() {
+    let mut lane = Lane::new(limits(1));
+    lane.wait(A, 1);
+    assert_eq!(lane.fail_for_good(), [1]);
+    lane.act(|core, now, actions| core.retire(now, 1, actions));
+    lane.wait(A, 2);
     assert_eq!(lane.attempts.len(), 1);
 }
 
@@ -587,7 +657,9 @@ fn min_is_opened_only_while_the_pool_is_live_and_never_above_size() {
     assert_eq!(lane.counts(), (0, 0, 0, 0));
     lane.tick(true);
     assert_eq!(lane.counts(), (0, 0, 3, 0));
-    assert_eq!(lane.fail(false), Retry::Again, "min is worth trying again without any waiter");
+    (0..3).for_each(|_| lane.fail());
+    lane.rest();
+    assert_eq!(lane.counts(), (0, 0, 1, 0), "min is worth trying again without any waiter");
 }
 
 #[test]
@@ -621,7 +693,7 @@ fn an_aged_server_lives_on_while_the_host_fails() {
     let mut lane = Lane::with_idle(limits(2), &[A]);
     let (server, _) = lane.take(A, 0);
     lane.wait(A, 1);
-    lane.fail(false);
+    lane.fail();
     lane.now += secs(3600);
     lane.checkin(A, server);
     assert_eq!(lane.granted(), [1]);

@@ -81,6 +81,18 @@ pub enum Checkout<S> {
     },
     /// The waiter was queued; a [`Action::Grant`] will come.
     Wait(WaiterId),
+    /// The last attempt failed for good, and that was a moment ago: its reason is the answer.
+    Refused,
+}
+
+/// What a failed attempt asks of those that come after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// No attempt begins before then.
+    pub until: Instant,
+    /// Trying again is useless until an operator acts (wrong password, no such database): while no server is open,
+    /// whoever waits or comes in the meantime is refused.
+    pub refuse: bool,
 }
 
 /// One permission to open one server. Answered exactly once: by [`PoolCore::opened`],
@@ -144,15 +156,6 @@ pub enum Action<S, W> {
 
 /// Filled by the calls, drained by the caller, reused.
 pub type Actions<S, W> = Vec<Action<S, W>>;
-
-/// What an opener does after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Wait out the backoff, then ask [`PoolCore::try_again`]. Only one opener at a time hears this.
-    Again,
-    /// End; another one keeps trying, or nobody needs a server.
-    Stop,
-}
 
 /// Counts at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

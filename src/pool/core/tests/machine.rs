@@ -32,13 +32,15 @@ enum Step {
     },
     Failed {
         pick: usize,
-        fatal: bool,
+        rest: u64,
+        refuse: bool,
+    },
+    Stillborn {
+        pick: usize,
+        rest: u64,
     },
     Refused {
         pick: usize,
-    },
-    TryAgain {
-        worker: u16,
     },
     Poke,
     /// Of a waiter that may have been granted a server already.
@@ -48,7 +50,7 @@ enum Step {
     Tick {
         live: bool,
     },
-    ReserveDue,
+    DeadlinePassed,
     Pass {
         micros: u64,
     },
@@ -71,13 +73,14 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, worker, key, sick)| Step::Checkin { pick, worker, key, sick }),
         2 => pick.clone().prop_map(|pick| Step::Discard { pick }),
         5 => (pick.clone(), worker.clone()).prop_map(|(pick, worker)| Step::Opened { pick, worker }),
-        2 => (pick.clone(), prop::bool::weighted(0.1)).prop_map(|(pick, fatal)| Step::Failed { pick, fatal }),
+        2 => (pick.clone(), 0_u64..2000, prop::bool::weighted(0.3))
+            .prop_map(|(pick, rest, refuse)| Step::Failed { pick, rest, refuse }),
+        1 => (pick.clone(), 0_u64..2000).prop_map(|(pick, rest)| Step::Stillborn { pick, rest }),
         1 => pick.clone().prop_map(|pick| Step::Refused { pick }),
-        2 => worker.prop_map(|worker| Step::TryAgain { worker }),
         1 => Just(Step::Poke),
         3 => pick.prop_map(|pick| Step::GiveUp { pick }),
         2 => prop::bool::weighted(0.8).prop_map(|live| Step::Tick { live }),
-        1 => Just(Step::ReserveDue),
+        3 => Just(Step::DeadlinePassed),
         6 => passes.prop_map(|micros| Step::Pass { micros }),
         1 => Just(Step::Retire),
         1 => Just(Step::Evict),
@@ -123,7 +126,7 @@ struct Model {
     next_waiter: u32,
     attempts: Vec<Attempt>,
     failing: bool,
-    backing_off: bool,
+    rest: Option<Rest>,
     refused: bool,
     pokes: u64,
     live: bool,
@@ -146,7 +149,7 @@ impl Model {
             next_waiter: 0,
             attempts: vec![],
             failing: false,
-            backing_off: false,
+            rest: None,
             refused: false,
             pokes: 0,
             live: false,
@@ -179,34 +182,31 @@ impl Model {
                 let server = Server { id: self.servers, key: 0, opened: now, generation, healthy: true };
                 self.places.insert(server.id, Place::Idle(worker));
                 self.failing = false;
+                self.rest = None;
                 self.core.opened(now, attempt, worker, server, &mut actions);
             }
-            Step::Failed { pick, fatal } => {
+            Step::Failed { pick, rest, refuse } => {
                 let Some(attempt) = pop(&mut self.attempts, pick) else { return };
-                self.failing = true;
-                let retry = self.core.open_failed(now, attempt, fatal, &mut actions);
-                if retry == Retry::Again {
-                    assert!(!self.backing_off && !fatal, "a second opener keeps trying");
-                    self.backing_off = true;
-                }
-                if fatal {
-                    self.settle_actions(actions);
-                    let drained = self.core.drain_waiters().len();
-                    assert_eq!(drained, self.waiting());
+                let rest = self.fail(rest, refuse);
+                self.core.open_failed(now, attempt, rest, &mut actions);
+                self.settle_actions(actions);
+                let refused = if self.refuses() { self.waiting() } else { 0 };
+                assert_eq!(self.core.drain_refused(now).len(), refused);
+                if refused > 0 {
                     self.queues.iter_mut().for_each(VecDeque::clear);
-                    return;
                 }
+                return;
+            }
+            Step::Stillborn { pick, rest } => {
+                let Some(server) = pop(&mut self.held, pick) else { return };
+                self.places.remove(&server.id);
+                let rest = self.fail(rest, false);
+                self.core.stillborn(now, rest, &mut actions);
             }
             Step::Refused { pick } => {
                 let Some(attempt) = pop(&mut self.attempts, pick) else { return };
                 self.refused |= attempt.pokes == self.pokes;
                 self.core.open_refused(now, attempt, &mut actions);
-            }
-            Step::TryAgain { worker } => {
-                if !std::mem::take(&mut self.backing_off) {
-                    return;
-                }
-                self.attempts.extend(self.core.try_again(now, WorkerId(worker % self.workers)));
             }
             Step::Poke => {
                 self.refused = false;
@@ -221,12 +221,17 @@ impl Model {
             }
             Step::Tick { live } => {
                 self.live = live;
+                self.rest.take_if(|rest| rest.until <= now);
                 self.core.tick(now, live, |server| server.healthy, &mut actions);
             }
-            Step::ReserveDue => self.core.reserve_due(now, &mut actions),
+            Step::DeadlinePassed => {
+                self.rest.take_if(|rest| rest.until <= now);
+                self.core.deadline_passed(now, &mut actions);
+            }
             Step::Pass { micros } => self.now += Duration::from_micros(micros),
             Step::Retire => {
                 self.generation += 1;
+                self.rest = None;
                 self.core.retire(now, self.generation, &mut actions);
             }
             Step::Evict => {
@@ -247,13 +252,30 @@ impl Model {
         self.next_waiter += 1;
         match self.core.checkout(self.now, worker, key, || waiter, actions) {
             Checkout::Server { server, moved } => self.hand_out(server, worker, moved),
+            Checkout::Refused => assert!(self.refuses(), "refused without a reason"),
             Checkout::Wait(id) => {
+                assert!(!self.refuses(), "waits for what cannot come");
                 let own_idle = self.places.values().any(|place| *place == Place::Idle(worker));
                 assert!(!own_idle, "waits beside an idle server of its own worker");
                 self.queues[usize::from(worker.0)].push_back((waiter, self.now));
                 self.ids.push((waiter, id));
             }
         }
+    }
+
+    fn fail(&mut self, millis_of_rest: u64, refuse: bool) -> Rest {
+        self.failing = true;
+        let rest = Rest { until: self.now + millis(millis_of_rest), refuse };
+        self.rest = Some(rest);
+        rest
+    }
+
+    fn resting(&self) -> bool {
+        self.rest.is_some_and(|rest| self.now < rest.until)
+    }
+
+    fn refuses(&self) -> bool {
+        self.places.is_empty() && self.resting() && self.rest.is_some_and(|rest| rest.refuse)
     }
 
     /// A server must have been idle where it is said to come from.
@@ -286,7 +308,8 @@ impl Model {
         }
         if opens > 0 {
             assert!(!self.refused, "opens although the Ledger refused");
-            assert!(!self.failing || (self.attempts.len() == 1 && !self.backing_off), "two at a failing host");
+            assert!(!self.resting(), "opens although the host is to rest");
+            assert!(!self.failing || self.attempts.len() == 1, "two at a failing host");
             assert!(self.taken() <= self.allowed(), "opens above the limit");
             assert!(self.attempts.len() <= self.waiting() + self.min_deficit(), "opens for nobody");
         }
@@ -326,12 +349,17 @@ impl Model {
         assert!(idle == 0 || self.waiting() <= covered, "somebody waits beside an idle server");
         let room = self.taken() < if reserve_used { self.allowed() } else { self.ordinary() };
         if self.waiting() > 0 && room && !self.refused {
-            let trying = self.attempts.len() + usize::from(self.backing_off);
+            let trying = self.attempts.len() + usize::from(self.rest.is_some());
             let needed = if self.failing { 1 } else { self.waiting() };
             assert!(trying >= needed.min(self.waiting()), "a free slot is left unused");
         }
-        if let Some(due) = self.core.next_deadline() {
-            assert!(self.waiting() > 0 && (!reserve_used || due > self.now), "a deadline that changes nothing");
+        let deadline = self.core.next_deadline();
+        if let Some(due) = deadline {
+            let useful = self.waiting() > 0 || self.rest.is_some();
+            assert!(useful && (!reserve_used || due > self.now), "a deadline that changes nothing");
+        }
+        if let Some(rest) = self.rest {
+            assert_eq!(deadline, Some(rest.until), "nobody would notice the end of a rest");
         }
     }
 
@@ -347,7 +375,9 @@ impl Model {
                 return;
             }
             self.now += millis(1);
-            self.run(Step::TryAgain { worker: 0 });
+            if self.core.next_deadline().is_some_and(|due| due <= self.now) {
+                self.run(Step::DeadlinePassed);
+            }
             if self.attempts.is_empty() {
                 self.run(Step::Checkin { pick: 0, worker: 0, key: 0, sick: false });
             } else {
@@ -383,7 +413,7 @@ fn whatever_happens_the_books_agree_with_the_model_and_nobody_is_stranded() {
         let mut model = Model::new(bounded(size, reserve, min, round_robin), workers);
         for step in steps {
             // Only these two look at the reserve again; time passing alone opens nothing.
-            let reserve_used = matches!(step, Step::Tick { .. } | Step::ReserveDue);
+            let reserve_used = matches!(step, Step::Tick { .. } | Step::DeadlinePassed);
             model.run(step);
             model.check(reserve_used);
         }
