@@ -10,7 +10,11 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// A steward that panicked begins again after this long: one that does so again and again must not keep the worker busy.
+const STEWARDS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something for a worker to run.
 pub enum Job {
@@ -32,7 +36,7 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Numbers for clients.
     pub clients: Numbers,
-    /// Client tasks that panicked.
+    /// Tasks that panicked.
     pub panics: AtomicU64,
 }
 
@@ -63,7 +67,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Client(client) => drop(tokio::task::spawn_local(guarded(shared.clone(), id, client))),
-                Job::Steward(steward, lane) => drop(tokio::task::spawn_local(steward.run(lane))),
+                Job::Steward(steward, lane) => drop(tokio::task::spawn_local(tended(shared.clone(), steward, lane))),
             }
         }
     });
@@ -72,16 +76,29 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
 /// A bug in one client's task closes that client and its server, and is counted.
 async fn guarded(shared: Arc<Shared>, worker: WorkerId, logged_in: Box<LoggedIn>) {
     let id = ClientId(shared.clients.next());
-    let mut task = pin!(run_client(&shared, worker, id, logged_in));
-    let outcome = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    })
-    .await;
-    if let Err(panic) = outcome {
+    let task = pin!(run_client(&shared, worker, id, logged_in));
+    if let Err(panic) = caught(task).await {
         shared.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(client = %id, panic = words(&*panic), "a client's task panicked; its connection is closed");
     }
+}
+
+/// A lane without a steward would serve nobody: one that panicked goes on with its next chore.
+async fn tended(shared: Arc<Shared>, mut steward: Steward, lane: Weak<Lane>) {
+    while let Err(panic) = caught(pin!(steward.run(&lane))).await {
+        shared.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(panic = words(&*panic), "the steward of a pool panicked; it goes on");
+        tokio::time::sleep(STEWARDS_PAUSE).await;
+    }
+}
+
+/// What a task comes to, or what it panicked with.
+async fn caught<F: Future>(mut task: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
@@ -108,17 +125,4 @@ async fn part(mut client: Client, left: Left) {
 }
 
 #[cfg(test)]
-mod tests {
-    //! What an idle client costs.
-    use super::*;
-
-    fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn an_idle_clients_task_stays_within_a_kibibyte() {
-        let bytes = size_of_future(guarded);
-        assert!(bytes <= 1024, "the task of an idle client holds {bytes} bytes; box the phase that grew");
-    }
-}
+mod tests;

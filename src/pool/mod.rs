@@ -1,12 +1,15 @@
 //! Servers shared by many clients: one pool for each (database, user), one lane for each host.
 //!
 //! `core` keeps the books and does nothing; `lane` wraps it in a short lock and carries out what it says; `steward`
-//! opens servers and looks after idle ones. Knows nothing of clients but their mailboxes.
+//! looks after idle servers and has others opened, each by an `opening`. Knows nothing of clients but their mailboxes.
 
 pub mod core;
 mod lane;
 mod ledger;
 mod mailbox;
+mod opening;
+#[cfg(test)]
+pub(crate) mod stage;
 mod steward;
 
 pub use lane::{Checked, Lane, LaneSpec, Waiting};

@@ -3,10 +3,12 @@
 use super::core::{Attempt, WaiterId};
 use super::lane::Lane;
 use super::mailbox::Mailbox;
+use super::opening::{Opening, open};
 use crate::clock;
 use crate::ids::{Numbers, ServerId, WorkerId};
-use crate::server::{LoginError, log_in};
+use crate::server::LoginError;
 use parking_lot::Mutex;
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -26,6 +28,8 @@ const REFUSAL: Duration = Duration::from_secs(1);
 pub enum Chore {
     /// Open one server.
     Open(Attempt),
+    /// An attempt's task has ended without an answer.
+    BrokenOff(Attempt),
     /// A server that was handed out has been closed.
     Freed,
     /// A waiter's task is gone.
@@ -120,8 +124,9 @@ impl Steward {
         self.home
     }
 
-    /// Serves the lane until it is dropped. Runs on `home`'s `LocalRuntime`.
-    pub async fn run(mut self, lane: Weak<Lane>) {
+    /// Serves the lane until it is dropped. Runs on `home`'s `LocalRuntime`. After a panic it may be run again: only the
+    /// chore in hand is lost.
+    pub async fn run(&mut self, lane: &Weak<Lane>) {
         let mut next_round = clock::now() + ROUND;
         loop {
             let deadline = lane.upgrade().map(|lane| lane.with_books(|books, _, _| books.next_deadline()));
@@ -137,6 +142,12 @@ impl Steward {
         }
     }
 
+    /// What lies in the queue, for tests that are the steward themselves.
+    #[cfg(test)]
+    pub(super) fn next_chore(&mut self) -> Option<Chore> {
+        self.queue.try_recv().ok()
+    }
+
     fn on_time(&self, lane: &Arc<Lane>, next_round: &mut Instant) {
         let now = clock::now();
         if now >= *next_round {
@@ -148,11 +159,15 @@ impl Steward {
         }
     }
 
-    fn handle(&self, chore: Chore, lane: &Arc<Lane>) {
+    pub(super) fn handle(&self, chore: Chore, lane: &Arc<Lane>) {
         match chore {
-            Chore::Open(attempt) => {
-                let id = ServerId(self.numbers.next());
-                tokio::task::spawn_local(open(lane.clone(), attempt, id));
+            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec.quota, &lane.chores) => {
+                let opening = Opening::new(lane.clone(), attempt);
+                tokio::task::spawn_local(open(opening, ServerId(self.numbers.next())));
+            }
+            Chore::Open(attempt) => lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo)),
+            Chore::BrokenOff(attempt) => {
+                lane.open_failed(attempt, LoginError::Unreachable(io::Error::other("the attempt was broken off")));
             }
             Chore::Freed => {
                 lane.ledger.release(&lane.spec.quota);
@@ -173,21 +188,5 @@ impl Steward {
                 }
             }
         }
-    }
-}
-
-/// Tries once to open a server.
-async fn open(lane: Arc<Lane>, attempt: Attempt, id: ServerId) {
-    if !lane.ledger.acquire(&lane.spec.quota, &lane.chores) {
-        lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo));
-        return;
-    }
-    let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
-    match login.unwrap_or(Err(LoginError::TimedOut)) {
-        Ok((server, welcome)) => {
-            tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
-            lane.opened(attempt, server, welcome);
-        }
-        Err(error) => lane.open_failed(attempt, error),
     }
 }

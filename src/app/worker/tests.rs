@@ -1,0 +1,50 @@
+//! What an idle client costs, and what a bug in a steward does not.
+
+use super::*;
+use crate::config;
+use crate::pool::Chore;
+use crate::pool::stage::Stage;
+use std::io;
+use std::path::Path;
+
+fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn an_idle_clients_task_stays_within_a_kibibyte() {
+    let bytes = size_of_future(guarded);
+    assert!(bytes <= 1024, "the task of an idle client holds {bytes} bytes; box the phase that grew");
+}
+
+fn shared() -> Arc<Shared> {
+    let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let text = "[pooler]\nauth_type = \"trust\"\n[databases.\"*\"]\nhosts = [\"localhost\"]";
+    let config = config::parse(text, Path::new("pooler.toml"), &no_file, &|_| None, 1);
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let (registry, _) = Registry::new();
+    let rules = Arc::new(Rules::new(&config));
+    Arc::new(Shared { rules, registry, clients: Numbers::default(), panics: AtomicU64::new(0) })
+}
+
+#[test]
+fn a_steward_that_panicked_goes_on() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+    runtime.expect("a runtime").block_on(async {
+        tokio::time::pause();
+        let (stage, steward) = Stage::new();
+        let shared = shared();
+        tokio::task::spawn_local(tended(shared.clone(), steward, Arc::downgrade(&stage.lane)));
+        // Nothing was handed out: the books do not believe it.
+        stage.chores.send(Chore::Freed);
+        let waiting = stage.wait();
+        let served = async {
+            while stage.lane.failure().is_none() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(600), served).await.expect("nobody tries to open a server");
+        assert_eq!(shared.panics.load(Ordering::Relaxed), 1);
+        assert!(waiting.give_up());
+    });
+}

@@ -1,0 +1,52 @@
+//! One attempt to open a server, which the books are told the end of whatever happens to its task.
+
+use super::core::Attempt;
+use super::lane::Lane;
+use super::steward::Chore;
+use crate::ids::ServerId;
+use crate::server::{LoginError, log_in};
+use std::sync::Arc;
+
+/// An attempt under way, with a place in the ledger. Dropped without an answer (its task has panicked, or was dropped),
+/// it counts as failed.
+pub(super) struct Opening {
+    lane: Arc<Lane>,
+    attempt: Option<Attempt>,
+}
+
+impl Opening {
+    /// The ledger must have let it pass.
+    pub fn new(lane: Arc<Lane>, attempt: Attempt) -> Self {
+        Self { lane, attempt: Some(attempt) }
+    }
+
+    /// Whoever takes the attempt answers it.
+    fn end(mut self) -> Attempt {
+        self.attempt.take().expect("invariant: only an end or a drop takes it, and each consumes")
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            // No lock in a drop: the steward does it.
+            self.lane.chores.send(Chore::BrokenOff(attempt));
+        }
+    }
+}
+
+/// Tries once to open a server.
+pub(super) async fn open(opening: Opening, id: ServerId) {
+    let lane = opening.lane.clone();
+    let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
+    match login.unwrap_or(Err(LoginError::TimedOut)) {
+        Ok((server, welcome)) => {
+            tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
+            lane.opened(opening.end(), server, welcome);
+        }
+        Err(error) => lane.open_failed(opening.end(), error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
