@@ -10,10 +10,12 @@ use crate::ids::{Numbers, WorkerId};
 use crate::net::{Listener, listen_tcp, listen_unix};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// Longest wait for transactions to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -27,9 +29,15 @@ pub enum Stopped {
     InOrder,
     /// Some were cut off.
     AtOnce,
+    /// A worker's thread panicked: this is not the end anybody asked for.
+    WorkerLost,
 }
 
 /// Runs until SIGTERM or SIGINT. A second one ends at once.
+///
+/// A worker whose thread panics ends the process in the same order, for the service manager to start it anew. Tasks are
+/// guarded one by one, so such a panic comes from the runtime or from what holds everything together: nothing that the
+/// thread had can be trusted, and the lanes whose stewards it ran have nobody to open servers.
 ///
 /// # Errors
 /// A listening socket could not be made; the message names it.
@@ -44,10 +52,15 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         clients: Numbers::default(),
         panics: AtomicU64::new(0),
     });
+    let (lost, mut losses) = unbounded_channel();
     for (number, queue) in (0u16..).zip(queues) {
-        let shared = shared.clone();
-        let name = format!("worker-{number}");
-        std::thread::Builder::new().name(name).spawn(move || work(WorkerId(number), queue, &shared))?;
+        let (shared, lost) = (shared.clone(), lost.clone());
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| work(WorkerId(number), queue, &shared))).is_err() {
+                let _ = lost.send(number);
+            }
+        };
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
     }
     let to_workers = workers.clone();
     let start = move |steward: crate::pool::Steward, lane| to_workers.give(steward.home(), Job::Steward(steward, lane));
@@ -81,7 +94,13 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         // The reload comes later; until then the signal must not end the process.
         let _hangup = signal(SignalKind::hangup())?;
-        next(&mut terminate, &mut interrupt).await;
+        let lost = tokio::select! {
+            () = next(&mut terminate, &mut interrupt) => None,
+            worker = losses.recv() => worker,
+        };
+        if let Some(worker) = lost {
+            tracing::error!(worker, "a worker's thread panicked; the process ends");
+        }
         tracing::info!(clients = registry.len(), "shutting down: transactions may end, idle clients leave");
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
         registry.dismiss(false);
@@ -95,7 +114,11 @@ pub fn run(config: Config) -> io::Result<Stopped> {
             let _ = tokio::time::timeout(Duration::from_secs(1), empty(&registry)).await;
         }
         tracing::info!(clients = registry.len(), "stopped");
-        Ok(if emptied { Stopped::InOrder } else { Stopped::AtOnce })
+        Ok(match lost {
+            Some(_) => Stopped::WorkerLost,
+            None if emptied => Stopped::InOrder,
+            None => Stopped::AtOnce,
+        })
     })
 }
 

@@ -66,11 +66,21 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
     runtime.block_on(async {
         while let Some(job) = jobs.recv().await {
             match job {
-                Job::Client(client) => drop(tokio::task::spawn_local(guarded(shared.clone(), id, client))),
+                Job::Client(client) => {
+                    probe(&shared.rules, &client);
+                    drop(tokio::task::spawn_local(guarded(shared.clone(), id, client)));
+                }
                 Job::Steward(steward, lane) => drop(tokio::task::spawn_local(tended(shared.clone(), steward, lane))),
             }
         }
     });
+}
+
+/// A place where a test can make the worker itself panic.
+fn probe(rules: &Rules, client: &LoggedIn) {
+    if rules.panic_probe {
+        assert!(!client.startup.settings.iter().any(|(_, value)| **value == *b"panic at Worker"), "the panic probe");
+    }
 }
 
 /// A bug in one client's task closes that client and its server, and is counted.

@@ -6,7 +6,7 @@ pub mod local_postgres;
 pub mod pooler_process;
 pub mod ports;
 
-use crate::app;
+use crate::app::{self, Stopped};
 use crate::config;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -72,7 +72,8 @@ fn run(file: Option<&Path>) -> ExitCode {
     };
     start_logging();
     match app::run(config) {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(Stopped::InOrder | Stopped::AtOnce) => ExitCode::SUCCESS,
+        Ok(Stopped::WorkerLost) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("pgotter: {error}");
             ExitCode::FAILURE

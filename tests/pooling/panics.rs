@@ -2,7 +2,7 @@
 
 use super::support::PgOtter;
 use super::talk::{Client, query};
-use super::world::{cluster, config, eventually, fresh_role, host, look};
+use super::world::{cluster, config, eventually, exit_code, fresh_role, host, look};
 
 /// A pool of one server, and a client that has nothing to do with the others' bugs.
 struct Place {
@@ -107,4 +107,38 @@ fn a_bug_while_a_client_hears_of_its_servers_end_frees_the_place() {
     look(&format!("SELECT pg_terminate_backend({backend})"));
     assert_eq!(victim.answer().status, None);
     place.is_sound("Bereave");
+}
+
+#[test]
+fn a_bug_in_a_worker_itself_ends_the_process_in_order_and_says_so() {
+    let mut place = Place::new();
+    assert_eq!(place.bystander.query("BEGIN").status, Some(b'T'));
+    let mut victim = Client::open(place.pooler.port());
+    victim.send(&super::talk::startup(&place.named("panic at Worker")));
+    while victim.message().is_some() {}
+    // There is but one worker: its clients are gone with it.
+    assert_eq!(place.bystander.query("COMMIT").status, None);
+    assert_eq!(exit_code(&mut place.pooler), Some(1));
+    assert!(place.pooler.log().contains("a worker's thread panicked"));
+}
+
+#[test]
+fn a_bug_in_one_worker_lets_the_clients_of_another_end_their_transactions() {
+    let role = fresh_role();
+    // Two home workers: one for every ten servers.
+    let pooler = "default_pool_size = 20\nworkers = 2";
+    let mut pooler =
+        PgOtter::start_with(|port| config(port, &host(cluster()), pooler, ""), &[("PGOTTER_PANIC_PROBE", "1")]);
+    let mut clients = [(); 2].map(|()| Client::connect(pooler.port(), &role, "postgres"));
+    clients.iter_mut().for_each(|client| assert_eq!(client.query("BEGIN").status, Some(b'T')));
+    let mut victim = Client::open(pooler.port());
+    victim.send(&super::talk::startup(&[
+        ("user", &role),
+        ("database", "postgres"),
+        ("application_name", "panic at Worker"),
+    ]));
+    while victim.message().is_some() {}
+    let ended = clients.map(|mut client| client.query("COMMIT").tags);
+    assert_eq!(ended, [Vec::<String>::new(), vec!["COMMIT".to_owned()]], "the first client's worker is the victim's");
+    assert_eq!(exit_code(&mut pooler), Some(1));
 }

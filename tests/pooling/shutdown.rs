@@ -1,19 +1,9 @@
 //! SIGTERM: who may finish, who must go, and the exit status.
 
-use super::support::PgOtter;
 use super::talk::{Client, startup};
-use super::world::{PATIENCE, eventually, fresh_role, holder, pgotter};
+use super::world::{PATIENCE, exit_code, fresh_role, holder, pgotter};
 use rustix::process::Signal;
 use std::time::Instant;
-
-fn exit_code(pooler: &mut PgOtter) -> Option<i32> {
-    let mut status = None;
-    eventually("the end of the process", || {
-        status = pooler.ended();
-        status.is_some()
-    });
-    status.and_then(|status| status.code())
-}
 
 #[test]
 fn at_sigterm_idle_clients_get_57p01_and_a_transaction_may_end() {

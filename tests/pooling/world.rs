@@ -64,6 +64,16 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// How the process ends, which it must do soon.
+pub fn exit_code(pooler: &mut PgOtter) -> Option<i32> {
+    let mut status = None;
+    eventually("the end of the process", || {
+        status = pooler.ended();
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
 /// A client that has a server and keeps it: its transaction is open.
 pub fn holder(port: u16, role: &str) -> Client {
     let mut client = Client::connect(port, role, "postgres");
