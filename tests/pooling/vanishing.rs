@@ -103,7 +103,7 @@ fn a_copy_out_that_nobody_reads_any_more_is_stopped() {
     for go in [drop, Client::reset] {
         let mut client = place.client();
         let backend = client.backend();
-        client.send(&query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 100000000)) TO STDOUT"));
+        client.send(&query("COPY (SELECT repeat('x', 1000), generate_series(1, 100000000)) TO STDOUT"));
         assert_eq!(client.message().unwrap().0, b'H');
         go(client);
         place.is_as_before(&backend);
