@@ -1,5 +1,6 @@
 //! One client that has logged in, and what its task needs at hand.
 
+use super::lookout::Lookout;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
 use super::serve::Left;
@@ -16,12 +17,13 @@ use crate::session::Settings;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 /// Longest time for the last replies to leave.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
 
-/// What the configuration says for every client of a pool. `None` = no limit.
+/// What the configuration says for every client, and what they share. `None` = no limit.
 pub struct Rules {
     /// See `config::Pooler` for these.
     pub request_gather: usize,
@@ -41,6 +43,8 @@ pub struct Rules {
     pub log_disconnections: bool,
     /// Log errors told to clients.
     pub log_pooler_errors: bool,
+    /// Bytes that clients have been read on, see `lookout`.
+    pub read_on: Arc<AtomicUsize>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -60,6 +64,7 @@ impl Rules {
             server_reset_query: pooler.server_reset_query.clone(),
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
+            read_on: Arc::default(),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
@@ -77,6 +82,7 @@ pub struct Client {
     pub(super) rules: Arc<Rules>,
     pub(super) worker: WorkerId,
     pub(super) timer: Timer,
+    pub(super) lookout: Lookout,
     // Since when nothing of what is queued for it could be sent.
     pub(super) stalled: Option<(Instant, usize)>,
     // It has closed its connection behind a Terminate that is not read yet.
@@ -135,6 +141,7 @@ impl Client {
             settings: Arc::default(),
             mailbox,
             pool,
+            lookout: Lookout::new(rules.read_on.clone()),
             rules,
             worker,
             timer: Timer::default(),

@@ -3,6 +3,7 @@
 mod checkout;
 mod connection;
 mod login;
+mod lookout;
 mod registry;
 mod relay;
 mod request;

@@ -63,17 +63,34 @@ fn poll(
     if let Some(mail) = client.mailbox.take() {
         return Poll::Ready(Event::Mail(mail));
     }
-    let gathered = client.socket.received().len();
-    if server_queued <= HIGH_WATER && !server_full && !client.hung_up && gathered <= client.rules.request_gather {
+    if may_receive(client, server_full || server_queued > HIGH_WATER) {
         match client.socket.poll_recv(cx) {
-            Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Client),
+            Poll::Ready(Ok(bytes)) if bytes > 0 => {
+                client.lookout.read(bytes);
+                return Poll::Ready(Event::Client);
+            }
             // What it said before it hung up is still to be done.
-            Poll::Ready(_) if client.gather.says_goodbye(client.socket.received()) => client.hung_up = true,
+            Poll::Ready(_) if client.gather.says_goodbye(client.socket.received()) => {
+                client.hung_up = true;
+                client.lookout.rest();
+            }
             Poll::Ready(_) => return Poll::Ready(Event::ClientGone),
             Poll::Pending => (),
         }
     }
     wait(client, server, deadline, cx)
+}
+
+/// Whether to read the client: while there is room for what it says, or to find its end.
+fn may_receive(client: &mut Client, server_full: bool) -> bool {
+    if client.hung_up {
+        return false;
+    }
+    if server_full || client.socket.received().len() > client.rules.request_gather {
+        return client.lookout.wants_more(&client.socket);
+    }
+    client.lookout.rest();
+    true
 }
 
 /// The one timer, for whatever comes first.
@@ -87,8 +104,14 @@ fn wait(
         let bulk = server.as_deref_mut().and_then(|server| server.socket().bulk_deadline());
         let bulk = earlier(bulk, client.socket.bulk_deadline());
         let stall = write_deadline(client);
-        ready!(client.timer.poll(cx, earlier(earlier(deadline, stall), bulk)));
+        let look = client.lookout.deadline();
+        ready!(client.timer.poll(cx, earlier(earlier(deadline, stall), earlier(bulk, look))));
         let now = clock::now();
+        if look.is_some_and(|at| at <= now) {
+            client.lookout.look(now);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if bulk.is_some_and(|at| at <= now) {
             // What is left of a long transfer is not enough to wake anybody by itself.
             client.socket.end_bulk();

@@ -170,6 +170,12 @@ impl Socket {
         self.stream.readable_now()
     }
 
+    /// Whether the runtime already knows that the peer will send nothing more. What it sent before may be unread. No
+    /// syscall.
+    pub fn peer_closed(&self) -> bool {
+        self.stream.peer_closed()
+    }
+
     /// [`Socket::poll_recv`] for phases that own the socket alone. Cancel-safe.
     ///
     /// # Errors

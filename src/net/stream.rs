@@ -4,10 +4,10 @@ use super::connect::Address;
 use rustix::net::{RecvFlags, recv};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected stream. While *parked* it belongs to no runtime and may travel between threads.
@@ -135,6 +135,23 @@ impl Stream {
     pub fn readable_now(&self) -> bool {
         self.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
     }
+
+    /// Whether the runtime already knows that the peer has closed its side. No syscall.
+    pub fn peer_closed(&self) -> bool {
+        let known = match self {
+            Self::Tcp(stream) => poll_once(stream.ready(Interest::READABLE)),
+            Self::Unix(stream) => poll_once(stream.ready(Interest::READABLE)),
+            _ => return true,
+        };
+        match known {
+            Poll::Ready(known) => known.map_or(true, |known| known.is_read_closed()),
+            Poll::Pending => false,
+        }
+    }
+}
+
+fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn gone() -> io::Error {

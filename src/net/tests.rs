@@ -96,3 +96,26 @@ async fn the_last_bytes_of_a_long_transfer_reach_who_owns_the_socket_alone() {
     let last = tokio::time::timeout(std::time::Duration::from_secs(20), socket.recv()).await;
     assert_eq!(last.expect("it hangs").expect("recv"), 10_000);
 }
+
+#[tokio::test]
+async fn the_end_of_the_peer_is_known_behind_unread_bytes() {
+    for reset in [false, true] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+        let (mut peer, _) = listener.accept().await.expect("accept");
+        let mut socket = Socket::new(Stream::Tcp(stream), BytesMut::new());
+        peer.write_all(b"abc").await.expect("write");
+        socket.recv().await.expect("recv");
+        peer.write_all(b"def").await.expect("write");
+        assert!(!socket.peer_closed());
+        if reset {
+            socket2::SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).expect("linger");
+        }
+        drop(peer);
+        while !socket.peer_closed() {
+            tokio::task::yield_now().await;
+        }
+        socket.recv().await.expect("what it said before");
+        assert_eq!(socket.received(), b"abcdef");
+    }
+}

@@ -1,8 +1,11 @@
 //! A client goes in the middle of something: its transaction is rolled back and its server serves the next.
 
 use super::support::PgOtter;
-use super::talk::{Client, FLUSH, extended, message, query};
-use super::world::{eventually, fresh_role, look, pgotter};
+use super::talk::{Client, FLUSH, SYNC, extended, message, query};
+use super::world::{eventually, fresh_role, holder, look, pgotter};
+use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
+use std::time::Duration;
 
 /// How a client goes.
 const WAYS: [fn(Client); 3] = [drop, Client::reset, Client::leave];
@@ -125,4 +128,73 @@ fn half_a_message_never_reaches_the_next_client() {
         drop(next);
         place.is_as_before(&backend);
     }
+}
+
+/// Sends statements of 1000 bytes until so many are on their way or nobody takes any more: a message may be cut in two.
+fn send_much(client: &mut Client, sql: &str, mebibytes: usize) {
+    let statement = query(&format!("{sql} -- {}", "x".repeat(1000)));
+    let much = statement.repeat((mebibytes << 20) / statement.len());
+    client.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    match client.stream.write_all(&much) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+        sent => sent.unwrap(),
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_behind_more_than_its_server_takes_is_missed() {
+    let place = Place::new();
+    let locks = format!("SELECT count(*) FROM pg_locks WHERE relation = 'kept_by_{}'::regclass", place.role);
+    // Less than, and more than, what the buffers between client and server hold. One that has more to say than it may is
+    // missed only if it resets its connection: no other end comes through behind what nobody reads.
+    for (mebibytes, ways) in [(2, &[drop, Client::reset][..]), (6, &[drop, Client::reset]), (64, &[Client::reset])] {
+        for go in ways {
+            let mut client = place.client();
+            client.query("BEGIN");
+            let backend = client.backend();
+            client.query(&place.add());
+            client.send(&query("SELECT pg_sleep(100)"));
+            eventually("it runs", || {
+                look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+            });
+            send_much(&mut client, &place.add(), mebibytes);
+            go(client);
+            eventually(&format!("the lock is free, {mebibytes} MiB"), || look(&locks) == "0");
+            assert_eq!(place.client().value(&format!("SELECT count(*) FROM kept_by_{}", place.role)), "1");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_in_the_queue_behind_a_long_request_is_missed() {
+    let role = fresh_role();
+    look(&format!("CREATE TABLE kept_by_{role} (n int); ALTER TABLE kept_by_{role} OWNER TO {role}"));
+    let pooler = pgotter("default_pool_size = 1\nlog_disconnections = true", "");
+    for kibibytes in [300, 1500, 3000] {
+        for go in [drop, Client::reset] {
+            let mut holder = holder(pooler.port(), &role);
+            let mut waiter = Client::connect(pooler.port(), &role, "postgres");
+            waiter.send(&query(&format!("INSERT INTO kept_by_{role} VALUES (2) -- {}", "x".repeat(kibibytes << 10))));
+            let left = || pooler.log().matches("connection lost").count();
+            let before = left();
+            go(waiter);
+            eventually("it has left", || left() > before);
+            holder.query("COMMIT");
+            assert_eq!(holder.value(&format!("SELECT count(*) FROM kept_by_{role}")), "0");
+        }
+    }
+}
+
+#[test]
+fn a_long_pipeline_in_front_of_terminate_is_done() {
+    let place = Place::new();
+    let (statement, rows) = ([extended(&place.add()), SYNC.to_vec()].concat(), 10_000);
+    let mut client = place.client();
+    let mut heard = client.stream.try_clone().unwrap();
+    // As PostgreSQL does, only for a client that still takes its replies.
+    let reader = std::thread::spawn(move || std::io::copy(&mut heard, &mut std::io::sink()));
+    client.send(&[query("SELECT pg_sleep(1)"), statement.repeat(rows), message(b'X', b"")].concat());
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    reader.join().unwrap().unwrap();
+    assert_eq!(look(&format!("SELECT count(*) FROM kept_by_{}", place.role)), (rows + 1).to_string());
 }
