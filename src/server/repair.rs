@@ -32,6 +32,10 @@ pub enum Leaving {
 /// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed.
 pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duration) -> Option<(Box<Server>, Boundary)> {
     if server.exchange.is_beyond_repair() {
+        // It can only be closed, which PostgreSQL would notice behind what it runs now, and not before.
+        if leaving == Leaving::Vanished && !server.exchange.said_fatal() {
+            let _ = tokio::time::timeout(REPAIR_DEADLINE, cancel(&server.cancel_target())).await;
+        }
         return None;
     }
     if server.pending.take().is_some() {

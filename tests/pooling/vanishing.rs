@@ -166,6 +166,25 @@ fn a_client_that_vanishes_behind_more_than_its_server_takes_is_missed() {
 }
 
 #[test]
+fn a_statement_in_front_of_half_a_message_is_cancelled() {
+    let place = Place::new();
+    let locks = format!("SELECT count(*) FROM pg_locks WHERE relation = 'kept_by_{}'::regclass", place.role);
+    for go in [drop, Client::reset] {
+        let mut client = place.client();
+        client.query("BEGIN");
+        client.query(&place.add());
+        let backend = client.backend();
+        let long = query(&format!("{} /* {} */", place.add(), "x".repeat(200_000)));
+        client.send(&[&query("SELECT pg_sleep(100)"), &long[..100_000]].concat());
+        eventually("it runs", || {
+            look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+        });
+        go(client);
+        eventually("the lock is free", || look(&locks) == "0");
+    }
+}
+
+#[test]
 fn a_client_that_vanishes_in_the_queue_behind_a_long_request_is_missed() {
     let role = fresh_role();
     look(&format!("CREATE TABLE kept_by_{role} (n int); ALTER TABLE kept_by_{role} OWNER TO {role}"));
