@@ -5,6 +5,8 @@ mod support;
 
 #[path = "bad_input/clients.rs"]
 mod clients;
+#[path = "bad_input/deaf.rs"]
+mod deaf;
 #[path = "bad_input/raw.rs"]
 mod raw;
 #[path = "bad_input/scripted.rs"]

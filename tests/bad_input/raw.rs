@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// Every answer and every close comes within this; on an idle machine within a second.
-const OUTER_BOUND: Duration = Duration::from_secs(5);
+pub const OUTER_BOUND: Duration = Duration::from_secs(5);
 
 /// One frame: type, length, body.
 pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {

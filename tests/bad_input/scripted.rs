@@ -4,12 +4,20 @@ use crate::raw::{Heard, frame};
 use pgotter::wire::frame::first;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// One connection of PgOtter's.
 pub struct Caller {
     stream: TcpStream,
     received: Vec<u8>,
+    cancels: Arc<Cancels>,
+}
+
+/// Cancel requests that have come to one server, whoever they were for.
+#[derive(Default)]
+struct Cancels {
+    count: Mutex<usize>,
+    changed: Condvar,
 }
 
 /// The caller has closed.
@@ -22,12 +30,12 @@ type Script = dyn Fn(&mut Caller) -> Result<(), Closed> + Send + Sync;
 pub fn serve(script: impl Fn(&mut Caller) -> Result<(), Closed> + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let script: Arc<Script> = Arc::new(script);
+    let (script, cancels): (Arc<Script>, Arc<Cancels>) = (Arc::new(script), Arc::default());
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let script = script.clone();
+            let (script, cancels) = (script.clone(), cancels.clone());
             std::thread::spawn(move || {
-                let mut caller = Caller { stream, received: Vec::new() };
+                let mut caller = Caller { stream, received: Vec::new(), cancels };
                 if caller.read_startup().is_ok() {
                     let _ = script(&mut caller);
                 }
@@ -77,14 +85,19 @@ impl Caller {
         }
     }
 
-    /// A cancel request counts as closed: nothing is said to it.
+    /// A cancel request is counted, and counts as closed: nothing is said to it.
     fn read_startup(&mut self) -> Result<(), Closed> {
         loop {
             if let Ok(Some(total)) = pgotter::wire::startup::packet_len(&self.received)
                 && self.received.len() >= total
             {
                 let packet: Vec<u8> = self.received.drain(..total).collect();
-                return if packet[4..8] == [0, 3, 0, 0] { Ok(()) } else { Err(Closed) };
+                if packet[4..8] == [0, 3, 0, 0] {
+                    return Ok(());
+                }
+                *self.cancels.count.lock().expect("nobody panics with it") += 1;
+                self.cancels.changed.notify_all();
+                return Err(Closed);
             }
             self.receive()?;
         }
@@ -105,6 +118,12 @@ impl Caller {
     pub fn let_in(&mut self) -> Result<Vec<u8>, Closed> {
         self.say(&welcome())?;
         Ok(self.read()?.1)
+    }
+
+    /// Waits until this server has been sent so many cancel requests.
+    pub fn wait_for_cancels(&self, wanted: usize) {
+        let count = self.cancels.count.lock().expect("nobody panics with it");
+        drop(self.cancels.changed.wait_while(count, |count| *count < wanted).expect("nobody panics with it"));
     }
 
     /// Says nothing more, until the caller closes.

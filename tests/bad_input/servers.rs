@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Script = fn(&mut Caller) -> Result<(), Closed>;
 
-/// One database for each script, named `s0`, `s1` and so on, beside those of the real server.
 fn in_front_of(scripts: &[(&str, Script)]) -> PgOtter {
-    let databases: String = scripts
-        .iter()
-        .enumerate()
-        .map(|(at, (_, script))| format!("[databases.s{at}]\nhosts = [\"127.0.0.1:{}\"]\n", serve(*script)))
-        .collect();
+    in_front_of_ports(scripts.iter().map(|(_, script)| serve(*script)))
+}
+
+/// One database for each server, named `s0`, `s1` and so on, beside those of the real one.
+pub fn in_front_of_ports(ports: impl Iterator<Item = u16>) -> PgOtter {
+    let database = |(at, port)| format!("[databases.s{at}]\nhosts = [\"127.0.0.1:{port}\"]\n");
+    let databases: String = ports.enumerate().map(database).collect();
     let pooler = "default_pool_size = 1\nserver_connect_timeout = \"1s\"\nquery_wait_timeout = \"2s\"\n";
     PgOtter::start(|port| simple_config(port, shared_postgres(), pooler) + &databases)
 }
