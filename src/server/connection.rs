@@ -41,8 +41,6 @@ pub struct Server {
     pub(super) settings: Option<Arc<Settings>>,
     // What they will be when the guard under way has been answered.
     pub(super) pending: Option<Arc<Settings>>,
-    // The statement that sets settings is prepared on it.
-    pub(super) knows_set: bool,
     pub(super) cancel: Arc<CancelTarget>,
     opened: Instant,
     last_used: Instant,
@@ -87,7 +85,6 @@ impl Server {
             exchange: Exchange::default(),
             settings: Some(settings),
             pending: None,
-            knows_set: false,
             cancel: Arc::new(cancel),
             opened: now,
             last_used: now,
@@ -205,7 +202,6 @@ impl Server {
         if self.exchange.take_failed_guard() {
             self.settings = None;
             self.pending = None;
-            self.knows_set = false;
         }
         Ok(())
     }

@@ -73,7 +73,6 @@ pub struct Exchange {
     incoming_shown: bool,
     loss: Option<Loss>,
     // News for whoever asks next.
-    lost_names: bool,
     swallowed_error: bool,
 }
 
@@ -91,7 +90,6 @@ impl Default for Exchange {
             incoming: 0,
             incoming_shown: true,
             loss: None,
-            lost_names: false,
             swallowed_error: false,
         }
     }
@@ -188,11 +186,6 @@ impl Exchange {
     /// Whether nothing that could be sent brings the server to a boundary: it can only be closed.
     pub fn is_beyond_repair(&self) -> bool {
         self.loss.is_some() || self.doubt.is_lasting() || self.cut_outgoing()
-    }
-
-    /// Whether DISCARD ALL or DEALLOCATE ALL ran since the last call: prepared statements are gone.
-    pub fn take_lost_names(&mut self) -> bool {
-        std::mem::take(&mut self.lost_names)
     }
 
     /// Whether a message whose answer nobody sees has failed since the last call.

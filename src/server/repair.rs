@@ -41,7 +41,6 @@ pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duratio
     if server.pending.take().is_some() {
         // Nobody will look at how the settings under way fare.
         server.settings = None;
-        server.knows_set = false;
     }
     let deadline = if leaving == Leaving::Terminated { patience } else { REPAIR_DEADLINE };
     let settled = tokio::time::timeout(deadline, settle(&mut server, leaving)).await;

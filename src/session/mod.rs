@@ -5,7 +5,7 @@ mod settings;
 mod spelling;
 mod startup;
 
-pub use settings::{NAMES, Settings, array_literal};
+pub use settings::{NAMES, Settings};
 pub use startup::{ClientStartup, Parameter, Welcome, read};
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The settings that PostgreSQL reports and that belong to the client, not to the server it happens to use.
 
-use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 
 /// The settings kept per client, as PostgreSQL reports their names.
@@ -46,24 +45,4 @@ impl Settings {
 /// All but application_name are names of things, which PostgreSQL compares without case.
 fn same_value(index: usize, a: &[u8], b: &[u8]) -> bool {
     if index == APPLICATION_NAME { a == b } else { a.eq_ignore_ascii_case(b) }
-}
-
-/// PostgreSQL's text form of a `text[]`. Source: PostgreSQL documentation, "Array Input and Output Syntax".
-pub fn array_literal<'a>(values: impl Iterator<Item = &'a [u8]>) -> BytesMut {
-    let mut out = BytesMut::from(&b"{"[..]);
-    for (index, value) in values.enumerate() {
-        if index > 0 {
-            out.put_u8(b',');
-        }
-        out.put_u8(b'"');
-        for &byte in value {
-            if matches!(byte, b'"' | b'\\') {
-                out.put_u8(b'\\');
-            }
-            out.put_u8(byte);
-        }
-        out.put_u8(b'"');
-    }
-    out.put_u8(b'}');
-    out
 }

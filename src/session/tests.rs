@@ -56,12 +56,6 @@ fn only_what_a_server_lacks_is_sent() {
 }
 
 #[test]
-fn an_array_literal_quotes_everything() {
-    let literal = array_literal([&b"a"[..], b"", b"b\"c\\,}"].into_iter());
-    assert_eq!(&literal[..], br#"{"a","","b\"c\\,}"}"#);
-}
-
-#[test]
 fn values_are_told_as_postgresql_spells_them() {
     let parameter = |name: &str, value: &str| (Box::from(name.as_bytes()), Box::from(value.as_bytes()));
     let asked: [(&str, &[u8], &str, &[u8]); 9] = [

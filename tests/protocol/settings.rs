@@ -130,6 +130,30 @@ fn settings_survive_a_discard_all_of_another_client() {
 }
 
 #[test]
+fn what_a_client_does_to_our_prepared_statements_is_no_matter_to_the_next() {
+    let pgotter = one_server();
+    let mut ann = Raw::log_in(pgotter.port(), &[("application_name", "ann"), ("TimeZone", "Asia/Tokyo")]);
+    let mut bob = Raw::log_in(pgotter.port(), &[("application_name", "bob"), ("TimeZone", "UTC")]);
+    for mischief in [
+        "DEALLOCATE \"pgotter.set\"",
+        "DEALLOCATE \"pgotter.guard\"",
+        // PostgreSQL does not tell of this one.
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$; PREPARE \"pgotter.set\" AS SELECT 1",
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$; PREPARE \"pgotter.set\"(text[], text[]) AS SELECT $1, $2",
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$; PREPARE \"pgotter.set\"(text, text) AS SELECT $1, $2",
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$; PREPARE \"pgotter.guard\" AS SELECT 1",
+    ] {
+        assert_eq!(ann.value("SHOW application_name"), "ann", "{mischief}");
+        bob.value("SELECT 1");
+        bob.ask(mischief);
+        assert_eq!(extended_value(&mut ann, "SHOW application_name"), "ann", "{mischief}");
+        assert_eq!(ann.value("SHOW TimeZone"), "Asia/Tokyo", "{mischief}");
+        assert_eq!(bob.value("SHOW application_name"), "bob", "{mischief}");
+    }
+}
+
+#[test]
 fn a_wrong_setting_stops_the_request_and_nobody_else() {
     let server = postgres(&Options::default());
     must(server.psql("postgres", "CREATE TABLE kept (n int)"));

@@ -93,10 +93,7 @@ impl Exchange {
                 Ok(out.parameter(name, value).into())
             }
             kind::ERROR_RESPONSE => Ok(self.error(body)),
-            _ => {
-                self.lost_names |= matches!(body, b"DISCARD ALL\0" | b"DEALLOCATE ALL\0");
-                Ok(self.step(message)?.into())
-            }
+            _ => Ok(self.step(message)?.into()),
         }
     }
 
@@ -226,13 +223,10 @@ impl From<bool> for Verdict {
 
 /// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
 fn needed(message: u8, total: usize) -> usize {
-    const DISCARD_ALL: usize = HEAD + b"DISCARD ALL\0".len();
-    const DEALLOCATE_ALL: usize = HEAD + b"DEALLOCATE ALL\0".len();
     match message {
         kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
         // Severity and code come first; the rest may be a very long context.
         kind::ERROR_RESPONSE => total.min(UNDERSTOOD),
-        kind::COMMAND_COMPLETE if total == DISCARD_ALL || total == DEALLOCATE_ALL => total,
         _ => 0,
     }
 }

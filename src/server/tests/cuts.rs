@@ -7,12 +7,13 @@ use proptest::prelude::*;
 /// All kinds of conversations one after the other, and what the server says in them.
 fn conversation() -> (Talk, Vec<u8>) {
     let mut talk = Talk::default();
-    talk.send_own("CBEPSD", Hold);
+    talk.send_own("CCPBEPSD", Hold);
     talk.exchange.guard_sent();
     talk.send("PBDES").send_own("PBDES", Swallow).send("QQ").send("PBES");
     talk.exchange.invent(said("3")[..].into(), &mut talk.seen);
     talk.send("QF");
-    let words = "3 E Zi E Zi 1 2 T D C Zi S:TimeZone:UTC T D D C:DISCARD_ALL S:hidden:x Zi E Zi 1 2 D s Zi H d d c C Zi N A V Zi";
+    let words =
+        "3 3 1 E Zi E Zi 1 2 T D C Zi S:TimeZone:UTC T D D C S:hidden:x Zi E Zi 1 2 D s Zi H d d c C Zi N A V Zi";
     let long = [said(words), Vec::new()].concat();
     let mut bytes = long;
     talk.send("QQ");

@@ -34,7 +34,8 @@ impl World {
     /// Settings in front of the next request; they fail if `bad`.
     fn guard(&mut self, bad: bool) {
         let value = if bad { b'!' } else { b'.' };
-        let messages = [(b'C', b'g'), (b'B', b'.'), (b'E', value), (b'P', b'g'), (b'S', b'.'), (b'D', b'g')];
+        let set = [(b'C', b'.'), (b'P', b'.'), (b'B', b'.'), (b'E', value)];
+        let messages = [&[(b'C', b'g')][..], &set, &[(b'P', b'g'), (b'S', b'.'), (b'D', b'g')]].concat();
         for (kind, what) in messages {
             self.talk.exchange.sending_own(kind, Hold);
             self.on_the_way.push_back((kind, what));

@@ -167,20 +167,6 @@ fn parameters_are_shown_as_the_outlet_decides() {
 }
 
 #[test]
-fn lost_statements_are_told_once() {
-    for tag in ["C:DISCARD_ALL", "C:DEALLOCATE_ALL"] {
-        for kinds in ["Q", "BES"] {
-            let mut talk = Talk::default();
-            let before = if kinds == "Q" { "" } else { "2 " };
-            talk.send(kinds).hear(&format!("{before}{tag} Zi"));
-            assert!(talk.exchange.take_lost_names() && !talk.exchange.take_lost_names());
-            talk.send("Q").hear("C:DISCARD_TMP C:SELECT_12345678 C:DEALLOCATE Zi");
-            assert!(!talk.exchange.take_lost_names());
-        }
-    }
-}
-
-#[test]
 fn a_fatal_error_is_shown_and_never_a_boundary() {
     for (kinds, own) in [("", ""), ("Q", ""), ("PBE", ""), ("", "Q"), ("", "PBS")] {
         for disposition in [Swallow, Hold] {
