@@ -16,7 +16,8 @@ pub const REPAIR_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two cancels of the same statement.
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 
-/// A statement that does not exist: naming it fails, and takes an unfinished implicit transaction with it.
+/// A statement that does not exist once it has been closed: naming it fails, and takes an unfinished implicit
+/// transaction with it.
 const NOTHING: &str = "pgotter.nothing";
 
 /// How the client left.
@@ -141,7 +142,9 @@ fn fail_copy(server: &mut Server) {
 /// A Sync alone would commit what the client never synced.
 fn abort_implicit_transaction(server: &mut Server) {
     let mut out = BytesMut::new();
+    frontend::close_statement(&mut out, NOTHING);
     frontend::describe_statement(&mut out, NOTHING);
+    server.exchange.sending_own(kind::CLOSE, Swallow);
     server.exchange.sending_own(kind::DESCRIBE, Swallow);
     server.socket.queue(out);
     server.send_sync(Swallow);

@@ -87,6 +87,22 @@ fn a_pipeline_without_a_sync_is_not_committed() {
 }
 
 #[test]
+fn a_pipeline_without_a_sync_is_not_committed_whatever_others_have_prepared() {
+    let place = Place::new();
+    let mut stranger = place.client();
+    stranger.query("PREPARE \"pgotter.nothing\" AS SELECT 1");
+    for go in WAYS {
+        let mut client = place.client();
+        let backend = client.backend();
+        client.send(&[extended(&place.add()), FLUSH.to_vec()].concat());
+        // Its CommandComplete.
+        while client.message().unwrap().0 != b'C' {}
+        go(client);
+        place.is_as_before(&backend);
+    }
+}
+
+#[test]
 fn a_copy_that_was_not_finished_is_not_committed() {
     let place = Place::new();
     for go in WAYS {
