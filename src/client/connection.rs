@@ -83,8 +83,8 @@ pub struct Client {
     pub(super) worker: WorkerId,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
-    // Since when nothing of what is queued for it could be sent.
-    pub(super) stalled: Option<(Instant, usize)>,
+    // Since when nothing of what is queued for it could be sent, and how much had been until then.
+    pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // When it last did something.

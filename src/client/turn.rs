@@ -127,9 +127,9 @@ fn wait(
 
 /// Any byte taken starts the client's write deadline anew.
 fn note_stall(client: &mut Client) {
-    let queued = client.socket.queued();
-    if client.stalled.is_none_or(|(_, before)| before != queued) {
-        client.stalled = Some((clock::now(), queued));
+    let sent = client.socket.sent();
+    if client.stalled.is_none_or(|(_, before)| before != sent) {
+        client.stalled = Some((clock::now(), sent));
     }
 }
 

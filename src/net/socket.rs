@@ -34,6 +34,7 @@ pub struct Socket {
     first: BytesMut,
     rest: VecDeque<BytesMut>,
     queued: usize,
+    sent: u64,
 }
 
 impl Socket {
@@ -41,7 +42,7 @@ impl Socket {
     pub fn new(stream: Stream, left_over: BytesMut) -> Self {
         let bulk = Bulk::default();
         let (first, rest) = (BytesMut::new(), VecDeque::new());
-        Self { stream, inbox: left_over, read_size: READ_MIN, bulk, first, rest, queued: 0 }
+        Self { stream, inbox: left_over, read_size: READ_MIN, bulk, first, rest, queued: 0, sent: 0 }
     }
 
     /// Takes the socket apart for its way to another thread: the parked stream and the bytes not yet used.
@@ -127,6 +128,11 @@ impl Socket {
         self.queued
     }
 
+    /// Bytes the system has taken so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Sends what is queued; ready when nothing is left.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.queued > 0 {
@@ -146,12 +152,13 @@ impl Socket {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.sent(sent);
+            self.drop_sent(sent);
         }
         Poll::Ready(Ok(()))
     }
 
-    fn sent(&mut self, mut bytes: usize) {
+    fn drop_sent(&mut self, mut bytes: usize) {
+        self.sent += bytes as u64;
         self.queued -= bytes;
         while bytes >= self.first.len() && bytes > 0 {
             bytes -= self.first.len();

@@ -94,7 +94,19 @@ impl Client {
 
     /// A connection that has said nothing yet.
     pub fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("PgOtter accepts");
+        Self::over(TcpStream::connect(("127.0.0.1", port)).expect("PgOtter accepts"), port)
+    }
+
+    /// As [`Self::open`], between buffers so small that 100 kB fill them.
+    pub fn open_narrow(port: u16) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_tcp_mss(536).unwrap();
+        socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("PgOtter accepts");
+        Self::over(socket.into(), port)
+    }
+
+    fn over(stream: TcpStream, port: u16) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, received: Vec::new(), pid: 0, secret: Vec::new(), parameters: HashMap::new(), port }

@@ -1,6 +1,6 @@
 //! Deadlines that an operator sets, and what each costs whom.
 
-use super::talk::{Client, query};
+use super::talk::{Client, query, startup};
 use super::world::{eventually, fresh_role, holder, look, pgotter};
 use std::thread;
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn a_connection_that_does_not_log_in_ends_after_client_login_timeout() {
     let pooler = pgotter("client_login_timeout = \"1s\"", "");
     let mut silent = Client::open(pooler.port());
     let mut slow = Client::open(pooler.port());
-    slow.send(&super::talk::startup(&[("user", &role)])[..7]);
+    slow.send(&startup(&[("user", &role)])[..7]);
     for client in [&mut silent, &mut slow] {
         assert_eq!(client.answer().status, None);
     }
@@ -100,6 +100,23 @@ fn a_client_that_takes_nothing_loses_its_server_after_client_write_timeout() {
     assert_eq!(next.answer().value(), "served");
     eventually("its statement does not run on", || {
         look(&format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'")) == "0"
+    });
+}
+
+#[test]
+fn a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_client_write_timeout() {
+    let role = fresh_role();
+    let pooler = pgotter("client_write_timeout = \"1s\"", "");
+    let mut zombie = Client::open_narrow(pooler.port());
+    zombie.send(&startup(&[("user", &role), ("database", "postgres")]));
+    assert_eq!(zombie.answer().status, Some(b'I'));
+    zombie.query("BEGIN");
+    // Less than makes PgOtter stop reading from the server, more than the system takes.
+    zombie.send(&query("SELECT repeat('x', 100000)"));
+    let transactions = format!("SELECT count(xact_start) FROM pg_stat_activity WHERE usename = '{role}'");
+    eventually("its transaction is over", || {
+        zombie.send(&query("SELECT 1"));
+        look(&transactions) == "0"
     });
 }
 
