@@ -28,6 +28,8 @@ mod restarts;
 mod servers;
 #[path = "pooling/shutdown.rs"]
 mod shutdown;
+#[path = "pooling/streams.rs"]
+mod streams;
 #[path = "pooling/talk.rs"]
 mod talk;
 #[path = "pooling/timeouts.rs"]

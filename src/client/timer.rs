@@ -3,9 +3,10 @@
 
 use crate::clock;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 /// At most one armed timer; none costs a word.
@@ -22,7 +23,8 @@ impl Timer {
         loop {
             match &mut self.0 {
                 Some(sleep) if sleep.deadline().into_std() <= deadline => {
-                    if sleep.as_mut().poll(cx).is_pending() {
+                    // A task that has received all it may at a time would find every other timer pending.
+                    if pin!(unconstrained(sleep.as_mut())).poll(cx).is_pending() {
                         return Poll::Pending;
                     }
                     self.0 = None;
@@ -35,3 +37,6 @@ impl Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

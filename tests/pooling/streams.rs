@@ -1,0 +1,59 @@
+//! A stream without end keeps nothing else from being done: deadlines pass and the process ends.
+
+use super::support::PgOtter;
+use super::talk::{Client, query};
+use super::world::{PATIENCE, eventually, fresh_role, look, pgotter};
+use rustix::process::Signal;
+use std::io::Read;
+use std::time::Instant;
+
+/// A client that reads as fast as it can what no server comes to the end of.
+struct Stream {
+    client: Client,
+    role: String,
+}
+
+impl Stream {
+    fn new(pooler: &PgOtter) -> Self {
+        let role = fresh_role();
+        let mut client = Client::connect(pooler.port(), &role, "postgres");
+        client.send(&query("COPY (SELECT repeat('x', 8000), generate_series(1, 100000000)) TO STDOUT"));
+        assert_eq!(client.message().unwrap().0, b'H');
+        Self { client, role }
+    }
+
+    /// Reads until the stream ends, with or without the connection; half a second of silence is an end as well.
+    fn read(&mut self) {
+        let since = Instant::now();
+        let mut chunk = vec![0; 1 << 20];
+        self.client.stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        while self.client.stream.read(&mut chunk).is_ok_and(|bytes| bytes > 0) {
+            assert!(since.elapsed() < PATIENCE, "it went on and on");
+        }
+        let active = "FROM pg_stat_activity WHERE state = 'active' AND usename";
+        eventually("its statement has ended", || look(&format!("SELECT count(*) {active} = '{}'", self.role)) == "0");
+    }
+}
+
+#[test]
+fn a_stream_ends_at_transaction_timeout() {
+    Stream::new(&pgotter("transaction_timeout = \"1s\"", "")).read();
+}
+
+#[test]
+fn a_stream_ends_at_query_timeout() {
+    Stream::new(&pgotter("query_timeout = \"1s\"", "")).read();
+}
+
+#[test]
+fn a_stream_ends_at_the_second_sigterm() {
+    let mut pooler = pgotter("", "");
+    let mut stream = Stream::new(&pooler);
+    let reader = std::thread::spawn(move || stream.read());
+    // Two that come close together are one.
+    eventually("the end of the process", || {
+        pooler.signal(Signal::TERM);
+        pooler.ended().is_some()
+    });
+    reader.join().unwrap();
+}
