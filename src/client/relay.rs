@@ -202,9 +202,7 @@ impl Client {
             query_timeout: self.pool.settings.query_timeout,
         };
         let cut = link.server.exchange().cut_incoming();
-        if !link.server.cancel_under_way() {
-            tokio::task::spawn_local(take_back(link.server, how));
-        }
+        tokio::task::spawn_local(take_back(link.server, how));
         match left {
             // In the middle of a frame a FATAL would be read as a part of it.
             Left::Refused(fault) if cut => {

@@ -99,6 +99,11 @@ impl Server {
         self
     }
 
+    /// Gives the slot back, although it is still open.
+    pub(super) fn leave_slot(&mut self) {
+        self.slot = Slot(None);
+    }
+
     /// When it logged in.
     pub fn opened(&self) -> Instant {
         self.opened

@@ -1,7 +1,7 @@
 //! Bringing a server that its client left in the middle of something to a boundary, and resetting it behind a
-//! session. Never guessed: what cannot be brought there in time is closed.
+//! session. Never guessed: what cannot be brought there in time is closed, and what it still runs is cancelled.
 
-use super::cancel::cancel;
+use super::cancel::{CancelTarget, cancel};
 use super::connection::{CleanServer, Nowhere, Server};
 use super::exchange::Boundary;
 use super::reply_queue::Disposition::Swallow;
@@ -13,8 +13,11 @@ use std::time::Duration;
 /// Longest time for a cancelled statement, a ROLLBACK or a reset to end. Longer than any healthy server needs.
 pub const REPAIR_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Between two cancels of the same statement.
+/// Between the first two cancels of a statement; doubled each time, up to [`REPAIR_DEADLINE`].
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+
+/// How long a statement is cancelled that does not end in time. One that has not ended by then never will.
+const LAST_CANCEL: Duration = Duration::from_secs(600);
 
 /// A statement that does not exist once it has been closed: naming it fails, and takes an unfinished implicit
 /// transaction with it.
@@ -33,24 +36,24 @@ pub enum Leaving {
 /// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed.
 pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duration) -> Option<(Box<Server>, Boundary)> {
     if server.exchange.is_beyond_repair() {
-        // It can only be closed, which PostgreSQL would notice behind what it runs now, and not before.
-        if leaving == Leaving::Vanished && !server.exchange.said_fatal() {
-            let _ = tokio::time::timeout(REPAIR_DEADLINE, cancel(&server.cancel_target())).await;
-        }
-        return None;
+        let runs_on = leaving == Leaving::Vanished && !server.exchange.said_fatal();
+        return if runs_on { give_up(server).await } else { None };
     }
     if server.pending.take().is_some() {
         // Nobody will look at how the settings under way fare.
         server.settings = None;
     }
     let deadline = if leaving == Leaving::Terminated { patience } else { REPAIR_DEADLINE };
-    let settled = tokio::time::timeout(deadline, settle(&mut server, leaving)).await;
-    if !matches!(settled, Ok(Some(()))) {
-        return None;
+    match tokio::time::timeout(deadline, settle(&mut server, leaving)).await {
+        Ok(Some(())) => (),
+        Ok(None) => return None,
+        Err(_) => return give_up(server).await,
     }
     let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
     match (rolled_back, server.boundary()) {
-        (Ok(Some(())), Some(boundary)) if !server.cancel_went_astray() => Some((server, boundary)),
+        (Ok(Some(())), Some(boundary)) if !server.cancel_under_way() && !server.cancel_went_astray() => {
+            Some((server, boundary))
+        }
         _ => None,
     }
 }
@@ -89,17 +92,42 @@ async fn settle(server: &mut Server, leaving: Leaving) -> Option<()> {
     if running && leaving == Leaving::Vanished { drain_cancelling(server).await } else { drain(server).await }
 }
 
-/// Cancels again and again until the statement has ended: PostgreSQL forgets a cancel that comes before the statement
-/// has begun.
 async fn drain_cancelling(server: &mut Server) -> Option<()> {
     let _ = tokio::time::timeout(CANCEL_AGAIN, server.socket.flush()).await;
+    let target = server.cancel_target();
+    while_cancelling(&target, drain(server)).await
+}
+
+/// Cancels again and again until `end` has come: PostgreSQL forgets a cancel that comes before the statement has begun.
+async fn while_cancelling<T>(target: &CancelTarget, end: impl Future<Output = T>) -> T {
+    let mut end = std::pin::pin!(end);
+    let mut pause = CANCEL_AGAIN;
     loop {
-        // One that did not arrive shows in the deadline.
-        let _ = cancel(&server.cancel_target()).await;
-        if let Ok(drained) = tokio::time::timeout(CANCEL_AGAIN, drain(server)).await {
-            return drained;
+        // One that did not arrive is followed by another.
+        let _ = tokio::time::timeout(REPAIR_DEADLINE, cancel(target)).await;
+        if let Ok(ended) = tokio::time::timeout(pause, &mut end).await {
+            return ended;
         }
+        pause = (pause * 2).min(REPAIR_DEADLINE);
     }
+}
+
+/// Closed alone, PostgreSQL would run the statement to its end, with all its locks. The place goes to another server at
+/// once, and this one is cancelled until its end of the connection has come. Always `None`.
+async fn give_up(mut server: Box<Server>) -> Option<(Box<Server>, Boundary)> {
+    server.leave_slot();
+    // Ends PostgreSQL's process, once it reads on.
+    let _ = server.socket.shut_down().await;
+    let target = server.cancel_target();
+    let end = async {
+        while server.socket.recv().await.is_ok() {
+            server.socket.inbox().clear();
+        }
+    };
+    if tokio::time::timeout(LAST_CANCEL, while_cancelling(&target, end)).await.is_err() {
+        tracing::warn!(server = %server.id, "a statement without a client cannot be cancelled and runs on");
+    }
+    None
 }
 
 async fn roll_back(server: &mut Server) -> Option<()> {

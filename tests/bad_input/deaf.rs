@@ -1,10 +1,24 @@
-//! Servers that are deaf for a moment, in a way that PostgreSQL is, too rarely for a test to wait for it.
+//! Servers that are deaf to cancels for a while, as PostgreSQL is too rarely for a test to wait for it.
 
 use crate::raw::{Conn, OUTER_BOUND, frame, query};
-use crate::scripted::{one_row, serve, welcome};
+use crate::scripted::{Caller, Closed, one_row, serve, welcome};
 use crate::servers::in_front_of_ports;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
+
+/// One server in a pool; `sleep` is what it does for the statement `long`, and it ends when that returns.
+fn answer(caller: &mut Caller, sleep: impl Fn(&Caller)) -> Result<(), Closed> {
+    caller.say(&welcome())?;
+    loop {
+        if caller.read()? == (b'Q', b"long\0".to_vec()) {
+            sleep(caller);
+            caller.say(&frame(b'E', b"SERROR\0VERROR\0C57014\0Mcanceling statement due to user request\0\0"))?;
+        } else {
+            caller.say(&one_row())?;
+        }
+        caller.say(&frame(b'Z', b"I"))?;
+    }
+}
 
 #[test]
 fn a_server_that_missed_the_first_cancel_of_a_vanished_client_comes_back_to_the_pool() {
@@ -13,25 +27,43 @@ fn a_server_that_missed_the_first_cancel_of_a_vanished_client_comes_back_to_the_
     let counter = logins.clone();
     let port = serve(move |caller| {
         counter.fetch_add(1, Ordering::SeqCst);
-        caller.say(&welcome())?;
-        loop {
-            if caller.read()? == (b'Q', b"long\0".to_vec()) {
-                let _ = begun.send(());
-                // PostgreSQL forgets a cancel that comes before the statement has begun.
-                caller.wait_for_cancels(2);
-                caller.say(&frame(b'E', b"SERROR\0VERROR\0C57014\0Mcanceling statement due to user request\0\0"))?;
-            } else {
-                caller.say(&one_row())?;
-            }
-            caller.say(&frame(b'Z', b"I"))?;
-        }
+        answer(caller, |caller| {
+            let _ = begun.send(());
+            // PostgreSQL forgets a cancel that comes before the statement has begun.
+            caller.wait_for_cancels(2);
+        })
     });
     let pooler = in_front_of_ports([port].into_iter());
     let mut leaver = Conn::log_in(pooler.port(), "s0");
     leaver.send(&query("long"));
     begins.recv_timeout(OUTER_BOUND).expect("the statement comes to the server");
     leaver.reset();
-    let mut next = Conn::log_in(pooler.port(), "s0");
-    assert_eq!(next.ask("SELECT 1").kinds(), "TDCZ");
+    assert_eq!(Conn::log_in(pooler.port(), "s0").ask("SELECT 1").kinds(), "TDCZ");
     assert_eq!(logins.load(Ordering::SeqCst), 1, "the only server of the pool was closed");
+}
+
+#[test]
+fn a_statement_that_does_not_end_in_time_loses_its_place_and_is_cancelled_further() {
+    let (logins, second) = (AtomicUsize::new(0), Barrier::new(2));
+    let (ended, ends) = mpsc::channel();
+    let port = serve(move |caller| {
+        if logins.fetch_add(1, Ordering::SeqCst) == 1 {
+            second.wait();
+        }
+        answer(caller, |caller| {
+            second.wait();
+            // One may have been on its way.
+            caller.wait_for_cancels(2);
+            let _ = ended.send(());
+        })
+    });
+    let pooler = in_front_of_ports([port].into_iter());
+    let mut leaver = Conn::log_in(pooler.port(), "s0");
+    leaver.send(&query("long"));
+    leaver.reset();
+    let mut next = Conn::log_in(pooler.port(), "s0");
+    // Refused while it has to wait too long for the place.
+    let served = (0..10).any(|_| next.ask("SELECT 1").kinds() == "TDCZ");
+    assert!(served, "the place was never given to another server");
+    ends.recv_timeout(10 * OUTER_BOUND).expect("it is cancelled until it ends");
 }

@@ -120,9 +120,10 @@ impl Caller {
         Ok(self.read()?.1)
     }
 
-    /// Waits until this server has been sent so many cancel requests.
-    pub fn wait_for_cancels(&self, wanted: usize) {
+    /// Waits until this server has been sent so many cancel requests more.
+    pub fn wait_for_cancels(&self, more: usize) {
         let count = self.cancels.count.lock().expect("nobody panics with it");
+        let wanted = *count + more;
         drop(self.cancels.changed.wait_while(count, |count| *count < wanted).expect("nobody panics with it"));
     }
 

@@ -87,6 +87,27 @@ fn a_server_whose_cancel_went_astray_serves_nobody_else() {
 }
 
 #[test]
+fn what_runs_is_cancelled_although_its_owner_left_with_a_cancel_on_its_way() {
+    let role = fresh_role();
+    let proxy = Proxy::new(cluster().port(), 0);
+    let through = format!("127.0.0.1:{}", proxy.port);
+    let pooler = PgOtter::start(|port| config(port, &through, "default_pool_size = 1", ""));
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let backend = client.backend();
+    proxy.hold_cancels(true);
+    client.send(&query("SELECT pg_sleep(100)"));
+    eventually("it runs", || {
+        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
+    });
+    client.cancel();
+    eventually("the client's own cancel is on its way", || proxy.held_cancels() == 1);
+    drop(client);
+    eventually("another is sent", || proxy.held_cancels() > 1);
+    proxy.hold_cancels(false);
+    assert_eq!(Client::connect(pooler.port(), &role, "postgres").value("SELECT 'served'"), "served");
+}
+
+#[test]
 fn a_flood_of_cancels_is_one_request_to_postgresql() {
     let role = fresh_role();
     let proxy = Proxy::new(cluster().port(), 0);
