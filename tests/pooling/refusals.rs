@@ -49,7 +49,9 @@ impl Place {
     /// Changes the password on the server and ends what was opened with the old one.
     fn password_becomes(&self, password: &str) {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'right_one'";
-        must(self.server.psql("postgres", &format!("ALTER ROLE right_one PASSWORD '{password}'; {end}")));
+        // Two transactions: before the end of the first the old password is still right.
+        must(self.server.psql("postgres", &format!("ALTER ROLE right_one PASSWORD '{password}'")));
+        must(self.server.psql("postgres", end));
     }
 }
 
