@@ -1,12 +1,10 @@
 //! A CancelRequest reaches what its owner runs, and nothing else.
 
 use super::proxy::Proxy;
-use super::support::PgOtter;
 use super::talk::{Client, cancel, query};
-use super::world::{cluster, config, eventually, fresh_role, look, pgotter};
+use super::world::{Gate, eventually, fresh_role, pgotter, until_it_sleeps};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 #[test]
 fn a_cancel_ends_the_owners_statement_and_its_client_goes_on() {
@@ -15,9 +13,7 @@ fn a_cancel_ends_the_owners_statement_and_its_client_goes_on() {
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     let backend = client.backend();
     client.send(&query("SELECT pg_sleep(100)"));
-    eventually("it runs", || {
-        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-    });
+    until_it_sleeps(&backend);
     client.cancel();
     client.answer().error("57014");
     assert_eq!(client.backend(), backend);
@@ -37,48 +33,46 @@ fn a_cancel_with_a_wrong_key_or_for_an_idle_client_does_nothing() {
 #[test]
 fn a_cancel_that_comes_late_does_not_hit_the_owners_next_statement() {
     let role = fresh_role();
-    let proxy = Proxy::new(cluster().port(), 0);
-    let through = format!("127.0.0.1:{}", proxy.port);
-    let pooler = PgOtter::start(|port| config(port, &through, "default_pool_size = 1", ""));
+    let proxy = Proxy::new(0);
+    // With one worker, what another client hears says that this one's bytes have been read.
+    let pooler = proxy.behind_pgotter("default_pool_size = 1\nworkers = 1\nquery_wait_notify = \"10ms\"");
     for begin in ["SELECT 1", "BEGIN"] {
         let mut client = Client::connect(pooler.port(), &role, "postgres");
         client.query(begin);
         let backend = client.backend();
         proxy.hold_cancels(true);
         let held = proxy.held_cancels();
-        client.send(&query("SELECT 'first' FROM pg_sleep(1)"));
-        eventually("it runs", || {
-            look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-        });
+        let gate = Gate::new();
+        client.send(&query(&gate.select("first")));
+        gate.until_it_is_reached(&backend);
         client.cancel();
         eventually("the cancel is on its way", || proxy.held_cancels() > held);
+        gate.open();
         assert_eq!(client.answer().value(), "first");
-        client.send(&query("SELECT 'second' FROM pg_sleep(0.5)"));
-        // Time for it to begin, if it were to begin before the cancel is over.
-        let since = Instant::now();
-        let running = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend} AND state = 'active'");
-        while since.elapsed() < Duration::from_millis(300) && look(&running) == "0" {}
+        // Long enough to be hit, if it were to begin now.
+        let second = query(&format!("SELECT 'second behind {begin}' FROM pg_sleep(0.5)"));
+        client.send(&second);
+        Client::connect(pooler.port(), &role, "postgres").queue("SELECT 'behind it'");
+        assert!(!proxy.has_heard(&second), "it has begun, and the cancel may still come");
         proxy.hold_cancels(false);
-        assert_eq!(client.answer().value(), "second");
+        assert_eq!(client.answer().value(), format!("second behind {begin}"));
     }
 }
 
 #[test]
 fn a_server_whose_cancel_went_astray_serves_nobody_else() {
     let role = fresh_role();
-    let proxy = Proxy::new(cluster().port(), 0);
-    let through = format!("127.0.0.1:{}", proxy.port);
-    let pooler =
-        PgOtter::start(|port| config(port, &through, "default_pool_size = 1\ncancel_wait_timeout = \"100ms\"", ""));
+    let proxy = Proxy::new(0);
+    let pooler = proxy.behind_pgotter("default_pool_size = 1\ncancel_wait_timeout = \"100ms\"");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     let backend = client.backend();
     proxy.hold_cancels(true);
-    client.send(&query("SELECT 'first' FROM pg_sleep(1)"));
-    eventually("it runs", || {
-        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-    });
+    let gate = Gate::new();
+    client.send(&query(&gate.select("first")));
+    gate.until_it_is_reached(&backend);
     client.cancel();
     eventually("the cancel is on its way", || proxy.held_cancels() > 0);
+    gate.open();
     assert_eq!(client.answer().value(), "first");
     let mut next = Client::connect(pooler.port(), &role, "postgres");
     let other = next.backend();
@@ -89,16 +83,13 @@ fn a_server_whose_cancel_went_astray_serves_nobody_else() {
 #[test]
 fn what_runs_is_cancelled_although_its_owner_left_with_a_cancel_on_its_way() {
     let role = fresh_role();
-    let proxy = Proxy::new(cluster().port(), 0);
-    let through = format!("127.0.0.1:{}", proxy.port);
-    let pooler = PgOtter::start(|port| config(port, &through, "default_pool_size = 1", ""));
+    let proxy = Proxy::new(0);
+    let pooler = proxy.behind_pgotter("default_pool_size = 1");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     let backend = client.backend();
     proxy.hold_cancels(true);
     client.send(&query("SELECT pg_sleep(100)"));
-    eventually("it runs", || {
-        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-    });
+    until_it_sleeps(&backend);
     client.cancel();
     eventually("the client's own cancel is on its way", || proxy.held_cancels() == 1);
     drop(client);
@@ -110,9 +101,8 @@ fn what_runs_is_cancelled_although_its_owner_left_with_a_cancel_on_its_way() {
 #[test]
 fn a_flood_of_cancels_is_one_request_to_postgresql() {
     let role = fresh_role();
-    let proxy = Proxy::new(cluster().port(), 0);
-    let through = format!("127.0.0.1:{}", proxy.port);
-    let pooler = PgOtter::start(|port| config(port, &through, "default_pool_size = 1", ""));
+    let proxy = Proxy::new(0);
+    let pooler = proxy.behind_pgotter("default_pool_size = 1");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     proxy.hold_cancels(true);
     client.send(&query("SELECT pg_sleep(100)"));

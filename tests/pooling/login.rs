@@ -163,9 +163,7 @@ fn clients_and_servers_may_use_unix_sockets() {
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     let backend = client.backend();
     client.send(&super::talk::query("SELECT pg_sleep(100)"));
-    super::world::eventually("it runs", || {
-        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-    });
+    super::world::until_it_sleeps(&backend);
     client.cancel();
     client.answer().error("57014");
 }

@@ -2,7 +2,7 @@
 
 use super::support::PgOtter;
 use super::talk::{Client, query};
-use super::world::{cluster, config, eventually, exit_code, fresh_role, host, look};
+use super::world::{cluster, config, eventually, exit_code, fresh_role, host, look, until_it_sleeps};
 
 /// A pool of one server, and a client that has nothing to do with the others' bugs.
 struct Place {
@@ -89,9 +89,7 @@ fn a_bug_while_a_statement_is_cancelled_frees_the_server() {
     victim.query("BEGIN");
     let backend = victim.backend();
     victim.send(&query("SELECT pg_sleep(100)"));
-    eventually("it runs", || {
-        look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-    });
+    until_it_sleeps(&backend);
     victim.cancel();
     assert_eq!(victim.answer().status, None);
     place.is_sound("Cancel");

@@ -1,5 +1,7 @@
 //! A way to PostgreSQL that a test can make slow, deaf, or cut.
 
+use super::support::PgOtter;
+use super::world::{cluster, config};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -28,8 +30,13 @@ struct State {
 }
 
 impl Proxy {
-    /// In front of `port`; connections go through once `gate` of them have come.
-    pub fn new(port: u16, gate: usize) -> Self {
+    /// In front of [`cluster`]; connections go through once `gate` of them have come.
+    pub fn new(gate: usize) -> Self {
+        Self::before(cluster().port(), gate)
+    }
+
+    /// As [`Proxy::new`], in front of another port.
+    pub fn before(port: u16, gate: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap().port();
         let shared = Arc::new((Mutex::new(State { gate, ..State::default() }), Condvar::new()));
@@ -46,6 +53,11 @@ impl Proxy {
     /// Connections that have come.
     pub fn connections(&self) -> usize {
         self.shared.0.lock().unwrap().come
+    }
+
+    /// A PgOtter whose way to [`cluster`] it is, with lines for `[pooler]`.
+    pub fn behind_pgotter(&self, pooler: &str) -> PgOtter {
+        PgOtter::start(|port| config(port, &format!("127.0.0.1:{}", self.port), pooler, ""))
     }
 
     /// Whether a client has sent these bytes.

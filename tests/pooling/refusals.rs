@@ -26,7 +26,7 @@ impl Place {
             "postgres",
             "CREATE ROLE right_one LOGIN PASSWORD 'right'; CREATE ROLE wrong_one LOGIN PASSWORD 'right'",
         ));
-        let proxy = Proxy::new(server.port(), 0);
+        let proxy = Proxy::before(server.port(), 0);
         let users = "[users.right_one]\npassword = \"right\"\n[users.wrong_one]\npassword = \"wrong\"";
         let pooler = format!("{PATIENT}\ndefault_pool_size = 4");
         let pooler = PgOtter::start(|port| config(port, &format!("127.0.0.1:{}", proxy.port), &pooler, users));

@@ -2,7 +2,7 @@
 
 use super::support::PgOtter;
 use super::talk::{Client, FLUSH, SYNC, extended, message, query};
-use super::world::{eventually, fresh_role, holder, look, pgotter};
+use super::world::{eventually, fresh_role, holder, look, pgotter, until_it_sleeps};
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -63,9 +63,7 @@ fn a_statement_whose_client_vanished_is_cancelled() {
         let mut client = place.client();
         let backend = client.backend();
         client.send(&query(&format!("{}; SELECT pg_sleep(100)", place.add())));
-        eventually("it runs", || {
-            look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == "PgSleep"
-        });
+        until_it_sleeps(&backend);
         go(client);
         place.is_as_before(&backend);
     }

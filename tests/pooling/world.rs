@@ -2,7 +2,7 @@
 
 use super::support::{PgOtter, must, postgres};
 use super::talk::Client;
-use pgotter::cli::local_postgres::{LocalPostgres, Options};
+use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -72,6 +72,48 @@ pub fn exit_code(pooler: &mut PgOtter) -> Option<i32> {
         status.is_some()
     });
     status.and_then(|status| status.code())
+}
+
+/// Waits until this backend is in the middle of a `pg_sleep`.
+pub fn until_it_sleeps(backend: &str) {
+    until_it_waits_for(backend, "PgSleep");
+}
+
+/// Waits until this backend waits for the event, in PostgreSQL's name for it.
+pub fn until_it_waits_for(backend: &str, event: &str) {
+    eventually("it runs", || look(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}")) == event);
+}
+
+/// A statement that lasts until the gate is opened or dropped, however slow the machine is. In PostgreSQL it waits for an
+/// advisory lock that another connection, past the pooler, holds.
+pub struct Gate {
+    keeper: Client,
+    number: u32,
+}
+
+impl Gate {
+    /// A closed one.
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut keeper = Client::connect(cluster().port(), SUPERUSER, "postgres");
+        keeper.value(&format!("SELECT pg_advisory_lock({number})"));
+        Self { keeper, number }
+    }
+
+    /// Answers `value` once the gate is open.
+    pub fn select(&self, value: &str) -> String {
+        format!("SELECT '{value}' FROM pg_advisory_xact_lock_shared({})", self.number)
+    }
+
+    /// Waits until this backend stands before it.
+    pub fn until_it_is_reached(&self, backend: &str) {
+        until_it_waits_for(backend, "advisory");
+    }
+
+    pub fn open(mut self) {
+        self.keeper.value(&format!("SELECT pg_advisory_unlock({})", self.number));
+    }
 }
 
 /// A client that has a server and keeps it: its transaction is open.
