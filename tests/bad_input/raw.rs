@@ -1,5 +1,6 @@
 //! A client that writes bytes and reads frames. Knows nothing of what is right.
 
+pub use crate::support::raw::{first_packet, message as frame, query};
 use pgotter::wire::backend::error_field;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -8,29 +9,13 @@ use std::time::Duration;
 /// Every answer and every close comes within this; on an idle machine within a second.
 pub const OUTER_BOUND: Duration = Duration::from_secs(5);
 
-/// One frame: type, length, body.
-pub fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = i32::try_from(body.len() + 4).expect("a short body");
-    [&[kind][..], &length.to_be_bytes(), body].concat()
-}
-
 /// A head that claims `length`.
 pub fn head(kind: u8, length: i32) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes()].concat()
 }
 
-/// A first packet.
-pub fn first_packet(code: i32, body: &[u8]) -> Vec<u8> {
-    let length = i32::try_from(body.len() + 8).expect("a short body");
-    [&length.to_be_bytes()[..], &code.to_be_bytes(), body].concat()
-}
-
 pub fn startup(database: &str) -> Vec<u8> {
-    first_packet(3 << 16, format!("user\0postgres\0database\0{database}\0\0").as_bytes())
-}
-
-pub fn query(sql: &str) -> Vec<u8> {
-    frame(b'Q', format!("{sql}\0").as_bytes())
+    crate::support::raw::startup(3, 0, &[("user", "postgres"), ("database", database)])
 }
 
 /// What a peer said before it closed or became ready.

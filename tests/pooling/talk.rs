@@ -1,5 +1,7 @@
 //! A small client that shows what is on the wire: codes, details, notices, ReadyForQuery, and when the connection ends.
 
+use super::support::raw::{self, first_packet};
+pub use super::support::raw::{message, query};
 use super::world::PATIENCE;
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -224,30 +226,13 @@ impl Client {
 pub fn cancel(port: u16, pid: i32, secret: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("PgOtter accepts");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = u32::try_from(12 + secret.len()).unwrap();
-    let request = [&length.to_be_bytes()[..], &80_877_102_u32.to_be_bytes(), &pid.to_be_bytes(), secret].concat();
-    stream.write_all(&request).unwrap();
+    stream.write_all(&first_packet(80_877_102, &[&pid.to_be_bytes()[..], secret].concat())).unwrap();
     let _ = stream.read(&mut [0]);
 }
 
 /// StartupMessage 3.0.
 pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = 196_608_u32.to_be_bytes().to_vec();
-    for (name, value) in parameters {
-        body.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
-    }
-    body.push(0);
-    [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], &body].concat()
-}
-
-/// A message with its head.
-pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    [&[kind][..], &u32::try_from(body.len() + 4).unwrap().to_be_bytes(), body].concat()
-}
-
-/// Query.
-pub fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', &[sql.as_bytes(), b"\0"].concat())
+    raw::startup(3, 0, parameters)
 }
 
 /// Parse, Bind, Execute; what ends the request is up to the caller: [`SYNC`] or [`FLUSH`].

@@ -81,6 +81,15 @@ impl World {
     }
 }
 
+/// The client has seen what it would see without us, and a boundary is one.
+fn check_end(world: &World) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&world.talk.seen.bytes, &world.direct.out);
+    // A server that is tied serves its client to the end and nobody after it.
+    let usable = world.direct.at_boundary() && !world.talk.exchange.is_tied_to_client();
+    prop_assert_eq!(world.talk.at_boundary(), usable, "{:?}", world.direct);
+    Ok(())
+}
+
 /// What one client does at a time, ended or not.
 fn any_unit() -> impl Strategy<Value = Vec<Message>> {
     let what = || proptest::sample::select(b"....!rrbcoes?p".to_vec());
@@ -128,10 +137,7 @@ proptest! {
             }
         }
         world.settle().unwrap();
-        prop_assert_eq!(&world.talk.seen.bytes, &world.direct.out);
-        // A server that is tied serves its client to the end and nobody after it.
-        let usable = world.direct.at_boundary() && !world.talk.exchange.is_tied_to_client();
-        prop_assert_eq!(world.talk.at_boundary(), usable, "{:?}", world.direct);
+        check_end(&world)?;
     }
 
     #[test]
@@ -160,10 +166,7 @@ proptest! {
             }
             world.settle().unwrap();
         }
-        prop_assert_eq!(&world.talk.seen.bytes, &world.direct.out);
-        // A server that is tied serves its client to the end and nobody after it.
-        let usable = world.direct.at_boundary() && !world.talk.exchange.is_tied_to_client();
-        prop_assert_eq!(world.talk.at_boundary(), usable, "{:?}", world.direct);
+        check_end(&world)?;
     }
 
     #[test]
