@@ -143,6 +143,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         }
     }
 
+    /// A clean server comes back whose place in the Ledger another lane is to have: it is closed.
+    pub fn forfeit(&mut self, now: Instant, server: S, actions: &mut Actions<S, W>) {
+        self.close_active(now, server, CloseReason::Forfeited, actions);
+    }
+
     /// A server that was handed out has been closed: its slot is free.
     pub fn discarded(&mut self, now: Instant, actions: &mut Actions<S, W>) {
         self.active = self.active.checked_sub(1).expect("invariant: only a server that was handed out is discarded");
@@ -307,13 +312,13 @@ impl<S: Pooled, W> PoolCore<S, W> {
             active: self.active,
             opening: self.opening,
             waiting: self.waiting,
-            oldest_wait: self.oldest_wait(now),
+            oldest_wait: self.oldest_wait(now).unwrap_or_default(),
         }
     }
 
-    /// How long the first in the queue has waited; 0 without waiters.
-    pub fn oldest_wait(&self, now: Instant) -> Duration {
-        self.oldest_arrival().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.since))
+    /// How long the first in the queue has waited. None: nobody waits.
+    pub fn oldest_wait(&self, now: Instant) -> Option<Duration> {
+        self.oldest_arrival().map(|first| now.saturating_duration_since(first.since))
     }
 
     /// Whether the last attempt to open a server failed.
@@ -384,7 +389,8 @@ impl<S: Pooled, W> PoolCore<S, W> {
     fn has_slot(&self, now: Instant) -> bool {
         let taken = self.slots_taken();
         taken < self.limits.ordinary()
-            || taken < self.limits.utmost() && self.waiting > 0 && self.oldest_wait(now) >= self.limits.reserve_timeout
+            || taken < self.limits.utmost()
+                && self.oldest_wait(now).is_some_and(|waited| waited >= self.limits.reserve_timeout)
     }
 
     /// Attempts that would not be too many now.

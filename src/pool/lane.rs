@@ -142,11 +142,14 @@ impl Lane {
         let mut server = server.into_inner();
         server.used(now);
         let mut todo = Todo::new();
-        self.books.lock().checkin(now, worker, server, &mut todo);
-        self.carry_out(todo);
-        if self.ledger.wants_back(&self.spec.quota, &self.chores) {
-            self.chores.send(Chore::GiveUpIdle);
+        let mut books = self.books.lock();
+        if self.ledger.is_contended() && self.ledger.claims(&self.spec.quota, &self.chores, books.oldest_wait(now)) {
+            books.forfeit(now, server, &mut todo);
+        } else {
+            books.checkin(now, worker, server, &mut todo);
         }
+        drop(books);
+        self.carry_out(todo);
     }
 
     /// Counts for the console and for messages to clients.

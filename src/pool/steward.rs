@@ -1,6 +1,6 @@
 //! The task that looks after one lane: opens servers, takes back slots, looks at idle servers once a second.
 
-use super::core::{Attempt, WaiterId};
+use super::core::{Action, Attempt, WaiterId};
 use super::lane::Lane;
 use super::mailbox::Mailbox;
 use super::opening::{Opening, open};
@@ -34,7 +34,7 @@ pub enum Chore {
     Freed,
     /// A waiter's task is gone.
     Abandoned(WaiterId, Arc<Mailbox>),
-    /// The ledger may have room.
+    /// The ledger has a place for it.
     Poke,
     /// Others need room in the ledger.
     GiveUpIdle,
@@ -180,9 +180,21 @@ impl Steward {
                 }
             }
             Chore::Look => (), // [`Steward::run`] does
-            Chore::Poke => lane.with_books(|books, now, todo| books.poke(now, todo)),
+            Chore::Poke => {
+                let wants_it = lane.with_books(|books, now, todo| {
+                    books.poke(now, todo);
+                    todo.iter().any(|action| matches!(action, Action::Open(_)))
+                });
+                if !wants_it {
+                    lane.ledger.withdraw(&lane.chores);
+                }
+            }
             Chore::GiveUpIdle => {
-                if let Some(server) = lane.with_books(|books, _, _| books.take_idle_oldest()) {
+                let given_up = lane.with_books(|books, now, _| {
+                    let claimed = books.stats(now).idle > 0 && lane.ledger.claims(&lane.spec.quota, &lane.chores, None);
+                    if claimed { books.take_idle_oldest() } else { None }
+                });
+                if let Some(server) = given_up {
                     server.retire();
                     lane.ledger.release(&lane.spec.quota);
                 }

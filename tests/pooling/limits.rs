@@ -1,8 +1,10 @@
 //! How many servers, how many clients, and who gets a place when several pools want it.
 
 use super::talk::Client;
-use super::world::{eventually, fresh_role, holder, look, pgotter, servers_of};
+use super::world::{PATIENCE, eventually, fresh_role, holder, look, pgotter, servers_of};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Quick to say that a client waits, slow to give up.
 const NOTIFY: &str = "query_wait_notify = \"50ms\"\nquery_wait_timeout = \"60s\"";
@@ -230,4 +232,25 @@ fn two_users_who_share_too_few_places_are_both_served() {
         }
     });
     assert!(servers_of(&one) + servers_of(&other) <= 2);
+}
+
+#[test]
+fn a_pool_that_always_has_waiters_does_not_starve_another() {
+    let (rich, poor) = (fresh_role(), fresh_role());
+    let pooler = pgotter("query_wait_timeout = \"20s\"\nserver_connect_timeout = \"20s\"", "max_db_connections = 1");
+    let (served, since) = (AtomicBool::new(false), Instant::now());
+    let busy: Vec<_> = (0..6).map(|_| Client::connect(pooler.port(), &rich, "postgres")).collect();
+    std::thread::scope(|scope| {
+        for mut client in busy {
+            let served = &served;
+            scope.spawn(move || {
+                while !served.load(Ordering::Relaxed) && since.elapsed() < PATIENCE {
+                    assert_eq!(client.value("SELECT 1 FROM pg_sleep(0.005)"), "1");
+                }
+            });
+        }
+        // Even its login needs a server.
+        assert_eq!(Client::connect(pooler.port(), &poor, "postgres").value("SELECT 1"), "1");
+        served.store(true, Ordering::Relaxed);
+    });
 }

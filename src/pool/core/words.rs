@@ -125,6 +125,8 @@ pub enum CloseReason {
     Retired,
     /// More servers than the limits allow now.
     OverLimit,
+    /// Another lane had waited for its place in the Ledger.
+    Forfeited,
 }
 
 /// What the caller has to do after unlocking.
