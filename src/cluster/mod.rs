@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// Clients' names of databases and users open pools through `*`; above this many, those nobody uses are dropped.
 const MANY_POOLS: usize = 1000;
@@ -203,7 +204,7 @@ fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &
     ];
     LoginSpec {
         address: Address::new(&host.host, host.port),
-        options: tcp_options(&config.pooler),
+        options: server_tcp_options(&config.pooler),
         user: role.to_owned(),
         database: entry.dbname.clone().unwrap_or_else(|| database.to_owned()),
         secret: text.and_then(|text| Stored::parse(text.expose()).ok()),
@@ -216,7 +217,21 @@ fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &
     }
 }
 
-/// Keepalive and dead-peer detection, for both sides.
+/// As [`tcp_options`], towards servers: where nothing is configured, a host that died without a word is found within 5
+/// seconds. Silence is asked about after 2, then each second; sent data must be acknowledged in 5.
+pub fn server_tcp_options(pooler: &Pooler) -> TcpOptions {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let given = tcp_options(pooler);
+    TcpOptions {
+        keepalive: given.keepalive,
+        keepidle: given.keepidle.or(seconds(2)),
+        keepintvl: given.keepintvl.or(seconds(1)),
+        keepcnt: given.keepcnt.or(Some(3)),
+        user_timeout: given.user_timeout.or(seconds(5)),
+    }
+}
+
+/// Keepalive and dead-peer detection as configured.
 pub fn tcp_options(pooler: &Pooler) -> TcpOptions {
     TcpOptions {
         keepalive: pooler.tcp_keepalive,
@@ -226,3 +241,6 @@ pub fn tcp_options(pooler: &Pooler) -> TcpOptions {
         user_timeout: pooler.tcp_user_timeout,
     }
 }
+
+#[cfg(test)]
+mod tests;

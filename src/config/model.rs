@@ -109,13 +109,13 @@ pub struct Pooler {
     pub cancel_wait_timeout: Duration,
     /// SO_KEEPALIVE on both sides. Default true.
     pub tcp_keepalive: bool,
-    /// Idle before the first probe. None = the system's.
+    /// Idle before the first probe. None = the system's for clients; `cluster::server_tcp_options` for servers.
     pub tcp_keepidle: Option<Duration>,
-    /// Between probes. None = the system's.
+    /// Between probes. None: as above.
     pub tcp_keepintvl: Option<Duration>,
-    /// Probes before giving up. None = the system's.
+    /// Probes before giving up. None: as above.
     pub tcp_keepcnt: Option<u32>,
-    /// TCP_USER_TIMEOUT. None = the system's.
+    /// TCP_USER_TIMEOUT. None: as above.
     pub tcp_user_timeout: Option<Duration>,
     /// A request is gathered up to this size before it is decided. Default 64 KiB.
     pub request_gather: usize,

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 /// Receiving from one side stops while the other side has more than this queued.
@@ -108,6 +108,11 @@ impl Socket {
     /// Any byte counts again.
     pub fn end_bulk(&mut self) {
         self.bulk.end(&self.stream);
+    }
+
+    /// Changes TCP_USER_TIMEOUT; `None` = the system's.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) {
+        self.stream.set_user_timeout(timeout);
     }
 
     /// Queues a chunk; never waits.

@@ -84,6 +84,14 @@ impl TcpOptions {
 }
 
 impl Stream {
+    /// Changes TCP_USER_TIMEOUT; `None` = the system's. A unix stream has none.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) {
+        if let Self::Tcp(stream) = self {
+            // Fails only on a socket that is gone, which shows soon enough.
+            let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(timeout);
+        }
+    }
+
     /// Leaves the runtime: from now on only [`Stream::unpark`] is of use.
     pub fn park(self) -> io::Result<Self> {
         match self {

@@ -119,3 +119,31 @@ async fn the_end_of_the_peer_is_known_behind_unread_bytes() {
         assert_eq!(socket.received(), b"abcdef");
     }
 }
+
+#[tokio::test]
+async fn options_are_those_of_the_socket() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listen");
+    let port = listener.local_addr().expect("bound").port();
+    let seconds = std::time::Duration::from_secs;
+    let options = TcpOptions {
+        keepalive: true,
+        keepidle: Some(seconds(2)),
+        keepintvl: Some(seconds(1)),
+        keepcnt: Some(3),
+        user_timeout: Some(seconds(5)),
+    };
+    let stream = connect(&Address::new("127.0.0.1", port), &options).await.expect("connect");
+    let Stream::Tcp(tcp) = &stream else { panic!("not TCP") };
+    let socket = socket2::SockRef::from(tcp);
+    let read_back = TcpOptions {
+        keepalive: socket.keepalive().unwrap(),
+        keepidle: socket.tcp_keepalive_time().ok(),
+        keepintvl: socket.tcp_keepalive_interval().ok(),
+        keepcnt: socket.tcp_keepalive_retries().ok(),
+        user_timeout: socket.tcp_user_timeout().unwrap(),
+    };
+    assert_eq!(read_back, options);
+    assert!(socket.tcp_nodelay().unwrap());
+    stream.set_user_timeout(None);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+}

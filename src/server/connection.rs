@@ -13,6 +13,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+/// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
+/// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.
+const ANY_WINDOW: usize = 32 * 1024;
+
 /// A place in a pool. Dropped with its server, it gives the place back.
 pub struct Slot(Option<Box<dyn FnOnce() + Send>>);
 
@@ -42,6 +46,8 @@ pub struct Server {
     // What they will be when the guard under way has been answered.
     pub(super) pending: Option<Arc<Settings>>,
     pub(super) cancel: Arc<CancelTarget>,
+    // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
+    unread: usize,
     opened: Instant,
     last_used: Instant,
     generation: u64,
@@ -86,6 +92,7 @@ impl Server {
             settings: Some(settings),
             pending: None,
             cancel: Arc::new(cancel),
+            unread: 0,
             opened: now,
             last_used: now,
             generation,
@@ -173,7 +180,19 @@ impl Server {
     /// Queues bytes of the client.
     pub fn send(&mut self, chunk: BytesMut) {
         self.exchange.sending(&chunk);
+        let before = self.unread;
+        self.unread = before.saturating_add(chunk.len());
+        if before <= ANY_WINDOW && self.unread > ANY_WINDOW {
+            self.socket.set_user_timeout(None);
+        }
         self.socket.queue(chunk);
+    }
+
+    /// Everything sent has been read.
+    fn note_all_read(&mut self) {
+        if std::mem::take(&mut self.unread) > ANY_WINDOW {
+            self.socket.set_user_timeout(self.cancel.options.user_timeout);
+        }
     }
 
     /// A request that a failed guard swallowed has no Sync of its own: sends one, whose ReadyForQuery is the client's.
@@ -204,6 +223,9 @@ impl Server {
         let (known, pending) = (&mut self.settings, &mut self.pending);
         let mut out = ToClient { client, told: settings, settings: known, pending, blocks };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
+        if !self.exchange.owes() {
+            self.note_all_read();
+        }
         if self.exchange.take_failed_guard() {
             self.settings = None;
             self.pending = None;

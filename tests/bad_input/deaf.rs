@@ -2,9 +2,12 @@
 
 use crate::raw::{Conn, OUTER_BOUND, frame, query};
 use crate::scripted::{Caller, Closed, one_row, serve, welcome};
-use crate::servers::in_front_of_ports;
+use crate::servers::{in_front_of_ports, in_front_of_ports_with};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
+
+const USER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// One server in a pool; `sleep` is what it does for the statement `long`, and it ends when that returns.
 fn answer(caller: &mut Caller, sleep: impl Fn(&Caller)) -> Result<(), Closed> {
@@ -66,4 +69,20 @@ fn a_statement_that_does_not_end_in_time_loses_its_place_and_is_cancelled_furthe
     let served = (0..10).any(|_| next.ask("SELECT 1").kinds() == "TDCZ");
     assert!(served, "the place was never given to another server");
     ends.recv_timeout(10 * OUTER_BOUND).expect("it is cancelled until it ends");
+}
+
+#[test]
+fn a_server_that_reads_nothing_for_a_while_is_not_taken_for_a_dead_one() {
+    let slow = serve(|caller| {
+        caller.say(&welcome())?;
+        // A slow statement; what was sent behind it fills the buffers. Many times tcp_user_timeout.
+        std::thread::sleep(10 * USER_TIMEOUT);
+        caller.read()?;
+        caller.say(&[one_row(), frame(b'Z', b"I")].concat())?;
+        caller.keep_silent()
+    });
+    let lines = format!("tcp_user_timeout = {}", USER_TIMEOUT.as_millis());
+    let pooler = in_front_of_ports_with(&lines, [slow].into_iter());
+    let mut client = Conn::log_in(pooler.port(), "s0");
+    assert_eq!(client.ask(&"x".repeat(4 << 20)).kinds(), "TDCZ");
 }

@@ -15,10 +15,16 @@ fn in_front_of(scripts: &[(&str, Script)]) -> PgOtter {
 
 /// One database for each server, named `s0`, `s1` and so on, beside those of the real one.
 pub fn in_front_of_ports(ports: impl Iterator<Item = u16>) -> PgOtter {
+    in_front_of_ports_with("", ports)
+}
+
+/// The same, with further lines for `[pooler]`.
+pub fn in_front_of_ports_with(lines: &str, ports: impl Iterator<Item = u16>) -> PgOtter {
     let database = |(at, port)| format!("[databases.s{at}]\nhosts = [\"127.0.0.1:{port}\"]\n");
     let databases: String = ports.enumerate().map(database).collect();
-    let pooler = "default_pool_size = 1\nserver_connect_timeout = \"1s\"\nquery_wait_timeout = \"2s\"\n";
-    PgOtter::start(|port| simple_config(port, shared_postgres(), pooler) + &databases)
+    let pooler =
+        format!("default_pool_size = 1\nserver_connect_timeout = \"1s\"\nquery_wait_timeout = \"2s\"\n{lines}\n");
+    PgOtter::start(|port| simple_config(port, shared_postgres(), &pooler) + &databases)
 }
 
 /// Plays all scripts to so many clients one after the other; `judge` is given what each heard. Nobody else notices.
