@@ -101,7 +101,7 @@ pub struct Pooler {
     pub transaction_timeout: Option<Duration>,
     /// Idle outside a transaction. Default none.
     pub client_idle_timeout: Option<Duration>,
-    /// From the first byte to the end of login. Default 15 s.
+    /// From connecting to the end of login. Default 15 s.
     pub client_login_timeout: Duration,
     /// A client that takes nothing of what is queued for it. Default 5 min.
     pub client_write_timeout: Option<Duration>,
