@@ -111,7 +111,7 @@ impl Client {
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);
             // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of
-            // it, as by PostgreSQL. Those to unsynced messages may never come.
+            // it, as by PostgreSQL.
             if matches!(look, Ok(Gathered::Terminate) | Err(_)) && link.server.exchange().will_answer() {
                 break;
             }

@@ -48,8 +48,9 @@ impl Gather {
         while let Some(head) = inbox.get(self.complete..).and_then(Head::read) {
             let total = frontend::check(head)?;
             if head.kind == kind::TERMINATE {
-                // What stands before it was never synced; PostgreSQL would abort it.
-                return Ok(Gathered::Terminate);
+                // What stands before it was never synced; PostgreSQL runs it, and a COMMIT among it counts.
+                let first = self.first;
+                return Ok(if self.complete > 0 { self.take(None, first) } else { Gathered::Terminate });
             }
             let first = *self.first.get_or_insert(head.kind);
             let whole = inbox.len() - self.complete >= total;

@@ -214,9 +214,10 @@ impl Exchange {
         !self.queue.in_step()
     }
 
-    /// Whether replies are owed that come without anything more being sent.
+    /// Whether replies are owed that come without anything more being sent. Those to unsynced messages may not.
     pub fn will_answer(&self) -> bool {
-        !self.queue.is_empty() && !self.unsynced && !self.copy_in
+        let coming = if self.unsynced { self.queue.has_sync_point() } else { !self.queue.is_empty() };
+        coming && !self.copy_in
     }
 
     /// Whether no more requests may be sent until replies have come.

@@ -166,6 +166,11 @@ impl ReplyQueue {
         self.entries.iter().any(|(awaits, _)| *awaits == Awaits::Sync)
     }
 
+    /// Whether a ReadyForQuery is owed.
+    pub fn has_sync_point(&self) -> bool {
+        self.entries.iter().any(|(awaits, _)| awaits.is_sync_point())
+    }
+
     /// Whether CopyData sent now may be data: something behind the last end of data may turn out to be a COPY.
     pub fn may_want_data(&self) -> bool {
         let behind_end = self.entries.iter().rev().take_while(|(awaits, _)| *awaits != Awaits::CopyEnd);

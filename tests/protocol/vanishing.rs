@@ -205,12 +205,51 @@ fn what_stands_in_front_of_terminate_is_done() {
 }
 
 #[test]
+fn what_was_executed_without_a_sync_in_front_of_terminate_is_done_as_by_postgres() {
+    let stage = Stage::new();
+    let extended = |sql: &str| extended(sql, &[]);
+    let insert = || extended("INSERT INTO kept VALUES (1)");
+    let block = || [extended("BEGIN"), insert(), extended("COMMIT")].concat();
+    let long = format!("INSERT INTO kept SELECT length('{}')", "x".repeat(300_000));
+    for (what, bytes, rows) in [
+        ("a block", block(), 1),
+        ("a block and half of the next", [block(), extended("BEGIN"), insert()].concat(), 1),
+        ("a block and one more", [block(), insert()].concat(), 1),
+        ("a block that was begun by a Query", [query("BEGIN"), insert(), extended("COMMIT")].concat(), 1),
+        ("a block behind a Sync", [insert(), sync(), block()].concat(), 2),
+        ("a block and a Flush", [block(), flush()].concat(), 1),
+        ("a long block", [extended("BEGIN"), extended(&long), extended("COMMIT")].concat(), 1),
+        ("a block that fails", [extended("BEGIN"), insert(), parse("", "SELEKT"), extended("COMMIT")].concat(), 0),
+        ("no block", insert(), 0),
+    ] {
+        for (who, port) in [("PostgreSQL", stage.server.port()), ("PgOtter", stage.pgotter.port())] {
+            must(stage.server.psql("postgres", "DELETE FROM kept"));
+            let mut client = Raw::log_in(port, &[("application_name", "leaving")]);
+            client.send(&[bytes.clone(), terminate()].concat());
+            client.until_end();
+            stage.is_as_before(what);
+            let running = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'leaving'";
+            stage.wait_for(running);
+            assert_eq!(stage.rows(), rows.to_string(), "{what}, {who}");
+        }
+    }
+}
+
+#[test]
 fn replies_in_front_of_terminate_arrive() {
     let stage = Stage::new();
     let slow = "SELECT 'slept' FROM pg_sleep(0.2)";
     let pipeline = [extended("SELECT 1", &[]), sync(), extended("SELECT 2", &[]), sync(), query("SELECT 3")].concat();
-    let goodbyes =
-        [query("SELECT 1"), query(slow), query("BEGIN"), pipeline, [query(slow), query("SELECT 2")].concat()];
+    let unsynced = extended("SELECT 'nobody hears of it'", &[]);
+    let goodbyes = [
+        query("SELECT 1"),
+        query(slow),
+        query("BEGIN"),
+        [pipeline.clone(), unsynced.clone()].concat(),
+        pipeline,
+        [query(slow), query("SELECT 2")].concat(),
+        [query(slow), unsynced].concat(),
+    ];
     for bytes in goodbyes {
         let answers = [stage.server.port(), stage.pgotter.port()].map(|port| {
             let mut client = Raw::log_in(port, &[("application_name", "leaving")]);

@@ -151,6 +151,8 @@ fn a_head_cut_at_the_limit_does_not_stop_the_stream() {
 #[test]
 fn terminate_is_seen_between_messages_only() {
     assert!(feed([&frames(b"X")[..]], ROOM).terminated);
+    let out = feed([&frames(b"PBEX")[..]], ROOM);
+    assert!(out.terminated && out.taken == frames(b"PBE") && out.ends.is_empty(), "what stands in front of it is done");
     let after = frames(b"QX");
     let out = feed([&after[..]], ROOM);
     assert!(out.terminated);
