@@ -121,29 +121,32 @@ async fn the_end_of_the_peer_is_known_behind_unread_bytes() {
 }
 
 #[tokio::test]
-async fn options_are_those_of_the_socket() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listen");
-    let port = listener.local_addr().expect("bound").port();
+async fn tcp_options_are_set_on_accepted_and_on_opened_sockets() {
     let seconds = std::time::Duration::from_secs;
     let options = TcpOptions {
         keepalive: true,
-        keepidle: Some(seconds(2)),
-        keepintvl: Some(seconds(1)),
-        keepcnt: Some(3),
-        user_timeout: Some(seconds(5)),
+        keepidle: Some(seconds(71)),
+        keepintvl: Some(seconds(17)),
+        keepcnt: Some(7),
+        user_timeout: Some(seconds(23)),
     };
-    let stream = connect(&Address::new("127.0.0.1", port), &options).await.expect("connect");
-    let Stream::Tcp(tcp) = &stream else { panic!("not TCP") };
-    let socket = socket2::SockRef::from(tcp);
-    let read_back = TcpOptions {
-        keepalive: socket.keepalive().unwrap(),
-        keepidle: socket.tcp_keepalive_time().ok(),
-        keepintvl: socket.tcp_keepalive_interval().ok(),
-        keepcnt: socket.tcp_keepalive_retries().ok(),
-        user_timeout: socket.tcp_user_timeout().unwrap(),
-    };
-    assert_eq!(read_back, options);
-    assert!(socket.tcp_nodelay().unwrap());
-    stream.set_user_timeout(None);
-    assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    let listener = listen_tcp(([127, 0, 0, 1], 0).into(), 8, options).expect("listen");
+    let port = listener.describe().replace("127.0.0.1:", "").parse().expect("port");
+    let address = Address::new("127.0.0.1", port);
+    let (opened, accepted) = tokio::join!(connect(&address, &options), listener.accept());
+    let opened = opened.expect("connect");
+    opened.set_user_timeout(None);
+    let Stream::Tcp(stream) = &opened else { panic!("a TCP socket") };
+    assert_eq!(socket2::SockRef::from(stream).tcp_user_timeout().expect("user timeout"), None);
+    opened.set_user_timeout(options.user_timeout);
+    for stream in [opened, accepted.expect("accept").0] {
+        let Stream::Tcp(stream) = stream else { panic!("a TCP socket") };
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("nodelay"));
+        assert!(socket.keepalive().expect("keepalive"));
+        assert_eq!(socket.tcp_keepalive_time().expect("idle"), seconds(71));
+        assert_eq!(socket.tcp_keepalive_interval().expect("interval"), seconds(17));
+        assert_eq!(socket.tcp_keepalive_retries().expect("count"), 7);
+        assert_eq!(socket.tcp_user_timeout().expect("user timeout"), Some(seconds(23)));
+    }
 }

@@ -1,6 +1,6 @@
 //! Deadlines that an operator sets, and what each costs whom.
 
-use super::talk::{Client, query, startup};
+use super::talk::{Client, FLUSH, extended, query, startup};
 use super::world::{eventually, fresh_role, holder, look, pgotter};
 use std::thread;
 use std::time::Duration;
@@ -33,6 +33,23 @@ fn a_transaction_idle_for_too_long_ends_with_25p03_and_its_locks_are_free() {
     other.send(&query(&lock));
     idle.answer().fatal("25P03");
     assert_eq!(other.answer().value(), "2");
+}
+
+#[test]
+fn messages_without_a_sync_are_idle_for_too_long_as_well() {
+    let role = fresh_role();
+    look(&format!("CREATE TABLE rows_of_{role} (n int PRIMARY KEY); ALTER TABLE rows_of_{role} OWNER TO {role}"));
+    let pooler = pgotter("idle_transaction_timeout = \"1s\"\ndefault_pool_size = 2", "");
+    let mut idle = Client::connect(pooler.port(), &role, "postgres");
+    let insert = format!("INSERT INTO rows_of_{role} VALUES (1) RETURNING n");
+    idle.send(&[extended(&insert), FLUSH.to_vec()].concat());
+    let seen: Vec<_> = (0..4).map(|_| idle.message().unwrap().0).collect();
+    assert_eq!(seen, [b'1', b'2', b'D', b'C']);
+    let mut other = Client::connect(pooler.port(), &role, "postgres");
+    // The same key: it waits for the end of the other's transaction, and fails if that is a commit.
+    other.send(&query(&insert));
+    idle.answer().fatal("25P03");
+    assert_eq!(other.answer().value(), "1");
 }
 
 #[test]
