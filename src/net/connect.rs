@@ -2,9 +2,17 @@
 
 use super::stream::{Stream, TcpOptions};
 use std::fmt;
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
+
+/// How long one address of a name is waited for before the next one is tried beside it. Source: RFC 8305, section 5.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,21 +45,52 @@ impl fmt::Display for Address {
 }
 
 /// Connects, trying every address a name has. No deadline of its own.
+///
+/// # Errors
+/// The last one, once every address has failed.
 pub async fn connect(address: &Address, options: &TcpOptions) -> io::Result<Stream> {
     match address {
         Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
         Address::Tcp(host, port) => {
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            for candidate in lookup_host((host.as_str(), *port)).await? {
-                match TcpStream::connect(candidate).await {
-                    Ok(stream) => {
-                        options.apply(&stream)?;
-                        return Ok(Stream::Tcp(stream));
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
+            let stream = connect_to_first(lookup_host((host.as_str(), *port)).await?.collect()).await?;
+            options.apply(&stream)?;
+            Ok(Stream::Tcp(stream))
         }
     }
+}
+
+/// The first of several addresses that answers. One that says nothing is overtaken by the next and not given up: all of
+/// them may be slow.
+pub(super) async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut untried = addresses.into_iter();
+    let mut attempts = Attempts::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        attempts.extend(untried.next().map(|address| Box::pin(TcpStream::connect(address)) as Attempt));
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let head_start = if untried.len() > 0 { HEAD_START } else { Duration::MAX };
+        match tokio::time::timeout(head_start, first_to_end(&mut attempts)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => (),
+        }
+    }
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+type Attempts = Vec<Attempt>;
+
+async fn first_to_end(attempts: &mut Attempts) -> io::Result<TcpStream> {
+    std::future::poll_fn(|cx| {
+        for at in 0..attempts.len() {
+            if let Poll::Ready(outcome) = attempts[at].as_mut().poll(cx) {
+                drop(attempts.swap_remove(at));
+                return Poll::Ready(outcome);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

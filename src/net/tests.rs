@@ -1,7 +1,12 @@
 //! Sockets against real ones on loopback.
 
+use super::connect::connect_to_first;
 use super::*;
 use bytes::BytesMut;
+use socket2::{Domain, Socket as RawSocket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -149,4 +154,67 @@ async fn tcp_options_are_set_on_accepted_and_on_opened_sockets() {
         assert_eq!(socket.tcp_keepalive_retries().expect("count"), 7);
         assert_eq!(socket.tcp_user_timeout().expect("user timeout"), Some(seconds(23)));
     }
+}
+
+/// An address that does not answer: its queue of connections is full, and the system drops what comes.
+struct Silent {
+    listener: RawSocket,
+    address: SocketAddr,
+    _queue: Vec<TcpStream>,
+}
+
+impl Silent {
+    fn new() -> Self {
+        let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        listener.listen(0).expect("listening");
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+        let brief = Duration::from_millis(200);
+        let queue: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, brief).ok()).take(16).collect();
+        assert!(queue.len() < 16, "the queue does not fill");
+        Self { listener, address, _queue: queue }
+    }
+}
+
+/// Nobody listens there, as long as the socket lives.
+fn refusing() -> (RawSocket, SocketAddr) {
+    let socket = RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
+    (socket, address)
+}
+
+/// Far below the two minutes after which the system gives an address up.
+async fn soon(addresses: Vec<SocketAddr>) -> io::Result<tokio::net::TcpStream> {
+    tokio::time::timeout(Duration::from_secs(30), connect_to_first(addresses)).await.expect("an answer in time")
+}
+
+#[tokio::test]
+async fn an_address_that_says_nothing_or_refuses_does_not_keep_from_the_next() {
+    let silent = Silent::new();
+    let (_bound, refused) = refusing();
+    let good = TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, _listener) = good.expect("a listener");
+    let stream = soon(vec![silent.address, refused, address]).await.expect("one listens");
+    assert_eq!(stream.peer_addr().expect("connected"), address);
+}
+
+#[tokio::test]
+async fn an_address_that_answers_late_is_not_given_up() {
+    let silent = Silent::new();
+    let (_bound, refused) = refusing();
+    let address = silent.address;
+    let connecting = tokio::spawn(soon(vec![address, refused]));
+    tokio::task::yield_now().await;
+    // Room in the queue: the system knocks again.
+    silent.listener.accept().expect("the first of the queue");
+    silent.listener.accept().ok();
+    assert_eq!(connecting.await.expect("no panic").expect("one listens").peer_addr().expect("connected"), address);
+}
+
+#[tokio::test]
+async fn when_every_address_refuses_the_reason_is_told() {
+    let (_bound, refused) = refusing();
+    assert_eq!(soon(vec![refused, refused]).await.expect_err("refused").kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(soon(vec![]).await.expect_err("nothing to try").kind(), io::ErrorKind::NotFound);
 }
