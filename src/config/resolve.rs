@@ -16,7 +16,7 @@ impl Config {
     }
 
     /// What holds for `user` on `database`: user before database before `[pooler]`. With a forced user, that
-    /// user's entry. `None` if no entry serves the database.
+    /// user's entry, except for the limit on clients, which is that of the name they log in with, as in PgBouncer. `None` if no entry serves the database.
     ///
     /// `min_pool_size` never exceeds a limited `pool_size`, and a `reserve_pool_timeout` of 0 means no reserve, as in
     /// PgBouncer.
@@ -24,6 +24,7 @@ impl Config {
         let pooler = &self.pooler;
         let db = self.database(database)?;
         let nobody = User::default();
+        let client = self.users.get(user).unwrap_or(&nobody);
         let user = self.users.get(db.user.as_deref().unwrap_or(user)).unwrap_or(&nobody);
 
         let pool_size = user.pool_size.or(db.pool_size).unwrap_or(pooler.default_pool_size);
@@ -38,7 +39,9 @@ impl Config {
             max_db_connections: db.max_db_connections.unwrap_or(pooler.max_db_connections),
             max_user_connections: user.max_user_connections.unwrap_or(pooler.max_user_connections),
             max_db_client_connections: db.max_db_client_connections.unwrap_or(pooler.max_db_client_connections),
-            max_user_client_connections: user.max_user_client_connections.unwrap_or(pooler.max_user_client_connections),
+            max_user_client_connections: client
+                .max_user_client_connections
+                .unwrap_or(pooler.max_user_client_connections),
             server_lifetime: db.server_lifetime.unwrap_or(pooler.server_lifetime),
             query_wait_timeout: user.query_wait_timeout.or(db.query_wait_timeout).unwrap_or(pooler.query_wait_timeout),
             query_timeout: user.query_timeout.unwrap_or(pooler.query_timeout),

@@ -134,6 +134,23 @@ fn clients_of_one_database_and_of_one_user_are_limited() {
 }
 
 #[test]
+fn clients_are_limited_by_the_name_they_log_in_with_and_not_by_a_forced_user() {
+    let (forced, limited, other) = (fresh_role(), fresh_role(), fresh_role());
+    let host = super::world::host(super::world::cluster());
+    let database = format!("[databases.all]\ndbname = \"postgres\"\nhosts = [\"{host}\"]\nuser = \"{forced}\"");
+    let users = format!(
+        "[users.{forced}]\nmax_user_client_connections = 1\n[users.{limited}]\nmax_user_client_connections = 2"
+    );
+    let pooler = pgotter("", &format!("{database}\n{users}"));
+    let login = |user: &str| Client::try_connect(pooler.port(), &[("user", user), ("database", "all")]);
+    let _kept = [&limited, &limited, &other, &other].map(|user| login(user).unwrap());
+    let refused = login(&limited).err().unwrap();
+    refused.fatal("53300");
+    assert!(refused.errors[0].detail.contains("max_user_client_connections is 2"), "{refused:?}");
+    assert_eq!(login(&other).unwrap().value("SELECT current_user"), forced);
+}
+
+#[test]
 fn a_starving_user_gets_the_place_of_anothers_idle_server() {
     let (rich, poor) = (fresh_role(), fresh_role());
     let pooler = pgotter(&format!("{NOTIFY}\ndefault_pool_size = 5"), "max_db_connections = 2");
