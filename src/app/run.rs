@@ -42,6 +42,8 @@ pub enum Stopped {
 /// # Errors
 /// A listening socket could not be made; the message names it.
 pub fn run(config: Config) -> io::Result<Stopped> {
+    // A buffer would cost 2 MiB where the allocator may ask for huge pages. Kernels that do not know this have none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let config = Arc::new(config);
     let budget = budget(&config);
     let (workers, queues) = Workers::new(config.pooler.workers);
