@@ -1,5 +1,6 @@
 //! The end of a client's connection stands behind all it has sent. A client that has not been read for a while is read
-//! on, within bounds, until its end is found or it is read as usual again.
+//! on, within bounds, until its end is found or it is read as usual again. One that has more to say than that is missed
+//! if it resets its connection, and else when its server takes something.
 
 use crate::clock;
 use crate::net::Socket;
@@ -10,9 +11,8 @@ use std::time::{Duration, Instant};
 /// So long a client is not read before it is read on; then between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// How far one client is read on. What it left behind lies in its send buffer, which Linux lets grow to 4 MiB
-/// (`tcp_wmem`), and in our receive buffer, of which one has about as much.
-const EACH: usize = 8 * 1024 * 1024;
+/// How far one client is read on. More would find more, and be paid for by every client whose server pauses.
+const EACH: usize = 1024 * 1024;
 
 /// How far all clients together are read on.
 const ALL: usize = 64 * 1024 * 1024;
@@ -34,20 +34,28 @@ impl Lookout {
         Self { all, ..Self::default() }
     }
 
-    /// The client is read as usual, or has nothing more to say.
+    /// The client is read as usual.
     pub fn rest(&mut self) {
         if self.next.take().is_some() {
             self.reads_on = false;
-            self.all.fetch_sub(std::mem::take(&mut self.held), Ordering::Relaxed);
+            self.give_back();
         }
     }
 
-    /// The client is not read as usual. True: it is to be read all the same. Once it has closed, what is left of it lies
-    /// in our receive buffer, however much that is.
-    pub fn wants_more(&mut self, socket: &Socket) -> bool {
+    /// The client has nothing more to say. What it was read on is still kept for it.
+    pub fn end(&mut self) {
+        self.next = None;
+    }
+
+    /// The client is not read as usual. True: it is to be read all the same.
+    pub fn wants_more(&mut self) -> bool {
         self.next.get_or_insert_with(|| clock::now() + PERIOD);
-        let room = self.held < EACH && self.all.load(Ordering::Relaxed) < ALL;
-        self.reads_on && (room || socket.peer_closed())
+        self.reads_on && self.has_room()
+    }
+
+    /// Whether the client has closed its connection and its last words cannot be read.
+    pub fn has_lost(&self, socket: &Socket) -> bool {
+        self.reads_on && !self.has_room() && socket.peer_closed()
     }
 
     /// Bytes have been read.
@@ -68,10 +76,18 @@ impl Lookout {
         self.reads_on = true;
         self.next = Some(now + PERIOD);
     }
+
+    fn has_room(&self) -> bool {
+        self.held < EACH && self.all.load(Ordering::Relaxed) < ALL
+    }
+
+    fn give_back(&mut self) {
+        self.all.fetch_sub(std::mem::take(&mut self.held), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Lookout {
     fn drop(&mut self) {
-        self.rest();
+        self.give_back();
     }
 }

@@ -72,11 +72,13 @@ fn poll(
             // What it said before it hung up is still to be done.
             Poll::Ready(_) if client.gather.says_goodbye(client.socket.received()) => {
                 client.hung_up = true;
-                client.lookout.rest();
+                client.lookout.end();
             }
             Poll::Ready(_) => return Poll::Ready(Event::ClientGone),
             Poll::Pending => (),
         }
+    } else if client.lookout.has_lost(&client.socket) {
+        return Poll::Ready(Event::ClientGone);
     }
     wait(client, server, deadline, cx)
 }
@@ -87,7 +89,8 @@ fn may_receive(client: &mut Client, server_full: bool) -> bool {
         return false;
     }
     if server_full || client.socket.received().len() > client.rules.request_gather {
-        return client.lookout.wants_more(&client.socket);
+        // Sending to a client that has gone tells as well.
+        return client.socket.queued() == 0 && client.lookout.wants_more();
     }
     client.lookout.rest();
     true

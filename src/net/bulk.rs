@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LONG: usize = 16 * 1024 * 1024;
 /// PostgreSQL sends 8 KiB at a time; a smaller read means that it has stopped for something.
 const FLOWING: usize = 4 * 1024;
-/// How much the kernel waits for.
+/// How much the kernel waits for: more than one read takes, as two reads cost less than a wake.
 const WAIT_FOR: i32 = 192 * 1024;
 /// How long at most. Timers have a grain of a millisecond.
 const MOMENT: Duration = Duration::from_millis(2);
