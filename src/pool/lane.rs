@@ -1,7 +1,7 @@
 //! One lane: the books behind a short lock, and what they say carried out. The lock is never held over an await.
 
-use super::core::{Action, Actions, Attempt, Checkout, Limits, PoolCore, Pooled, Rest, Stats, WaiterId};
-use super::ledger::{Ledger, Quota};
+use super::core::{Action, Actions, Attempt, Checkout, CloseReason, Limits, PoolCore, Pooled, Rest, Stats, WaiterId};
+use super::ledger::{Ledger, Quota, Served};
 use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
 use crate::clock;
@@ -143,13 +143,24 @@ impl Lane {
         server.used(now);
         let mut todo = Todo::new();
         let mut books = self.books.lock();
-        if self.ledger.is_contended() && self.ledger.claims(&self.spec.quota, &self.chores, books.oldest_wait(now)) {
-            books.forfeit(now, server, &mut todo);
-        } else {
-            books.checkin(now, worker, server, &mut todo);
+        let handed_over = if self.ledger.is_contended() { self.hand_over(books.oldest_wait(now), now) } else { None };
+        match handed_over {
+            Some(_) => books.forfeit(now, server, &mut todo),
+            None => books.checkin(now, worker, server, &mut todo),
         }
         drop(books);
         self.carry_out(todo);
+        drop(handed_over);
+    }
+
+    /// See [`Ledger::hand_over`].
+    pub(super) fn hand_over(&self, own_wait: Option<Duration>, now: Instant) -> Option<Served> {
+        self.ledger.hand_over(&self.spec.quota, &self.chores, own_wait, now)
+    }
+
+    /// The place of a server that is closed, or did not come to be.
+    pub(super) fn release_place(&self) {
+        self.ledger.release(&self.spec.quota, &self.chores);
     }
 
     /// Counts for the console and for messages to clients.
@@ -207,7 +218,7 @@ impl Lane {
 
     /// Lets the host rest, and tells those who need not wait for the next attempt.
     fn fail(&self, error: LoginError, tell: impl FnOnce(&mut Books, Instant, Rest, &mut Todo)) {
-        self.ledger.release(&self.spec.quota);
+        self.release_place();
         self.report(&error);
         let [random] = crate::secret::random::<1>();
         let pause = self.backoff.failed(&error, random);
@@ -251,7 +262,10 @@ impl Lane {
                 Action::Close { server, reason } => {
                     tracing::debug!(server = %server.id, ?reason, "server closed");
                     server.retire();
-                    self.ledger.release(&self.spec.quota);
+                    // Its place is another lane's already.
+                    if reason != CloseReason::Forfeited {
+                        self.release_place();
+                    }
                 }
             }
         }

@@ -154,6 +154,10 @@ impl Steward {
             *next_round = now + ROUND;
             let live = lane.is_live();
             lane.with_books(|books, now, todo| books.tick(now, live, |server| server.still_idle(), todo));
+            // It may have become idle, or wanted, since it was asked.
+            if lane.ledger.is_contended() {
+                give_up_idle(lane);
+            }
         } else {
             lane.with_books(|books, now, todo| books.deadline_passed(now, todo));
         }
@@ -161,7 +165,7 @@ impl Steward {
 
     pub(super) fn handle(&self, chore: Chore, lane: &Arc<Lane>) {
         match chore {
-            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec.quota, &lane.chores) => {
+            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec.quota, &lane.chores, clock::now()) => {
                 let opening = Opening::new(lane.clone(), attempt);
                 tokio::task::spawn_local(open(opening, ServerId(self.numbers.next())));
             }
@@ -170,7 +174,7 @@ impl Steward {
                 lane.open_failed(attempt, LoginError::Unreachable(io::Error::other("the attempt was broken off")));
             }
             Chore::Freed => {
-                lane.ledger.release(&lane.spec.quota);
+                lane.release_place();
                 lane.with_books(|books, now, todo| books.discarded(now, todo));
             }
             Chore::Abandoned(waiter, mailbox) => {
@@ -186,19 +190,23 @@ impl Steward {
                     todo.iter().any(|action| matches!(action, Action::Open(_)))
                 });
                 if !wants_it {
-                    lane.ledger.withdraw(&lane.chores);
+                    lane.ledger.withdraw(&lane.spec.quota, &lane.chores);
                 }
             }
-            Chore::GiveUpIdle => {
-                let given_up = lane.with_books(|books, now, _| {
-                    let claimed = books.stats(now).idle > 0 && lane.ledger.claims(&lane.spec.quota, &lane.chores, None);
-                    if claimed { books.take_idle_oldest() } else { None }
-                });
-                if let Some(server) = given_up {
-                    server.retire();
-                    lane.ledger.release(&lane.spec.quota);
-                }
-            }
+            Chore::GiveUpIdle => give_up_idle(lane),
         }
+    }
+}
+
+/// Closes an idle server whose place another lane needs.
+fn give_up_idle(lane: &Lane) {
+    let given_up = lane.with_books(|books, now, _| {
+        let idle = books.stats(now).idle > 0;
+        let served = if idle { lane.hand_over(None, now) } else { None };
+        served.map(|served| (served, books.take_idle_oldest().expect("invariant: there is an idle one")))
+    });
+    if let Some((served, server)) = given_up {
+        server.retire();
+        drop(served);
     }
 }
