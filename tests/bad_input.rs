@@ -7,6 +7,8 @@ mod support;
 mod clients;
 #[path = "bad_input/deaf.rs"]
 mod deaf;
+#[path = "bad_input/leaving.rs"]
+mod leaving;
 #[path = "bad_input/raw.rs"]
 mod raw;
 #[path = "bad_input/scripted.rs"]

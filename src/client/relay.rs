@@ -181,8 +181,8 @@ impl Client {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
         self.now = clock::now();
-        if link.server.cancel_went_astray() {
-            // It could hit the next client's statement: closed by being dropped.
+        if link.server.has_no_future() {
+            // Closed by being dropped.
             return Ok(());
         }
         link.lane.checkin(self.worker, CleanServer::kept(link.server, boundary), self.now);

@@ -177,9 +177,20 @@ impl Socket {
         }
     }
 
-    /// Whether the runtime already knows of something to read. No syscall.
-    pub fn readable_now(&self) -> bool {
-        self.stream.readable_now()
+    /// Receives what is there, without waiting: the number of bytes, 0 at the peer's end; `None` when nothing is there. No
+    /// syscall as long as the runtime knows of nothing.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_recv(&mut self) -> io::Result<Option<usize>> {
+        if !self.stream.readable_now() {
+            return Ok(None);
+        }
+        self.inbox.reserve(READ_MIN);
+        match self.stream.try_read(&mut self.inbox) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            received => received.map(Some),
+        }
     }
 
     /// Whether the runtime already knows that the peer will send nothing more. What it sent before may be unread. No

@@ -1,6 +1,7 @@
 //! One connected stream, TCP or unix, that can leave one runtime and enter another.
 
 use super::connect::Address;
+use bytes::BytesMut;
 use rustix::net::{RecvFlags, recv};
 use std::io;
 use std::net::SocketAddr;
@@ -139,9 +140,25 @@ impl Stream {
         }
     }
 
-    /// Whether the runtime already knows of something to read. No syscall.
+    /// Reads what is there behind what is in `buf`, for which there must be room; 0 at the end. `WouldBlock`: nothing, or
+    /// the runtime does not know of it. Unlike a poll it takes nothing of what a task may do at once, and so does not miss
+    /// anything because the task has done much.
+    pub fn try_read(&self, buf: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read_buf(buf),
+            Self::Unix(stream) => stream.try_read_buf(buf),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Whether the runtime already knows of something to read. No syscall; as with [`Stream::try_read`] it does not matter
+    /// how much the task has done.
     pub fn readable_now(&self) -> bool {
-        self.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            _ => true,
+        }
     }
 
     /// Whether the runtime already knows that the peer has closed its side. No syscall.

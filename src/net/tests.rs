@@ -126,6 +126,30 @@ async fn the_end_of_the_peer_is_known_behind_unread_bytes() {
 }
 
 #[tokio::test]
+async fn what_the_peer_said_is_known_however_much_the_task_has_done_before() {
+    let (mut socket, mut peer) = pair();
+    peer.write_all(b"abc").await.expect("write");
+    drop(peer);
+    while !socket.peer_closed() {
+        tokio::task::yield_now().await;
+    }
+    // The runtime lets a task do so much before it must let others run: until then its sockets look silent.
+    let mut spent = std::pin::pin!(async {
+        loop {
+            tokio::task::coop::consume_budget().await;
+        }
+    });
+    std::future::poll_fn(|cx| {
+        let pending: std::task::Poll<()> = spent.as_mut().poll(cx);
+        assert!(pending.is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    assert_eq!(socket.try_recv().expect("what it said"), Some(3));
+    assert_eq!(socket.try_recv().expect("its end"), Some(0));
+}
+
+#[tokio::test]
 async fn tcp_options_are_set_on_accepted_and_on_opened_sockets() {
     let seconds = std::time::Duration::from_secs;
     let options = TcpOptions {

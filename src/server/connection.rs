@@ -10,12 +10,15 @@ use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 /// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
 /// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.
 const ANY_WINDOW: usize = 32 * 1024;
+
+/// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
+const TALKATIVE: usize = 16;
 
 /// A place in a pool. Dropped with its server, it gives the place back.
 pub struct Slot(Option<Box<dyn FnOnce() + Send>>);
@@ -157,9 +160,10 @@ impl Server {
         Arc::strong_count(&self.cancel) > 1
     }
 
-    /// Whether a cancel request may still hit it although nobody waits for that any more: nobody else may get it.
-    pub fn cancel_went_astray(&self) -> bool {
-        self.cancel.astray.load(Ordering::Relaxed)
+    /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, or it
+    /// has announced its end.
+    pub fn has_no_future(&self) -> bool {
+        self.exchange.said_goodbye() || self.cancel.astray.load(Ordering::Relaxed)
     }
 
     /// The conversation.
@@ -236,22 +240,22 @@ impl Server {
     /// An idle server that the runtime knows to have something to say. Parameters and notices are taken in; false when
     /// it said anything else, or is gone: it must be closed.
     pub fn still_idle(&mut self) -> bool {
-        while self.socket.readable_now() {
-            match self.socket.poll_recv(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => break,
-                Poll::Ready(Err(_) | Ok(0)) => return false,
-                Poll::Ready(Ok(_)) if !self.take_in() => return false,
-                Poll::Ready(Ok(_)) => (),
+        for _ in 0..TALKATIVE {
+            match self.socket.try_recv() {
+                Ok(None) => return self.socket.received().is_empty(),
+                Err(_) | Ok(Some(0)) => return false,
+                Ok(Some(_)) if !self.take_in() => return false,
+                Ok(Some(_)) => (),
             }
         }
-        self.socket.received().is_empty()
+        false
     }
 
     /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
     pub(super) fn take_in(&mut self) -> bool {
         let mut out = Nowhere { settings: &mut self.settings, passed: false };
         let received = self.exchange.receive(self.socket.inbox(), &mut out);
-        received.is_ok() && !out.passed && self.exchange.boundary().is_some()
+        received.is_ok() && !out.passed && self.exchange.boundary().is_some() && !self.exchange.said_goodbye()
     }
 
     /// Brings an idle server to this worker's runtime. False: it is gone, or has something to say that this runtime

@@ -72,6 +72,8 @@ pub struct Exchange {
     incoming: usize,
     incoming_shown: bool,
     loss: Option<Loss>,
+    // With nothing to do it has announced its end.
+    said_goodbye: bool,
     // News for whoever asks next.
     swallowed_error: bool,
 }
@@ -90,6 +92,7 @@ impl Default for Exchange {
             incoming: 0,
             incoming_shown: true,
             loss: None,
+            said_goodbye: false,
             swallowed_error: false,
         }
     }
@@ -181,6 +184,11 @@ impl Exchange {
     /// The server has said FATAL; its end follows.
     pub fn said_fatal(&self) -> bool {
         self.loss == Some(Loss::Fatal)
+    }
+
+    /// Whether the server has announced its end, with nothing owed: it is still there, but not for anybody else.
+    pub fn said_goodbye(&self) -> bool {
+        self.said_goodbye
     }
 
     /// Whether nothing that could be sent brings the server to a boundary: it can only be closed.

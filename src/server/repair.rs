@@ -51,7 +51,7 @@ pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duratio
     }
     let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
     match (rolled_back, server.boundary()) {
-        (Ok(Some(())), Some(boundary)) if !server.cancel_under_way() && !server.cancel_went_astray() => {
+        (Ok(Some(())), Some(boundary)) if !server.cancel_under_way() && !server.has_no_future() => {
             Some((server, boundary))
         }
         _ => None,

@@ -120,6 +120,12 @@ pub fn is_fatal(body: &[u8]) -> bool {
     matches!(error_field(body, b'V').or_else(|| error_field(body, b'S')), Some(b"FATAL" | b"PANIC"))
 }
 
+/// Whether a NoticeResponse of a server with nothing to do announces the end of the connection: 57P01 when it is shut down
+/// at once, 57P02 when another process has crashed. Source: PostgreSQL `quickdie` in `src/backend/tcop/postgres.c`.
+pub fn is_goodbye(body: &[u8]) -> bool {
+    error_field(body, b'C').is_some_and(|code| code.starts_with(b"57P"))
+}
+
 /// The one place that turns a [`Fault`] into bytes.
 pub fn error_response(out: &mut BytesMut, fault: &Fault) {
     let severity: &[u8] = match fault.severity {

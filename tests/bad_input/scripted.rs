@@ -35,6 +35,8 @@ pub fn serve(script: impl Fn(&mut Caller) -> Result<(), Closed> + Send + Sync + 
         for stream in listener.incoming().map_while(Result::ok) {
             let (script, cancels) = (script.clone(), cancels.clone());
             std::thread::spawn(move || {
+                // As PostgreSQL does: what has been said is there.
+                stream.set_nodelay(true).expect("an option");
                 let mut caller = Caller { stream, received: Vec::new(), cancels };
                 if caller.read_startup().is_ok() {
                     let _ = script(&mut caller);
@@ -125,6 +127,11 @@ impl Caller {
         let count = self.cancels.count.lock().expect("nobody panics with it");
         let wanted = *count + more;
         drop(self.cancels.changed.wait_while(count, |count| *count < wanted).expect("nobody panics with it"));
+    }
+
+    /// Closes, although the script goes on.
+    pub fn hang_up(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Says nothing more, until the caller closes.

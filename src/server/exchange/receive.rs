@@ -93,6 +93,11 @@ impl Exchange {
                 Ok(out.parameter(name, value).into())
             }
             kind::ERROR_RESPONSE => Ok(self.error(body)),
+            kind::NOTICE_RESPONSE => {
+                // While something runs, it may be that statement's own doing.
+                self.said_goodbye |= self.queue.is_empty() && backend::is_goodbye(body);
+                Ok(self.step(message)?.into())
+            }
             _ => Ok(self.step(message)?.into()),
         }
     }
@@ -226,7 +231,7 @@ fn needed(message: u8, total: usize) -> usize {
     match message {
         kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
         // Severity and code come first; the rest may be a very long context.
-        kind::ERROR_RESPONSE => total.min(UNDERSTOOD),
+        kind::ERROR_RESPONSE | kind::NOTICE_RESPONSE => total.min(UNDERSTOOD),
         _ => 0,
     }
 }
