@@ -12,6 +12,7 @@ mod model;
 mod outside;
 mod report;
 mod resolve;
+mod restart;
 mod section;
 mod sections;
 mod summary;

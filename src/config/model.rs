@@ -103,6 +103,8 @@ pub struct Pooler {
     pub client_idle_timeout: Option<Duration>,
     /// From connecting to the end of login. Default 15 s.
     pub client_login_timeout: Duration,
+    /// After SIGTERM, time for transactions to end. Default 30 s.
+    pub shutdown_timeout: Duration,
     /// A client that takes nothing of what is queued for it. Default 5 min.
     pub client_write_timeout: Option<Duration>,
     /// A cancel request on its way. Default 10 s.

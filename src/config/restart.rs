@@ -1,0 +1,26 @@
+//! What a reload cannot change.
+
+use super::model::Config;
+
+impl Config {
+    /// Takes over from `running` the settings that apply only at start, so that this is what will really be in force.
+    /// Returns the names of those that the file has changed.
+    pub fn keep_what_applies_at_start(&mut self, running: &Self) -> Vec<&'static str> {
+        let (new, running) = (&mut self.pooler, &running.pooler);
+        let mut changed = Vec::new();
+        keep("workers", &mut new.workers, &running.workers, &mut changed);
+        keep("listen_addr", &mut new.listen_addr, &running.listen_addr, &mut changed);
+        keep("listen_port", &mut new.listen_port, &running.listen_port, &mut changed);
+        keep("listen_backlog", &mut new.listen_backlog, &running.listen_backlog, &mut changed);
+        keep("unix_socket_dir", &mut new.unix_socket_dir, &running.unix_socket_dir, &mut changed);
+        keep("unix_socket_mode", &mut new.unix_socket_mode, &running.unix_socket_mode, &mut changed);
+        changed
+    }
+}
+
+fn keep<T: Clone + PartialEq>(name: &'static str, new: &mut T, running: &T, changed: &mut Vec<&'static str>) {
+    if new != running {
+        running.clone_into(new);
+        changed.push(name);
+    }
+}
