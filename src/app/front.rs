@@ -2,8 +2,10 @@
 
 use super::worker::{Job, Workers};
 use crate::client::{Gate, Opening, Registry, log_in};
+use crate::cluster::tcp_options;
 use crate::net::Listener;
 use crate::wire::startup::CancelKey;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -11,12 +13,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts on one listener for ever.
-pub async fn accept(listener: Listener, gate: Arc<Gate>, workers: Workers) {
+/// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
+pub async fn accept(listener: Listener, door: Arc<ArcSwap<Gate>>, workers: Workers) {
     loop {
-        match listener.accept().await {
+        match listener.accept(|| tcp_options(&door.load().config.pooler)).await {
             Ok((stream, peer)) => {
-                let (gate, workers) = (gate.clone(), workers.clone());
+                let (gate, workers) = (door.load_full(), workers.clone());
                 tokio::task::spawn_local(async move {
                     if let Opening::Client(client) = log_in(stream, peer, &gate).await {
                         workers.give(client.pool.next_home(), Job::Client(client));

@@ -2,7 +2,10 @@
 
 mod budget;
 mod front;
+mod operator;
 mod run;
+mod signals;
 mod worker;
 
+pub use operator::{NotReloaded, Operator, Reloads, Shutdown};
 pub use run::{Stopped, run};

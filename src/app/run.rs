@@ -1,26 +1,29 @@
-//! `pgotter run`: starts everything, waits for a signal, stops in order.
+//! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
 use super::budget::budget;
 use super::front::{accept, sweep};
+use super::operator::{Operator, Shutdown};
+use super::signals;
 use super::worker::{Job, Shared, Workers, work};
-use crate::client::{Credentials, Gate, Registry, Rules, Seats};
-use crate::cluster::{Cluster, tcp_options};
+use crate::client::{Credentials, Gate, InForce, Registry, Seats};
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Listener, listen_tcp, listen_unix};
+use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
-/// Longest wait for transactions to end after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(30);
 /// How often a drain looks whether everybody has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// Time to tell those who are thrown out why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How the process came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub enum Stopped {
     WorkerLost,
 }
 
-/// Runs until SIGTERM or SIGINT. A second one ends at once.
+/// Runs until an operator or a signal ends it.
 ///
 /// A worker whose thread panics ends the process in the same order, for the service manager to start it anew. Tasks are
 /// guarded one by one, so such a panic comes from the runtime or from what holds everything together: nothing that the
@@ -45,16 +48,37 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     // A buffer would cost 2 MiB where the allocator may ask for huge pages. Kernels that do not know this have none.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let config = Arc::new(config);
-    let budget = budget(&config);
     let (workers, queues) = Workers::new(config.pooler.workers);
     let (registry, leaving) = Registry::new();
     let shared = Arc::new(Shared {
-        rules: Arc::new(Rules::new(&config)),
+        in_force: Arc::new(InForce::new(&config)),
         registry: registry.clone(),
         clients: Numbers::default(),
         panics: AtomicU64::new(0),
     });
-    let (lost, mut losses) = unbounded_channel();
+    let losses = start_workers(queues, &shared)?;
+    let gate = open_gate(config.clone(), registry.clone(), workers.clone());
+    let door = Arc::new(ArcSwap::from_pointee(gate));
+    let (ends, mut orders) = unbounded_channel();
+    let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async {
+        let mut accepting = Vec::new();
+        for listener in listeners(&config)? {
+            tracing::info!(address = listener.describe(), "listening");
+            accepting.push(tokio::task::spawn_local(accept(listener, door.clone(), workers.clone())));
+        }
+        tokio::task::spawn_local(sweep(registry.clone(), leaving));
+        signals::listen(&operator)?;
+        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+        let stopped = serve_until_the_end(&mut orders, losses, &operator, &registry, &accepting).await;
+        tracing::info!(clients = registry.len(), "stopped");
+        Ok(stopped)
+    })
+}
+
+fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> io::Result<UnboundedReceiver<u16>> {
+    let (lost, losses) = unbounded_channel();
     for (number, queue) in (0u16..).zip(queues) {
         let (shared, lost) = (shared.clone(), lost.clone());
         let run = move || {
@@ -64,17 +88,15 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         };
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
     }
-    let to_workers = workers.clone();
-    let start = move |steward: crate::pool::Steward, lane| to_workers.give(steward.home(), Job::Steward(steward, lane));
-    let cluster = Arc::new(Cluster::new(config.pooler.workers, Box::new(start)));
-    cluster.keep_ready(&config);
-    let gate = Arc::new(Gate {
-        credentials: Credentials::new(&config),
-        registry: registry.clone(),
-        seats: Seats::new(budget.clients),
-        cluster,
-        config: config.clone(),
-    });
+    Ok(losses)
+}
+
+/// What stands at the door, and the pools behind it.
+fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> Gate {
+    let budget = budget(&config);
+    let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
+    let cluster = Arc::new(Cluster::new(config.clone(), Box::new(start)));
+    cluster.keep_ready();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         workers = config.pooler.workers,
@@ -83,56 +105,61 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         descriptors = budget.descriptors,
         "pgotter is starting"
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-    runtime.block_on(async {
-        let listeners = listeners(&config)?;
-        let mut accepting = Vec::new();
-        for listener in listeners {
-            tracing::info!(address = listener.describe(), "listening");
-            accepting.push(tokio::task::spawn_local(accept(listener, gate.clone(), workers.clone())));
-        }
-        tokio::task::spawn_local(sweep(registry.clone(), leaving));
-        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // The reload comes later; until then the signal must not end the process.
-        let _hangup = signal(SignalKind::hangup())?;
-        let lost = tokio::select! {
-            () = next(&mut terminate, &mut interrupt) => None,
-            worker = losses.recv() => worker,
-        };
-        if let Some(worker) = lost {
-            tracing::error!(worker, "a worker's thread panicked; the process ends");
-        }
-        tracing::info!(clients = registry.len(), "shutting down: transactions may end, idle clients leave");
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
-        registry.dismiss(false);
-        let emptied = tokio::select! {
-            () = empty(&registry) => true,
-            () = tokio::time::sleep(DRAIN) => false,
-            () = next(&mut terminate, &mut interrupt) => false,
-        };
-        if !emptied {
-            registry.dismiss(true);
-            let _ = tokio::time::timeout(Duration::from_secs(1), empty(&registry)).await;
-        }
-        tracing::info!(clients = registry.len(), "stopped");
-        Ok(match lost {
-            Some(_) => Stopped::WorkerLost,
-            None if emptied => Stopped::InOrder,
-            None => Stopped::AtOnce,
-        })
-    })
+    let credentials = Credentials::new(&config);
+    Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster }
 }
 
-async fn next(terminate: &mut tokio::signal::unix::Signal, interrupt: &mut tokio::signal::unix::Signal) {
-    tokio::select! {
-        _ = terminate.recv() => (),
-        _ = interrupt.recv() => (),
+/// Waits for the first order to end, and carries it out; a further one may only be harder.
+async fn serve_until_the_end(
+    orders: &mut UnboundedReceiver<Shutdown>,
+    mut losses: UnboundedReceiver<u16>,
+    operator: &Operator,
+    registry: &Registry,
+    accepting: &[JoinHandle<()>],
+) -> Stopped {
+    let (mut order, lost) = tokio::select! {
+        order = orders.recv() => (order.unwrap_or(Shutdown::Now), None),
+        worker = losses.recv() => (Shutdown::WaitForTransactions, worker),
+    };
+    if let Some(worker) = lost {
+        tracing::error!(worker, "a worker's thread panicked; the process ends");
+    }
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    accepting.iter().for_each(JoinHandle::abort);
+    // A request that waits for the end of a pause would wait for ever.
+    let emptied = loop {
+        tracing::info!(clients = registry.len(), ?order, "shutting down");
+        let patience = match order {
+            Shutdown::WaitForClients => None,
+            Shutdown::WaitForTransactions => Some(operator.config().pooler.shutdown_timeout),
+            Shutdown::Now => break false,
+        };
+        if order != Shutdown::WaitForClients {
+            registry.dismiss(false);
+        }
+        tokio::select! {
+            () = empty(registry, patience) => break registry.is_empty(),
+            further = orders.recv() => {
+                let further = further.unwrap_or(Shutdown::Now);
+                order = if further > order { further } else { Shutdown::Now };
+            }
+        }
+    };
+    if !emptied {
+        registry.dismiss(true);
+        empty(registry, Some(LAST_WORDS)).await;
+    }
+    match lost {
+        Some(_) => Stopped::WorkerLost,
+        None if emptied => Stopped::InOrder,
+        None => Stopped::AtOnce,
     }
 }
 
-async fn empty(registry: &Registry) {
-    while !registry.is_empty() {
+/// Waits until everybody has left, or for `patience`.
+async fn empty(registry: &Registry, patience: Option<Duration>) {
+    let deadline = patience.map(|patience| tokio::time::Instant::now() + patience);
+    while !registry.is_empty() && deadline.is_none_or(|at| tokio::time::Instant::now() < at) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }
@@ -145,7 +172,7 @@ fn listeners(config: &Config) -> io::Result<Vec<Listener>> {
     };
     for address in &pooler.listen_addr {
         let address = SocketAddr::new(*address, pooler.listen_port);
-        let listener = listen_tcp(address, pooler.listen_backlog, tcp_options(pooler));
+        let listener = listen_tcp(address, pooler.listen_backlog);
         listeners.push(listener.map_err(named(address.to_string()))?);
     }
     if let Some(folder) = &pooler.unix_socket_dir {

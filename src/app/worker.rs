@@ -1,6 +1,6 @@
 //! Worker threads: each runs its clients, and the stewards of the lanes it is home to, on a runtime of its own.
 
-use crate::client::{Client, Left, LoggedIn, Registry, Rules, farewell, serve, welcome};
+use crate::client::{Client, InForce, Left, LoggedIn, Registry, Rules, farewell, serve, welcome};
 use crate::ids::{ClientId, Numbers, WorkerId};
 use crate::pool::{Lane, Steward};
 use std::any::Any;
@@ -31,7 +31,7 @@ pub struct Workers(Arc<[UnboundedSender<Job>]>);
 /// What every worker needs.
 pub struct Shared {
     /// For every client.
-    pub rules: Arc<Rules>,
+    pub in_force: Arc<InForce>,
     /// Who is connected.
     pub registry: Arc<Registry>,
     /// Numbers for clients.
@@ -67,7 +67,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Client(client) => {
-                    probe(&shared.rules, &client);
+                    probe(&shared.in_force.rules(), &client);
                     drop(tokio::task::spawn_local(guarded(shared.clone(), id, client)));
                 }
                 Job::Steward(steward, lane) => drop(tokio::task::spawn_local(tended(shared.clone(), steward, lane))),
@@ -118,7 +118,7 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 async fn run_client(shared: &Arc<Shared>, worker: WorkerId, id: ClientId, logged_in: Box<LoggedIn>) {
     let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let welcomed: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(welcome(*logged_in, id, worker, shared.rules.clone(), &shared.registry, waker));
+        Box::pin(welcome(*logged_in, id, worker, shared.in_force.clone(), &shared.registry, waker));
     let Some(mut client) = welcomed.await else { return };
     let left = serve(&mut client).await;
     Box::pin(part(client, left)).await;

@@ -6,7 +6,9 @@ use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::{Checked, Grant, Lane, Mail, Waiting};
 use crate::server::{CleanServer, LoginError, REPAIR_DEADLINE, Server, probe};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A sign of life may take this long, however little of the client's patience is left.
@@ -20,18 +22,20 @@ pub(super) enum NoServer {
     ClientGone,
     /// The client was told to leave.
     Dismissed,
+    /// The lane has been closed: the pool has others, or none any more.
+    SentAway,
 }
 
 impl Client {
-    /// A server of this lane, alive as far as can be known; `patience` is the longest wait. `notify` says whether the
-    /// client is told that it waits.
+    /// A server of this lane, alive as far as can be known; `patience` is the longest wait, counted from `since`.
+    /// `notify` says whether the client is told that it waits.
     pub(super) async fn checkout(
         &mut self,
         lane: &Arc<Lane>,
+        since: Instant,
         patience: Option<Duration>,
         notify: bool,
     ) -> Result<Box<Server>, NoServer> {
-        let since = self.now;
         let last = patience.and_then(|patience| since.checked_add(patience));
         loop {
             let key = Arc::as_ptr(&self.settings).addr();
@@ -44,6 +48,7 @@ impl Client {
                     answer?
                 }
                 Checked::Refused(error) => return Err(refused(&error)),
+                Checked::Closed => return Err(NoServer::SentAway),
             };
             match self.inspect(grant, last).await {
                 Ok(server) => return Ok(server),
@@ -94,7 +99,7 @@ impl Client {
                         waiting.end();
                         return self.accept(lane, answer);
                     }
-                    None => match self.leave_queue() {
+                    None => match self.leave_queue(lane) {
                         Some(why) => why,
                         None => continue,
                     },
@@ -107,7 +112,7 @@ impl Client {
                 Event::Deadline => NoServer::Refused(waited_too_long(lane, since)),
                 Event::ClientGone => NoServer::ClientGone,
             };
-            self.leave(lane, waiting);
+            self.leave(lane, waiting).await;
             return Err(outcome);
         }
     }
@@ -120,23 +125,24 @@ impl Client {
         if let Some(grant) = mail.grant {
             return Some(Ok(grant));
         }
+        if mail.sent_away {
+            return Some(Err(NoServer::SentAway));
+        }
         mail.failed.map(|error| Err(refused(&error)))
     }
 
     /// A cancel that crossed the grant still counts: the statement has not been sent.
     fn accept(&mut self, lane: &Lane, answer: Result<Grant, NoServer>) -> Result<Grant, NoServer> {
-        let grant = answer?;
-        match self.leave_queue() {
-            None => Ok(grant),
-            Some(why) => {
-                self.put_back(lane, grant);
-                Err(why)
-            }
+        let Some(why) = self.leave_queue(lane) else { return answer };
+        if let Ok(grant) = answer {
+            self.put_back(lane, grant);
         }
+        Err(why)
     }
 
-    fn leave_queue(&mut self) -> Option<NoServer> {
-        if self.killed {
+    fn leave_queue(&mut self, lane: &Lane) -> Option<NoServer> {
+        // A pause does not end for those who are to leave.
+        if self.killed || self.draining && lane.is_paused() {
             return Some(NoServer::Dismissed);
         }
         std::mem::take(&mut self.cancelled).then(|| {
@@ -149,12 +155,21 @@ impl Client {
     }
 
     /// Gives the place up; a server that was granted at the same moment goes back untouched.
-    fn leave(&mut self, lane: &Arc<Lane>, waiting: Waiting) {
+    async fn leave(&mut self, lane: &Arc<Lane>, waiting: Waiting) {
         if waiting.give_up() {
             return;
         }
-        // What else lies there, say the end of the process, counts as well.
-        if let Some(Ok(grant)) = self.mailbox.take().and_then(|mail| self.answer(mail)) {
+        // The answer has been given. Left on its way, it would be taken for that to the client's next wait.
+        let answer = async {
+            loop {
+                let mail = poll_fn(|_| self.mailbox.take().map_or(Poll::Pending, Poll::Ready)).await;
+                // What else lies there, say the end of the process, counts as well.
+                if let Some(answer) = self.answer(mail) {
+                    return answer;
+                }
+            }
+        };
+        if let Ok(Ok(grant)) = tokio::time::timeout(SIGN_OF_LIFE, answer).await {
             self.put_back(lane, grant);
         }
     }
@@ -188,6 +203,11 @@ fn refused(error: &LoginError) -> NoServer {
 fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
     let now = clock::now();
     let waited = now.saturating_duration_since(since).as_secs_f64();
+    if lane.is_paused() {
+        return Fault::error(Blame::Pooler, SqlState::CANNOT_CONNECT_NOW, "query_wait_timeout: the database is paused")
+            .with_detail(format!("Waited {waited:.1} s."))
+            .with_hint("An operator has paused it, and will resume it.");
+    }
     let stats = lane.stats(now);
     let failure = lane.failure();
     if stats.active + stats.idle == 0 && (failure.is_some() || stats.opening > 0) {

@@ -1,18 +1,18 @@
 //! One client that has logged in, and what its task needs at hand.
 
+use super::in_force::InForce;
 use super::lookout::Lookout;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
 use super::serve::Left;
 use super::timer::Timer;
 use crate::clock;
-use crate::cluster::Pool;
-use crate::config::{Config, PoolMode};
+use crate::cluster::{Pool, Shape};
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
 use crate::net::{Peer, Socket};
-use crate::pool::{Lane, Mailbox};
-use crate::router;
+use crate::pool::Mailbox;
 use crate::session::Settings;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
@@ -68,6 +68,11 @@ impl Rules {
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
+
+    /// After a reload: what clients share is kept.
+    pub fn renewed(&self, config: &Config) -> Self {
+        Self { read_on: self.read_on.clone(), ..Self::new(config) }
+    }
 }
 
 /// A client and its task's state. Everything goes back when it is dropped.
@@ -79,7 +84,11 @@ pub struct Client {
     pub(super) settings: Arc<Settings>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pool: Arc<Pool>,
+    // What held when its transaction began, and after how many reloads that was.
+    pub(super) shape: Arc<Shape>,
     pub(super) rules: Arc<Rules>,
+    pub(super) in_force: Arc<InForce>,
+    pub(super) generation: u64,
     pub(super) worker: WorkerId,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
@@ -126,23 +135,27 @@ impl Client {
         socket: Socket,
         mailbox: Arc<Mailbox>,
         pool: Arc<Pool>,
-        rules: Arc<Rules>,
+        in_force: Arc<InForce>,
         registration: Registration,
         seat: Seat,
         peer: Peer,
     ) -> Self {
-        if let Some(lane) = first_lane(&pool) {
-            lane.client_came();
-        }
+        pool.client_came();
+        // Before what it counts: a reload in between shows as one more.
+        let generation = in_force.generation();
+        let rules = in_force.rules();
         Self {
             id,
             socket,
             gather: Gather::default(),
             settings: Arc::default(),
             mailbox,
+            shape: pool.shape(),
             pool,
             lookout: Lookout::new(rules.read_on.clone()),
             rules,
+            in_force,
+            generation,
             worker,
             timer: Timer::default(),
             stalled: None,
@@ -190,10 +203,6 @@ impl Client {
         }
     }
 
-    pub(super) fn mode(&self) -> PoolMode {
-        self.pool.settings.pool_mode
-    }
-
     /// Tells the client of an error; it goes on after ReadyForQuery, or leaves if it is FATAL.
     pub(super) fn tell(&mut self, fault: &Fault) {
         self.log_fault(fault);
@@ -219,13 +228,6 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let Some(lane) = first_lane(&self.pool) {
-            lane.client_left();
-        }
+        self.pool.client_left();
     }
-}
-
-/// The lane that is kept ready for clients of this pool.
-fn first_lane(pool: &Pool) -> Option<&Arc<Lane>> {
-    pool.lanes.get(router::decide(&pool.view).host)
 }

@@ -30,13 +30,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What clients prove themselves against.
 pub struct Credentials {
     verifiers: HashMap<String, Verifier>,
-    disguise: Disguise,
+    disguise: Arc<Disguise>,
 }
 
 impl Credentials {
     /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
     pub fn new(config: &Config) -> Self {
-        let disguise = Disguise::new(crate::secret::random(), auth::verifier::ITERATIONS_DEFAULT);
+        Self::under(Arc::new(Disguise::new(crate::secret::random(), auth::verifier::ITERATIONS_DEFAULT)), config)
+    }
+
+    /// After a reload. Who does not exist keeps his disguise: else a change of it would tell.
+    pub fn renewed(&self, config: &Config) -> Self {
+        Self::under(self.disguise.clone(), config)
+    }
+
+    fn under(disguise: Arc<Disguise>, config: &Config) -> Self {
         let verifier = |(user, text): (&String, &crate::secret::Secret<String>)| {
             let stored = Stored::parse(text.expose()).ok()?;
             Some((user.clone(), stored.verifier(user, &disguise)?))
@@ -56,7 +64,7 @@ pub struct Gate {
     /// Clients by cancel key.
     pub registry: Arc<Registry>,
     /// Limits on clients.
-    pub seats: Seats,
+    pub seats: Arc<Seats>,
     /// Pools by name.
     pub cluster: Arc<Cluster>,
 }
@@ -189,11 +197,11 @@ impl Door<'_> {
         let mut seat = self.gate.seats.take()?;
         let user = self.authenticate(&startup.user).await?;
         let config = &self.gate.config;
-        let pool = self.gate.cluster.pool(config, &startup.database, user.user()).ok_or_else(|| {
+        let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(|| {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
         })?;
-        self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.settings)?;
+        self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.shape().settings)?;
         if config.pooler.log_connections {
             let (database, user, peer) = (&startup.database, user.user(), self.peer);
             tracing::info!(%peer, database = %database.escape_debug(), user = %user.escape_debug(), "login");

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod connection;
+mod in_force;
 mod login;
 mod lookout;
 mod registry;
@@ -14,6 +15,7 @@ mod turn;
 mod welcome;
 
 pub use connection::{Client, Rules};
+pub use in_force::InForce;
 pub use login::{Credentials, Gate, LoggedIn, Opening, farewell, log_in};
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};

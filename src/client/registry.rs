@@ -75,6 +75,11 @@ impl Registry {
         self.clients.is_empty()
     }
 
+    /// Wakes every client: those between two transactions look at what is in force.
+    pub fn wake(&self) {
+        self.clients.iter().for_each(|entry| entry.value().put(|_| ()));
+    }
+
     /// Tells every client to leave: at its next boundary, or now.
     pub fn dismiss(&self, now: bool) {
         self.closing.store(true, Ordering::SeqCst);
@@ -103,7 +108,7 @@ impl Drop for Registration {
 /// Counts clients against `max_client_conn` and its relatives.
 pub struct Seats {
     all: Arc<AtomicUsize>,
-    limit: usize,
+    limit: AtomicUsize,
     databases: Mutex<HashMap<String, Arc<AtomicUsize>>>,
     users: Mutex<HashMap<String, Arc<AtomicUsize>>>,
 }
@@ -115,7 +120,17 @@ pub struct Seat(Vec<Arc<AtomicUsize>>);
 impl Seats {
     /// `limit` clients in all.
     pub fn new(limit: usize) -> Self {
-        Self { all: Arc::default(), limit, databases: Mutex::default(), users: Mutex::default() }
+        Self {
+            all: Arc::default(),
+            limit: AtomicUsize::new(limit),
+            databases: Mutex::default(),
+            users: Mutex::default(),
+        }
+    }
+
+    /// A reload has changed `max_client_conn`. Whoever has a seat keeps it.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// A seat among all clients.
@@ -124,7 +139,7 @@ impl Seats {
     /// FATAL 53300.
     pub fn take(&self) -> Result<Seat, Fault> {
         let mut seat = Seat::default();
-        seat.add(&self.all, self.limit, "max_client_conn")?;
+        seat.add(&self.all, self.limit.load(Ordering::Relaxed), "max_client_conn")?;
         Ok(seat)
     }
 

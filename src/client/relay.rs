@@ -21,6 +21,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Link {
     server: Box<Server>,
     lane: Arc<Lane>,
+    // As it was when the link began: what a session has left in its server is not another's, whatever a reload says.
+    mode: PoolMode,
     // When it was linked, when the last request went out, when the server last said something.
     since: Instant,
     sent: Instant,
@@ -33,8 +35,13 @@ pub(super) struct Link {
 
 impl Link {
     /// A server that was just given a request.
-    pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, now: Instant) -> Self {
-        Self { server, lane, since: now, sent: now, heard: now, overdue: None, cancel_again: false }
+    pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, mode: PoolMode, now: Instant) -> Self {
+        Self { server, lane, mode, since: now, sent: now, heard: now, overdue: None, cancel_again: false }
+    }
+
+    /// Between two transactions.
+    fn is_at_rest(&self) -> bool {
+        !self.server.exchange().owes() && self.server.exchange().status() == Status::Idle
     }
 
     /// A cancel on its way would hit the client's next statement: that one waits until PostgreSQL has dealt with it.
@@ -81,6 +88,12 @@ impl Client {
                     if mail.kill {
                         return Err(self.part(link, Left::Refused(shutting_down())));
                     }
+                    // A session may be at rest for long.
+                    if link.is_at_rest()
+                        && let Err(left) = self.renew()
+                    {
+                        return Err(self.part(link, left));
+                    }
                     if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
                         self.send_cancel(&mut link);
                     }
@@ -120,7 +133,8 @@ impl Client {
                 Gathered::More => break,
                 Gathered::Take { bytes, .. } => {
                     link.sent = self.now;
-                    if !link.server.exchange().owes() && link.server.exchange().status() == Status::Idle {
+                    if link.is_at_rest() {
+                        self.renew()?;
                         link.since = self.now;
                     }
                     link.server.send(take(self.socket.inbox(), bytes));
@@ -141,7 +155,7 @@ impl Client {
     /// Passes on what the server said. `Some`: the link ends, well or not.
     fn hear(&mut self, link: &mut Link) -> Option<Result<(), Left>> {
         self.step(Step::Hear);
-        let blocks = self.mode() != PoolMode::Statement;
+        let blocks = link.mode != PoolMode::Statement;
         if let Err(violation) = link.server.receive(&mut self.socket, &mut self.settings, blocks) {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");
             return Some(Err(Left::Refused(
@@ -149,7 +163,7 @@ impl Client {
                     .with_detail(violation.0),
             )));
         }
-        let limits = &self.pool.settings;
+        let limits = &self.shape.settings;
         if limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some() {
             link.heard = clock::now();
         }
@@ -168,7 +182,7 @@ impl Client {
 
     fn may_release(&self, link: &Link) -> bool {
         // A session has not begun before its settings are in force.
-        let held = self.mode() == PoolMode::Session && !self.draining && !link.server.lacks_settings();
+        let held = link.mode == PoolMode::Session && !self.draining && !link.server.lacks_settings();
         // A cancel on its way could hit the next client.
         !held && !self.gather.is_passing() && !link.server.cancel_under_way() && link.server.boundary().is_some()
     }
@@ -177,7 +191,7 @@ impl Client {
     fn release(&mut self, link: Link) -> Result<(), Left> {
         self.step(Step::Release);
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
-        if self.mode() == PoolMode::Session && !link.server.lacks_settings() {
+        if link.mode == PoolMode::Session && !link.server.lacks_settings() {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
         self.now = clock::now();
@@ -197,9 +211,9 @@ impl Client {
             lane: link.lane,
             worker: self.worker,
             leaving,
-            mode: self.mode(),
+            mode: link.mode,
             reset_query: self.rules.server_reset_query.clone(),
-            query_timeout: self.pool.settings.query_timeout,
+            query_timeout: self.shape.settings.query_timeout,
         };
         let cut = link.server.exchange().cut_incoming();
         tokio::task::spawn_local(take_back(link.server, how));
@@ -251,7 +265,7 @@ impl Client {
     }
 
     fn deadline(&self, link: &Link) -> Option<Instant> {
-        let limits = &self.pool.settings;
+        let limits = &self.shape.settings;
         let after = |from: Instant, limit: Option<Duration>| limit.and_then(|limit| from.checked_add(limit));
         let exchange = link.server.exchange();
         let phase = if link.overdue.is_some() {
@@ -260,7 +274,7 @@ impl Client {
             after(link.sent, limits.query_timeout)
         } else if exchange.status() != Status::Idle || exchange.unsynced() {
             after(link.heard, limits.idle_transaction_timeout)
-        } else if self.mode() == PoolMode::Session {
+        } else if link.mode == PoolMode::Session {
             return after(self.now.max(link.heard), limits.client_idle_timeout);
         } else {
             None
@@ -271,7 +285,7 @@ impl Client {
     /// A deadline has passed: which one follows from what the link is doing.
     fn time_is_up(&mut self, link: &mut Link) -> Result<(), Left> {
         let now = clock::now();
-        let limits = &self.pool.settings;
+        let limits = &self.shape.settings;
         let over = |from: Instant, limit: Option<Duration>| limit.is_some_and(|limit| now >= from + limit);
         let fatal = |code, message| Err(Left::Refused(Fault::fatal(Blame::Limit, code, message)));
         let exchange = link.server.exchange();
@@ -281,7 +295,7 @@ impl Client {
                 "terminating connection: query_timeout passed and the cancel was not heeded",
             );
         }
-        let transaction = self.mode() != PoolMode::Session || exchange.owes() || exchange.status() != Status::Idle;
+        let transaction = link.mode != PoolMode::Session || exchange.owes() || exchange.status() != Status::Idle;
         if transaction && over(link.since, limits.transaction_timeout) {
             return fatal(SqlState::TRANSACTION_TIMEOUT, "terminating connection due to transaction_timeout");
         }

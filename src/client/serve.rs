@@ -2,15 +2,18 @@
 
 use super::checkout::NoServer;
 use super::connection::{Client, Step};
+use super::in_force::database_removed;
 use super::relay::Link;
 use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
-use crate::router;
+use crate::pool::Lane;
+use crate::server::Server;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
+use std::sync::Arc;
 
 /// Why a client's task has ended.
 #[derive(Debug)]
@@ -37,31 +40,47 @@ pub async fn serve(client: &mut Client) -> Left {
             Ok(request) => request,
             Err(left) => return left,
         };
-        client.step(Step::Decide);
-        let plan = router::decide(&client.pool.view);
-        let Some(lane) = client.pool.lanes.get(plan.host).cloned() else { return Left::Gone };
-        client.step(Step::Checkout);
-        let patience = client.pool.settings.query_wait_timeout;
-        let mut server = match client.checkout(&lane, patience, true).await {
-            Ok(server) => server,
+        if let Err(left) = client.renew() {
+            return left;
+        }
+        let (mut server, lane) = match client.server().await {
+            Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
                 Ok(()) => continue,
                 Err(left) => return left,
             },
             Err(NoServer::ClientGone) => return Left::Gone,
             Err(NoServer::Dismissed) => return Left::Refused(shutting_down()),
+            Err(NoServer::SentAway) => return Left::Refused(database_removed()),
         };
         client.step(Step::Adopt);
         server.adopt(&mut client.settings);
         client.step(Step::Send);
         server.send(request.bytes);
-        if let Err(left) = client.relay(Link::new(server, lane, client.now)).await {
+        let mode = client.shape.settings.pool_mode;
+        if let Err(left) = client.relay(Link::new(server, lane, mode, client.now)).await {
             return left;
         }
     }
 }
 
 impl Client {
+    /// A server for the request at hand, wherever a reload has put those of this pool meanwhile.
+    async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
+        let since = self.now;
+        loop {
+            self.step(Step::Decide);
+            let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
+            self.step(Step::Checkout);
+            let patience = self.shape.settings.query_wait_timeout;
+            match self.checkout(&lane, since, patience, true).await {
+                Ok(server) => return Ok((server, lane)),
+                Err(NoServer::SentAway) if self.look_again().is_ok() => (),
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
     /// Waits for a request while no server is linked.
     async fn next_request(&mut self) -> Result<Request, Left> {
         loop {
@@ -76,6 +95,7 @@ impl Client {
                     if self.draining && self.gather.is_between(self.socket.received()) {
                         return Err(Left::Refused(shutting_down()));
                     }
+                    self.renew()?;
                     self.step(Step::Gather);
                     self.idle().await?;
                 }
@@ -107,7 +127,7 @@ impl Client {
     }
 
     async fn idle(&mut self) -> Result<(), Left> {
-        let limit = self.pool.settings.client_idle_timeout;
+        let limit = self.shape.settings.client_idle_timeout;
         let deadline = limit.and_then(|limit| self.now.checked_add(limit));
         match turn(self, None, deadline).await {
             Event::Client => {

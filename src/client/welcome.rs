@@ -2,15 +2,15 @@
 //! Only the first client of a pool waits for a server.
 
 use super::checkout::NoServer;
-use super::connection::{Client, Rules};
+use super::connection::Client;
+use super::in_force::{InForce, database_removed};
 use super::login::{LoggedIn, farewell};
 use super::registry::Registry;
 use crate::clock;
-use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::fault::{Fault, Severity};
 use crate::ids::{ClientId, WorkerId};
 use crate::net::Socket;
-use crate::pool::{Lane, Mailbox};
-use crate::router;
+use crate::pool::Mailbox;
 use crate::server::CleanServer;
 use crate::session::{Settings, Welcome};
 use crate::wire::backend::{self, Status};
@@ -23,7 +23,7 @@ pub async fn welcome(
     logged_in: LoggedIn,
     id: ClientId,
     worker: WorkerId,
-    rules: Arc<Rules>,
+    in_force: Arc<InForce>,
     registry: &Registry,
     waker: Waker,
 ) -> Option<Client> {
@@ -32,11 +32,18 @@ pub async fn welcome(
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
     let registration = registry.enter(mailbox.clone(), logged_in.long_key);
-    let mut client =
-        Client::new(id, worker, socket, mailbox, logged_in.pool, rules, registration, logged_in.seat, logged_in.peer);
-    let plan = router::decide(&client.pool.view);
-    let lane = client.pool.lanes.get(plan.host)?.clone();
-    match client.first_welcome(&lane).await {
+    let mut client = Client::new(
+        id,
+        worker,
+        socket,
+        mailbox,
+        logged_in.pool,
+        in_force,
+        registration,
+        logged_in.seat,
+        logged_in.peer,
+    );
+    match client.first_welcome().await {
         Ok(welcome) => {
             client.greet(&welcome, &logged_in.startup.settings);
             Some(client)
@@ -51,22 +58,33 @@ pub async fn welcome(
             farewell(client.socket(), &super::serve::shutting_down()).await;
             None
         }
+        Err(NoServer::SentAway) => {
+            farewell(client.socket(), &database_removed()).await;
+            None
+        }
         Err(NoServer::ClientGone) => None,
     }
 }
 
 impl Client {
-    /// What the pool's servers report; opens the first one if need be.
-    async fn first_welcome(&mut self, lane: &Arc<Lane>) -> Result<Arc<Welcome>, NoServer> {
-        if let Some(welcome) = lane.welcome() {
-            return Ok(welcome);
+    /// What the pool's servers report; opens the first one if need be. A reload may take it away again.
+    async fn first_welcome(&mut self) -> Result<Arc<Welcome>, NoServer> {
+        let since = self.now;
+        loop {
+            let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
+            if let Some(welcome) = lane.welcome() {
+                return Ok(welcome);
+            }
+            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), false).await {
+                Ok(server) => {
+                    if let Some(proof) = server.boundary() {
+                        lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+                    }
+                }
+                Err(NoServer::SentAway) if self.look_again().is_ok() => (),
+                Err(other) => return Err(other),
+            }
         }
-        let server = self.checkout(lane, Some(self.rules.server_connect_timeout), false).await?;
-        if let Some(proof) = server.boundary() {
-            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
-        }
-        let missing = || Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "the server is gone again");
-        lane.welcome().ok_or_else(|| NoServer::Refused(missing()))
     }
 
     fn greet(&mut self, welcome: &Welcome, wanted: &[(usize, Box<[u8]>)]) {

@@ -1,4 +1,4 @@
-//! The hosts of each database, and the pools on them. Roles are what the configuration says; discovering and following
+//! The hosts of each database, and the pools on them, made here and changed in `reload` and `pause`. Roles are what the configuration says; discovering and following
 //! them comes later.
 
 use crate::auth::Stored;
@@ -10,10 +10,17 @@ use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, HostView};
 use crate::server::LoginSpec;
 use parking_lot::Mutex;
+use pause::Paused;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+mod pause;
+mod pool;
+mod reload;
+
+pub use pause::{NotPaused, NotResumed};
+pub use pool::{Pool, Shape};
 
 /// Clients' names of databases and users open pools through `*`; above this many, those nobody uses are dropped.
 const MANY_POOLS: usize = 1000;
@@ -21,44 +28,12 @@ const MANY_POOLS: usize = 1000;
 /// Clients of one (database, user) for each home worker: a pool smaller than this stays on one worker.
 const SERVERS_PER_WORKER: usize = 10;
 
-/// The servers of one (database, user).
-pub struct Pool {
-    /// As clients name it.
-    pub database: String,
-    /// As the client logged in; servers log in as the forced user if there is one.
-    pub user: String,
-    /// One for each host, in the configuration's order.
-    pub lanes: Vec<Arc<Lane>>,
-    /// What the router decides on.
-    pub view: ClusterView,
-    /// What the configuration says for this pool.
-    pub settings: Resolved,
-    homes: Vec<WorkerId>,
-    next_home: AtomicUsize,
-}
-
-impl Pool {
-    /// The worker for the next client.
-    pub fn next_home(&self) -> WorkerId {
-        let turn = self.next_home.fetch_add(1, Ordering::Relaxed);
-        self.homes.get(turn % self.homes.len().max(1)).copied().unwrap_or(WorkerId(0))
-    }
-
-    fn is_unused(&self) -> bool {
-        let now = crate::clock::now();
-        self.lanes.iter().all(|lane| {
-            let stats = lane.stats(now);
-            !lane.is_live() && stats.idle + stats.active + stats.opening == 0
-        })
-    }
-}
-
 /// Starts a lane's steward on its home worker.
 pub type StartSteward = Box<dyn Fn(Steward, Weak<Lane>) + Send + Sync>;
 
 /// All pools of the process.
 pub struct Cluster {
-    pools: Mutex<HashMap<(String, String), Arc<Pool>>>,
+    books: Mutex<Books>,
     backoffs: Mutex<HashMap<Address, Arc<Backoff>>>,
     ledger: Arc<Ledger>,
     server_numbers: Arc<Numbers>,
@@ -66,109 +41,117 @@ pub struct Cluster {
     start: StartSteward,
 }
 
+/// What changes together: a pool is made under the configuration in force, and a reload misses none.
+struct Books {
+    config: Arc<Config>,
+    // Counts what makes servers outdated: reloads and RECONNECT.
+    generation: u64,
+    pools: HashMap<(String, String), Arc<Pool>>,
+    paused: Paused,
+}
+
 impl Cluster {
     /// No pools yet; `start` is called for each lane that comes to be.
-    pub fn new(workers: usize, start: StartSteward) -> Self {
+    pub fn new(config: Arc<Config>, start: StartSteward) -> Self {
         Self {
-            pools: Mutex::default(),
+            workers: config.pooler.workers.max(1),
+            books: Mutex::new(Books { config, generation: 0, pools: HashMap::new(), paused: Paused::default() }),
             backoffs: Mutex::default(),
             ledger: Arc::default(),
             server_numbers: Arc::default(),
-            workers: workers.max(1),
             start,
         }
     }
 
     /// The pool of an authenticated user; made if need be. `None`: no such database.
-    pub fn pool(&self, config: &Config, database: &str, user: &str) -> Option<Arc<Pool>> {
-        let entry = config.database(database)?;
-        let settings = config.resolve(database, user)?;
-        let mut pools = self.pools.lock();
+    pub fn pool(&self, database: &str, user: &str) -> Option<Arc<Pool>> {
+        let books = &mut *self.books.lock();
         let name = (database.to_owned(), user.to_owned());
-        if let Some(pool) = pools.get(&name) {
+        if let Some(pool) = books.pools.get(&name) {
             return Some(pool.clone());
         }
-        if pools.len() >= MANY_POOLS {
-            pools.retain(|_, pool| !pool.is_unused());
+        if books.pools.len() >= MANY_POOLS {
+            books.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_unused());
         }
-        let pool = Arc::new(self.make(config, entry, settings, &name, pools.len()));
-        pools.insert(name, pool.clone());
+        let settings = books.config.resolve(database, user)?;
+        let pool = Pool::new(database, user, self.home(books.pools.len()), settings);
+        pool.set_shape(self.shape(books, &pool, &[])?);
+        let pool = Arc::new(pool);
+        books.pools.insert(name, pool.clone());
         Some(pool)
     }
 
     /// Makes the pools that are known beforehand, those of databases with a forced user, so that `min_pool_size` holds
     /// before the first client comes.
-    pub fn keep_ready(&self, config: &Config) {
+    pub fn keep_ready(&self) {
+        let config = self.books.lock().config.clone();
         for (name, entry) in config.databases.iter().filter(|(name, _)| *name != "*") {
             if let Some(user) = &entry.user {
-                self.pool(config, name, user);
+                self.pool(name, user);
             }
         }
     }
 
     /// Every pool there is.
     pub fn pools(&self) -> Vec<Arc<Pool>> {
-        self.pools.lock().values().cloned().collect()
+        self.books.lock().pools.values().cloned().collect()
     }
 
-    fn make(
-        &self,
-        config: &Config,
-        entry: &Database,
-        settings: Resolved,
-        (database, user): &(String, String),
-        number: usize,
-    ) -> Pool {
+    /// What the configuration in force makes of a pool. Lanes that can go on are taken from `before`, as they are. `None`:
+    /// the database is not there any more.
+    fn shape(&self, books: &Books, pool: &Pool, before: &[Arc<Lane>]) -> Option<Shape> {
+        let config = &books.config;
+        let entry = config.database(&pool.database)?;
+        let settings = config.resolve(&pool.database, &pool.user)?;
+        let specs = self.specs(books, pool, entry, &settings);
+        let lane = |spec: LaneSpec| match before.iter().find(|lane| lane.can_become(&spec)) {
+            Some(lane) => lane.clone(),
+            None => self.lane(spec, pool, books),
+        };
         let wanted = match settings.pool_size {
             0 => self.workers,
             size => size.div_ceil(SERVERS_PER_WORKER),
         };
-        let count = wanted.min(self.workers);
-        let homes: Vec<_> = (0..count).map(|step| self.worker(number + step)).collect();
-        let view = view(entry);
-        let primary = crate::router::decide(&view).host;
-        let lane = |(index, host): (usize, &Host)| {
-            let home = homes.first().copied().unwrap_or(WorkerId(0));
-            let spec = LaneSpec {
-                login: login(config, entry, host, database, user),
-                limits: limits(&config.pooler, &settings, index == primary),
-                quota: Quota {
-                    database: database.clone(),
-                    database_limit: settings.max_db_connections,
-                    user: entry.user.clone().unwrap_or_else(|| user.clone()),
-                    user_limit: settings.max_user_connections,
-                },
-                connect_timeout: config.pooler.server_connect_timeout,
-                always_live: entry.user.is_some(),
-            };
-            self.lane(spec, home, config.pooler.server_login_retry)
-        };
-        let lanes = entry.hosts.iter().enumerate().map(lane).collect();
-        Pool {
-            database: database.clone(),
-            user: user.clone(),
-            lanes,
-            view,
-            settings,
-            homes,
-            next_home: AtomicUsize::new(0),
-        }
+        let homes = (0..wanted.min(self.workers)).map(|step| self.home(usize::from(pool.home().0) + step)).collect();
+        Some(Shape { lanes: specs.into_iter().map(lane).collect(), view: view(entry), settings, homes })
     }
 
-    fn lane(&self, spec: LaneSpec, home: WorkerId, retry: std::time::Duration) -> Arc<Lane> {
+    /// For each host of a pool, what its lane is to be.
+    fn specs(&self, books: &Books, pool: &Pool, entry: &Database, settings: &Resolved) -> Vec<LaneSpec> {
+        let config = &books.config;
+        let primary = crate::router::decide(&view(entry)).host;
+        let spec = |(index, host): (usize, &Host)| LaneSpec {
+            login: LoginSpec { generation: books.generation, ..login(config, entry, host, &pool.database, &pool.user) },
+            limits: limits(&config.pooler, settings, index == primary),
+            quota: Quota {
+                database: pool.database.clone(),
+                database_limit: settings.max_db_connections,
+                user: entry.user.as_ref().unwrap_or(&pool.user).clone(),
+                user_limit: settings.max_user_connections,
+            },
+            connect_timeout: config.pooler.server_connect_timeout,
+            always_live: entry.user.is_some(),
+        };
+        entry.hosts.iter().enumerate().map(spec).collect()
+    }
+
+    fn lane(&self, spec: LaneSpec, pool: &Pool, books: &Books) -> Arc<Lane> {
         let backoff = self
             .backoffs
             .lock()
             .entry(spec.login.address.clone())
-            .or_insert_with(|| Arc::new(Backoff::new(retry)))
+            .or_insert_with(|| Arc::new(Backoff::new(books.config.pooler.server_login_retry)))
             .clone();
-        let (steward, chores) = Steward::new(home, self.server_numbers.clone());
-        let lane = Lane::new(spec, self.workers, self.ledger.clone(), chores, backoff);
+        let (steward, chores) = Steward::new(pool.home(), self.server_numbers.clone());
+        let lane = Lane::new(spec, self.workers, self.ledger.clone(), chores, backoff, pool.clients());
+        if books.paused.holds(&pool.database) {
+            lane.pause();
+        }
         (self.start)(steward, Arc::downgrade(&lane));
         lane
     }
 
-    fn worker(&self, number: usize) -> WorkerId {
+    fn home(&self, number: usize) -> WorkerId {
         WorkerId(u16::try_from(number % self.workers).expect("invariant: there are at most 64 workers"))
     }
 }
@@ -193,9 +176,6 @@ fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
 
 fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &str) -> LoginSpec {
     let role = entry.user.as_deref().unwrap_or(user);
-    let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
-    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
-    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
     let parameters = [
         ("client_encoding", &entry.client_encoding),
         ("datestyle", &entry.datestyle),
@@ -207,7 +187,7 @@ fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &
         options: server_tcp_options(&config.pooler),
         user: role.to_owned(),
         database: entry.dbname.clone().unwrap_or_else(|| database.to_owned()),
-        secret: text.and_then(|text| Stored::parse(text.expose()).ok()),
+        secret: secret(config, entry, user).and_then(|text| Stored::parse(text).ok()),
         parameters: parameters
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
@@ -215,6 +195,15 @@ fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &
         connect_query: entry.connect_query.clone(),
         generation: 0,
     }
+}
+
+/// What proves the role that servers of `user` log in as, as it was configured.
+fn secret<'a>(config: &'a Config, entry: &'a Database, user: &str) -> Option<&'a str> {
+    let role = entry.user.as_deref().unwrap_or(user);
+    let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
+    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
+    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
+    text.map(|text| text.expose().as_str())
 }
 
 /// As [`tcp_options`], towards servers: where nothing is configured, a host that died without a word is found within 5

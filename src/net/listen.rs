@@ -9,14 +9,14 @@ use tokio::net::{TcpListener, UnixListener};
 
 /// A listening socket. A unix one removes its file when dropped.
 pub enum Listener {
-    /// TCP, and what every accepted socket gets.
-    Tcp(TcpListener, TcpOptions),
+    /// TCP.
+    Tcp(TcpListener),
     /// Unix, and the file.
     Unix(UnixListener, PathBuf),
 }
 
 /// Listens on a TCP address. Port 0 takes a free one.
-pub fn listen_tcp(address: SocketAddr, backlog: u32, options: TcpOptions) -> io::Result<Listener> {
+pub fn listen_tcp(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
     let socket = socket2::Socket::new(
         socket2::Domain::for_address(address),
         socket2::Type::STREAM.nonblocking(),
@@ -29,7 +29,7 @@ pub fn listen_tcp(address: SocketAddr, backlog: u32, options: TcpOptions) -> io:
     }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?, options))
+    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
 }
 
 /// Listens on `folder/.s.PGSQL.port`. A file that nobody listens on any more is replaced.
@@ -50,13 +50,13 @@ pub fn listen_unix(folder: &Path, port: u16, mode: u32) -> io::Result<Listener> 
 }
 
 impl Listener {
-    /// The next connection. Cancel-safe.
-    pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    /// The next connection; a TCP socket gets the options of that moment. Cancel-safe.
+    pub async fn accept(&self, options: impl Fn() -> TcpOptions) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp(listener, options) => loop {
+            Self::Tcp(listener) => loop {
                 let (stream, peer) = listener.accept().await?;
                 // It fails when the peer is gone already: that is no failure of ours to accept.
-                if options.apply(&stream).is_ok() {
+                if options().apply(&stream).is_ok() {
                     return Ok((Stream::Tcp(stream), Peer::Tcp(peer)));
                 }
             },
@@ -67,7 +67,7 @@ impl Listener {
     /// Where it listens, for the log.
     pub fn describe(&self) -> String {
         match self {
-            Self::Tcp(listener, _) => listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string()),
+            Self::Tcp(listener) => listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string()),
             Self::Unix(_, path) => path.display().to_string(),
         }
     }

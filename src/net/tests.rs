@@ -159,10 +159,10 @@ async fn tcp_options_are_set_on_accepted_and_on_opened_sockets() {
         keepcnt: Some(7),
         user_timeout: Some(seconds(23)),
     };
-    let listener = listen_tcp(([127, 0, 0, 1], 0).into(), 8, options).expect("listen");
+    let listener = listen_tcp(([127, 0, 0, 1], 0).into(), 8).expect("listen");
     let port = listener.describe().replace("127.0.0.1:", "").parse().expect("port");
     let address = Address::new("127.0.0.1", port);
-    let (opened, accepted) = tokio::join!(connect(&address, &options), listener.accept());
+    let (opened, accepted) = tokio::join!(connect(&address, &options), listener.accept(|| options));
     let opened = opened.expect("connect");
     opened.set_user_timeout(None);
     let Stream::Tcp(stream) = &opened else { panic!("a TCP socket") };

@@ -18,6 +18,7 @@
 
 mod ageing;
 mod queue;
+mod service;
 mod shelf;
 mod words;
 
@@ -27,6 +28,7 @@ use crate::ids::WorkerId;
 use ageing::Ageing;
 use queue::{Arrival, Queue};
 use shelf::Shelf;
+use words::Service;
 
 pub use words::{Action, Actions, Attempt, Checkout, CloseReason, Limits, Pooled, Rest, Stats, WaiterId};
 
@@ -45,6 +47,7 @@ struct Seat<S, W> {
 #[derive(Debug)]
 pub struct PoolCore<S, W> {
     limits: Limits,
+    service: Service,
     generation: u64,
     seats: Box<[Seat<S, W>]>,
     /// Sum over the seats.
@@ -75,6 +78,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
     pub fn new(limits: Limits, workers: usize) -> Self {
         Self {
             limits,
+            service: Service::Open,
             generation: 0,
             seats: (0..workers.max(1)).map(|_| Seat { idle: Shelf::new(), waiters: Queue::new() }).collect(),
             idle: 0,
@@ -95,7 +99,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
 
     /// A client of `worker` needs a server, best one in state `state_key`: an idle one of its own
     /// worker, else a new one if there is a slot, else an idle one of another worker. Refused while
-    /// there is none and none can be opened, see [`Rest::refuse`].
+    /// there is none and none can be opened, see [`Rest::refuse`]; a lane that was closed sends it away.
     ///
     /// `waiter` is called only if it has to wait.
     pub fn checkout(
@@ -116,6 +120,9 @@ impl<S: Pooled, W> PoolCore<S, W> {
         if !can_grow && let Some((server, from)) = self.take_from_fullest() {
             self.active += 1;
             return Checkout::Server { server, moved: from != own };
+        }
+        if self.service == Service::Closed {
+            return Checkout::Closed;
         }
         if self.refuses(now) {
             return Checkout::Refused;
@@ -180,10 +187,16 @@ impl<S: Pooled, W> PoolCore<S, W> {
     }
 
     /// An attempt failed: no other one begins before `rest` is over, and from then on one at a time until one succeeds.
-    /// If it says `refuse`, the caller fails [`PoolCore::drain_refused`] under the same lock.
+    /// If it says `refuse`, the caller fails [`PoolCore::drain_refused`] under the same lock. What failed with a
+    /// configuration that has been replaced says nothing about the one in force.
     pub fn open_failed(&mut self, now: Instant, attempt: Attempt, rest: Rest, actions: &mut Actions<S, W>) {
+        let out_of_date = attempt.generation < self.generation;
         self.end(attempt);
-        self.fail(now, rest, actions);
+        if out_of_date {
+            self.settle(now, actions);
+        } else {
+            self.fail(now, rest, actions);
+        }
     }
 
     /// The Ledger did not allow the attempt. Nothing is opened until [`PoolCore::poke`]; if that
@@ -274,7 +287,8 @@ impl<S: Pooled, W> PoolCore<S, W> {
         let reserve_would_help = (self.limits.ordinary()..self.limits.utmost()).contains(&self.slots_taken())
             && self.opening < self.waiting
             && !self.failing
-            && !self.refused;
+            && !self.refused
+            && self.service == Service::Open;
         let oldest = self.oldest_arrival().filter(|_| reserve_would_help)?;
         oldest.since.checked_add(self.limits.reserve_timeout)
     }
@@ -342,7 +356,9 @@ impl<S: Pooled, W> PoolCore<S, W> {
 
     /// Whether nothing can be had now but the reason.
     fn refuses(&self, now: Instant) -> bool {
-        self.open() == 0 && self.rest.as_ref().is_some_and(|rest| rest.refuse && now < rest.until)
+        self.open() == 0
+            && self.service == Service::Open
+            && self.rest.as_ref().is_some_and(|rest| rest.refuse && now < rest.until)
     }
 
     /// Gives idle servers to the oldest waiters until only `covered` of them wait.
@@ -368,7 +384,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
     fn begin(&mut self, seat: usize) -> Attempt {
         self.opening += 1;
         self.last_opener = seat;
-        Attempt { worker: worker_of(seat), pokes: self.pokes }
+        Attempt { worker: worker_of(seat), pokes: self.pokes, generation: self.generation }
     }
 
     fn end(&mut self, _answered: Attempt) {
@@ -383,7 +399,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
 
     fn may_open(&self, now: Instant) -> bool {
         let rested = self.rest.as_ref().is_none_or(|rest| rest.until <= now);
-        !self.refused && rested && (!self.failing || self.opening == 0) && self.has_slot(now)
+        self.service == Service::Open
+            && !self.refused
+            && rested
+            && (!self.failing || self.opening == 0)
+            && self.has_slot(now)
     }
 
     fn has_slot(&self, now: Instant) -> bool {
@@ -418,7 +438,9 @@ impl<S: Pooled, W> PoolCore<S, W> {
 
     /// Why a server, counted as active, may not go on whatever its age.
     fn misfit(&self, server: &S) -> Option<CloseReason> {
-        if server.generation() < self.generation {
+        if self.service == Service::Paused {
+            Some(CloseReason::Paused)
+        } else if self.service == Service::Closed || server.generation() < self.generation {
             Some(CloseReason::Retired)
         } else if self.slots_taken() > self.limits.utmost() {
             Some(CloseReason::OverLimit)

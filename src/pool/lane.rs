@@ -8,12 +8,14 @@ use crate::clock;
 use crate::ids::WorkerId;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
 use crate::session::Welcome;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+mod changes;
 
 /// A failure that repeats is logged once in this time.
 const REPORT_WINDOW: Duration = Duration::from_secs(60);
@@ -35,7 +37,7 @@ impl Pooled for Server {
     }
 }
 
-/// What a lane is made of.
+/// What the configuration in force makes of a lane.
 pub struct LaneSpec {
     /// How its servers log in.
     pub login: LoginSpec,
@@ -51,7 +53,7 @@ pub struct LaneSpec {
 
 /// The servers of one (database, user) on one host.
 pub struct Lane {
-    pub(super) spec: LaneSpec,
+    spec: ArcSwap<LaneSpec>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) chores: Chores,
     pub(super) backoff: Arc<Backoff>,
@@ -59,7 +61,7 @@ pub struct Lane {
     welcome: ArcSwapOption<Welcome>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
-    clients: AtomicUsize,
+    clients: Arc<AtomicUsize>,
     // The last failure logged, when, and how often it has come again.
     reported: Mutex<Option<(String, Instant, u32)>>,
 }
@@ -72,6 +74,8 @@ pub enum Checked {
     Wait(Waiting),
     /// The last login failed for good, and that was a moment ago.
     Refused(Arc<LoginError>),
+    /// The lane serves nobody any more: the pool has others.
+    Closed,
 }
 
 /// A place in the queue. Dropped without [`Waiting::end`], it is given up.
@@ -83,26 +87,33 @@ pub struct Waiting {
 }
 
 impl Lane {
-    /// A lane without servers. `chores` reach the steward that somebody must run.
+    /// A lane without servers. `chores` reach the steward that somebody must run; `clients` are those of its pool, which
+    /// is kept warm while there is one.
     pub fn new(
         spec: LaneSpec,
         workers: usize,
         ledger: Arc<Ledger>,
         chores: Chores,
         backoff: Arc<Backoff>,
+        clients: Arc<AtomicUsize>,
     ) -> Arc<Self> {
         ledger.enroll(&spec.quota, &chores);
         Arc::new(Self {
             books: Mutex::new(PoolCore::new(spec.limits.clone(), workers)),
-            spec,
+            spec: ArcSwap::from_pointee(spec),
             ledger,
             chores,
             backoff,
             welcome: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
-            clients: AtomicUsize::new(0),
+            clients,
             reported: Mutex::default(),
         })
+    }
+
+    /// What the configuration in force says.
+    pub(super) fn spec(&self) -> Arc<LaneSpec> {
+        self.spec.load_full()
     }
 
     /// What the first server reported at login; `None` before.
@@ -130,6 +141,7 @@ impl Lane {
             Checkout::Wait(id) => {
                 Checked::Wait(Waiting { lane: self.clone(), id, mailbox: mailbox.clone(), over: false })
             }
+            Checkout::Closed => Checked::Closed,
             Checkout::Refused => Checked::Refused(self.failure().expect("invariant: a failure is why it is refused")),
         };
         drop(books);
@@ -155,12 +167,12 @@ impl Lane {
 
     /// See [`Ledger::hand_over`].
     pub(super) fn hand_over(&self, own_wait: Option<Duration>, now: Instant) -> Option<Served> {
-        self.ledger.hand_over(&self.spec.quota, &self.chores, own_wait, now)
+        self.ledger.hand_over(&self.spec.load().quota, &self.chores, own_wait, now)
     }
 
     /// The place of a server that is closed, or did not come to be.
     pub(super) fn release_place(&self) {
-        self.ledger.release(&self.spec.quota, &self.chores);
+        self.ledger.release(&self.chores);
     }
 
     /// Counts for the console and for messages to clients.
@@ -168,19 +180,9 @@ impl Lane {
         self.books.lock().stats(now)
     }
 
-    /// A client of this lane has come; it is kept warm while there is one.
-    pub fn client_came(&self) {
-        self.clients.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A client has left.
-    pub fn client_left(&self) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
-    }
-
     /// Whether servers are to be kept ready for it.
     pub fn is_live(&self) -> bool {
-        self.spec.always_live || self.clients.load(Ordering::Relaxed) > 0
+        self.spec.load().always_live || self.clients.load(Ordering::Relaxed) > 0
     }
 
     /// One call of the books, and what it says carried out.
@@ -195,10 +197,12 @@ impl Lane {
         let chores = self.chores.clone();
         let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
         self.backoff.succeeded();
-        self.welcome.store(Some(Arc::new(welcome)));
         let worker = self.chores.home();
         self.with_books(|books, now, todo| {
-            self.failure.store(None);
+            if books.is_current(&server) {
+                self.failure.store(None);
+                self.welcome.store(Some(Arc::new(welcome)));
+            }
             books.opened(now, attempt, worker, server, todo);
         });
     }
@@ -247,7 +251,8 @@ impl Lane {
             return;
         }
         let unreported = last.take().map_or(0, |(.., times)| times);
-        let login = &self.spec.login;
+        let spec = self.spec.load();
+        let login = &spec.login;
         tracing::warn!(address = %login.address, user = %login.user.escape_debug(), %error, unreported, "cannot open a server");
         *last = Some((text, now, 0));
     }

@@ -1,5 +1,6 @@
 //! Limits over several pools: servers of one database over all users, and of one user over all databases. Locked only
-//! to open or close a server, and while a lane waits for a place; never for lanes that no such limit concerns.
+//! to open or close a server, and while a lane waits for a place. Places are counted whether they are limited or not: a
+//! reload may set a limit.
 //!
 //! A lane that is refused queues up and gathers a place of each of its limits. A place that becomes free goes to the
 //! first in the queue that lacks one, and is kept for it while it lacks the other, so nobody overtakes; a lane that
@@ -77,7 +78,6 @@ pub struct Ledger {
 #[derive(Default)]
 struct Books {
     used: Used,
-    // Those with a limit.
     lanes: Vec<Member>,
     // In order of arrival; a lane is here once at most.
     starving: Vec<Starving>,
@@ -112,22 +112,35 @@ impl Drop for Served {
 }
 
 impl Ledger {
-    /// A lane exists: it may ask for places, and be asked to give some up. Lanes that are gone are forgotten.
+    /// A lane exists, or its quota has changed: it may ask for places, and be asked to give some up. Lanes that are gone
+    /// are forgotten.
     pub fn enroll(&self, quota: &Quota, lane: &Chores) {
-        if quota.is_unlimited() {
-            return;
-        }
         let mut books = self.books.lock();
         self.forget_the_gone(&mut books);
-        books.lanes.push(Member { quota: quota.clone(), lane: lane.clone(), places: 0 });
+        let Books { used, lanes, starving } = &mut *books;
+        let Some(member) = lanes.iter_mut().find(|member| member.lane.is_same(lane)) else {
+            lanes.push(Member { quota: quota.clone(), lane: lane.clone(), places: 0 });
+            return;
+        };
+        let queued = starving.iter_mut().find(|starving| starving.lane.is_same(lane));
+        for kind in KINDS {
+            let kept = queued.as_ref().is_some_and(|starving| !starving.lacks[kind as usize]);
+            for _ in 0..member.places + usize::from(kept) {
+                used.uncount(&member.quota, kind);
+                used.count(quota, kind);
+            }
+        }
+        member.quota = quota.clone();
+        if let Some(starving) = queued {
+            starving.quota = quota.clone();
+            starving.fills_alone = quota.is_filled_by(member.places);
+        }
+        drop(self.pass_on(&mut books));
     }
 
     /// May one more server be opened, for somebody who waits? If not, `lane` is poked when it has got a place, and others
     /// are asked for one. Whoever is poked acquires or withdraws.
     pub fn acquire(&self, quota: &Quota, lane: &Chores, now: Instant) -> bool {
-        if quota.is_unlimited() {
-            return true;
-        }
         let mut books = self.books.lock();
         self.forget_the_gone(&mut books);
         let Books { used, lanes, starving } = &mut *books;
@@ -158,9 +171,6 @@ impl Ledger {
 
     /// May one more server be opened that nobody waits for? Takes what is free, and asks nobody for it.
     pub fn acquire_spare(&self, quota: &Quota, lane: &Chores) -> bool {
-        if quota.is_unlimited() {
-            return true;
-        }
         let Books { used, lanes, .. } = &mut *self.books.lock();
         let Some(member) = lanes.iter_mut().find(|member| member.lane.is_same(lane)) else { return false };
         let free = KINDS.iter().all(|kind| used.has_room(quota, *kind));
@@ -172,23 +182,17 @@ impl Ledger {
     }
 
     /// `lane` needs no place any more.
-    pub fn withdraw(&self, quota: &Quota, lane: &Chores) {
-        if quota.is_unlimited() {
-            return;
-        }
+    pub fn withdraw(&self, lane: &Chores) {
         let mut books = self.books.lock();
         books.dismiss(|starving| starving.lane.is_same(lane));
         drop(self.pass_on(&mut books));
     }
 
-    /// A server has closed.
-    pub fn release(&self, quota: &Quota, lane: &Chores) {
-        if quota.is_unlimited() {
-            return;
-        }
+    /// A server of `lane` has closed.
+    pub fn release(&self, lane: &Chores) {
         let mut books = self.books.lock();
-        if books.leave(lane) {
-            KINDS.iter().for_each(|kind| books.used.uncount(quota, *kind));
+        if let Some(quota) = books.leave(lane) {
+            KINDS.iter().for_each(|kind| books.used.uncount(&quota, *kind));
             drop(self.pass_on(&mut books));
         }
     }
@@ -209,9 +213,7 @@ impl Ledger {
             let waited = now.saturating_duration_since(starving.since);
             starving.wants_from(quota, lane) && own_wait.is_none_or(|own| waited >= FAIR && waited > own)
         })?;
-        if !books.leave(lane) {
-            return None;
-        }
+        books.leave(lane)?;
         let Books { used, starving, .. } = &mut *books;
         let to = &mut starving[to];
         for kind in KINDS {
@@ -268,14 +270,14 @@ impl Books {
         }
     }
 
-    /// A lane has one server less. False: it is forgotten, and its places with it.
-    fn leave(&mut self, lane: &Chores) -> bool {
-        let Some(member) = self.lanes.iter_mut().find(|member| member.lane.is_same(lane)) else { return false };
+    /// A lane has one server less; what that counted against. None: it is forgotten, and its places with it.
+    fn leave(&mut self, lane: &Chores) -> Option<Quota> {
+        let member = self.lanes.iter_mut().find(|member| member.lane.is_same(lane))?;
         member.places = member.places.checked_sub(1).expect("invariant: what is released was acquired");
         if let Some(starving) = self.starving.iter_mut().find(|starving| starving.lane.is_same(lane)) {
             starving.fills_alone = starving.quota.is_filled_by(member.places);
         }
-        true
+        Some(member.quota.clone())
     }
 }
 
@@ -305,7 +307,7 @@ impl Starving {
     }
 }
 
-/// Places in use, by kind and name; only of names that have a limit.
+/// Places in use, by kind and name.
 #[derive(Default)]
 struct Used([HashMap<String, usize>; 2]);
 
@@ -316,9 +318,7 @@ impl Used {
     }
 
     fn count(&mut self, quota: &Quota, kind: Kind) {
-        if quota.limit(kind) > 0 {
-            *self.0[kind as usize].entry(quota.name(kind).to_owned()).or_default() += 1;
-        }
+        *self.0[kind as usize].entry(quota.name(kind).to_owned()).or_default() += 1;
     }
 
     fn uncount(&mut self, quota: &Quota, kind: Kind) {

@@ -21,6 +21,8 @@ pub struct Mail {
     pub grant: Option<Grant>,
     /// No server can be had: why.
     pub failed: Option<Arc<LoginError>>,
+    /// The lane that the client waited for has been closed.
+    pub sent_away: bool,
     /// The client's own CancelRequest has come.
     pub cancel: bool,
     /// A cancel connection that was opened for this client's server has been closed.

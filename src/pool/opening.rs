@@ -38,10 +38,11 @@ impl Drop for Opening {
 /// Tries once to open a server.
 pub(super) async fn open(opening: Opening, id: ServerId) {
     let lane = opening.lane.clone();
-    let login = tokio::time::timeout(lane.spec.connect_timeout, log_in(&lane.spec.login, id)).await;
+    let spec = lane.spec();
+    let login = tokio::time::timeout(spec.connect_timeout, log_in(&spec.login, id)).await;
     match login.unwrap_or(Err(LoginError::TimedOut)) {
         Ok((server, welcome)) => {
-            tracing::debug!(server = %id, address = %lane.spec.login.address, "server opened");
+            tracing::debug!(server = %id, address = %spec.login.address, "server opened");
             lane.opened(opening.end(), server, welcome);
         }
         Err(error) => lane.open_failed(opening.end(), error),

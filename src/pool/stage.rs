@@ -46,7 +46,7 @@ impl Stage {
         let quota = Quota { database: "shop".to_owned(), database_limit: 1, user: "app".to_owned(), user_limit: 0 };
         let spec = LaneSpec { login, limits, quota, connect_timeout: Duration::from_secs(15), always_live: false };
         let (steward, chores) = Steward::new(WorkerId(0), Arc::new(Numbers::default()));
-        let lane = Lane::new(spec, 1, Arc::default(), chores.clone(), Arc::new(Backoff::new(HOUR)));
+        let lane = Lane::new(spec, 1, Arc::default(), chores.clone(), Arc::new(Backoff::new(HOUR)), Arc::default());
         (Self { lane, chores, _silent: silent }, steward)
     }
 

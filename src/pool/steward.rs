@@ -40,6 +40,8 @@ pub enum Chore {
     GiveUpIdle,
     /// There is a new deadline.
     Look,
+    /// The lane has been closed: it is kept until its last server has gone.
+    Outlive(Arc<Lane>),
 }
 
 /// The way to a lane's steward. Sending neither blocks nor locks.
@@ -75,28 +77,38 @@ impl Chores {
 /// random part of up to half; at most [`KNOCK`] for one that is not there, and [`REFUSAL`] where it is not the host that
 /// failed. Shared by all lanes on one host.
 pub struct Backoff {
+    state: Mutex<Pace>,
+}
+
+struct Pace {
     longest: Duration,
-    failures: Mutex<u32>,
+    failures: u32,
 }
 
 impl Backoff {
     /// `longest` is `server_login_retry`.
     pub fn new(longest: Duration) -> Self {
-        Self { longest, failures: Mutex::new(0) }
+        Self { state: Mutex::new(Pace { longest, failures: 0 }) }
+    }
+
+    /// A reload has changed `server_login_retry`.
+    pub fn set_longest(&self, longest: Duration) {
+        self.state.lock().longest = longest;
     }
 
     /// The host let somebody in.
     pub fn succeeded(&self) {
-        *self.failures.lock() = 0;
+        self.state.lock().failures = 0;
     }
 
     /// The pause after one more failure; `random` is 0 to 255.
     pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
+        let mut state = self.state.lock();
+        let Pace { longest, failures } = &mut *state;
         if error.is_final() {
-            return REFUSAL.min(self.longest);
+            return REFUSAL.min(*longest);
         }
-        let mut failures = self.failures.lock();
-        let mut pause = (self.longest / 64).saturating_mul(1 << (*failures).min(6)).min(self.longest);
+        let mut pause = (*longest / 64).saturating_mul(1 << (*failures).min(6)).min(*longest);
         if error.is_absence() {
             pause = pause.min(KNOCK);
         }
@@ -110,13 +122,15 @@ pub struct Steward {
     home: WorkerId,
     queue: mpsc::UnboundedReceiver<Chore>,
     numbers: Arc<Numbers>,
+    // A closed lane, until its last server has gone: else nobody would give back the places of those.
+    outlived: Option<Arc<Lane>>,
 }
 
 impl Steward {
     /// A steward for the worker `home`, and the way to it.
     pub fn new(home: WorkerId, numbers: Arc<Numbers>) -> (Self, Chores) {
         let (sender, queue) = mpsc::unbounded_channel();
-        (Self { home, queue, numbers }, Chores { home, queue: sender })
+        (Self { home, queue, numbers, outlived: None }, Chores { home, queue: sender })
     }
 
     /// The worker it must run on.
@@ -134,6 +148,7 @@ impl Steward {
             let wake = deadline.map_or(next_round, |at| at.min(next_round));
             let chore = tokio::time::timeout_at(wake.into(), self.queue.recv()).await;
             let Some(lane) = lane.upgrade() else { return };
+            self.outlived.take_if(|lane| lane.is_empty());
             match chore {
                 Ok(None) => return,
                 Ok(Some(chore)) => self.handle(chore, &lane),
@@ -163,9 +178,9 @@ impl Steward {
         }
     }
 
-    pub(super) fn handle(&self, chore: Chore, lane: &Arc<Lane>) {
+    pub(super) fn handle(&mut self, chore: Chore, lane: &Arc<Lane>) {
         match chore {
-            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec.quota, &lane.chores, clock::now()) => {
+            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec().quota, &lane.chores, clock::now()) => {
                 let opening = Opening::new(lane.clone(), attempt);
                 tokio::task::spawn_local(open(opening, ServerId(self.numbers.next())));
             }
@@ -184,13 +199,14 @@ impl Steward {
                 }
             }
             Chore::Look => (), // [`Steward::run`] does
+            Chore::Outlive(lane) => self.outlived = Some(lane),
             Chore::Poke => {
                 let wants_it = lane.with_books(|books, now, todo| {
                     books.poke(now, todo);
                     todo.iter().any(|action| matches!(action, Action::Open(_)))
                 });
                 if !wants_it {
-                    lane.ledger.withdraw(&lane.spec.quota, &lane.chores);
+                    lane.ledger.withdraw(&lane.chores);
                 }
             }
             Chore::GiveUpIdle => give_up_idle(lane),

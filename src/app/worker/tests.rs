@@ -23,8 +23,8 @@ fn shared() -> Arc<Shared> {
     let config = config::parse(text, Path::new("pooler.toml"), &no_file, &|_| None, 1);
     let config = config.unwrap_or_else(|report| panic!("{report}"));
     let (registry, _) = Registry::new();
-    let rules = Arc::new(Rules::new(&config));
-    Arc::new(Shared { rules, registry, clients: Numbers::default(), panics: AtomicU64::new(0) })
+    let in_force = Arc::new(InForce::new(&config));
+    Arc::new(Shared { in_force, registry, clients: Numbers::default(), panics: AtomicU64::new(0) })
 }
 
 #[test]

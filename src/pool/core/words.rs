@@ -83,6 +83,19 @@ pub enum Checkout<S> {
     Wait(WaiterId),
     /// The last attempt failed for good, and that was a moment ago: its reason is the answer.
     Refused,
+    /// The lane serves nobody any more, see [`PoolCore::close`].
+    Closed,
+}
+
+/// Whether servers are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// As the limits allow.
+    Open,
+    /// None until the pause ends: who comes waits.
+    Paused,
+    /// None any more: who comes has to go elsewhere.
+    Closed,
 }
 
 /// What a failed attempt asks of those that come after it.
@@ -103,6 +116,8 @@ pub struct Attempt {
     pub(super) worker: WorkerId,
     /// How often the pool had been poked before.
     pub(super) pokes: u64,
+    /// Of the configuration in force when it was asked for.
+    pub(super) generation: u64,
 }
 
 impl Attempt {
@@ -127,6 +142,8 @@ pub enum CloseReason {
     OverLimit,
     /// Another lane had waited for its place in the Ledger.
     Forfeited,
+    /// The lane is paused.
+    Paused,
 }
 
 /// What the caller has to do after unlocking.

@@ -1,0 +1,176 @@
+//! What an operator can do to the running process. Signals and the console call the same.
+
+use crate::client::{Credentials, Gate, InForce, Registry, Seats};
+use crate::cluster::{Cluster, NotPaused, NotResumed};
+use crate::config::{self, Config, Report};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How the process is to end. A later order may only be a harder one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// Nobody new is let in; clients stay until they leave by themselves.
+    WaitForClients,
+    /// Idle clients are told to leave, the others at the end of their transaction, `shutdown_timeout` at most.
+    WaitForTransactions,
+    /// Everybody is told to leave at once.
+    Now,
+}
+
+/// How the reloads so far have ended. Before the first, `at` is the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reloads {
+    /// Whether the file, as it was last read, is in force.
+    pub last_ok: bool,
+    /// When it was last read.
+    pub at: SystemTime,
+    /// Reloads that changed something or might have.
+    pub successes: u64,
+    /// Reloads that were refused.
+    pub failures: u64,
+}
+
+/// A reload that was refused: everything is as before. The log has every mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotReloaded;
+
+/// What an operator can do.
+pub struct Operator {
+    door: Arc<ArcSwap<Gate>>,
+    in_force: Arc<InForce>,
+    registry: Arc<Registry>,
+    cluster: Arc<Cluster>,
+    seats: Arc<Seats>,
+    // One at a time.
+    reloading: tokio::sync::Mutex<()>,
+    reloads: Mutex<Reloads>,
+    ends: UnboundedSender<Shutdown>,
+}
+
+impl Operator {
+    /// `ends` is where the process waits for its end.
+    pub fn new(door: Arc<ArcSwap<Gate>>, in_force: Arc<InForce>, ends: UnboundedSender<Shutdown>) -> Self {
+        let gate = door.load_full();
+        Self {
+            in_force,
+            registry: gate.registry.clone(),
+            cluster: gate.cluster.clone(),
+            seats: gate.seats.clone(),
+            door,
+            reloading: tokio::sync::Mutex::default(),
+            reloads: Mutex::new(Reloads { last_ok: true, at: SystemTime::now(), successes: 0, failures: 0 }),
+            ends,
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.door.load().config.clone()
+    }
+
+    /// How the reloads so far have ended.
+    pub fn reloads(&self) -> Reloads {
+        *self.reloads.lock()
+    }
+
+    /// Reads the configuration's file anew, with all it refers to, and puts it in force as a whole: nobody is
+    /// disconnected but clients of databases that are not in it any more. Must run in a tokio runtime; what takes long is
+    /// done on a thread of its own.
+    ///
+    /// # Errors
+    /// There are mistakes in it, which were logged. Nothing was changed.
+    pub async fn reload(&self) -> Result<(), NotReloaded> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let before = self.door.load_full();
+        let read = tokio::task::spawn_blocking(move || {
+            let config = config::load(&before.config.file)?;
+            let credentials = before.credentials.renewed(&config);
+            Ok::<_, Report>((config, credentials))
+        });
+        let outcome = match read.await {
+            Ok(Ok((config, credentials))) => {
+                self.put_in_force(config, credentials);
+                Ok(())
+            }
+            Ok(Err(report)) => {
+                log_mistakes(&report);
+                Err(NotReloaded)
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "the configuration could not be read");
+                Err(NotReloaded)
+            }
+        };
+        let mut reloads = self.reloads.lock();
+        reloads.last_ok = outcome.is_ok();
+        reloads.at = SystemTime::now();
+        *(if outcome.is_ok() { &mut reloads.successes } else { &mut reloads.failures }) += 1;
+        let Reloads { successes, failures, .. } = *reloads;
+        match outcome {
+            Ok(()) => tracing::info!(successes, failures, "configuration reloaded"),
+            Err(NotReloaded) => {
+                tracing::error!(successes, failures, "reload refused: the configuration stays as it was")
+            }
+        }
+        outcome
+    }
+
+    /// The door first: who comes in from now on is judged by the new configuration.
+    fn put_in_force(&self, mut config: Config, credentials: Credentials) {
+        let before = self.door.load_full();
+        for setting in config.keep_what_applies_at_start(&before.config) {
+            tracing::warn!(setting, "a change of this setting applies at restart");
+        }
+        let config = Arc::new(config);
+        self.seats.set_limit(super::budget::budget(&config).clients);
+        self.door.store(Arc::new(Gate {
+            config: config.clone(),
+            credentials,
+            registry: self.registry.clone(),
+            seats: self.seats.clone(),
+            cluster: self.cluster.clone(),
+        }));
+        self.cluster.reload(config.clone());
+        self.cluster.keep_ready();
+        self.in_force.reload(&config);
+        self.registry.wake();
+    }
+
+    /// Lets go of all servers of a database, or of all; see [`Cluster::pause`].
+    ///
+    /// # Errors
+    /// See [`NotPaused`].
+    pub async fn pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
+        self.cluster.pause(database).await
+    }
+
+    /// Ends a pause; see [`Cluster::resume`].
+    ///
+    /// # Errors
+    /// See [`NotResumed`].
+    pub fn resume(&self, database: Option<&str>) -> Result<(), NotResumed> {
+        self.cluster.resume(database)
+    }
+
+    /// Replaces all servers of a database, or of all; see [`Cluster::reconnect`]. False: no such database.
+    pub fn reconnect(&self, database: Option<&str>) -> bool {
+        self.cluster.reconnect(database)
+    }
+
+    /// Ends the process. A second order of the same kind, or a harder one, is [`Shutdown::Now`] to the clients.
+    pub fn shutdown(&self, how: Shutdown) {
+        // Closed only when the process ends.
+        let _ = self.ends.send(how);
+    }
+}
+
+fn log_mistakes(report: &Report) {
+    for mistake in report.mistakes() {
+        let (file, line, column) = (mistake.file.display(), mistake.line, mistake.column);
+        let (label, help) = (&mistake.label, mistake.help.as_deref().unwrap_or_default());
+        tracing::error!(%file, line, column, label, help, "{}", mistake.message);
+    }
+}

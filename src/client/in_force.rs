@@ -1,0 +1,62 @@
+//! What a client takes over of a reload, and when: between two transactions, never within one.
+
+use super::connection::{Client, Rules};
+use super::serve::Left;
+use crate::config::Config;
+use crate::fault::{Blame, Fault, SqlState};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The rules in force, for all clients.
+pub struct InForce {
+    rules: ArcSwap<Rules>,
+    // Counts reloads. Pools and rules are in place before it goes up.
+    generation: AtomicU64,
+}
+
+impl InForce {
+    /// The rules at start.
+    pub fn new(config: &Config) -> Self {
+        Self { rules: ArcSwap::from_pointee(Rules::new(config)), generation: AtomicU64::new(0) }
+    }
+
+    /// For a client that comes.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// The pools have been reloaded: now the clients look again.
+    pub fn reload(&self, config: &Config) {
+        let renewed = self.rules.load().renewed(config);
+        self.rules.store(Arc::new(renewed));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many reloads there have been. Costs one load.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
+
+impl Client {
+    /// Takes over what a reload has changed, if there was one. To be called between two transactions.
+    pub(super) fn renew(&mut self) -> Result<(), Left> {
+        if self.in_force.generation() == self.generation { Ok(()) } else { self.look_again() }
+    }
+
+    /// As [`Client::renew`], whether the reload is complete or not: the lane that this client knew is gone.
+    #[cold]
+    pub(super) fn look_again(&mut self) -> Result<(), Left> {
+        self.generation = self.in_force.generation();
+        self.rules = self.in_force.rules();
+        self.shape = self.pool.shape();
+        if self.shape.lanes.is_empty() { Err(Left::Refused(database_removed())) } else { Ok(()) }
+    }
+}
+
+/// PgBouncer's words.
+pub(super) fn database_removed() -> Fault {
+    Fault::fatal(Blame::Pooler, SqlState::ADMIN_SHUTDOWN, "database removed")
+        .with_hint("It is not in the configuration of PgOtter any more.")
+}

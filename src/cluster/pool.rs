@@ -1,0 +1,98 @@
+//! The servers of one (database, user), and what the configuration in force makes of them.
+
+use crate::config::Resolved;
+use crate::ids::WorkerId;
+use crate::pool::Lane;
+use crate::router::{self, ClusterView};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The servers of one (database, user). Lives until nobody uses it, through every reload.
+pub struct Pool {
+    /// As clients name it.
+    pub database: String,
+    /// As the client logged in; servers log in as the forced user if there is one.
+    pub user: String,
+    shape: ArcSwap<Shape>,
+    clients: Arc<AtomicUsize>,
+    home: WorkerId,
+    next_home: AtomicUsize,
+}
+
+/// What the configuration in force makes of a pool, replaced as a whole by a reload. A client keeps one for the time of a
+/// transaction.
+pub struct Shape {
+    /// One for each host, in the configuration's order. None: the database has been removed.
+    pub lanes: Vec<Arc<Lane>>,
+    /// What the router decides on.
+    pub view: ClusterView,
+    /// What the configuration says for this pool.
+    pub settings: Resolved,
+    pub(super) homes: Vec<WorkerId>,
+}
+
+impl Pool {
+    /// Without lanes until it gets its shape.
+    pub(super) fn new(database: &str, user: &str, home: WorkerId, settings: Resolved) -> Self {
+        Self {
+            database: database.to_owned(),
+            user: user.to_owned(),
+            shape: ArcSwap::from_pointee(Shape::removed(settings)),
+            clients: Arc::default(),
+            home,
+            next_home: AtomicUsize::new(0),
+        }
+    }
+
+    /// What the configuration in force makes of it.
+    pub fn shape(&self) -> Arc<Shape> {
+        self.shape.load_full()
+    }
+
+    pub(super) fn set_shape(&self, shape: Shape) {
+        self.shape.store(Arc::new(shape));
+    }
+
+    /// The worker for the next client.
+    pub fn next_home(&self) -> WorkerId {
+        let turn = self.next_home.fetch_add(1, Ordering::Relaxed);
+        let shape = self.shape.load();
+        shape.homes.get(turn % shape.homes.len().max(1)).copied().unwrap_or(self.home)
+    }
+
+    /// A client has come; the pool is kept warm while there is one.
+    pub fn client_came(&self) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client has left.
+    pub fn client_left(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The first of its home workers, and that of its stewards.
+    pub(super) fn home(&self) -> WorkerId {
+        self.home
+    }
+
+    pub(super) fn clients(&self) -> Arc<AtomicUsize> {
+        self.clients.clone()
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.shape.load().lanes.iter().all(|lane| !lane.is_live() && lane.is_empty())
+    }
+}
+
+impl Shape {
+    /// Of a pool whose database is not there any more.
+    pub(super) fn removed(settings: Resolved) -> Self {
+        Self { lanes: Vec::new(), view: ClusterView { hosts: Vec::new() }, settings, homes: Vec::new() }
+    }
+
+    /// The lane that the router chooses. `None`: the database has been removed.
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lanes.get(router::decide(&self.view).host)
+    }
+}

@@ -1,0 +1,84 @@
+//! A new configuration, taken over by every pool while it serves.
+
+use super::{Books, Cluster, Pool, Shape};
+use crate::config::Config;
+use crate::pool::Lane;
+use std::sync::Arc;
+
+/// What of a configuration decides how the servers of a pool log in: what was opened with other words is outdated.
+#[derive(PartialEq)]
+struct Words<'a> {
+    dbname: &'a str,
+    secret: Option<&'a str>,
+    connect_query: Option<&'a str>,
+    parameters: [Option<&'a str>; 4],
+}
+
+impl Cluster {
+    /// Takes `config` over as a whole. Clients stay: they see what has changed at their next request, or are told that
+    /// their database has been removed. Servers whose login has changed are replaced, idle ones now and the others when
+    /// they come in. Whoever waits goes on waiting, for servers of the new configuration.
+    pub fn reload(&self, config: Arc<Config>) {
+        self.backoffs.lock().values().for_each(|backoff| backoff.set_longest(config.pooler.server_login_retry));
+        let books = &mut *self.books.lock();
+        let old = std::mem::replace(&mut books.config, config);
+        books.generation += 1;
+        let pools: Vec<_> = books.pools.values().cloned().collect();
+        for pool in pools {
+            let outdated = words(&old, &pool) != words(&books.config, &pool);
+            self.renew(books, &pool, outdated);
+        }
+        let Books { pools, paused, config, .. } = books;
+        pools.retain(|_, pool| !pool.shape().lanes.is_empty());
+        paused.forget(|database| config.database(database).is_none());
+    }
+
+    /// RECONNECT: every server of `database`, or of all, is replaced by a new one, idle ones now and the others when they
+    /// come in. False: no such database.
+    pub fn reconnect(&self, database: Option<&str>) -> bool {
+        let books = &mut *self.books.lock();
+        books.generation += 1;
+        for pool in books.pools_of(database) {
+            self.renew(books, &pool, true);
+        }
+        database.is_none_or(|name| books.config.database(name).is_some())
+    }
+
+    /// Gives a pool the shape that the configuration in force says.
+    fn renew(&self, books: &Books, pool: &Pool, outdated: bool) {
+        let before = pool.shape();
+        let shape = self.shape(books, pool, &before.lanes);
+        let shape = shape.unwrap_or_else(|| Shape::removed(before.settings.clone()));
+        let stays = |lane: &Arc<Lane>| shape.lanes.iter().any(|kept| Arc::ptr_eq(kept, lane));
+        let (kept, gone): (Vec<_>, Vec<_>) = before.lanes.iter().partition(|lane| stays(lane));
+        if let Some(entry) = books.config.database(&pool.database) {
+            for spec in self.specs(books, pool, entry, &shape.settings) {
+                if let Some(lane) = kept.iter().find(|lane| lane.can_become(&spec)) {
+                    lane.renew(spec, outdated);
+                }
+            }
+        }
+        // In this order: whoever is sent away finds the new lanes.
+        pool.set_shape(shape);
+        gone.into_iter().for_each(Lane::close);
+    }
+}
+
+impl Books {
+    /// The pools of one database, or all.
+    pub(super) fn pools_of(&self, database: Option<&str>) -> Vec<Arc<Pool>> {
+        let named = |pool: &&Arc<Pool>| database.is_none_or(|name| name == pool.database);
+        self.pools.values().filter(named).cloned().collect()
+    }
+}
+
+fn words<'a>(config: &'a Config, pool: &'a Pool) -> Option<Words<'a>> {
+    let entry = config.database(&pool.database)?;
+    Some(Words {
+        dbname: entry.dbname.as_ref().unwrap_or(&pool.database),
+        secret: super::secret(config, entry, &pool.user),
+        connect_query: entry.connect_query.as_deref(),
+        parameters: [&entry.client_encoding, &entry.datestyle, &entry.timezone, &entry.application_name]
+            .map(Option::as_deref),
+    })
+}

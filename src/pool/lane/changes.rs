@@ -1,0 +1,67 @@
+//! What a reload and an operator do to a lane while it serves.
+
+use super::{Lane, LaneSpec};
+use crate::clock;
+#[cfg(doc)]
+use crate::pool::core::PoolCore;
+use crate::pool::steward::Chore;
+use std::sync::Arc;
+
+impl Lane {
+    /// Whether it can go on under `spec`: on the same host, in the same role. Whatever else differs can be changed.
+    pub fn can_become(&self, spec: &LaneSpec) -> bool {
+        let own = self.spec.load();
+        own.login.address == spec.login.address && own.quota.user == spec.quota.user
+    }
+
+    /// Goes on under `spec`. With `retire` its servers are replaced: idle ones now, the others when they come in.
+    pub fn renew(&self, spec: LaneSpec, retire: bool) {
+        let (limits, generation) = (spec.limits.clone(), spec.login.generation);
+        let before = self.spec.swap(Arc::new(spec));
+        let quota = &self.spec.load().quota;
+        if before.quota != *quota {
+            self.ledger.enroll(quota, &self.chores);
+        }
+        self.with_books(|books, now, todo| {
+            books.set_limits(now, limits, todo);
+            if retire {
+                self.failure.store(None);
+                self.welcome.store(None);
+                books.retire(now, generation, todo);
+            }
+        });
+        self.chores.send(Chore::Look);
+    }
+
+    /// See [`PoolCore::pause`].
+    pub fn pause(&self) {
+        self.with_books(|books, _, todo| books.pause(todo));
+    }
+
+    /// See [`PoolCore::resume`].
+    pub fn resume(&self) {
+        self.with_books(|books, now, todo| books.resume(now, todo));
+        self.chores.send(Chore::Look);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.books.lock().is_paused()
+    }
+
+    /// Whether it has no server and none is being opened.
+    pub fn is_empty(&self) -> bool {
+        let stats = self.stats(clock::now());
+        stats.idle + stats.active + stats.opening == 0
+    }
+
+    /// See [`PoolCore::close`]: who waits is told to look for another lane. Its steward keeps it until its last server has
+    /// gone.
+    pub fn close(self: &Arc<Self>) {
+        let waiting = self.with_books(|books, _, todo| books.close(todo));
+        for waiter in waiting {
+            waiter.put(|mail| mail.sent_away = true);
+        }
+        self.chores.send(Chore::Outlive(self.clone()));
+    }
+}

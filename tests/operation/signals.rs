@@ -1,0 +1,90 @@
+//! The end of the process, and signals that come in numbers.
+
+use super::reloading::reload;
+use super::talk::Client;
+use super::world::{PATIENCE, eventually, exit_code, fresh_role, holder, look, pgotter};
+use rustix::process::Signal;
+use std::thread;
+use std::time::Instant;
+
+#[test]
+fn f23_sigterm_under_two_hundred_clients_in_transactions_aborts_none() {
+    let role = fresh_role();
+    look(&format!("CREATE TABLE work_of_{role} (n int); ALTER TABLE work_of_{role} OWNER TO {role}"));
+    let mut pooler = pgotter("default_pool_size = 200", "");
+    let mut idle = Client::connect(pooler.port(), &role, "postgres");
+    let mut busy: Vec<_> = (0..200).map(|_| holder(pooler.port(), &role)).collect();
+    pooler.signal(Signal::TERM);
+    idle.answer().fatal("57P01");
+    for client in &mut busy {
+        assert_eq!(client.query(&format!("INSERT INTO work_of_{role} VALUES (1)")).tags, ["INSERT 0 1"]);
+    }
+    for client in &mut busy {
+        assert_eq!(client.query("COMMIT").tags, ["COMMIT"]);
+        client.answer().fatal("57P01");
+    }
+    assert_eq!(exit_code(&mut pooler), Some(0));
+    assert_eq!(look(&format!("SELECT count(*) FROM work_of_{role}")), "200");
+}
+
+#[test]
+fn f23_a_transaction_beyond_shutdown_timeout_is_cut_off() {
+    let role = fresh_role();
+    let mut pooler = pgotter("shutdown_timeout = \"300ms\"", "");
+    let mut busy = holder(pooler.port(), &role);
+    pooler.signal(Signal::INT);
+    busy.answer().fatal("57P01");
+    assert_eq!(exit_code(&mut pooler), Some(0));
+}
+
+#[test]
+fn f23_sigquit_and_a_second_sigint_end_at_once() {
+    for signals in [&[Signal::QUIT][..], &[Signal::INT, Signal::INT]] {
+        let role = fresh_role();
+        let mut pooler = pgotter("shutdown_timeout = \"1h\"", "");
+        let mut busy = holder(pooler.port(), &role);
+        let mut idle = Client::connect(pooler.port(), &role, "postgres");
+        let since = Instant::now();
+        pooler.signal(signals[0]);
+        idle.answer().fatal("57P01");
+        signals[1..].iter().for_each(|signal| pooler.signal(*signal));
+        busy.answer().fatal("57P01");
+        assert_eq!(exit_code(&mut pooler), Some(0));
+        assert!(since.elapsed() < PATIENCE / 2);
+    }
+}
+
+#[test]
+fn f24_a_storm_of_signals_changes_nothing_that_one_would_not() {
+    let role = fresh_role();
+    let mut pooler = pgotter("default_pool_size = 3\nquery_wait_timeout = \"1min\"", "");
+    let port = pooler.port();
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..6)
+            .map(|_| {
+                let role = &role;
+                scope.spawn(move || {
+                    let mut client = Client::connect(port, role, "postgres");
+                    (0..100).for_each(|_| assert_eq!(client.value("SELECT 'served'"), "served"));
+                })
+            })
+            .collect();
+        for round in 0.. {
+            for signal in [Signal::HUP, Signal::USR1, Signal::HUP, Signal::USR2, Signal::USR2] {
+                pooler.signal(signal);
+            }
+            if round > 100 && clients.iter().all(|client| client.is_finished()) {
+                break;
+            }
+            thread::yield_now();
+        }
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    pooler.signal(Signal::USR2);
+    assert!(reload(&mut pooler));
+    let mut client = Client::connect(port, &role, "postgres");
+    eventually("it serves", || client.value("SELECT 'served'") == "served");
+    (0..3).for_each(|_| pooler.signal(Signal::TERM));
+    client.answer().fatal("57P01");
+    assert_eq!(exit_code(&mut pooler), Some(0));
+}
