@@ -15,11 +15,8 @@ const KEYS: &str = "
     track_extra_parameters ignore_startup_parameters login_notify_message auth_user auth_query auth_dbname
     auth_hba_file auth_ident_file auth_ldap_options scram_iterations stats_users server_reset_query_always
     server_check_query server_fast_close suspend_timeout autodb_idle_timeout pool_idle_timeout dns_max_ttl
-    dns_nxdomain_ttl dns_zone_check_period resolv_conf client_tls_sslmode client_tls_key_file
-    client_tls_cert_file client_tls_ca_file client_tls_protocols client_tls_ciphers client_tls13_ciphers
-    client_tls_dheparams client_tls_ecdhcurve server_tls_sslmode server_tls_ca_file server_tls_key_file
-    server_tls_cert_file server_tls_protocols server_tls_ciphers server_tls13_ciphers peer_id
-    load_balance_hosts
+    dns_nxdomain_ttl dns_zone_check_period resolv_conf client_tls_ciphers client_tls13_ciphers
+    client_tls_dheparams client_tls_ecdhcurve server_tls_ciphers server_tls13_ciphers peer_id load_balance_hosts
 ";
 
 /// Message and advice for a key of PgBouncer that cannot be used yet.

@@ -16,6 +16,7 @@ mod restart;
 mod section;
 mod sections;
 mod summary;
+mod tls;
 mod userlist;
 mod values;
 

@@ -63,7 +63,7 @@ pub struct Report {
 
 impl Report {
     /// A report of one mistake that concerns the file as a whole.
-    pub(super) fn of_file(file: &Path, message: String) -> Self {
+    pub fn of_file(file: &Path, message: String) -> Self {
         let mistake = Mistake {
             file: file.to_owned(),
             line: 0,

@@ -7,6 +7,7 @@ use super::model::{AuthType, Config, Database, PoolMode, Pooler, User};
 use super::outside::Outside;
 use super::report::{Notebook, Report};
 use super::section::{Section, Value, Wrong, nearest};
+use super::tls;
 use super::userlist;
 use super::values::*;
 use crate::secret::Secret;
@@ -104,6 +105,8 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         auth_file: s.get("auth_file", |value| outside.path(value)),
         auth_users: BTreeMap::new(),
         admin_users: s.or("admin_users", Vec::new(), names),
+        client_tls: tls::client(s, outside),
+        server_tls: tls::server(s, outside),
         log_connections: s.or("log_connections", false, boolean),
         log_disconnections: s.or("log_disconnections", false, boolean),
         log_pooler_errors: s.or("log_pooler_errors", true, boolean),

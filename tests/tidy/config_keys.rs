@@ -4,23 +4,31 @@
 
 use std::collections::BTreeSet;
 
-/// The structs of the model whose fields are keys, and the section of the reference that shows them.
-const SECTIONS: &[(&str, &str)] = &[("Pooler", "pooler"), ("Database", "databases"), ("User", "users")];
+/// The structs of the model whose fields are keys, the section of the reference that shows them, and what the keys begin
+/// with there.
+const SECTIONS: &[(&str, &str, &str)] = &[
+    ("Pooler", "pooler", ""),
+    ("ClientTls", "pooler", "client_tls_"),
+    ("ServerTls", "pooler", "server_tls_"),
+    ("Database", "databases", ""),
+    ("User", "users", ""),
+];
 
 /// Fields that hold what another key led to, and are no keys themselves.
-const NOT_KEYS: &[&str] = &["auth_users"];
+const NOT_KEYS: &[&str] = &["auth_users", "client_tls", "server_tls"];
 
 /// One complaint for each key of `model` that `reference` lacks.
 pub fn check(model: &str, reference: &str) -> Vec<String> {
     let shown = shown_keys(reference);
     let mut complaints = Vec::new();
-    for (name, section) in SECTIONS {
+    for (name, section, prefix) in SECTIONS {
         let fields = fields(model, name);
         if fields.is_empty() {
             complaints.push(format!("src/config/model.rs:1: no `pub struct {name}` with public fields"));
         }
-        for (line, key) in fields {
-            if !NOT_KEYS.contains(&key) && !shown.contains(&(section.to_string(), key.to_owned())) {
+        for (line, field) in fields {
+            let key = format!("{prefix}{field}");
+            if !NOT_KEYS.contains(&field) && !shown.contains(&(section.to_string(), key.clone())) {
                 let complaint = format!("src/config/model.rs:{line}: `{key}` is not shown under [{section}]");
                 complaints.push(format!("{complaint} in config/reference.toml"));
             }
@@ -65,22 +73,23 @@ fn header(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 const MODEL: &str = "pub struct Pooler {\n    /// Doc.\n    pub workers: usize,\n    pub auth_users: X,\n}\n\
-                     pub struct Database {\n    pub hosts: X,\n}\npub struct User {\n    pub password: X,\n}\n";
+                     pub struct Database {\n    pub hosts: X,\n}\npub struct User {\n    pub password: X,\n}\n\
+                     pub struct ClientTls {\n    pub sslmode: X,\n}\npub struct ServerTls {\n    pub sslmode: X,\n}\n";
 
 #[test]
 fn a_key_is_shown_when_it_stands_in_its_section_commented_out_or_not() {
-    let reference =
-        "[pooler]\n#workers = 0\n# [databases.shop]   # any name\n# hosts = []\n[users.\"a\"]\npassword = \"x\"\n";
+    let reference = "[pooler]\n#workers = 0\n#client_tls_sslmode = 0\nserver_tls_sslmode = 0\n# [databases.shop]   # any name\n# hosts = []\n[users.\"a\"]\npassword = \"x\"\n";
     assert_eq!(check(MODEL, reference), [""; 0]);
 }
 
 #[test]
 fn a_key_that_is_missing_or_stands_elsewhere_is_named_with_its_line() {
-    let reference = "[pooler]\nhosts = 1\npassword_file = 1\n# workers are threads\n[users.a]\n";
+    let reference =
+        "[pooler]\nhosts = 1\nserver_tls_sslmode = 1\npassword_file = 1\n# workers are threads\n[users.a]\n";
     let lines: Vec<String> = check(MODEL, reference);
-    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("src/config/model.rs:3: `workers`"), "{lines:?}");
-    assert!(lines[1].starts_with("src/config/model.rs:7: `hosts`"), "{lines:?}");
+    assert!(lines[1].contains("`client_tls_sslmode`"), "{lines:?}");
 }
 
 #[test]

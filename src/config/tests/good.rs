@@ -38,7 +38,13 @@ fn the_reference_loads_with_every_key_in_use() {
 #[test]
 fn the_reference_documents_every_field_of_the_model() {
     let model = include_str!("../model.rs");
-    for (name, section) in [("Pooler", "#[pooler]"), ("Database", "#[databases."), ("User", "#[users.")] {
+    for (name, section, prefix) in [
+        ("Pooler", "#[pooler]", ""),
+        ("ClientTls", "#[pooler]", "client_tls_"),
+        ("ServerTls", "#[pooler]", "server_tls_"),
+        ("Database", "#[databases.", ""),
+        ("User", "#[users.", ""),
+    ] {
         let body = model.split(&format!("pub struct {name} {{")).nth(1).and_then(|rest| rest.split("\n}").next());
         let body = body.expect("invariant: the model has this struct");
         let start = REFERENCE.find(section).expect("invariant: the reference has this section");
@@ -49,10 +55,11 @@ fn the_reference_documents_every_field_of_the_model() {
         let documented = &rest[..end.min().unwrap_or(rest.len())];
         let mut fields = 0;
         for field in body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()) {
-            if field == "auth_users" {
-                continue; // Not a key: what auth_file holds.
+            if ["auth_users", "client_tls", "server_tls"].contains(&field) {
+                continue; // Not keys: what auth_file holds, and structs of their own.
             }
             fields += 1;
+            let field = format!("{prefix}{field}");
             let (before, _) = documented
                 .split_once(&format!("\n#{field} = "))
                 .unwrap_or_else(|| panic!("config/reference.toml does not have `{field}` in {section}"));
@@ -61,7 +68,7 @@ fn the_reference_documents_every_field_of_the_model() {
                 assert!(facts.contains(word), "`{field}` in {section}: no {word:?} in {facts:?}");
             }
         }
-        assert!(fields > 5, "{name} was not read");
+        assert!(fields >= 5, "{name} was not read");
     }
 }
 
@@ -253,4 +260,27 @@ fn a_file_on_disk_is_loaded_with_what_lies_beside_it() {
     let report = load(&file).err().map(|report| (report.mistakes()[0].line, report.mistakes()[0].column));
     assert_eq!(report, Some((2, 6)));
     assert!(load(&dir.path().join("none.toml")).is_err());
+}
+
+#[test]
+fn tls_settings_have_pgbouncers_names_and_defaults() {
+    let plain = good("[databases.shop]\nhosts = [\"a\"]\n[pooler]\nauth_type = \"trust\"").pooler;
+    assert_eq!((plain.client_tls.sslmode, plain.server_tls), (SslMode::Disable, ServerTls::default()));
+    let text = "[databases.shop]\nhosts = [\"a\"]\n[pooler]\nauth_type = \"trust\"\nclient_tls_sslmode = \"verify-full\"\n\
+                client_tls_key_file = \"keys/own\"\nclient_tls_cert_file = \"/own.crt\"\nclient_tls_ca_file = \"ca.crt\"\n\
+                client_tls_protocols = \"tlsv1.3\"\nserver_tls_sslmode = \"verify-full\"\nserver_tls_ca_file = \"\"\n\
+                server_tls_protocols = \"tlsv1.2, tlsv1.3\"";
+    let pooler = good(text).pooler;
+    let path = |path: &str| Some(PathBuf::from(path));
+    assert_eq!(
+        pooler.client_tls,
+        ClientTls {
+            sslmode: SslMode::VerifyFull,
+            key_file: path("/etc/otter/keys/own"),
+            cert_file: path("/own.crt"),
+            ca_file: path("/etc/otter/ca.crt"),
+            protocols: TlsProtocols::Only13,
+        }
+    );
+    assert_eq!(pooler.server_tls, ServerTls { sslmode: SslMode::VerifyFull, ..ServerTls::default() });
 }

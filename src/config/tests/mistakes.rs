@@ -124,6 +124,23 @@ fn keys_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn tls_settings_that_contradict_each_other_are_refused() {
+    let pair = "client_tls_cert_file = \"c\"\nclient_tls_key_file = \"k\"";
+    pooler("client_tls_sslmode = \"require\"", 22, "needs `client_tls_key_file`", "certificate and its key");
+    pooler("client_tls_sslmode = \"allow\"\nclient_tls_key_file = \"k\"", 22, "needs `client_tls_cert_file`", "");
+    pooler(&format!("client_tls_sslmode = \"verify-full\"\n{pair}"), 22, "needs `client_tls_ca_file`", "");
+    pooler("client_tls_sslmode = \"verify\"", 22, "\"disable\" or \"allow\"", "");
+    for old in ["tlsv1.0", "tlsv1.1", "legacy", "tlsv1.2,tlsv1.1"] {
+        pooler(&format!("client_tls_protocols = \"{old}\""), 24, "\"secure\"", "before 1.2 are not supported");
+        pooler(&format!("server_tls_protocols = \"{old}\""), 24, "\"secure\"", "before 1.2 are not supported");
+    }
+    pooler("server_tls_protocols = \"\"", 24, "\"secure\"", "empty");
+    pooler("server_tls_sslmode = \"verify-ca\"", 22, "needs `server_tls_ca_file`", "system's");
+    pooler("server_tls_cert_file = \"c\"", 24, "needs `server_tls_key_file`", "");
+    pooler("server_tls_key_file = \"k\"", 23, "needs `server_tls_cert_file`", "");
+}
+
+#[test]
 fn what_cannot_be_read_is_refused() {
     refused(&format!("[pooler]\nauth_file = \"none.txt\"{REST}"), 2, 13, "readable", "/etc/otter/none.txt");
     let user = "hosts = [\"a\"]\nuser = \"u\"\n";
