@@ -3,6 +3,7 @@
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
 use crate::config::{self, Config, Report};
+use crate::net::Tls;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -88,11 +89,12 @@ impl Operator {
         let read = tokio::task::spawn_blocking(move || {
             let config = config::load(&before.config.file)?;
             let credentials = before.credentials.renewed(&config);
-            Ok::<_, Report>((config, credentials))
+            let tls = Tls::load(&config)?;
+            Ok::<_, Report>((config, credentials, tls))
         });
         let outcome = match read.await {
-            Ok(Ok((config, credentials))) => {
-                self.put_in_force(config, credentials);
+            Ok(Ok((config, credentials, tls))) => {
+                self.put_in_force(config, credentials, tls);
                 Ok(())
             }
             Ok(Err(report)) => {
@@ -119,8 +121,9 @@ impl Operator {
     }
 
     /// The door first: who comes in from now on is judged by the new configuration.
-    fn put_in_force(&self, mut config: Config, credentials: Credentials) {
+    fn put_in_force(&self, mut config: Config, credentials: Credentials, tls: Tls) {
         let before = self.door.load_full();
+        before.tls.store(Arc::new(tls));
         for setting in config.keep_what_applies_at_start(&before.config) {
             tracing::warn!(setting, "a change of this setting applies at restart");
         }
@@ -132,6 +135,7 @@ impl Operator {
             registry: self.registry.clone(),
             seats: self.seats.clone(),
             cluster: self.cluster.clone(),
+            tls: before.tls.clone(),
         }));
         self.cluster.reload(config.clone());
         self.cluster.keep_ready();

@@ -9,7 +9,7 @@ use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::ids::{Numbers, WorkerId};
-use crate::net::{Listener, listen_tcp, listen_unix};
+use crate::net::{Listener, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ pub enum Stopped {
 /// thread had can be trusted, and the lanes whose stewards it ran have nobody to open servers.
 ///
 /// # Errors
-/// A listening socket could not be made; the message names it.
+/// A listening socket could not be made, or a file of the TLS settings not be used; the message names it.
 pub fn run(config: Config) -> io::Result<Stopped> {
     // A buffer would cost 2 MiB where the allocator may ask for huge pages. Kernels that do not know this have none.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
@@ -57,7 +57,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         panics: AtomicU64::new(0),
     });
     let losses = start_workers(queues, &shared)?;
-    let gate = open_gate(config.clone(), registry.clone(), workers.clone());
+    let gate = open_gate(config.clone(), registry.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
@@ -92,10 +92,11 @@ fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> i
 }
 
 /// What stands at the door, and the pools behind it.
-fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> Gate {
+fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> io::Result<Gate> {
     let budget = budget(&config);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
-    let cluster = Arc::new(Cluster::new(config.clone(), Box::new(start)));
+    let tls = Tls::load(&config).map_err(io::Error::other)?.share();
+    let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
     cluster.keep_ready();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -106,7 +107,7 @@ fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> 
         "pgotter is starting"
     );
     let credentials = Credentials::new(&config);
-    Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster }
+    Ok(Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster, tls })
 }
 
 /// Waits for the first order to end, and carries it out; a further one may only be harder.

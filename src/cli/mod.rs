@@ -8,6 +8,7 @@ pub mod ports;
 
 use crate::app::{self, Stopped};
 use crate::config;
+use crate::net::Tls;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -91,12 +92,14 @@ fn check(file: Option<&Path>) -> ExitCode {
     }
 }
 
+/// The configuration, and the proof that the files of its TLS settings are good.
 fn load(file: Option<&Path>) -> Result<config::Config, ExitCode> {
     let found = config::find(file, Path::new(".")).map_err(|error| {
         eprintln!("pgotter: {error}");
         ExitCode::from(MISTAKE)
     })?;
-    config::load(&found).map_err(|report| {
+    let config = config::load(&found).and_then(|config| Tls::load(&config).map(|_| config));
+    config.map_err(|report| {
         eprintln!("{}", report.render(std::io::stderr().is_terminal()));
         ExitCode::from(MISTAKE)
     })

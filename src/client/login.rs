@@ -9,7 +9,7 @@ use crate::auth::{
 use crate::cluster::{Cluster, Pool};
 use crate::config::{AuthType, Config};
 use crate::fault::{Blame, Fault, SqlState};
-use crate::net::{Peer, Socket, Stream};
+use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup};
 use crate::wire::backend;
 use crate::wire::frame::{self, Head};
@@ -23,6 +23,9 @@ use std::time::Duration;
 
 /// A message of the authentication exchange is never longer. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
 const AUTH_MESSAGE: usize = 65_535;
+
+/// First byte of TLS: a record of the handshake. No first packet of ours begins with it. Source: RFC 8446, section 5.1.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Longest time spent on telling a client why it is not let in.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -67,12 +70,14 @@ pub struct Gate {
     pub seats: Arc<Seats>,
     /// Pools by name.
     pub cluster: Arc<Cluster>,
+    /// The TLS in force.
+    pub tls: SharedTls,
 }
 
 /// A client that may come in. It may travel to its worker's thread.
 pub struct LoggedIn {
-    /// The parked stream, and what was received and not used.
-    pub parts: (Stream, BytesMut),
+    /// Its socket, parked.
+    pub socket: Socket,
     /// What it asked for.
     pub startup: ClientStartup,
     /// Proof.
@@ -125,8 +130,8 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
     let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate };
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
     match outcome {
-        Ok(Ok(admitted)) => match door.socket.into_parts() {
-            Ok(parts) => Opening::Client(Box::new(admitted.with(parts, peer))),
+        Ok(Ok(admitted)) => match door.socket.park() {
+            Ok(()) => Opening::Client(Box::new(admitted.with(door.socket, peer))),
             Err(_) => Opening::Over,
         },
         Ok(Err(Turned::Silent)) => Opening::Over,
@@ -171,9 +176,9 @@ struct Admitted {
 }
 
 impl Admitted {
-    fn with(self, parts: (Stream, BytesMut), peer: Peer) -> LoggedIn {
+    fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat } = self;
-        LoggedIn { parts, startup, user, long_key, peer, pool, seat }
+        LoggedIn { socket, startup, user, long_key, peer, pool, seat }
     }
 }
 
@@ -212,11 +217,15 @@ impl Door<'_> {
 
     /// Answers requests for encryption, each at most once, until the StartupMessage comes.
     async fn startup_packet(&mut self) -> Result<Startup, Turned> {
-        let (mut ssl_asked, mut gss_asked) = (false, false);
+        let direct = self.direct_tls().await?;
+        let (mut ssl_asked, mut gss_asked) = (direct, direct);
         loop {
             let packet = self.first_packet().await?;
             let what = match packet {
-                FirstPacket::Startup(packet) => return Ok(packet),
+                FirstPacket::Startup(packet) => {
+                    self.check_encrypted()?;
+                    return Ok(packet);
+                }
                 FirstPacket::Cancel(key) => {
                     self.gate.registry.cancel(&key);
                     return Err(Turned::Silent);
@@ -233,8 +242,51 @@ impl Door<'_> {
                     .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.")
                     .into());
             }
-            self.socket.queue(BytesMut::from(&b"N"[..]));
+            let tls = if what == "SSL" { self.tls_for_client() } else { None };
+            self.socket.queue(BytesMut::from(if tls.is_some() { "S" } else { "N" }));
+            if let Some(tls) = tls {
+                self.socket.flush().await?;
+                self.begin_tls(&tls).await?;
+                gss_asked = true;
+            }
         }
+    }
+
+    /// TLS from the first byte on, as PostgreSQL 17 has it: then the client must name the protocol it wants inside, so
+    /// that nobody can make a client of another protocol talk to us.
+    async fn direct_tls(&mut self) -> Result<bool, Turned> {
+        self.socket.recv().await?;
+        if self.socket.received().first() != Some(&TLS_HANDSHAKE) {
+            return Ok(false);
+        }
+        let tls = self.tls_for_client().ok_or(Turned::Silent)?;
+        self.begin_tls(&tls).await?;
+        if self.socket.has_alpn() { Ok(true) } else { Err(Turned::Silent) }
+    }
+
+    /// A client whose handshake fails has been told so by an alert, and would read nothing else.
+    async fn begin_tls(&mut self, tls: &Tls) -> Result<(), Turned> {
+        let acceptor = tls.acceptor().ok_or(Turned::Silent)?;
+        self.socket.accept_tls(acceptor).await.map_err(|error| {
+            if self.gate.config.pooler.log_pooler_errors {
+                tracing::info!(peer = %self.peer, %error, "TLS handshake failed");
+            }
+            Turned::Silent
+        })
+    }
+
+    /// The TLS in force, where this client can have it.
+    fn tls_for_client(&self) -> Option<Arc<Tls>> {
+        let tls = self.gate.tls.load_full();
+        (self.peer != Peer::Unix && tls.acceptor().is_some()).then_some(tls)
+    }
+
+    /// Anybody could read what a client without TLS says next.
+    fn check_encrypted(&self) -> Result<(), Fault> {
+        if self.peer == Peer::Unix || self.socket.is_encrypted() || !self.gate.tls.load().is_required() {
+            return Ok(());
+        }
+        Err(Fault::fatal(Blame::Client, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "SSL required"))
     }
 
     async fn first_packet(&mut self) -> Result<FirstPacket, Turned> {

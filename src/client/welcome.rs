@@ -9,7 +9,6 @@ use super::registry::Registry;
 use crate::clock;
 use crate::fault::{Fault, Severity};
 use crate::ids::{ClientId, WorkerId};
-use crate::net::Socket;
 use crate::pool::Mailbox;
 use crate::server::CleanServer;
 use crate::session::{Settings, Welcome};
@@ -20,22 +19,21 @@ use std::task::Waker;
 
 /// Makes a client of who was let in and tells it so. `None`: it has gone, or was told why not.
 pub async fn welcome(
-    logged_in: LoggedIn,
+    mut logged_in: LoggedIn,
     id: ClientId,
     worker: WorkerId,
     in_force: Arc<InForce>,
     registry: &Registry,
     waker: Waker,
 ) -> Option<Client> {
-    let (stream, left_over) = logged_in.parts;
-    let socket = Socket::new(stream.unpark().ok()?, left_over);
+    logged_in.socket.unpark().ok()?;
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
     let registration = registry.enter(mailbox.clone(), logged_in.long_key);
     let mut client = Client::new(
         id,
         worker,
-        socket,
+        logged_in.socket,
         mailbox,
         logged_in.pool,
         in_force,

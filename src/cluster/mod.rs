@@ -4,7 +4,7 @@
 use crate::auth::Stored;
 use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved};
 use crate::ids::{Numbers, WorkerId};
-use crate::net::{Address, TcpOptions};
+use crate::net::{Address, SharedTls, TcpOptions};
 use crate::pool::core::Limits;
 use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, HostView};
@@ -38,6 +38,7 @@ pub struct Cluster {
     ledger: Arc<Ledger>,
     server_numbers: Arc<Numbers>,
     workers: usize,
+    tls: SharedTls,
     start: StartSteward,
 }
 
@@ -52,13 +53,14 @@ struct Books {
 
 impl Cluster {
     /// No pools yet; `start` is called for each lane that comes to be.
-    pub fn new(config: Arc<Config>, start: StartSteward) -> Self {
+    pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
         Self {
             workers: config.pooler.workers.max(1),
             books: Mutex::new(Books { config, generation: 0, pools: HashMap::new(), paused: Paused::default() }),
             backoffs: Mutex::default(),
             ledger: Arc::default(),
             server_numbers: Arc::default(),
+            tls,
             start,
         }
     }
@@ -121,7 +123,7 @@ impl Cluster {
         let config = &books.config;
         let primary = crate::router::decide(&view(entry)).host;
         let spec = |(index, host): (usize, &Host)| LaneSpec {
-            login: LoginSpec { generation: books.generation, ..login(config, entry, host, &pool.database, &pool.user) },
+            login: LoginSpec { generation: books.generation, ..self.login(config, entry, host, pool) },
             limits: limits(&config.pooler, settings, index == primary),
             quota: Quota {
                 database: pool.database.clone(),
@@ -151,6 +153,29 @@ impl Cluster {
         lane
     }
 
+    fn login(&self, config: &Config, entry: &Database, host: &Host, pool: &Pool) -> LoginSpec {
+        let parameters = [
+            ("client_encoding", &entry.client_encoding),
+            ("datestyle", &entry.datestyle),
+            ("timezone", &entry.timezone),
+            ("application_name", &entry.application_name),
+        ];
+        LoginSpec {
+            address: Address::new(&host.host, host.port),
+            options: server_tcp_options(&config.pooler),
+            tls: self.tls.clone(),
+            user: entry.user.as_ref().unwrap_or(&pool.user).clone(),
+            database: entry.dbname.as_ref().unwrap_or(&pool.database).clone(),
+            secret: secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok()),
+            parameters: parameters
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+                .collect(),
+            connect_query: entry.connect_query.clone(),
+            generation: 0,
+        }
+    }
+
     fn home(&self, number: usize) -> WorkerId {
         WorkerId(u16::try_from(number % self.workers).expect("invariant: there are at most 64 workers"))
     }
@@ -171,29 +196,6 @@ fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
         lifetime: settings.server_lifetime,
         idle_timeout: pooler.server_idle_timeout,
         round_robin: pooler.server_round_robin,
-    }
-}
-
-fn login(config: &Config, entry: &Database, host: &Host, database: &str, user: &str) -> LoginSpec {
-    let role = entry.user.as_deref().unwrap_or(user);
-    let parameters = [
-        ("client_encoding", &entry.client_encoding),
-        ("datestyle", &entry.datestyle),
-        ("timezone", &entry.timezone),
-        ("application_name", &entry.application_name),
-    ];
-    LoginSpec {
-        address: Address::new(&host.host, host.port),
-        options: server_tcp_options(&config.pooler),
-        user: role.to_owned(),
-        database: entry.dbname.clone().unwrap_or_else(|| database.to_owned()),
-        secret: secret(config, entry, user).and_then(|text| Stored::parse(text).ok()),
-        parameters: parameters
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-            .collect(),
-        connect_query: entry.connect_query.clone(),
-        generation: 0,
     }
 }
 

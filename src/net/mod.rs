@@ -1,15 +1,18 @@
-//! Sockets: TCP and unix, buffers, listening and connecting. Knows nothing of the protocol above the bytes.
+//! Sockets: TCP and unix, TLS, buffers, listening and connecting. Knows nothing of the protocol above the bytes.
 
 mod bulk;
 mod connect;
 mod listen;
+mod secure;
 mod socket;
 mod stream;
+mod tls;
 
 pub use connect::{Address, connect};
 pub use listen::{Listener, listen_tcp, listen_unix};
 pub use socket::{HIGH_WATER, Socket};
 pub use stream::{Peer, Stream, TcpOptions};
+pub use tls::{Acceptor, Connector, SharedTls, Tls};
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,15 @@
 //! that own a socket alone (login, repair). A chunk is a `BytesMut`; handing one on moves it, no byte is copied.
 
 use super::bulk::Bulk;
+use super::connect::Address;
 use super::stream::Stream;
+use super::tls::Session;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
@@ -24,41 +26,91 @@ const READ_MAX: usize = 128 * 1024;
 /// Chunks of one writev.
 const VECTORS: usize = 16;
 
-/// One socket with its buffers. An idle one holds none.
+/// One socket with its buffers. An idle one holds none. Under TLS (`secure.rs`) the buffers hold plaintext.
 pub struct Socket {
-    stream: Stream,
-    inbox: BytesMut,
+    pub(super) wire: Wire,
+    pub(super) tls: Option<Box<Session>>,
+    pub(super) inbox: BytesMut,
+    pub(super) outbox: Outbox,
+    pub(super) sent: u64,
+}
+
+/// Chunks to be sent, in order.
+#[derive(Default)]
+pub(super) struct Outbox {
+    // The first chunk stands alone because there is hardly ever a second.
+    pub(super) first: BytesMut,
+    rest: VecDeque<BytesMut>,
+    pub(super) queued: usize,
+}
+
+impl Outbox {
+    fn push(&mut self, chunk: BytesMut) {
+        self.queued += chunk.len();
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.rest.push_back(chunk);
+        }
+    }
+
+    /// Drops from the front.
+    pub(super) fn forget(&mut self, mut bytes: usize) {
+        self.queued -= bytes;
+        while bytes >= self.first.len() && bytes > 0 {
+            bytes -= self.first.len();
+            self.first = self.rest.pop_front().unwrap_or_default();
+        }
+        self.first.advance(bytes);
+        if self.queued == 0 {
+            // Nothing of a past burst stays with an idle socket.
+            *self = Self::default();
+        }
+    }
+}
+
+/// A stream, and how much is read from it at a time.
+pub(super) struct Wire {
+    pub(super) stream: Stream,
     read_size: usize,
     bulk: Bulk,
-    // The first chunk stands alone because there is hardly ever a second.
-    first: BytesMut,
-    rest: VecDeque<BytesMut>,
-    queued: usize,
-    sent: u64,
+}
+
+impl Wire {
+    /// Receives more behind what is in `buffer`: the number of bytes, 0 at the peer's end.
+    ///
+    /// A buffer is taken only once something is there to read; one recv, and no second one to learn that it was all.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        buffer.reserve(self.read_size);
+        let room = buffer.capacity() - buffer.len();
+        let received = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, buffer))?;
+        if received == room {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        } else if received < self.read_size / 4 {
+            self.read_size = READ_MIN;
+        }
+        self.bulk.received(received, &self.stream);
+        Poll::Ready(Ok(received))
+    }
 }
 
 impl Socket {
     /// Wraps a stream; `left_over` was received before.
     pub fn new(stream: Stream, left_over: BytesMut) -> Self {
-        let bulk = Bulk::default();
-        let (first, rest) = (BytesMut::new(), VecDeque::new());
-        Self { stream, inbox: left_over, read_size: READ_MIN, bulk, first, rest, queued: 0, sent: 0 }
-    }
-
-    /// Takes the socket apart for its way to another thread: the parked stream and the bytes not yet used.
-    pub fn into_parts(self) -> io::Result<(Stream, BytesMut)> {
-        Ok((self.stream.park()?, self.inbox))
+        let wire = Wire { stream, read_size: READ_MIN, bulk: Bulk::default() };
+        Self { wire, tls: None, inbox: left_over, outbox: Outbox::default(), sent: 0 }
     }
 
     /// Leaves this thread's runtime.
     pub fn park(&mut self) -> io::Result<()> {
-        self.stream = std::mem::replace(&mut self.stream, Stream::Gone).park()?;
+        self.wire.stream = std::mem::replace(&mut self.wire.stream, Stream::Gone).park()?;
         Ok(())
     }
 
     /// Enters this thread's runtime.
     pub fn unpark(&mut self) -> io::Result<()> {
-        self.stream = std::mem::replace(&mut self.stream, Stream::Gone).unpark()?;
+        self.wire.stream = std::mem::replace(&mut self.wire.stream, Stream::Gone).unpark()?;
         Ok(())
     }
 
@@ -68,7 +120,7 @@ impl Socket {
     /// The system's.
     pub fn move_here(&mut self) -> io::Result<bool> {
         self.park()?;
-        let silent = self.stream.is_silent();
+        let silent = self.wire.stream.is_silent() && !self.tls.as_ref().is_some_and(|tls| tls.is_cut());
         self.unpark()?;
         Ok(silent)
     }
@@ -84,53 +136,43 @@ impl Socket {
     }
 
     /// Receives more behind what is in the inbox: the number of bytes, 0 at the peer's end.
-    ///
-    /// A buffer is taken only once something is there to read; one recv, and no second one to learn that it was all.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
-        self.inbox.reserve(self.read_size);
-        let room = self.inbox.capacity() - self.inbox.len();
-        let received = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox))?;
-        if received == room {
-            self.read_size = (self.read_size * 2).min(READ_MAX);
-        } else if received < self.read_size / 4 {
-            self.read_size = READ_MIN;
+        if self.tls.is_some() {
+            return self.poll_recv_tls(cx);
         }
-        self.bulk.received(received, &self.stream);
-        Poll::Ready(Ok(received))
+        self.wire.poll_read(cx, &mut self.inbox)
     }
 
     /// Until when a long transfer may make this socket wait for more than one byte; then [`Socket::end_bulk`].
     pub fn bulk_deadline(&self) -> Option<Instant> {
-        self.bulk.deadline()
+        self.wire.bulk.deadline()
     }
 
     /// Any byte counts again.
     pub fn end_bulk(&mut self) {
-        self.bulk.end(&self.stream);
+        self.wire.bulk.end(&self.wire.stream);
+    }
+
+    /// The very address it is connected to; `None` for a unix one.
+    pub fn peer_address(&self) -> Option<Address> {
+        self.wire.stream.peer_address()
     }
 
     /// Changes TCP_USER_TIMEOUT; `None` = the system's.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) {
-        self.stream.set_user_timeout(timeout);
+        self.wire.stream.set_user_timeout(timeout);
     }
 
     /// Queues a chunk; never waits.
     pub fn queue(&mut self, chunk: BytesMut) {
-        if chunk.is_empty() {
-            return;
-        }
-        self.queued += chunk.len();
-        if self.first.is_empty() {
-            self.first = chunk;
-        } else {
-            self.rest.push_back(chunk);
+        if !chunk.is_empty() {
+            self.outbox.push(chunk);
         }
     }
 
     /// Bytes queued and not yet taken by the system.
     pub fn queued(&self) -> usize {
-        self.queued
+        self.outbox.queued + self.tls.as_ref().map_or(0, |tls| tls.unsent())
     }
 
     /// Bytes the system has taken so far.
@@ -140,13 +182,17 @@ impl Socket {
 
     /// Sends what is queued; ready when nothing is left.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.queued > 0 {
-            let stream = Pin::new(&mut self.stream);
-            let sent = if self.rest.is_empty() {
-                ready!(stream.poll_write(cx, &self.first))?
+        if self.tls.is_some() {
+            return self.poll_flush_tls(cx);
+        }
+        let outbox = &mut self.outbox;
+        while outbox.queued > 0 {
+            let stream = Pin::new(&mut self.wire.stream);
+            let sent = if outbox.rest.is_empty() {
+                ready!(stream.poll_write(cx, &outbox.first))?
             } else {
                 let mut slices = [io::IoSlice::new(&[]); VECTORS];
-                let chunks = std::iter::once(&self.first).chain(&self.rest);
+                let chunks = std::iter::once(&outbox.first).chain(&outbox.rest);
                 let mut used = 0;
                 for (slice, chunk) in slices.iter_mut().zip(chunks) {
                     *slice = io::IoSlice::new(chunk);
@@ -157,59 +203,33 @@ impl Socket {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.drop_sent(sent);
+            self.sent += sent as u64;
+            outbox.forget(sent);
         }
         Poll::Ready(Ok(()))
     }
 
-    fn drop_sent(&mut self, mut bytes: usize) {
-        self.sent += bytes as u64;
-        self.queued -= bytes;
-        while bytes >= self.first.len() && bytes > 0 {
-            bytes -= self.first.len();
-            self.first = self.rest.pop_front().unwrap_or_default();
-        }
-        self.first.advance(bytes);
-        if self.queued == 0 {
-            // Nothing of a past burst stays with an idle socket.
-            self.first = BytesMut::new();
-            self.rest = VecDeque::new();
-        }
-    }
-
     /// Receives what is there, without waiting: the number of bytes, 0 at the peer's end; `None` when nothing is there. No
-    /// syscall as long as the runtime knows of nothing.
+    /// syscall as long as the runtime knows of nothing. However much the task has done at once already: tokio would
+    /// otherwise say that nothing is there.
     ///
     /// # Errors
     /// The system's.
     pub fn try_recv(&mut self) -> io::Result<Option<usize>> {
-        if !self.stream.readable_now() {
+        if !self.wire.stream.readable_now() {
             return Ok(None);
         }
-        self.inbox.reserve(READ_MIN);
-        match self.stream.try_read(&mut self.inbox) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            received => received.map(Some),
+        let mut recv = std::pin::pin!(tokio::task::unconstrained(poll_fn(|cx| self.poll_recv(cx))));
+        match recv.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(received) => received.map(Some),
+            Poll::Pending => Ok(None),
         }
     }
 
     /// Whether the runtime already knows that the peer will send nothing more. What it sent before may be unread. No
     /// syscall.
     pub fn peer_closed(&self) -> bool {
-        self.stream.peer_closed()
-    }
-
-    /// Channel-binding data `tls-server-end-point` (RFC 5929): the hash of the TLS server's certificate, which is ours
-    /// towards clients and theirs towards servers. `None` without TLS, or where the certificate's signature algorithm
-    /// names no hash: channel binding is not to be offered or used then.
-    pub fn tls_server_end_point(&self) -> Option<&[u8]> {
-        None
-    }
-
-    /// The peer's certificate (DER), whose key it has proved to own. `None` without TLS, or when it showed none. Towards
-    /// clients it has been verified against `client_tls_ca_file`.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        None
+        self.tls.as_ref().is_some_and(|tls| tls.peer_closed()) || self.wire.stream.peer_closed()
     }
 
     /// [`Socket::poll_recv`] for phases that own the socket alone. Cancel-safe.
@@ -227,7 +247,10 @@ impl Socket {
 
     /// Says that nothing more will be sent.
     pub async fn shut_down(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+        if self.tls.is_some() {
+            self.say_goodbye().await?;
+        }
+        poll_fn(|cx| Pin::new(&mut self.wire.stream).poll_shutdown(cx)).await
     }
 
     /// [`Socket::poll_flush`] for phases that own the socket alone. Cancel-safe.

@@ -1,7 +1,6 @@
 //! One connected stream, TCP or unix, that can leave one runtime and enter another.
 
 use super::connect::Address;
-use bytes::BytesMut;
 use rustix::net::{RecvFlags, recv};
 use std::io;
 use std::net::SocketAddr;
@@ -140,19 +139,8 @@ impl Stream {
         }
     }
 
-    /// Reads what is there behind what is in `buf`, for which there must be room; 0 at the end. `WouldBlock`: nothing, or
-    /// the runtime does not know of it. Unlike a poll it takes nothing of what a task may do at once, and so does not miss
-    /// anything because the task has done much.
-    pub fn try_read(&self, buf: &mut BytesMut) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read_buf(buf),
-            Self::Unix(stream) => stream.try_read_buf(buf),
-            _ => Err(gone()),
-        }
-    }
-
-    /// Whether the runtime already knows of something to read. No syscall; as with [`Stream::try_read`] it does not matter
-    /// how much the task has done.
+    /// Whether the runtime already knows of something to read. No syscall; it does not matter how much the
+    /// task has done at once.
     pub fn readable_now(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),

@@ -4,7 +4,7 @@ use super::core::Limits;
 use super::{Backoff, Checked, Chores, Lane, LaneSpec, Mailbox, Quota, Steward, Waiting};
 use crate::clock;
 use crate::ids::{Numbers, WorkerId};
-use crate::net::{Address, TcpOptions};
+use crate::net::{Address, TcpOptions, Tls};
 use crate::server::LoginSpec;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ impl Stage {
         let login = LoginSpec {
             address: Address::new("127.0.0.1", port),
             options: TcpOptions::default(),
+            tls: Tls::default().share(),
             user: "app".to_owned(),
             database: "shop".to_owned(),
             secret: None,

@@ -1,6 +1,7 @@
 //! A CancelRequest on a connection of its own.
 
-use crate::net::{Address, Socket, TcpOptions, connect};
+use super::open::{Way, open};
+use crate::net::{Address, SharedTls, TcpOptions};
 use crate::wire::frontend;
 use crate::wire::startup::CancelKey;
 use bytes::BytesMut;
@@ -15,6 +16,10 @@ pub struct CancelTarget {
     pub key: CancelKey,
     /// Socket options.
     pub options: TcpOptions,
+    /// What the server's certificate calls it; `None` = its connection is in plain, and so is this one.
+    pub host: Option<String>,
+    /// The TLS in force.
+    pub tls: SharedTls,
     /// A request was sent and its end was not seen: it may still come to PostgreSQL, and hit whatever runs then.
     pub astray: AtomicBool,
 }
@@ -25,7 +30,10 @@ pub struct CancelTarget {
 /// # Errors
 /// The way to the host failed; whether the request arrived is then unknown.
 pub async fn cancel(target: &CancelTarget) -> io::Result<()> {
-    let mut socket = Socket::new(connect(&target.address, &target.options).await?, BytesMut::new());
+    let (way, host) = target.host.as_ref().map_or((Way::Plain, ""), |host| (Way::Tls, host));
+    let tls = target.tls.load_full();
+    let opened = open((&target.address, host), &target.options, tls.connector(), way);
+    let mut socket = opened.await.map_err(io::Error::other)?;
     let mut request = BytesMut::new();
     frontend::cancel(&mut request, target.key.pid, &target.key.secret);
     socket.queue(request);

@@ -4,10 +4,11 @@
 
 use super::cancel::CancelTarget;
 use super::connection::Server;
+use super::open::{Way, open, ways};
 use crate::auth::{Md5Hash, NONCE_BYTES, SCRAM_SHA_256, SaltedPassword, ScramClient, Stored, md5_password};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
-use crate::net::{Address, Socket, TcpOptions, connect};
+use crate::net::{Address, SharedTls, Socket, TcpOptions, Tls};
 use crate::session::Welcome;
 use crate::wire::backend::{self, Authentication, kind};
 use crate::wire::frame;
@@ -25,6 +26,8 @@ pub struct LoginSpec {
     pub address: Address,
     /// Socket options.
     pub options: TcpOptions,
+    /// The TLS in force.
+    pub tls: SharedTls,
     /// Role.
     pub user: String,
     /// Database.
@@ -55,6 +58,8 @@ pub enum LoginError {
     },
     /// It asks for a proof we cannot give.
     NoSecret(&'static str),
+    /// It has no TLS although it must, or its certificate does not do. It has not been told any secret.
+    Insecure(String),
     /// It does not speak as PostgreSQL does, or does not know our password.
     Untrusted(String),
 }
@@ -65,7 +70,7 @@ impl LoginError {
         match self {
             Self::Unreachable(_) | Self::TimedOut => false,
             Self::Refused { sqlstate, .. } => ["28", "3D", "42", "0A"].iter().any(|class| sqlstate.starts_with(class)),
-            Self::NoSecret(_) | Self::Untrusted(_) => true,
+            Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => true,
         }
     }
 
@@ -74,7 +79,7 @@ impl LoginError {
         match self {
             Self::Unreachable(_) => true,
             Self::Refused { sqlstate, .. } => sqlstate == SqlState::CANNOT_CONNECT_NOW.0,
-            Self::TimedOut | Self::NoSecret(_) | Self::Untrusted(_) => false,
+            Self::TimedOut | Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => false,
         }
     }
 
@@ -83,7 +88,7 @@ impl LoginError {
         let code = match self {
             Self::Unreachable(_) | Self::TimedOut => SqlState::CANNOT_CONNECT_NOW,
             Self::Refused { sqlstate, .. } => known_sqlstate(sqlstate),
-            Self::NoSecret(_) | Self::Untrusted(_) => SqlState::CONNECTION_FAILURE,
+            Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => SqlState::CONNECTION_FAILURE,
         };
         Fault::fatal(Blame::Server, code, self.to_string())
     }
@@ -113,6 +118,7 @@ impl std::fmt::Display for LoginError {
             Self::TimedOut => f.write_str("cannot connect to the server: timed out"),
             Self::Refused { message, .. } => f.write_str(message),
             Self::NoSecret(why) => write!(f, "cannot log in to the server: {why}"),
+            Self::Insecure(why) => write!(f, "cannot connect to the server: {why}"),
             Self::Untrusted(why) => write!(f, "cannot log in to the server: {why}"),
         }
     }
@@ -125,16 +131,52 @@ impl From<io::Error> for LoginError {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Self::Unreachable(io::Error::new(error.kind(), "the server closed the connection"));
         }
-        Self::Unreachable(error)
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Insecure(error.to_string()),
+            _ => Self::Unreachable(error),
+        }
     }
 }
 
-/// Opens one server. No deadline of its own; dropped in the middle it leaves nothing behind.
+/// Opens one server, with or without TLS as the settings have it. No deadline of its own; dropped in the middle it leaves
+/// nothing behind.
 pub async fn log_in(spec: &LoginSpec, id: ServerId) -> Result<(Box<Server>, Welcome), LoginError> {
-    let stream = connect(&spec.address, &spec.options).await?;
+    let tls = spec.tls.load_full();
+    let (first, second) = ways(tls.connector().mode(), &spec.address);
+    let mut encrypted = false;
+    let outcome = attempt(spec, id, (&tls, first), &mut encrypted).await;
+    match (second, outcome) {
+        (Some(second), Err(error)) if is_for_want_of(second, &error, encrypted) => {
+            attempt(spec, id, (&tls, second), &mut encrypted).await
+        }
+        (_, outcome) => outcome,
+    }
+}
+
+/// Whether the other way may do better: TLS did not come about, or `pg_hba.conf` wants the other.
+fn is_for_want_of(other: Way, error: &LoginError, encrypted: bool) -> bool {
+    let forbidden = SqlState::INVALID_AUTHORIZATION_SPECIFICATION.0;
+    match error {
+        LoginError::Insecure(_) => true,
+        LoginError::Refused { sqlstate, .. } => sqlstate == forbidden && encrypted == (other == Way::Plain),
+        _ => false,
+    }
+}
+
+async fn attempt(
+    spec: &LoginSpec,
+    id: ServerId,
+    (tls, way): (&Tls, Way),
+    encrypted: &mut bool,
+) -> Result<(Box<Server>, Welcome), LoginError> {
+    let host = match &spec.address {
+        Address::Tcp(host, _) => host.as_str(),
+        Address::Unix(_) => "",
+    };
+    let socket = open((&spec.address, host), &spec.options, tls.connector(), way).await?;
+    *encrypted = socket.is_encrypted();
     // A name may have several addresses; a cancel has to go to this one.
-    let address = stream.peer_address().unwrap_or_else(|| spec.address.clone());
-    let socket = Socket::new(stream, BytesMut::new());
+    let address = socket.peer_address().unwrap_or_else(|| spec.address.clone());
     let mut login = Login { socket, spec };
     login.send_startup();
     login.authenticate().await?;
@@ -143,7 +185,9 @@ pub async fn log_in(spec: &LoginSpec, id: ServerId) -> Result<(Box<Server>, Welc
         login.run_connect_query(sql).await?;
     }
     login.check_what_follows()?;
-    let target = CancelTarget { address, key, options: spec.options, astray: false.into() };
+    let host = encrypted.then(|| host.to_owned());
+    let (options, tls) = (spec.options, spec.tls.clone());
+    let target = CancelTarget { address, key, options, host, tls, astray: false.into() };
     let settings = welcome.settings.clone();
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.

@@ -6,6 +6,7 @@ mod connection;
 mod exchange;
 mod guard;
 mod login;
+mod open;
 mod repair;
 mod reply_queue;
 

@@ -80,6 +80,11 @@ pub fn startup<'a>(out: &mut BytesMut, parameters: impl Iterator<Item = (&'a [u8
     });
 }
 
+/// SSLRequest.
+pub fn ssl_request(out: &mut BytesMut) {
+    sized(out, |out| out.put_i32(super::startup::SSL_REQUEST));
+}
+
 /// CancelRequest for the backend that gave out `pid` and `secret`.
 pub fn cancel(out: &mut BytesMut, pid: i32, secret: &[u8]) {
     sized(out, |out| {

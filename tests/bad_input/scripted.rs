@@ -2,6 +2,7 @@
 
 use crate::raw::{Heard, frame};
 use pgotter::wire::frame::first;
+use pgotter::wire::startup::SSL_REQUEST;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -96,6 +97,10 @@ impl Caller {
                 let packet: Vec<u8> = self.received.drain(..total).collect();
                 if packet[4..8] == [0, 3, 0, 0] {
                     return Ok(());
+                }
+                if packet[4..8] == SSL_REQUEST.to_be_bytes() {
+                    self.say(b"N")?;
+                    continue;
                 }
                 *self.cancels.count.lock().expect("nobody panics with it") += 1;
                 self.cancels.changed.notify_all();

@@ -3,7 +3,7 @@
 use super::url::Target;
 use crate::auth::{MalformedVerifier, Stored};
 use crate::ids::ServerId;
-use crate::net::{Address, TcpOptions};
+use crate::net::{Address, TcpOptions, Tls};
 use crate::server::{LoginError, LoginSpec, Server, log_in};
 use crate::wire::backend::{self, kind};
 use crate::wire::{frame, frontend};
@@ -90,6 +90,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
     let spec = LoginSpec {
         address: Address::new(host, port),
         options: TcpOptions::default(),
+        tls: Tls::default().share(),
         user: target.user.clone(),
         database: target.database.clone(),
         secret,
@@ -201,7 +202,7 @@ fn login_advice(error: &LoginError) -> String {
             _ => "that was PostgreSQL's answer; its log may say more",
         },
         LoginError::NoSecret(_) => "the URL's password is a hash, and PostgreSQL wants the password itself",
-        LoginError::Untrusted(_) => "is this a PostgreSQL, and the one you mean?",
+        LoginError::Insecure(_) | LoginError::Untrusted(_) => "is this a PostgreSQL, and the one you mean?",
     };
     advice.to_owned()
 }
