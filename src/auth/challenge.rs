@@ -2,6 +2,7 @@
 //! so that nobody can list users by trying names. After this file the two are one type.
 
 use super::keys::{ServerKey, StoredKey, mac};
+use super::md5::Md5Hash;
 use super::verifier::Verifier;
 use crate::secret::Secret;
 use std::num::NonZeroU32;
@@ -40,6 +41,20 @@ impl Disguise {
 
     pub(super) fn iterations(&self) -> NonZeroU32 {
         self.iterations
+    }
+
+    /// The hash for a name.
+    pub(super) fn hash(&self, user: &str) -> Md5Hash {
+        Md5Hash::invented(&self.derive(b"md5", user))
+    }
+
+    /// Whether a user that is unknown is asked as `part` of `whole` known ones are: the same answer for the same name
+    /// each time.
+    pub(super) fn is_among(&self, part: usize, whole: usize, user: &str) -> bool {
+        let bytes = self.derive(b"kind", user);
+        let share = u32::from_be_bytes(*bytes.first_chunk().expect("invariant: SHA-256 is longer than 4 bytes"));
+        // Counts of users are far below 2^64.
+        u128::from(share) * (whole as u128) < (part as u128) << 32
     }
 
     fn verifier(&self, user: &str) -> Verifier {

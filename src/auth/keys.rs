@@ -11,11 +11,9 @@ use zeroize::Zeroizing;
 pub const KEY_BYTES: usize = 32;
 
 /// What PBKDF2 makes of a password: from it alone both sides' keys follow, so it is worth the password.
-#[derive(Clone)]
-pub struct SaltedPassword(Secret<[u8; KEY_BYTES]>);
+struct SaltedPassword(Secret<[u8; KEY_BYTES]>);
 
-/// Proves the password to a server. Learned from a client's proof too, which is what pass-through
-/// will need.
+/// Proves the password to a server. A client's proof tells it too.
 #[derive(Clone)]
 pub struct ClientKey(Secret<[u8; KEY_BYTES]>);
 
@@ -27,26 +25,83 @@ pub struct StoredKey(Secret<[u8; KEY_BYTES]>);
 #[derive(Clone)]
 pub struct ServerKey(Secret<[u8; KEY_BYTES]>);
 
+/// Both keys that follow from a password, a salt and a number of iterations: all that a login to a server takes.
+#[derive(Clone)]
+pub struct ScramKeys {
+    pub(super) client: ClientKey,
+    pub(super) server: ServerKey,
+}
+
+/// Keys that a client's own login taught, with what they were derived with: they log its role in to every server that
+/// has the same verifier, and to no other.
+#[derive(Clone)]
+pub struct BorrowedKeys {
+    pub(super) salt: Vec<u8>,
+    pub(super) iterations: NonZeroU32,
+    pub(super) keys: ScramKeys,
+}
+
+/// A PBKDF2 that has to be done, somewhere.
+pub struct Derivation {
+    password: Secret<String>,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
 /// What a client sends instead of its key: the key XOR its signature of the exchange.
 pub(super) type Proof = [u8; KEY_BYTES];
 
+impl Derivation {
+    /// Nothing is done yet. `iterations` is bounded by the caller: the cost is about 0.2 µs for each.
+    pub fn new(password: Secret<String>, salt: &[u8], iterations: NonZeroU32) -> Self {
+        Self { password, salt: salt.to_vec(), iterations }
+    }
+
+    /// The same for the same password, salt and iterations, and for nothing else. As good as a hash of the password: not
+    /// to be shown.
+    pub fn name(&self) -> [u8; KEY_BYTES] {
+        mac(self.password.expose().as_bytes(), &[&self.iterations.get().to_be_bytes(), self.salt.as_slice()].concat())
+    }
+
+    /// PBKDF2-HMAC-SHA-256 over the SASLprepped password: 1 ms at PostgreSQL's 4096 iterations. Never on a worker.
+    pub fn run(&self) -> ScramKeys {
+        ScramKeys::derive(self.password.expose(), &self.salt, self.iterations)
+    }
+}
+
+impl ScramKeys {
+    /// See [`Derivation::run`].
+    pub(super) fn derive(password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {
+        let salted = SaltedPassword::derive(password, salt, iterations);
+        Self { client: salted.client_key(), server: salted.server_key() }
+    }
+}
+
+impl BorrowedKeys {
+    /// The keys, if they are those of a verifier with this salt and this number of iterations.
+    pub fn fit(&self, salt: &[u8], iterations: NonZeroU32) -> Option<&ScramKeys> {
+        (self.salt == salt && self.iterations == iterations).then_some(&self.keys)
+    }
+
+    /// To recognize them by, without keeping them.
+    pub fn stored_key(&self) -> StoredKey {
+        self.keys.client.stored_key()
+    }
+}
+
 impl SaltedPassword {
-    /// PBKDF2-HMAC-SHA-256 over the SASLprepped password. Cost: about 0.2 µs per iteration, 1 ms at
-    /// PostgreSQL's 4096; run it off the workers.
-    pub fn derive(password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {
+    fn derive(password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {
         let normal = Zeroizing::new(saslprep(password).into_owned());
         let mut salted = Zeroizing::new([0; KEY_BYTES]);
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, normal.as_bytes(), &mut *salted);
         Self(Secret::new(*salted))
     }
 
-    /// The key that proves the password.
-    pub fn client_key(&self) -> ClientKey {
+    fn client_key(&self) -> ClientKey {
         ClientKey(Secret::new(mac(self.0.expose(), b"Client Key")))
     }
 
-    /// The key that proves knowledge of the verifier.
-    pub fn server_key(&self) -> ServerKey {
+    fn server_key(&self) -> ServerKey {
         ServerKey(Secret::new(mac(self.0.expose(), b"Server Key")))
     }
 }
@@ -79,7 +134,12 @@ impl StoredKey {
 
     /// Whether this is the stored half of `key`; constant time.
     pub(super) fn is_of(&self, key: &ClientKey) -> bool {
-        equal(self.0.expose(), key.stored_key().0.expose())
+        self.is(&key.stored_key())
+    }
+
+    /// Whether both are the same; constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        equal(self.0.expose(), other.0.expose())
     }
 
     fn signature(&self, auth_message: &[u8]) -> [u8; KEY_BYTES] {
@@ -118,7 +178,8 @@ fn sha256(data: &[u8]) -> [u8; KEY_BYTES] {
     hash.as_ref().try_into().expect("invariant: SHA-256 is 32 bytes long")
 }
 
-fn equal(a: &[u8], b: &[u8]) -> bool {
+/// Constant time for texts of one length.
+pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 

@@ -1,6 +1,8 @@
-//! PostgreSQL's md5 passwords, towards servers that still ask for them. MD5 is broken; this is here for
-//! them alone. Source: PostgreSQL `src/common/md5_common.c`.
+//! PostgreSQL's md5 passwords, on both sides: for servers that still ask for them, and for clients whose operator still
+//! has such hashes. MD5 is broken; this is here for them alone. Source: PostgreSQL `src/common/md5_common.c`.
 
+use super::keys::equal;
+use super::{Authenticated, Refused};
 use crate::secret::Secret;
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
@@ -26,6 +28,35 @@ impl Md5Hash {
     /// What PostgreSQL would store for this user and password.
     pub fn from_password(user: &str, password: &str) -> Self {
         Self(Secret::new(hex_of(&[password.as_bytes(), user.as_bytes()])))
+    }
+
+    /// One that belongs to no password.
+    pub(super) fn invented(bytes: &[u8]) -> Self {
+        Self(Secret::new(hex_of(&[bytes])))
+    }
+
+    /// Whether this is the user's password; constant time.
+    pub(super) fn is_of(&self, user: &str, password: &str) -> bool {
+        equal(self.0.expose(), Self::from_password(user, password).0.expose())
+    }
+}
+
+/// What a client's answer to AuthenticationMD5Password is measured against, real or invented.
+pub struct Md5Challenge {
+    pub(super) user: String,
+    pub(super) hash: Md5Hash,
+    pub(super) real: bool,
+}
+
+impl Md5Challenge {
+    /// `answer` is the body of the PasswordMessage without its terminating zero, `salt` what was sent.
+    ///
+    /// # Errors
+    /// Not the password's answer.
+    pub fn check(self, answer: &[u8], salt: [u8; 4]) -> Result<Authenticated, Refused> {
+        let right = equal(md5_password(&self.hash, salt).as_bytes(), answer);
+        // `&`, not `&&`: nothing may depend on which of the two failed.
+        if right & self.real { Ok(Authenticated { user: self.user }) } else { Err(Refused::WrongPassword) }
     }
 }
 

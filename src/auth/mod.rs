@@ -2,25 +2,29 @@
 //! Pure: no sockets, no clock; randomness (nonces, salts, the disguise key) is passed in.
 //!
 //! Deliberately does not know: where secrets come from (`config`), which message carries the bytes
-//! (`wire`), which thread computes PBKDF2 (`SaltedPassword::derive` and `Verifier::from_password` take
-//! milliseconds: never on a worker). Start at [`scram_server`] for clients, [`scram_client`] for servers.
+//! (`wire`), which thread computes PBKDF2 (`Derivation::run` and `Verifier::from_password` take
+//! milliseconds: never on a worker). Start at [`users`] for clients, [`scram_client`] for servers.
 
 pub mod challenge;
 mod fields;
 pub mod keys;
 pub mod md5;
+pub mod password;
 pub mod scram_client;
 pub mod scram_server;
+pub mod users;
 pub mod verifier;
 
 #[cfg(test)]
 mod tests;
 
 pub use challenge::{Challenge, Disguise};
-pub use keys::{ClientKey, SaltedPassword, ServerKey, StoredKey};
-pub use md5::{Md5Hash, md5_password};
+pub use keys::{BorrowedKeys, ClientKey, Derivation, KEY_BYTES, ScramKeys, ServerKey, StoredKey};
+pub use md5::{Md5Challenge, Md5Hash, md5_password};
+pub use password::PasswordChallenge;
 pub use scram_client::{ScramClient, Untrusted};
 pub use scram_server::{Refused, ScramServer};
+pub use users::{Asks, Users};
 pub use verifier::{MalformedVerifier, Stored, Verifier};
 
 /// Random bytes of our half of a nonce; 24 characters once encoded.

@@ -5,7 +5,7 @@
 
 use super::NONCE_BYTES;
 use super::fields::{self, Fields};
-use super::keys::{ClientKey, KEY_BYTES, SaltedPassword, ServerKey};
+use super::keys::{KEY_BYTES, ScramKeys, ServerKey};
 use crate::fault::{Blame, Fault, SqlState};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -109,25 +109,30 @@ impl ScramClient {
 }
 
 impl NeedsKey {
-    /// For [`SaltedPassword::derive`].
+    /// What the keys must be derived with.
     pub fn salt(&self) -> &[u8] {
         &self.salt
     }
 
-    /// For [`SaltedPassword::derive`]; at most [`ITERATIONS_MAX`].
+    /// The same; at most [`ITERATIONS_MAX`].
     pub fn iterations(&self) -> NonZeroU32 {
         self.iterations
     }
 
-    /// Takes what PBKDF2 made; gives client-final-message to send.
-    pub fn with_salted_password(self, salted: &SaltedPassword) -> (ExpectServerFinal, Vec<u8>) {
-        self.with_keys(&salted.client_key(), salted.server_key())
+    /// Takes the keys; gives client-final-message to send.
+    pub fn with_keys(self, keys: &ScramKeys) -> (ExpectServerFinal, Vec<u8>) {
+        let client_final = self.client_final(&keys.client.proof(&self.auth_message));
+        (ExpectServerFinal { server_key: keys.server.clone(), auth_message: self.auth_message }, client_final)
     }
 
-    fn with_keys(self, client_key: &ClientKey, server_key: ServerKey) -> (ExpectServerFinal, Vec<u8>) {
-        let proof = fields::encode(&client_key.proof(&self.auth_message));
-        let client_final = format!("{},p={proof}", self.without_proof).into_bytes();
-        (ExpectServerFinal { server_key, auth_message: self.auth_message }, client_final)
+    /// For who has no keys that fit, and wants to hear the server's own refusal: client-final-message with a proof of
+    /// nothing. `random` is fresh.
+    pub fn without_keys(self, random: &[u8; KEY_BYTES]) -> Vec<u8> {
+        self.client_final(random)
+    }
+
+    fn client_final(&self, proof: &[u8; KEY_BYTES]) -> Vec<u8> {
+        format!("{},p={}", self.without_proof, fields::encode(proof)).into_bytes()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::challenge::Challenge;
 use super::fields::{self, Fields};
-use super::keys::{ClientKey, Proof};
+use super::keys::{BorrowedKeys, Proof};
 use super::{Authenticated, NONCE_BYTES};
 use crate::fault::{Blame, Fault, SqlState};
 
@@ -66,11 +66,11 @@ impl ScramServer {
 
 impl ExpectClientFinal {
     /// Takes client-final-message; gives server-final-message to send, the proof of identity, and the
-    /// client's key, which a later pass-through can use and anybody else drops.
+    /// keys that log in to servers with the same verifier.
     ///
     /// # Errors
     /// Malformed, of another exchange, or the proof is not the password's.
-    pub fn client_final(self, message: &[u8]) -> Result<(Vec<u8>, Authenticated, ClientKey), Refused> {
+    pub fn client_final(self, message: &[u8]) -> Result<(Vec<u8>, Authenticated, BorrowedKeys), Refused> {
         let last = ClientFinal::parse(message)?;
         if last.binding != self.binding {
             return Err(Refused::Malformed("Unexpected channel-binding attribute in client-final-message."));
@@ -88,7 +88,7 @@ impl ExpectClientFinal {
         }
         let signature = fields::encode(&verifier.server_key.signature(&auth_message));
         let server_final = format!("v={signature}").into_bytes();
-        Ok((server_final, Authenticated { user: self.challenge.user }, client_key))
+        Ok((server_final, Authenticated { user: self.challenge.user }, verifier.borrow(client_key)))
     }
 }
 

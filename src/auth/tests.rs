@@ -35,8 +35,8 @@ fn exchange(challenge: Challenge, password: &str, tamper: impl Fn(Vec<u8>) -> Ve
     let server = ScramServer::new(challenge, &SERVER_NONCE);
     let (server, server_first) = server.client_first(&client.client_first()).expect("a good first message");
     let needs = client.server_first(&server_first).expect("a good answer");
-    let salted = SaltedPassword::derive(password, needs.salt(), needs.iterations());
-    let (client, client_final) = needs.with_salted_password(&salted);
+    let keys = ScramKeys::derive(password, needs.salt(), needs.iterations());
+    let (client, client_final) = needs.with_keys(&keys);
     let end = server
         .client_final(&client_final)
         .map(|(server_final, who, _)| (who, client.server_final(&tamper(server_final))));
@@ -75,10 +75,10 @@ fn the_key_that_a_client_shows_is_the_key_of_its_password() {
     let client = ScramClient::new(&CLIENT_NONCE);
     let (server, first) = ScramServer::new(otter(), &SERVER_NONCE).client_first(&client.client_first()).expect("first");
     let needs = client.server_first(&first).expect("answer");
-    let salted = SaltedPassword::derive("river stone", needs.salt(), needs.iterations());
-    let (_, last) = needs.with_salted_password(&salted);
-    let (_, _, client_key) = server.client_final(&last).expect("let in");
-    assert!(verifier().stored_key.is_of(&client_key));
+    let keys = ScramKeys::derive("river stone", needs.salt(), needs.iterations());
+    let (_, last) = needs.with_keys(&keys);
+    let (_, _, borrowed) = server.client_final(&last).expect("let in");
+    assert!(verifier().stored_key.is_of(&borrowed.keys.client));
 }
 
 #[test]
@@ -160,9 +160,9 @@ proptest! {
 
     #[test]
     fn noise_from_a_server_never_panics_and_is_never_believed(first in noise(), last in noise()) {
-        let salted = SaltedPassword::derive("river stone", b"salt", FEW);
+        let keys = ScramKeys::derive("river stone", b"salt", FEW);
         if let Ok(needs) = ScramClient::new(&CLIENT_NONCE).server_first(&first) {
-            prop_assert!(needs.with_salted_password(&salted).0.server_final(&last).is_err());
+            prop_assert!(needs.with_keys(&keys).0.server_final(&last).is_err());
         }
     }
 
@@ -177,8 +177,8 @@ proptest! {
         let (server, server_first) = ScramServer::new(otter(), &SERVER_NONCE)
             .client_first(&client.client_first()).expect("a good first message");
         let needs = client.server_first(&server_first).expect("a good answer");
-        let salted = SaltedPassword::derive("river stone", needs.salt(), needs.iterations());
-        let (_, mut last) = needs.with_salted_password(&salted);
+        let keys = ScramKeys::derive("river stone", needs.salt(), needs.iterations());
+        let (_, mut last) = needs.with_keys(&keys);
         let at = at % last.len();
         last[at] ^= flip;
         prop_assert!(server.client_final(&last).is_err());

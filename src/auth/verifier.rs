@@ -3,7 +3,7 @@
 
 use super::challenge::Disguise;
 use super::fields;
-use super::keys::{SaltedPassword, ServerKey, StoredKey};
+use super::keys::{BorrowedKeys, ClientKey, ScramKeys, ServerKey, StoredKey};
 use super::md5::Md5Hash;
 use crate::secret::Secret;
 use std::fmt;
@@ -57,7 +57,7 @@ impl Stored {
     }
 
     /// The verifier that checks clients by SCRAM, if this secret can: md5 and an empty password cannot.
-    /// Costs a PBKDF2 if it is plain text (see [`SaltedPassword::derive`]): do it once, when the
+    /// Costs a PBKDF2 if it is plain text (see [`super::Derivation::run`]): do it once, when the
     /// secret is loaded; a login that takes longer tells that the user exists. The salt is the
     /// disguise's, hence the same each time, as a stored verifier's would be.
     pub fn verifier(&self, user: &str, disguise: &Disguise) -> Option<Verifier> {
@@ -73,11 +73,17 @@ impl Stored {
 
 impl Verifier {
     /// Makes the verifier of a password; `salt` is 16 random bytes by custom. Cost: one PBKDF2, see
-    /// [`SaltedPassword::derive`]; the caller chooses the thread.
+    /// [`super::Derivation::run`]; the caller chooses the thread.
     pub fn from_password(password: &str, salt: impl Into<Vec<u8>>, iterations: NonZeroU32) -> Self {
         let salt = salt.into();
-        let salted = SaltedPassword::derive(password, &salt, iterations);
-        Self { salt, iterations, stored_key: salted.client_key().stored_key(), server_key: salted.server_key() }
+        let keys = ScramKeys::derive(password, &salt, iterations);
+        Self { salt, iterations, stored_key: keys.client.stored_key(), server_key: keys.server }
+    }
+
+    /// What a client has taught who showed the right key.
+    pub(super) fn borrow(&self, client: ClientKey) -> BorrowedKeys {
+        let keys = ScramKeys { client, server: self.server_key.clone() };
+        BorrowedKeys { salt: self.salt.clone(), iterations: self.iterations, keys }
     }
 
     /// As `pg_authid.rolpassword` holds it. Still a secret: who has it can play the server, and try

@@ -1,28 +1,21 @@
 //! From the first byte to a proven user: the start of every connection. Runs on the front thread.
 //!
-//! Source: PostgreSQL `src/backend/tcop/backend_startup.c`; RFC 5802 for SCRAM.
+//! Source: PostgreSQL `src/backend/tcop/backend_startup.c`.
 
+use super::authenticate::{Credentials, Proved};
 use super::registry::{Registry, Seat, Seats};
-use crate::auth::{
-    self, Authenticated, Challenge, Disguise, NONCE_BYTES, Refused, SCRAM_SHA_256, ScramServer, Stored, Verifier,
-};
+use crate::auth::Authenticated;
 use crate::cluster::{Cluster, Pool};
-use crate::config::{AuthType, Config};
+use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup};
 use crate::wire::backend;
-use crate::wire::frame::{self, Head};
-use crate::wire::frontend::kind;
 use crate::wire::startup::{self, FirstPacket, PROTOCOL_3_2, Startup};
 use bytes::BytesMut;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A message of the authentication exchange is never longer. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
-const AUTH_MESSAGE: usize = 65_535;
 
 /// First byte of TLS: a record of the handshake. No first packet of ours begins with it. Source: RFC 8446, section 5.1.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -30,39 +23,11 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Longest time spent on telling a client why it is not let in.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What clients prove themselves against.
-pub struct Credentials {
-    verifiers: HashMap<String, Verifier>,
-    disguise: Arc<Disguise>,
-}
-
-impl Credentials {
-    /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
-    pub fn new(config: &Config) -> Self {
-        Self::under(Arc::new(Disguise::new(crate::secret::random(), auth::verifier::ITERATIONS_DEFAULT)), config)
-    }
-
-    /// After a reload. Who does not exist keeps his disguise: else a change of it would tell.
-    pub fn renewed(&self, config: &Config) -> Self {
-        Self::under(self.disguise.clone(), config)
-    }
-
-    fn under(disguise: Arc<Disguise>, config: &Config) -> Self {
-        let verifier = |(user, text): (&String, &crate::secret::Secret<String>)| {
-            let stored = Stored::parse(text.expose()).ok()?;
-            Some((user.clone(), stored.verifier(user, &disguise)?))
-        };
-        let needed = config.pooler.auth_type == AuthType::ScramSha256;
-        let verifiers = config.pooler.auth_users.iter().filter(|_| needed).filter_map(verifier).collect();
-        Self { verifiers, disguise }
-    }
-}
-
 /// What stands at the door.
 pub struct Gate {
     /// The configuration in force.
     pub config: Arc<Config>,
-    /// Its users' verifiers.
+    /// Its users' secrets.
     pub credentials: Credentials,
     /// Clients by cancel key.
     pub registry: Arc<Registry>,
@@ -106,7 +71,7 @@ pub enum Opening {
 }
 
 /// Why a connection ends before it is let in.
-enum Turned {
+pub(super) enum Turned {
     /// It hears this.
     Away(Fault),
     /// It hears nothing: it is gone, or it was a cancel request.
@@ -182,10 +147,11 @@ impl Admitted {
     }
 }
 
-struct Door<'a> {
-    socket: Socket,
+/// A connection that is not let in yet.
+pub(super) struct Door<'a> {
+    pub(super) socket: Socket,
     peer: Peer,
-    gate: &'a Gate,
+    pub(super) gate: &'a Gate,
 }
 
 impl Door<'_> {
@@ -200,12 +166,16 @@ impl Door<'_> {
         }
         let startup = session::read(&packet)?;
         let mut seat = self.gate.seats.take()?;
-        let user = self.authenticate(&startup.user).await?;
+        // Nothing before this depends on which users and databases there are.
+        let Proved { user, keys } = self.authenticate(&startup.user).await?;
         let config = &self.gate.config;
         let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(|| {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
         })?;
+        if let Some(keys) = keys {
+            self.gate.cluster.learn(user.user(), keys);
+        }
         self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.shape().settings)?;
         if config.pooler.log_connections {
             let (database, user, peer) = (&startup.database, user.user(), self.peer);
@@ -301,71 +271,8 @@ impl Door<'_> {
             self.socket.recv().await?;
         }
     }
-
-    async fn authenticate(&mut self, user: &str) -> Result<Authenticated, Turned> {
-        match self.gate.config.pooler.auth_type {
-            AuthType::Trust if self.gate.config.knows_user(user) => Ok(auth::trust(user)),
-            AuthType::Trust => Err(Fault::fatal(
-                Blame::Client,
-                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                format!("role \"{user}\" does not exist"),
-            )
-            .into()),
-            AuthType::ScramSha256 => self.scram(user).await,
-        }
-    }
-
-    async fn scram(&mut self, user: &str) -> Result<Authenticated, Turned> {
-        let credentials = &self.gate.credentials;
-        let refuse = |refused: Refused| refused.into_fault(user);
-        let challenge = Challenge::new(user, credentials.verifiers.get(user), &credentials.disguise);
-        let scram = ScramServer::new(challenge, &crate::secret::random::<NONCE_BYTES>());
-        let mut out = BytesMut::new();
-        backend::authentication_sasl(&mut out, SCRAM_SHA_256);
-        self.socket.queue(out);
-        let first = self.sasl_message().await?;
-        let (expect_final, server_first) = scram.client_first(initial_response(&first)?).map_err(refuse)?;
-        let mut out = BytesMut::new();
-        backend::authentication_sasl_continue(&mut out, &server_first);
-        self.socket.queue(out);
-        let last = self.sasl_message().await?;
-        let (server_final, user, _key) = expect_final.client_final(&last).map_err(refuse)?;
-        let mut out = BytesMut::new();
-        backend::authentication_sasl_final(&mut out, &server_final);
-        self.socket.queue(out);
-        Ok(user)
-    }
-
-    async fn sasl_message(&mut self) -> Result<BytesMut, Turned> {
-        self.socket.flush().await?;
-        loop {
-            if let Some(head) = Head::read(self.socket.received()) {
-                if head.kind != kind::PASSWORD {
-                    let message = format!("expected SASL response, got message type {}", head.kind);
-                    return Err(Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message).into());
-                }
-                let total = head.frame_len().filter(|total| *total <= AUTH_MESSAGE);
-                let total = total.ok_or_else(|| violation("invalid message length"))?;
-                if self.socket.received().len() >= total {
-                    let mut message = self.socket.inbox().split_to(total);
-                    return Ok(message.split_off(frame::HEAD));
-                }
-            }
-            self.socket.recv().await?;
-        }
-    }
 }
 
-/// SASLInitialResponse: mechanism, length, data.
-fn initial_response(mut body: &[u8]) -> Result<&[u8], Fault> {
-    let mechanism = frame::take_cstr(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
-    if mechanism != SCRAM_SHA_256.as_bytes() {
-        return Err(violation("client selected an invalid SASL authentication mechanism"));
-    }
-    let length = frame::take_i32(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
-    if usize::try_from(length) == Ok(body.len()) { Ok(body) } else { Err(violation("malformed SASL response")) }
-}
-
-fn violation(message: &'static str) -> Fault {
+pub(super) fn violation(message: &'static str) -> Fault {
     Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message)
 }

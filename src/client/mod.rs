@@ -1,5 +1,6 @@
 //! The clients' face: logging in, the life of a query, leaving. Start at [`serve`].
 
+mod authenticate;
 mod checkout;
 mod connection;
 mod in_force;
@@ -14,9 +15,10 @@ mod timer;
 mod turn;
 mod welcome;
 
+pub use authenticate::Credentials;
 pub use connection::{Client, Rules};
 pub use in_force::InForce;
-pub use login::{Credentials, Gate, LoggedIn, Opening, farewell, log_in};
+pub use login::{Gate, LoggedIn, Opening, farewell, log_in};
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};
 pub use welcome::welcome;

@@ -1,14 +1,14 @@
-//! The hosts of each database, and the pools on them, made here and changed in `reload` and `pause`. Roles are what the configuration says; discovering and following
-//! them comes later.
+//! The hosts of each database, and the pools on them, made here and changed in `reload` and `pause`. Roles are what the
+//! configuration says; discovering and following them comes later.
 
-use crate::auth::Stored;
+use crate::auth::{BorrowedKeys, Stored};
 use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Address, SharedTls, TcpOptions};
 use crate::pool::core::Limits;
 use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, HostView};
-use crate::server::LoginSpec;
+use crate::server::{Keyring, LoginSpec};
 use parking_lot::Mutex;
 use pause::Paused;
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ pub struct Cluster {
     books: Mutex<Books>,
     backoffs: Mutex<HashMap<Address, Arc<Backoff>>>,
     ledger: Arc<Ledger>,
+    keyring: Arc<Keyring>,
     server_numbers: Arc<Numbers>,
     workers: usize,
     tls: SharedTls,
@@ -59,6 +60,7 @@ impl Cluster {
             books: Mutex::new(Books { config, generation: 0, pools: HashMap::new(), paused: Paused::default() }),
             backoffs: Mutex::default(),
             ledger: Arc::default(),
+            keyring: Arc::default(),
             server_numbers: Arc::default(),
             tls,
             start,
@@ -91,6 +93,19 @@ impl Cluster {
             if let Some(user) = &entry.user {
                 self.pool(name, user);
             }
+        }
+    }
+
+    /// Keys for logins to servers.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// A client's login has shown the keys of `user`. New ones are tried at once: they may be what the last login lacked.
+    pub fn learn(&self, user: &str, keys: BorrowedKeys) {
+        if self.keyring.learn(user, keys) {
+            let pools = self.pools().into_iter().filter(|pool| pool.user == user);
+            pools.for_each(|pool| pool.shape().lanes.iter().for_each(|lane| lane.try_again()));
         }
     }
 
@@ -160,13 +175,16 @@ impl Cluster {
             ("timezone", &entry.timezone),
             ("application_name", &entry.application_name),
         ];
+        let stored = secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok());
         LoginSpec {
             address: Address::new(&host.host, host.port),
             options: server_tcp_options(&config.pooler),
             tls: self.tls.clone(),
             user: entry.user.as_ref().unwrap_or(&pool.user).clone(),
             database: entry.dbname.as_ref().unwrap_or(&pool.database).clone(),
-            secret: secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok()),
+            // A verifier logs in with the keys that its clients show, and a forced user uses no client's.
+            secret: stored.filter(|secret| entry.user.is_none() || !matches!(secret, Stored::Scram(_))),
+            keyring: self.keyring.clone(),
             parameters: parameters
                 .into_iter()
                 .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))

@@ -36,6 +36,10 @@ pub enum AuthType {
     /// No proof. The user must be listed in `auth_file` or under `[users]`, unless there is no `auth_file` at all; then
     /// PostgreSQL alone decides.
     Trust,
+    /// The password in clear, against whatever `auth_file` holds for the user.
+    Plain,
+    /// md5 against md5 hashes and plain text in `auth_file`; SCRAM-SHA-256 where it holds a verifier.
+    Md5,
     /// SCRAM-SHA-256 against a verifier or plain text in `auth_file`. Default.
     ScramSha256,
 }

@@ -22,7 +22,12 @@ use zeroize::Zeroizing;
 
 const POOL_MODES: [(&str, PoolMode); 3] =
     [("session", PoolMode::Session), ("transaction", PoolMode::Transaction), ("statement", PoolMode::Statement)];
-const AUTH_TYPES: [(&str, AuthType); 2] = [("trust", AuthType::Trust), ("scram-sha-256", AuthType::ScramSha256)];
+const AUTH_TYPES: [(&str, AuthType); 4] = [
+    ("trust", AuthType::Trust),
+    ("plain", AuthType::Plain),
+    ("md5", AuthType::Md5),
+    ("scram-sha-256", AuthType::ScramSha256),
+];
 const SECTIONS: [&str; 3] = ["pooler", "databases", "users"];
 
 /// Reads `text` as the configuration in `file`. Pure: files come through `read`, the environment through `env`.
@@ -160,10 +165,11 @@ fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
         return;
     }
     let place = s.place_of("auth_type");
+    let method = AUTH_TYPES.iter().find(|(_, method)| *method == pooler.auth_type).map_or("", |(name, _)| name);
     match pooler.auth_type {
-        AuthType::ScramSha256 if pooler.auth_users.is_empty() => s.notes.add(
+        AuthType::Plain | AuthType::Md5 | AuthType::ScramSha256 if pooler.auth_users.is_empty() => s.notes.add(
             place,
-            "auth_type \"scram-sha-256\" needs `auth_file`".to_owned(),
+            format!("auth_type \"{method}\" needs `auth_file`"),
             "nobody could log in",
             Some("auth_file = \"userlist.txt\" with lines \"user\" \"password or SCRAM verifier\"".to_owned()),
         ),

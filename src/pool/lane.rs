@@ -185,6 +185,11 @@ impl Lane {
         self.spec.load().always_live || self.clients.load(Ordering::Relaxed) > 0
     }
 
+    /// What made the last login fail may be gone: the pause that it asked for ends.
+    pub fn try_again(&self) {
+        self.with_books(|books, now, todo| books.retire(now, 0, todo));
+    }
+
     /// One call of the books, and what it says carried out.
     pub(super) fn with_books<T>(&self, call: impl FnOnce(&mut Books, Instant, &mut Todo) -> T) -> T {
         let mut todo = Todo::new();

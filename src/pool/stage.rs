@@ -31,6 +31,7 @@ impl Stage {
             user: "app".to_owned(),
             database: "shop".to_owned(),
             secret: None,
+            keyring: Arc::default(),
             parameters: Vec::new(),
             connect_query: None,
             generation: 0,

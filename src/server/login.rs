@@ -4,18 +4,20 @@
 
 use super::cancel::CancelTarget;
 use super::connection::Server;
+use super::keyring::Keyring;
 use super::open::{Way, open, ways};
-use crate::auth::{Md5Hash, NONCE_BYTES, SCRAM_SHA_256, SaltedPassword, ScramClient, Stored, md5_password};
+use crate::auth::Stored;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
 use crate::net::{Address, SharedTls, Socket, TcpOptions, Tls};
 use crate::session::Welcome;
-use crate::wire::backend::{self, Authentication, kind};
+use crate::wire::backend::{self, kind};
 use crate::wire::frame;
 use crate::wire::frontend;
 use crate::wire::startup::CancelKey;
 use bytes::{Buf, BytesMut};
 use std::io;
+use std::sync::Arc;
 
 /// The longest message taken before the login is done. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
 const LOGIN_MESSAGE: usize = 65_535;
@@ -32,8 +34,10 @@ pub struct LoginSpec {
     pub user: String,
     /// Database.
     pub database: String,
-    /// What proves the role; None = trust only.
+    /// What proves the role; None = trust only. A verifier stands for the keys that clients of this role show.
     pub secret: Option<Stored>,
+    /// Keys that are in no file.
+    pub keyring: Arc<Keyring>,
     /// Further startup parameters.
     pub parameters: Vec<(String, String)>,
     /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
@@ -55,6 +59,8 @@ pub enum LoginError {
         sqlstate: String,
         /// Its primary message.
         message: String,
+        /// What we know about it.
+        detail: Option<&'static str>,
     },
     /// It asks for a proof we cannot give.
     NoSecret(&'static str),
@@ -90,7 +96,11 @@ impl LoginError {
             Self::Refused { sqlstate, .. } => known_sqlstate(sqlstate),
             Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => SqlState::CONNECTION_FAILURE,
         };
-        Fault::fatal(Blame::Server, code, self.to_string())
+        let fault = Fault::fatal(Blame::Server, code, self.to_string());
+        match self {
+            Self::Refused { detail: Some(detail), .. } => fault.with_detail(*detail),
+            _ => fault,
+        }
     }
 }
 
@@ -197,9 +207,9 @@ async fn attempt(
     Ok((Box::new(server), welcome))
 }
 
-struct Login<'a> {
-    socket: Socket,
-    spec: &'a LoginSpec,
+pub(super) struct Login<'a> {
+    pub(super) socket: Socket,
+    pub(super) spec: &'a LoginSpec,
 }
 
 impl Login<'_> {
@@ -229,97 +239,13 @@ impl Login<'_> {
     }
 
     /// As [`Login::next`], with an ErrorResponse turned into an error and notices passed over.
-    async fn expect(&mut self) -> Result<(u8, BytesMut), LoginError> {
+    pub(super) async fn expect(&mut self) -> Result<(u8, BytesMut), LoginError> {
         loop {
             match self.next().await? {
                 (kind::ERROR_RESPONSE, body) => return Err(refused(&body)),
                 (kind::NOTICE_RESPONSE, _) => continue,
                 other => return Ok(other),
             }
-        }
-    }
-
-    async fn authenticate(&mut self) -> Result<(), LoginError> {
-        loop {
-            let (message, body) = self.expect().await?;
-            if message == kind::NEGOTIATE_PROTOCOL_VERSION {
-                continue;
-            }
-            let request = (message == kind::AUTHENTICATION).then(|| Authentication::read(&body)).flatten();
-            match request.ok_or_else(|| untrusted("an unexpected message instead of an authentication request"))? {
-                Authentication::Ok => return Ok(()),
-                Authentication::Cleartext => self.send_password()?,
-                Authentication::Md5(salt) => self.send_md5(salt)?,
-                Authentication::Sasl(mechanisms) => self.scram(mechanisms).await?,
-                Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
-                    return Err(untrusted("SASL out of turn"));
-                }
-                Authentication::Unknown(number) => {
-                    return Err(LoginError::Untrusted(format!("authentication method {number} is not supported")));
-                }
-            }
-        }
-    }
-
-    fn send_password(&mut self) -> Result<(), LoginError> {
-        let Some(Stored::Plain(password)) = &self.spec.secret else {
-            return Err(LoginError::NoSecret("the server asks for a password and none is known"));
-        };
-        let mut out = BytesMut::new();
-        frontend::password(&mut out, password.expose().as_bytes());
-        self.socket.queue(out);
-        Ok(())
-    }
-
-    fn send_md5(&mut self, salt: [u8; 4]) -> Result<(), LoginError> {
-        let hash = match &self.spec.secret {
-            Some(Stored::Plain(password)) => Md5Hash::from_password(&self.spec.user, password.expose()),
-            Some(Stored::Md5(hash)) => hash.clone(),
-            _ => return Err(LoginError::NoSecret("the server asks for an md5 password and none is known")),
-        };
-        let mut out = BytesMut::new();
-        frontend::password(&mut out, md5_password(&hash, salt).as_bytes());
-        self.socket.queue(out);
-        Ok(())
-    }
-
-    async fn scram(&mut self, mechanisms: &[u8]) -> Result<(), LoginError> {
-        if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-            return Err(untrusted("the server offers no SASL mechanism that is supported"));
-        }
-        let Some(Stored::Plain(password)) = &self.spec.secret else {
-            return Err(LoginError::NoSecret("the server asks for SCRAM and no plain-text password is known"));
-        };
-        let scram = ScramClient::new(&crate::secret::random::<NONCE_BYTES>());
-        let mut out = BytesMut::new();
-        frontend::sasl_initial(&mut out, SCRAM_SHA_256, &scram.client_first());
-        self.socket.queue(out);
-        let needs_key = {
-            let body = self.sasl_body().await?;
-            match Authentication::read(&body) {
-                Some(Authentication::SaslContinue(data)) => scram.server_first(data).map_err(distrust)?,
-                _ => return Err(untrusted("an unexpected answer to SCRAM")),
-            }
-        };
-        // PBKDF2 takes milliseconds: not on a worker.
-        let (password, salt, iterations) = (password.clone(), needs_key.salt().to_vec(), needs_key.iterations());
-        let derive = move || SaltedPassword::derive(password.expose(), &salt, iterations);
-        let salted = tokio::task::spawn_blocking(derive).await.map_err(|_| untrusted("key derivation failed"))?;
-        let (expect_final, client_final) = needs_key.with_salted_password(&salted);
-        let mut out = BytesMut::new();
-        frontend::sasl_response(&mut out, &client_final);
-        self.socket.queue(out);
-        let body = self.sasl_body().await?;
-        match Authentication::read(&body) {
-            Some(Authentication::SaslFinal(data)) => expect_final.server_final(data).map_err(distrust),
-            _ => Err(untrusted("the server did not prove that it knows the password")),
-        }
-    }
-
-    async fn sasl_body(&mut self) -> Result<BytesMut, LoginError> {
-        match self.expect().await? {
-            (kind::AUTHENTICATION, body) => Ok(body),
-            _ => Err(untrusted("an unexpected message in the middle of SASL")),
         }
     }
 
@@ -375,13 +301,13 @@ fn refused(body: &[u8]) -> LoginError {
     let field = |letter, missing: &str| {
         backend::error_field(body, letter).map_or(missing.to_owned(), |text| String::from_utf8_lossy(text).into_owned())
     };
-    LoginError::Refused { sqlstate: field(b'C', "08006"), message: field(b'M', "the server refused the login") }
+    LoginError::Refused {
+        sqlstate: field(b'C', "08006"),
+        message: field(b'M', "the server refused the login"),
+        detail: None,
+    }
 }
 
-fn untrusted(why: &str) -> LoginError {
+pub(super) fn untrusted(why: &str) -> LoginError {
     LoginError::Untrusted(why.to_owned())
-}
-
-fn distrust(why: crate::auth::Untrusted) -> LoginError {
-    LoginError::Untrusted(why.to_string())
 }

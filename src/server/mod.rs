@@ -3,16 +3,21 @@
 
 mod cancel;
 mod connection;
+mod derivers;
 mod exchange;
 mod guard;
+mod keyring;
 mod login;
 mod open;
+mod prove;
 mod repair;
 mod reply_queue;
 
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
+pub use derivers::Derivers;
 pub use exchange::{Boundary, Exchange, Outlet, Violation};
+pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
 pub use repair::{Leaving, REPAIR_DEADLINE, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};

@@ -165,11 +165,21 @@ pub fn authentication_ok(out: &mut BytesMut) {
     authentication(out, 0, b"");
 }
 
-/// AuthenticationSASL offering one mechanism.
-pub fn authentication_sasl(out: &mut BytesMut, mechanism: &str) {
+/// AuthenticationCleartextPassword.
+pub fn authentication_cleartext(out: &mut BytesMut) {
+    authentication(out, 3, b"");
+}
+
+/// AuthenticationMD5Password.
+pub fn authentication_md5(out: &mut BytesMut, salt: [u8; 4]) {
+    authentication(out, 5, &salt);
+}
+
+/// AuthenticationSASL offering these mechanisms, the preferred one first.
+pub fn authentication_sasl(out: &mut BytesMut, mechanisms: &[&str]) {
     message(out, kind::AUTHENTICATION, |out| {
         out.put_i32(10);
-        put_cstr(out, mechanism.as_bytes());
+        mechanisms.iter().for_each(|mechanism| put_cstr(out, mechanism.as_bytes()));
         out.put_u8(0);
     });
 }

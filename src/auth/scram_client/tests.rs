@@ -26,8 +26,8 @@ fn the_example_of_rfc_7677_passes() {
     assert_eq!(needs.auth_message, named.replace("n=user", "n=").as_bytes());
     let needs = NeedsKey { auth_message: named.into_bytes(), ..needs };
 
-    let salted = SaltedPassword::derive("pencil", needs.salt(), needs.iterations());
-    let (server, client_final) = needs.with_salted_password(&salted);
+    let keys = ScramKeys::derive("pencil", needs.salt(), needs.iterations());
+    let (server, client_final) = needs.with_keys(&keys);
     let expected = format!("{without_proof},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
     assert_eq!(client_final, expected.as_bytes());
     assert_eq!(server.server_final(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
@@ -86,8 +86,8 @@ fn iterations_are_done_up_to_a_million_and_not_beyond() {
 
 fn last(message: &[u8]) -> Option<Untrusted> {
     let needs = client().server_first(b"r=clientSERVER,s=AAAA,i=1").expect("a good answer");
-    let salted = SaltedPassword::derive("pencil", needs.salt(), needs.iterations());
-    needs.with_salted_password(&salted).0.server_final(message).err()
+    let keys = ScramKeys::derive("pencil", needs.salt(), needs.iterations());
+    needs.with_keys(&keys).0.server_final(message).err()
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::wire::backend::{self, kind};
 use crate::wire::{frame, frontend};
 use bytes::{Buf, BytesMut};
 use std::fmt;
+use std::sync::Arc;
 
 /// Larger answers are not PostgreSQL's to this question.
 const ANSWER: usize = 64 * 1024;
@@ -94,6 +95,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         user: target.user.clone(),
         database: target.database.clone(),
         secret,
+        keyring: Arc::default(),
         parameters: vec![("application_name".to_owned(), "pgotter init".to_owned())],
         connect_query: None,
         generation: 0,
@@ -185,7 +187,7 @@ fn login_advice(error: &LoginError) -> String {
             "is PostgreSQL running there, does its listen_addresses include this address, and does no firewall stand in \
              between?"
         }
-        LoginError::Refused { sqlstate, message } => match sqlstate.as_str() {
+        LoginError::Refused { sqlstate, message, .. } => match sqlstate.as_str() {
             "28P01" => {
                 "the password is wrong, or the user does not exist or has none; in a URL, / ? # : @ % of a password are \
                  written %2F %3F %23 %3A %40 %25"

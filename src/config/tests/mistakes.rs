@@ -48,7 +48,7 @@ fn what_comes_later_is_called_not_supported_yet() {
     pooler("[routing]\nmode = \"split\"", 2, "[routing] is not supported yet", "");
     pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
     pooler("max_prepared_statements = 3", 1, "`max_prepared_statements` is not supported yet", "PgBouncer");
-    pooler("auth_type = \"md5\"", 13, "\"trust\" or \"scram-sha-256\"", "not supported yet");
+    pooler("auth_type = \"any\"", 13, "\"md5\" or \"scram-sha-256\"", "not supported yet");
     database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
 }
 

@@ -1,0 +1,60 @@
+//! What is derived, and how often.
+
+use super::*;
+use crate::secret::Secret;
+use std::num::NonZeroU32;
+use std::task::{Context, Waker};
+
+fn derivation(password: &str, salt: &[u8]) -> Derivation {
+    Derivation::new(Secret::new(password.to_owned()), salt, NonZeroU32::MIN)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+#[test]
+fn a_storm_of_logins_with_one_secret_costs_one_derivation() {
+    let derivers = Derivers::default();
+    block_on(async {
+        let storm = (0..100).map(|_| derivers.remembered(derivation("river stone", b"salt")));
+        assert!(futures_util::future::join_all(storm).await.iter().all(Option::is_some));
+    });
+    assert_eq!(derivers.remembered.lock().len(), 1);
+    // Nothing is left to do: not even the threads are asked.
+    let idle = Derivers { queue: OnceLock::new(), remembered: Mutex::new(derivers.remembered.lock().clone()) };
+    assert!(block_on(idle.remembered(derivation("river stone", b"salt"))).is_some());
+    assert!(idle.queue.get().is_none());
+}
+
+#[test]
+fn another_password_salt_or_count_is_another_derivation() {
+    let name = |password: &str, salt: &[u8], count: u32| {
+        let count = NonZeroU32::new(count).expect("not 0");
+        Derivation::new(Secret::new(password.to_owned()), salt, count).name()
+    };
+    let first = name("a", b"bc", 1);
+    assert_eq!(first, name("a", b"bc", 1));
+    assert!([name("ab", b"c", 1), name("a", b"b", 1), name("a", b"bc", 2)].iter().all(|other| *other != first));
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let derivers = Derivers::default();
+    for number in 0..=u16::try_from(REMEMBERED).expect("small") {
+        block_on(derivers.remembered(derivation("river stone", &number.to_be_bytes()))).expect("derived");
+    }
+    assert_eq!(derivers.remembered.lock().len(), 1);
+}
+
+#[test]
+fn a_login_that_gives_up_leaves_the_derivation_to_the_next() {
+    let derivers = Derivers::default();
+    block_on(async {
+        let mut first = Box::pin(derivers.remembered(derivation("river stone", b"salt")));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        drop(first);
+        assert!(derivers.remembered(derivation("river stone", b"salt")).await.is_some());
+    });
+}

@@ -1,0 +1,46 @@
+//! What is learned, and what is forgotten.
+
+use super::*;
+use crate::auth::{Disguise, Stored, Users};
+use crate::secret::Secret;
+use std::num::NonZeroU32;
+
+/// The keys that a client with this password shows.
+fn keys(password: &str) -> BorrowedKeys {
+    let disguise = Arc::new(Disguise::new([1; 32], NonZeroU32::MIN));
+    let stored = ("otter".to_owned(), Stored::parse(password).expect("plain text"));
+    let challenge = Users::new([stored].into_iter(), disguise, true).password("otter");
+    let keys = challenge.derivation(Secret::new(password.to_owned())).run();
+    challenge.check(password, keys).expect("let in").1.expect("by its keys")
+}
+
+#[test]
+fn keys_are_news_only_the_first_time() {
+    let keyring = Keyring::default();
+    assert!(keyring.learn("otter", keys("old")));
+    assert!(!keyring.learn("otter", keys("old")));
+    assert!(keyring.learn("otter", keys("new")));
+    assert!(keyring.learn("stoat", keys("new")));
+}
+
+#[test]
+fn refused_keys_are_forgotten_and_may_be_taught_again() {
+    let keyring = Keyring::default();
+    keyring.learn("otter", keys("old"));
+    let refused = keyring.borrow("otter").expect("learned");
+    keyring.forget("otter", &refused);
+    assert!(keyring.borrow("otter").is_none());
+    // No news, or every login of a client with a stale password would be one at the server.
+    assert!(!keyring.learn("otter", keys("old")));
+    assert!(keyring.borrow("otter").is_some());
+}
+
+#[test]
+fn a_late_refusal_does_not_forget_newer_keys() {
+    let keyring = Keyring::default();
+    keyring.learn("otter", keys("old"));
+    let late = keyring.borrow("otter").expect("learned");
+    keyring.learn("otter", keys("new"));
+    keyring.forget("otter", &late);
+    assert!(keyring.borrow("otter").is_some());
+}

@@ -1,0 +1,94 @@
+//! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
+
+use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, verifier};
+
+fn refused(role: &Role) -> (String, String) {
+    ("28P01".to_owned(), format!("password authentication failed for user \"{}\"", role.name))
+}
+
+/// What PostgreSQL says to a role in such a state, by the method it asks for.
+fn refusal(role: &Role, state: &str) -> Option<(String, String)> {
+    let words = |text: &str| ("28000".to_owned(), format!("role \"{}\" {text}", role.name));
+    match (state, role.method) {
+        ("VALID UNTIL '2020-01-01'", "trust") => None,
+        ("NOLOGIN", _) => Some(words("is not permitted to log in")),
+        _ => Some(refused(role)),
+    }
+}
+
+#[test]
+fn an_expired_and_a_barred_role_are_refused_by_a_cold_pool_in_postgresqls_words() {
+    let states = ["VALID UNTIL '2020-01-01'", "NOLOGIN"];
+    let roles: Vec<_> = states.iter().flat_map(|state| SERVER_METHODS.map(|m| (*state, fresh_role(m)))).collect();
+    for (state, role) in &roles {
+        look(&format!("ALTER ROLE {} {state}", role.name));
+    }
+    for secret in [Role::password, Role::verifier] {
+        let lines: String = roles.iter().map(|(_, role)| line(&role.name, &secret(role))).collect();
+        let pooler = pgotter("scram-sha-256", &lines);
+        for (state, role) in &roles {
+            let answer = log_in(pooler.port(), &role.name, &role.password());
+            // A verifier proves nothing to a server that asks for a password, or for md5 because it has an md5 hash that
+            // counts; of an expired role no hash counts.
+            let asks = (role.method, *state);
+            let no_proof = asks.0 == "password" || asks == ("md5", "NOLOGIN");
+            match refusal(role, state) {
+                Some(_) if secret(role) != role.password() && no_proof => {
+                    assert_eq!(answer.unwrap_err().0, "08006", "{asks:?}");
+                }
+                Some(refusal) => assert_eq!(answer, Err(refusal), "{asks:?}"),
+                None => assert_eq!(answer, Ok(role.name.clone()), "{asks:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dropped_role_is_refused_by_a_cold_pool_in_postgresqls_words() {
+    for secret in [Role::password, Role::verifier] {
+        let role = fresh_role("scram-sha-256");
+        let pooler = pgotter("scram-sha-256", &line(&role.name, &secret(&role)));
+        assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
+        role.cool_down();
+        look(&format!("DROP ROLE {}", role.name));
+        // The pool may meet its server in its last moment.
+        eventually("it is refused", || log_in(pooler.port(), &role.name, &role.password()) == Err(refused(&role)));
+        // A role without a group is asked for SCRAM here as well.
+        look(&format!("CREATE ROLE {} LOGIN PASSWORD '{}'", role.name, role.password().replace('\'', "''")));
+        let again = || log_in(pooler.port(), &role.name, &role.password());
+        if secret(&role) == role.password() {
+            eventually("it may come in again", || again() == Ok(role.name.clone()));
+        } else {
+            assert_eq!(again(), Err(refused(&role)), "its verifier is another one now");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_postgresql_refuses_is_taught_anew_by_the_next_login() {
+    let role = fresh_role("scram-sha-256");
+    // The same salt, so that the key fits and is shown.
+    let (ours, others) = (verifier(&role.password(), 5), verifier("another password", 5));
+    role.becomes(&others);
+    let pooler = pgotter("scram-sha-256", &line(&role.name, &ours));
+    let again = || log_in(pooler.port(), &role.name, &role.password());
+    assert_eq!(again(), Err(refused(&role)));
+    role.becomes(&ours);
+    eventually("the key is taken", || again() == Ok(role.name.clone()));
+}
+
+#[test]
+fn a_password_that_changes_on_the_server_is_refused_until_it_is_put_right() {
+    let roles = ["password", "md5", "scram-sha-256"].map(fresh_role);
+    let lines: String = roles.iter().map(|role| line(&role.name, &role.password())).collect();
+    let pooler = pgotter("md5", &lines);
+    for role in &roles {
+        let again = || log_in(pooler.port(), &role.name, &role.password());
+        assert_eq!(again(), Ok(role.name.clone()));
+        role.becomes("another password");
+        role.cool_down();
+        eventually("it is refused", || again() == Err(refused(role)));
+        role.becomes(&role.password());
+        eventually("it may come in again", || again() == Ok(role.name.clone()));
+    }
+}

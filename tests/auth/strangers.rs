@@ -1,0 +1,186 @@
+//! Who is not let in learns nothing and costs nothing.
+
+use super::place::{CLIENT_METHODS, fresh_role, line, log_in, pgotter, pgotter_with, server};
+use super::support::raw::{Frame, Raw, message, startup};
+use pgotter::auth::{Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
+use pgotter::secret::Secret;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::thread;
+
+fn ask(port: u16, user: &str, database: &str) -> Raw {
+    let mut client = Raw::connect(port);
+    client.send(&startup(3, 0, &[("user", user), ("database", database)]));
+    client
+}
+
+/// Number and data of an authentication request.
+fn request(frame: &Frame) -> (u32, &[u8]) {
+    assert_eq!(frame.kind, b'R', "{frame:?}");
+    let (number, data) = frame.body.split_first_chunk().unwrap();
+    (u32::from_be_bytes(*number), data)
+}
+
+fn sasl_initial(data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+    message(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, data].concat())
+}
+
+/// Answers whatever is asked for with a wrong password; everything that was said.
+fn visit(port: u16, user: &str, database: &str) -> Vec<Frame> {
+    let mut client = ask(port, user, database);
+    let mut heard = vec![client.frame().unwrap()];
+    match request(&heard[0]).0 {
+        3 => client.send(&message(b'p', b"wrong\0")),
+        5 => client.send(&message(b'p', b"md500000000000000000000000000000000\0")),
+        10 => {
+            let scram = ScramClient::new(&[7; NONCE_BYTES]);
+            client.send(&sasl_initial(&scram.client_first()));
+            heard.push(client.frame().unwrap());
+            let needs_keys = scram.server_first(request(&heard[1]).1).unwrap();
+            let keys: ScramKeys =
+                Derivation::new(Secret::new("wrong".to_owned()), needs_keys.salt(), needs_keys.iterations()).run();
+            client.send(&message(b'p', &needs_keys.with_keys(&keys).1));
+        }
+        other => panic!("asked for {other}"),
+    }
+    heard.extend(client.until_end());
+    heard
+}
+
+/// All that a stranger can compare, with the name taken out.
+fn shape(frames: &[Frame], user: &str) -> Vec<String> {
+    let shape = |frame: &Frame| match frame.kind {
+        b'R' => format!("R {} {}", request(frame).0, frame.body.len()),
+        kind => format!("{} {}", char::from(kind), frame.body.escape_ascii().to_string().replace(user, "?")),
+    };
+    frames.iter().map(shape).collect()
+}
+
+#[test]
+fn an_unknown_user_an_unknown_database_and_a_wrong_password_look_alike() {
+    let host = format!("[databases.known]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    let text = |user: &str| line(user, &format!("{user}'s secret"));
+    let verifier = |user: &str| line(user, &super::place::verifier("x", 3));
+    for method in CLIENT_METHODS.into_iter().skip(1) {
+        for secret in [&text as &dyn Fn(&str) -> String, &verifier] {
+            let pooler = pgotter_with(method, &(secret("listed") + &secret("member")), &host);
+            let hear = |user, database| shape(&visit(pooler.port(), user, database), user);
+            let usual = hear("listed", "known");
+            assert!(usual.last().unwrap().contains("28P01"), "{usual:?}");
+            for (user, database) in [("listed", "unknown"), ("nobody", "known"), ("nobody", "unknown")] {
+                assert_eq!(hear(user, database), usual, "{method} {user} {database}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_user_is_asked_the_same_every_time() {
+    let lines: String = (0..20)
+        .map(|number| match number % 2 {
+            0 => line(&format!("user{number}"), "text"),
+            _ => line(&format!("user{number}"), &super::place::verifier("x", 3)),
+        })
+        .collect();
+    let pooler = pgotter("md5", &lines);
+    let first = |user: &str| request(&ask(pooler.port(), user, "postgres").frame().unwrap()).0;
+    let asked: Vec<_> = (0..40).map(|number| first(&format!("nobody{number}"))).collect();
+    assert!(asked.contains(&5) && asked.contains(&10), "some as users with a password, some as users with a verifier");
+    let again: Vec<_> = (0..40).map(|number| first(&format!("nobody{number}"))).collect();
+    assert_eq!(asked, again);
+}
+
+#[test]
+fn a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served() {
+    for method in CLIENT_METHODS.into_iter().skip(1) {
+        let role = fresh_role("trust");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = |name, port| format!("[databases.{name}]\nhosts = [\"127.0.0.1:{port}\"]\n");
+        let databases = host("watched", listener.local_addr().unwrap().port()) + &host("postgres", server().port());
+        let pooler = pgotter_with(method, &line(&role.name, &role.password()), &databases);
+        thread::scope(|scope| {
+            for user in ["nobody", &role.name] {
+                for _ in 0..5 {
+                    scope.spawn(|| (0..10).for_each(|_| assert!(!visit(pooler.port(), user, "watched").is_empty())));
+                }
+            }
+            (0..10)
+                .for_each(|_| assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone())));
+        });
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "{method}");
+    }
+}
+
+/// What is wrong, and the code it is refused with.
+fn wrong_answers() -> Vec<(Vec<u8>, &'static str)> {
+    let head = |length: i32| [b"p".as_slice(), &length.to_be_bytes()].concat();
+    let mut wrong: Vec<_> = [i32::MIN, -1, 0, 3, 65_536, i32::MAX].map(|length| (head(length), "08P01")).to_vec();
+    wrong.extend([
+        (message(b'p', b""), "08P01"),
+        (message(b'p', b"no end"), "08P01"),
+        (message(b'p', b"two\0ends\0"), "08P01"),
+        (message(b'p', b"\0\0"), "08P01"),
+        (message(b'Q', b"SELECT 1\0"), "08P01"),
+        (message(b'p', b"\0"), "28P01"),
+        (message(b'p', b"\xff\xfe\0"), "28P01"),
+        (message(b'p', &[&[b'x'; 60_000][..], b"\0"].concat()), "28P01"),
+    ]);
+    wrong
+}
+
+#[test]
+fn a_wrong_password_message_ends_the_connection() {
+    for method in ["plain", "md5"] {
+        let role = fresh_role("trust");
+        let pooler = pgotter(method, &line(&role.name, &role.password()));
+        for (bytes, code) in wrong_answers() {
+            let mut client = ask(pooler.port(), &role.name, "postgres");
+            client.frame().unwrap();
+            client.send(&bytes);
+            let heard = client.until_end();
+            let shown = bytes[..bytes.len().min(20)].escape_ascii().to_string();
+            assert_eq!(heard.last().and_then(|frame| frame.field(b'C')).as_deref(), Some(code), "{method} {shown}");
+        }
+        assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
+        assert!(!pooler.log().contains("panicked"));
+    }
+}
+
+#[test]
+fn a_scram_message_of_another_exchange_or_with_other_flags_is_refused() {
+    let role = fresh_role("trust");
+    let pooler = pgotter("scram-sha-256", &line(&role.name, &role.password()));
+    let proof = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let ours = "A".repeat(24);
+    type Answer = Box<dyn Fn(&str) -> String>;
+    let answers: Vec<(&str, Answer)> = vec![
+        ("a changed nonce", Box::new(move |nonce| format!("c=biws,r={}x,p={proof}", &nonce[..nonce.len() - 1]))),
+        ("the client's half", Box::new(move |_| format!("c=biws,r={ours},p={proof}"))),
+        ("other flags", Box::new(move |nonce| format!("c=eSws,r={nonce},p={proof}"))),
+        (
+            "bound to a channel",
+            Box::new(move |nonce| format!("c=cD10bHMtc2VydmVyLWVuZC1wb2ludCws,r={nonce},p={proof}")),
+        ),
+        ("a megabyte", Box::new(move |nonce| format!("c=biws,r={nonce}{},p={proof}", "x".repeat(60_000)))),
+    ];
+    for (name, answer) in answers {
+        let mut client = ask(pooler.port(), &role.name, "postgres");
+        client.frame().unwrap();
+        client.send(&sasl_initial(&ScramClient::new(&[0; NONCE_BYTES]).client_first()));
+        let first = client.frame().unwrap();
+        let text = String::from_utf8_lossy(request(&first).1).into_owned();
+        let nonce = text.split([',', '=']).nth(1).unwrap();
+        client.send(&message(b'p', answer(nonce).as_bytes()));
+        let heard = client.until_end();
+        assert_eq!(heard.last().and_then(|frame| frame.field(b'C')).as_deref(), Some("08P01"), "{name}: {heard:?}");
+    }
+    for first in ["p=tls-server-end-point,,n=,r=abc", "x,,n=,r=abc", &format!("n,,n=,r={}", "x".repeat(60_000))] {
+        let mut client = ask(pooler.port(), &role.name, "postgres");
+        client.frame().unwrap();
+        client.send(&sasl_initial(first.as_bytes()));
+        let heard = client.until_end();
+        assert_eq!(heard.last().and_then(|frame| frame.field(b'C')).as_deref(), Some("08P01"), "{heard:?}");
+    }
+}
