@@ -5,6 +5,7 @@
 //! (`wire`), which thread computes PBKDF2 (`Derivation::run` and `Verifier::from_password` take
 //! milliseconds: never on a worker). Start at [`users`] for clients, [`scram_client`] for servers.
 
+pub mod binding;
 pub mod challenge;
 mod fields;
 pub mod keys;
@@ -18,6 +19,7 @@ pub mod verifier;
 #[cfg(test)]
 mod tests;
 
+pub use binding::Binding;
 pub use challenge::{Challenge, Disguise};
 pub use keys::{BorrowedKeys, ClientKey, Derivation, KEY_BYTES, ScramKeys, ServerKey, StoredKey};
 pub use md5::{Md5Challenge, Md5Hash, md5_password};
@@ -31,8 +33,11 @@ pub use verifier::{MalformedVerifier, Stored, Verifier};
 /// Source: PostgreSQL `src/include/common/scram-common.h`, `SCRAM_RAW_NONCE_LEN`.
 pub const NONCE_BYTES: usize = 18;
 
-/// Name of the one mechanism spoken so far, as in AuthenticationSASL and SASLInitialResponse.
+/// A mechanism, as in AuthenticationSASL and SASLInitialResponse.
 pub const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
+
+/// The same, bound to the TLS connection.
+pub const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// Proof that a client is the user it says it is. Only this room can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
-//! SCRAM-SHA-256, client's role: we prove a password to PostgreSQL, and it proves that it knows us.
+//! SCRAM-SHA-256 and its PLUS, client's role: we prove a password to PostgreSQL, and it proves that it knows us.
 //! One state per type: `ScramClient` (awaits server-first) → `NeedsKey` (awaits PBKDF2, wherever that runs)
 //! → `ExpectServerFinal`. The password never enters: a key from a cache or from a client's own login does as
 //! well. Sources: RFC 5802, RFC 7677, PostgreSQL `src/interfaces/libpq/fe-auth-scram.c`.
 
 use super::NONCE_BYTES;
+use super::binding::Binding;
 use super::fields::{self, Fields};
 use super::keys::{KEY_BYTES, ScramKeys, ServerKey};
 use crate::fault::{Blame, Fault, SqlState};
@@ -22,12 +23,10 @@ pub const MESSAGE_BYTES_MAX: usize = 2000;
 /// with 2^31. A million is 250 times PostgreSQL's default, and costs about 0.2 s.
 pub const ITERATIONS_MAX: u32 = 1_000_000;
 
-/// "We do no channel binding, and ask for no authorization identity"; `biws` is its base64.
-const GS2_HEADER: &str = "n,,";
-
 /// Awaits server-first-message.
 pub struct ScramClient {
     nonce: String,
+    binding: Binding,
 }
 
 /// Awaits the key; says what it must be derived with.
@@ -61,13 +60,13 @@ pub enum Untrusted {
 
 impl ScramClient {
     /// `nonce` is fresh randomness, for this exchange only.
-    pub fn new(nonce: &[u8; NONCE_BYTES]) -> Self {
-        Self { nonce: fields::encode(nonce) }
+    pub fn new(nonce: &[u8; NONCE_BYTES], binding: Binding) -> Self {
+        Self { nonce: fields::encode(nonce), binding }
     }
 
     /// client-first-message, to send. The name is empty, as libpq's: PostgreSQL takes the startup packet's.
     pub fn client_first(&self) -> Vec<u8> {
-        format!("{GS2_HEADER}{}", self.first_bare()).into_bytes()
+        format!("{}{}", self.binding.header(), self.first_bare()).into_bytes()
     }
 
     /// Takes server-first-message.
@@ -91,7 +90,7 @@ impl ScramClient {
         if iterations.get() > ITERATIONS_MAX {
             return Err(Untrusted::TooManyIterations(iterations));
         }
-        let without_proof = format!("c=biws,r={nonce}");
+        let without_proof = format!("c={},r={nonce}", self.binding.attribute());
         let bare = self.first_bare();
         let auth_message = [bare.as_bytes(), b",", message, b",", without_proof.as_bytes()].concat();
         Ok(NeedsKey { salt, iterations, without_proof, auth_message })

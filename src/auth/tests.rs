@@ -31,9 +31,10 @@ struct Exchange {
 }
 
 fn exchange(challenge: Challenge, password: &str, tamper: impl Fn(Vec<u8>) -> Vec<u8>) -> Exchange {
-    let client = ScramClient::new(&CLIENT_NONCE);
-    let server = ScramServer::new(challenge, &SERVER_NONCE);
-    let (server, server_first) = server.client_first(&client.client_first()).expect("a good first message");
+    let client = ScramClient::new(&CLIENT_NONCE, Binding::Impossible);
+    let server = ScramServer::new(challenge, &SERVER_NONCE, None);
+    let (server, server_first) =
+        server.client_first(SCRAM_SHA_256.as_bytes(), &client.client_first()).expect("a good first message");
     let needs = client.server_first(&server_first).expect("a good answer");
     let keys = ScramKeys::derive(password, needs.salt(), needs.iterations());
     let (client, client_final) = needs.with_keys(&keys);
@@ -72,8 +73,10 @@ fn a_server_that_does_not_know_the_verifier_is_not_believed() {
 
 #[test]
 fn the_key_that_a_client_shows_is_the_key_of_its_password() {
-    let client = ScramClient::new(&CLIENT_NONCE);
-    let (server, first) = ScramServer::new(otter(), &SERVER_NONCE).client_first(&client.client_first()).expect("first");
+    let client = ScramClient::new(&CLIENT_NONCE, Binding::Impossible);
+    let (server, first) = ScramServer::new(otter(), &SERVER_NONCE, None)
+        .client_first(SCRAM_SHA_256.as_bytes(), &client.client_first())
+        .expect("first");
     let needs = client.server_first(&first).expect("answer");
     let keys = ScramKeys::derive("river stone", needs.salt(), needs.iterations());
     let (_, last) = needs.with_keys(&keys);
@@ -149,19 +152,19 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn noise_never_panics_and_never_gets_in(first in noise(), last in noise()) {
-        let server = || ScramServer::new(otter(), &SERVER_NONCE);
-        if let Ok((server, _)) = server().client_first(&first) {
+        let server = || ScramServer::new(otter(), &SERVER_NONCE, None);
+        if let Ok((server, _)) = server().client_first(SCRAM_SHA_256.as_bytes(), &first) {
             prop_assert!(server.client_final(&last).is_err());
         }
-        let good = ScramClient::new(&CLIENT_NONCE).client_first();
-        let (server, _) = server().client_first(&good).expect("a good first message");
+        let good = ScramClient::new(&CLIENT_NONCE, Binding::Impossible).client_first();
+        let (server, _) = server().client_first(SCRAM_SHA_256.as_bytes(), &good).expect("a good first message");
         prop_assert!(server.client_final(&last).is_err());
     }
 
     #[test]
     fn noise_from_a_server_never_panics_and_is_never_believed(first in noise(), last in noise()) {
         let keys = ScramKeys::derive("river stone", b"salt", FEW);
-        if let Ok(needs) = ScramClient::new(&CLIENT_NONCE).server_first(&first) {
+        if let Ok(needs) = ScramClient::new(&CLIENT_NONCE, Binding::Impossible).server_first(&first) {
             prop_assert!(needs.with_keys(&keys).0.server_final(&last).is_err());
         }
     }
@@ -173,14 +176,70 @@ proptest! {
 
     #[test]
     fn one_changed_byte_anywhere_in_client_final_keeps_the_client_out(at in 0..200_usize, flip in 1..=255_u8) {
-        let client = ScramClient::new(&CLIENT_NONCE);
-        let (server, server_first) = ScramServer::new(otter(), &SERVER_NONCE)
-            .client_first(&client.client_first()).expect("a good first message");
+        let client = ScramClient::new(&CLIENT_NONCE, Binding::Impossible);
+        let (server, server_first) = ScramServer::new(otter(), &SERVER_NONCE, None)
+            .client_first(SCRAM_SHA_256.as_bytes(), &client.client_first()).expect("a good first message");
         let needs = client.server_first(&server_first).expect("a good answer");
         let keys = ScramKeys::derive("river stone", needs.salt(), needs.iterations());
         let (_, mut last) = needs.with_keys(&keys);
         let at = at % last.len();
         last[at] ^= flip;
         prop_assert!(server.client_final(&last).is_err());
+    }
+}
+
+/// What `server`, whose certificate has `ours`, says to a client that sees a certificate with `theirs`.
+fn bound(ours: Option<&[u8]>, theirs: Option<&[u8]>, offered: &[u8]) -> Result<(), Refused> {
+    let binding = Binding::choose(offered, theirs).expect("a mechanism");
+    let mechanism = binding.mechanism().as_bytes();
+    let client = ScramClient::new(&CLIENT_NONCE, binding);
+    let server = ScramServer::new(otter(), &SERVER_NONCE, ours);
+    let (server, server_first) = server.client_first(mechanism, &client.client_first())?;
+    let needs = client.server_first(&server_first).expect("a good answer");
+    let keys = ScramKeys::derive("river stone", needs.salt(), needs.iterations());
+    let (client, client_final) = needs.with_keys(&keys);
+    let (server_final, ..) = server.client_final(&client_final)?;
+    client.server_final(&server_final).expect("believed");
+    Ok(())
+}
+
+const BOTH: &[u8] = b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+const WITHOUT_PLUS: &[u8] = b"SCRAM-SHA-256\0\0";
+
+#[test]
+fn both_sides_bind_where_both_can() {
+    let hash = Some([4; 32].as_slice());
+    assert_eq!(bound(hash, hash, BOTH), Ok(()));
+    assert_eq!(bound(hash, None, BOTH), Ok(()), "a client that cannot bind");
+    assert_eq!(bound(None, hash, WITHOUT_PLUS), Ok(()), "a server that cannot bind");
+    assert_eq!(bound(None, None, WITHOUT_PLUS), Ok(()));
+}
+
+#[test]
+fn whoever_sits_between_with_a_certificate_of_its_own_is_found() {
+    let (ours, others) = ([4; 32], [5; 32]);
+    assert_eq!(
+        bound(Some(&ours), Some(&others), BOTH),
+        Err(Refused::NotBound("SCRAM channel binding check failed", None))
+    );
+}
+
+#[test]
+fn whoever_takes_the_offer_of_binding_away_is_found() {
+    let hash = Some([4; 32].as_slice());
+    let end = bound(hash, hash, WITHOUT_PLUS);
+    assert!(matches!(end, Err(Refused::NotBound("SCRAM channel binding negotiation error", Some(_)))), "{end:?}");
+}
+
+#[test]
+fn a_mechanism_is_chosen_that_both_speak() {
+    let hash = Some([4; 32].as_slice());
+    let choose = |offered: &[u8], end_point| Binding::choose(offered, end_point).map(|binding| binding.mechanism());
+    assert_eq!(choose(BOTH, hash), Some(SCRAM_SHA_256_PLUS));
+    assert_eq!(choose(BOTH, None), Some(SCRAM_SHA_256));
+    assert_eq!(choose(WITHOUT_PLUS, hash), Some(SCRAM_SHA_256));
+    assert_eq!(choose(b"SCRAM-SHA-256-PLUS\0\0", hash), Some(SCRAM_SHA_256_PLUS));
+    for offered in [b"SCRAM-SHA-256-PLUS\0\0".as_slice(), b"OAUTHBEARER\0\0", b"SCRAM-SHA-512\0\0", b"\0", b""] {
+        assert_eq!(choose(offered, None), None, "{}", offered.escape_ascii());
     }
 }

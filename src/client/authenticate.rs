@@ -5,8 +5,8 @@
 
 use super::login::{Door, Turned, violation};
 use crate::auth::{
-    self, Asks, Authenticated, BorrowedKeys, Challenge, Disguise, Md5Challenge, NONCE_BYTES, Refused, SCRAM_SHA_256,
-    ScramServer, Stored, Users,
+    self, Asks, Authenticated, BorrowedKeys, Challenge, Disguise, Md5Challenge, NONCE_BYTES, Refused, ScramServer,
+    Stored, Users,
 };
 use crate::config::{AuthType, Config};
 use crate::fault::{Blame, Fault, SqlState};
@@ -112,12 +112,13 @@ impl Door<'_> {
 
     async fn scram(&mut self, user: &str, challenge: Challenge) -> Result<Proved, Turned> {
         let refuse = |refused: Refused| refused.into_fault(user);
-        let scram = ScramServer::new(challenge, &random::<NONCE_BYTES>());
+        let scram = ScramServer::new(challenge, &random::<NONCE_BYTES>(), self.socket.tls_server_end_point());
         let mut out = BytesMut::new();
-        backend::authentication_sasl(&mut out, &[SCRAM_SHA_256]);
+        backend::authentication_sasl(&mut out, scram.mechanisms());
         self.socket.queue(out);
         let first = self.answer("SASL").await?;
-        let (expect_final, server_first) = scram.client_first(initial_response(&first)?).map_err(refuse)?;
+        let (mechanism, first) = initial_response(&first)?;
+        let (expect_final, server_first) = scram.client_first(mechanism, first).map_err(refuse)?;
         let mut out = BytesMut::new();
         backend::authentication_sasl_continue(&mut out, &server_first);
         self.socket.queue(out);
@@ -166,11 +167,9 @@ impl Door<'_> {
 }
 
 /// SASLInitialResponse: mechanism, length, data.
-fn initial_response(mut body: &[u8]) -> Result<&[u8], Fault> {
-    let mechanism = frame::take_cstr(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
-    if mechanism != SCRAM_SHA_256.as_bytes() {
-        return Err(violation("client selected an invalid SASL authentication mechanism"));
-    }
-    let length = frame::take_i32(&mut body).ok_or_else(|| violation("malformed SASL response"))?;
-    if usize::try_from(length) == Ok(body.len()) { Ok(body) } else { Err(violation("malformed SASL response")) }
+fn initial_response(mut body: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+    let malformed = || violation("malformed SASL response");
+    let mechanism = frame::take_cstr(&mut body).ok_or_else(malformed)?;
+    let length = frame::take_i32(&mut body).ok_or_else(malformed)?;
+    if usize::try_from(length) == Ok(body.len()) { Ok((mechanism, body)) } else { Err(malformed()) }
 }

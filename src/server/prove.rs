@@ -4,8 +4,7 @@
 
 use super::login::{Login, LoginError, untrusted};
 use crate::auth::{
-    BorrowedKeys, Derivation, Md5Hash, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys, Stored, Untrusted,
-    md5_password,
+    Binding, BorrowedKeys, Derivation, Md5Hash, NONCE_BYTES, ScramClient, ScramKeys, Stored, Untrusted, md5_password,
 };
 use crate::secret::{Secret, random};
 use crate::wire::backend::{Authentication, kind};
@@ -69,13 +68,13 @@ impl Login<'_> {
     }
 
     async fn scram(&mut self, mechanisms: &[u8]) -> Result<(), LoginError> {
-        if !mechanisms.split(|&byte| byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-            return Err(untrusted("the server offers no SASL mechanism that is supported"));
-        }
+        let binding = Binding::choose(mechanisms, self.socket.tls_server_end_point())
+            .ok_or_else(|| untrusted("the server offers no SASL mechanism that is supported"))?;
         let source = self.source()?;
-        let scram = ScramClient::new(&random::<NONCE_BYTES>());
+        let mechanism = binding.mechanism();
+        let scram = ScramClient::new(&random::<NONCE_BYTES>(), binding);
         let mut out = BytesMut::new();
-        frontend::sasl_initial(&mut out, SCRAM_SHA_256, &scram.client_first());
+        frontend::sasl_initial(&mut out, mechanism, &scram.client_first());
         self.socket.queue(out);
         let body = self.sasl_body().await?;
         let needs_key = match Authentication::read(&body) {

@@ -2,7 +2,7 @@
 
 use super::place::{CLIENT_METHODS, fresh_role, line, log_in, pgotter, pgotter_with, server};
 use super::support::raw::{Frame, Raw, message, startup};
-use pgotter::auth::{Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
+use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
 use pgotter::secret::Secret;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -34,7 +34,7 @@ fn visit(port: u16, user: &str, database: &str) -> Vec<Frame> {
         3 => client.send(&message(b'p', b"wrong\0")),
         5 => client.send(&message(b'p', b"md500000000000000000000000000000000\0")),
         10 => {
-            let scram = ScramClient::new(&[7; NONCE_BYTES]);
+            let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
             client.send(&sasl_initial(&scram.client_first()));
             heard.push(client.frame().unwrap());
             let needs_keys = scram.server_first(request(&heard[1]).1).unwrap();
@@ -168,7 +168,7 @@ fn a_scram_message_of_another_exchange_or_with_other_flags_is_refused() {
     for (name, answer) in answers {
         let mut client = ask(pooler.port(), &role.name, "postgres");
         client.frame().unwrap();
-        client.send(&sasl_initial(&ScramClient::new(&[0; NONCE_BYTES]).client_first()));
+        client.send(&sasl_initial(&ScramClient::new(&[0; NONCE_BYTES], Binding::Impossible).client_first()));
         let first = client.frame().unwrap();
         let text = String::from_utf8_lossy(request(&first).1).into_owned();
         let nonce = text.split([',', '=']).nth(1).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 fn client() -> ScramClient {
-    ScramClient { nonce: "client".to_owned() }
+    ScramClient { nonce: "client".to_owned(), binding: Binding::Impossible }
 }
 
 fn first(message: &[u8]) -> Option<Untrusted> {
@@ -20,7 +20,7 @@ fn the_example_of_rfc_7677_passes() {
     let without_proof = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     let server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
     let named = format!("n=user,r=rOprNGfwEbeRWgbNEkqO,{server_first},{without_proof}");
-    let needs = ScramClient { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned() }
+    let needs = ScramClient { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned(), binding: Binding::Impossible }
         .server_first(server_first.as_bytes())
         .expect("server-first");
     assert_eq!(needs.auth_message, named.replace("n=user", "n=").as_bytes());
@@ -33,9 +33,29 @@ fn the_example_of_rfc_7677_passes() {
     assert_eq!(server.server_final(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
 }
 
+/// RFC 7677 has no example with channel binding: this is its example bound to the hash 00 01 … 1f, without the name,
+/// computed with Python's hashlib and hmac.
+#[test]
+fn the_example_of_rfc_7677_passes_bound_to_a_certificate() {
+    let hash: Vec<u8> = (0..32).collect();
+    let client = ScramClient { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned(), binding: Binding::EndPoint(hash) };
+    assert_eq!(client.client_first(), b"p=tls-server-end-point,,n=,r=rOprNGfwEbeRWgbNEkqO");
+    let server_first = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    let needs = client.server_first(server_first).expect("server-first");
+    let keys = ScramKeys::derive("pencil", needs.salt(), needs.iterations());
+    let (server, client_final) = needs.with_keys(&keys);
+    let expected = "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,\
+                    r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=Q8h71kjaoMzNI7dPksDrhRE/5mTUObF0fUHVIgBOWQg=";
+    assert_eq!(String::from_utf8_lossy(&client_final), expected);
+    assert_eq!(server.server_final(b"v=ykwoqH8mLqO5AQCeuwwf6lsj9f8zyJZT/CcvAbN4Ssc="), Ok(()));
+}
+
 #[test]
 fn client_first_is_what_libpq_sends_without_tls() {
-    assert_eq!(ScramClient::new(&[0; NONCE_BYTES]).client_first(), b"n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(
+        ScramClient::new(&[0; NONCE_BYTES], Binding::Impossible).client_first(),
+        b"n,,n=,r=AAAAAAAAAAAAAAAAAAAAAAAA"
+    );
 }
 
 #[test]
