@@ -7,15 +7,19 @@ use super::in_force::{InForce, database_removed};
 use super::login::{LoggedIn, farewell};
 use super::registry::Registry;
 use crate::clock;
-use crate::fault::{Fault, Severity};
+use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
-use crate::pool::Mailbox;
-use crate::server::CleanServer;
+use crate::pool::{Lane, Mailbox};
+use crate::server::{CleanServer, may_log_in};
 use crate::session::{Settings, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
+
+/// Longest wait for a server that can say whether its role may still log in, and for its answer.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Makes a client of who was let in and tells it so. `None`: it has gone, or was told why not.
 pub async fn welcome(
@@ -71,6 +75,9 @@ impl Client {
         loop {
             let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
             if let Some(welcome) = lane.welcome() {
+                if lane.must_ask(self.now) {
+                    Box::pin(self.ask_for_role(&lane)).await?;
+                }
                 return Ok(welcome);
             }
             match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), false).await {
@@ -83,6 +90,33 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
+    /// the same.
+    async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+        let mut server = match self.checkout(lane, self.now, Some(ANSWER), false).await {
+            Ok(server) => server,
+            // A reload has taken the lane away: the first request asks the next one.
+            Err(NoServer::SentAway) => return Ok(()),
+            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => return Ok(()),
+            Err(why) => {
+                lane.barred();
+                return Err(why);
+            }
+        };
+        // One that is dead or busy is closed by its timeout; whoever opens the next one hears of the role.
+        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else { return Ok(()) };
+        if let Some(proof) = server.boundary() {
+            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+        }
+        if may {
+            return Ok(());
+        }
+        lane.barred();
+        let message = format!("role \"{}\" is not permitted to log in", lane.role());
+        let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
+        Err(NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone.")))
     }
 
     fn greet(&mut self, welcome: &Welcome, wanted: &[(usize, Box<[u8]>)]) {

@@ -37,6 +37,9 @@ impl Pooled for Server {
     }
 }
 
+/// How long PostgreSQL's word that the role may log in is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
+
 /// What the configuration in force makes of a lane.
 pub struct LaneSpec {
     /// How its servers log in.
@@ -51,6 +54,15 @@ pub struct LaneSpec {
     pub always_live: bool,
 }
 
+/// What PostgreSQL last said of the role.
+#[derive(Clone, Copy)]
+enum Word {
+    Nothing,
+    /// It let the role in, or said that it would.
+    MayLogIn(Instant),
+    Barred,
+}
+
 /// The servers of one (database, user) on one host.
 pub struct Lane {
     spec: ArcSwap<LaneSpec>,
@@ -61,6 +73,7 @@ pub struct Lane {
     welcome: ArcSwapOption<Welcome>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
+    word: Mutex<Word>,
     clients: Arc<AtomicUsize>,
     // The last failure logged, when, and how often it has come again.
     reported: Mutex<Option<(String, Instant, u32)>>,
@@ -106,6 +119,7 @@ impl Lane {
             backoff,
             welcome: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
+            word: Mutex::new(Word::Nothing),
             clients,
             reported: Mutex::default(),
         })
@@ -121,9 +135,36 @@ impl Lane {
         self.welcome.load_full()
     }
 
+    /// Who its servers log in as.
+    pub fn role(&self) -> String {
+        self.spec.load().login.user.clone()
+    }
+
     /// Why the last login failed; `None` when it did not.
     pub fn failure(&self) -> Option<Arc<LoginError>> {
         self.failure.load_full()
+    }
+
+    /// Whether PostgreSQL must be asked if the role may still log in; who is told so asks, and others need not meanwhile.
+    /// Where no server is idle that could say, and nothing speaks against the role, it goes unasked.
+    pub fn must_ask(&self, now: Instant) -> bool {
+        let last = *self.word.lock();
+        let ask = match last {
+            Word::MayLogIn(since) if now.saturating_duration_since(since) < BELIEVED => false,
+            Word::Barred => true,
+            Word::MayLogIn(_) | Word::Nothing => {
+                self.failure().is_some_and(|failure| failure.is_final()) || self.stats(now).idle > 0
+            }
+        };
+        if ask {
+            *self.word.lock() = Word::MayLogIn(now);
+        }
+        ask
+    }
+
+    /// PostgreSQL says no: the next client asks again.
+    pub fn barred(&self) {
+        *self.word.lock() = Word::Barred;
     }
 
     /// A server for a client of `worker`, best one in state `state_key`.
@@ -202,6 +243,7 @@ impl Lane {
         let chores = self.chores.clone();
         let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
         self.backoff.succeeded();
+        *self.word.lock() = Word::MayLogIn(clock::now());
         let worker = self.chores.home();
         self.with_books(|books, now, todo| {
             if books.is_current(&server) {

@@ -12,6 +12,7 @@ mod open;
 mod prove;
 mod repair;
 mod reply_queue;
+mod standing;
 
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
@@ -21,6 +22,7 @@ pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
 pub use repair::{Leaving, REPAIR_DEADLINE, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
+pub use standing::may_log_in;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
 use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, verifier};
+use super::support::raw::{Raw, startup};
 
 fn refused(role: &Role) -> (String, String) {
     ("28P01".to_owned(), format!("password authentication failed for user \"{}\"", role.name))
@@ -91,4 +92,38 @@ fn a_password_that_changes_on_the_server_is_refused_until_it_is_put_right() {
         role.becomes(&role.password());
         eventually("it may come in again", || again() == Ok(role.name.clone()));
     }
+}
+
+/// A client of the role that stays.
+fn holder(port: u16, role: &Role) -> Raw {
+    let mut client = Raw::connect(port);
+    client.send(&startup(3, 0, &[("user", &role.name), ("database", "postgres")]));
+    client.welcomed();
+    client
+}
+
+#[test]
+fn a_role_that_postgresql_bars_is_refused_at_the_next_login_to_a_warm_pool() {
+    for (bar, clear) in [("NOLOGIN", "LOGIN"), ("VALID UNTIL '2020-01-01'", "VALID UNTIL 'infinity'")] {
+        let role = fresh_role("trust");
+        let pooler = pgotter("trust", &line(&role.name, ""));
+        let again = || log_in(pooler.port(), &role.name, "");
+        assert_eq!(again(), Ok(role.name.clone()));
+        let mut stays = holder(pooler.port(), &role);
+        look(&format!("ALTER ROLE {} {bar}", role.name));
+        eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000"));
+        assert_eq!(stays.value("SELECT 1 FROM pg_catalog.pg_class LIMIT 1"), "1", "who is in is not thrown out");
+        look(&format!("ALTER ROLE {} {clear}", role.name));
+        eventually("it may come in again", || again() == Ok(role.name.clone()));
+    }
+}
+
+#[test]
+fn a_role_that_is_dropped_is_refused_at_the_next_login_to_a_warm_pool() {
+    let role = fresh_role("trust");
+    let pooler = pgotter("trust", &line(&role.name, ""));
+    let again = || log_in(pooler.port(), &role.name, "");
+    assert_eq!(again(), Ok(role.name.clone()));
+    look(&format!("DROP ROLE {}", role.name));
+    eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000" || code == "28P01"));
 }
