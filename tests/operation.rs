@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "operation/descriptors.rs"]
+mod descriptors;
 #[path = "operation/lanes.rs"]
 mod lanes;
 #[path = "operation/pause.rs"]

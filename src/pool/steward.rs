@@ -8,6 +8,7 @@ use crate::clock;
 use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::server::LoginError;
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -101,12 +102,15 @@ impl Backoff {
         self.state.lock().failures = 0;
     }
 
-    /// The pause after one more failure; `random` is 0 to 255.
+    /// The pause after one more failure, which is the host's unless we ourselves lack descriptors; `random` is 0 to 255.
     pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
         let mut state = self.state.lock();
         let Pace { longest, failures } = &mut *state;
         if error.is_final() {
             return REFUSAL.min(*longest);
+        }
+        if is_our_own(error) {
+            return KNOCK.min(*longest);
         }
         let mut pause = (*longest / 64).saturating_mul(1 << (*failures).min(6)).min(*longest);
         if error.is_absence() {
@@ -115,6 +119,12 @@ impl Backoff {
         *failures = failures.saturating_add(1);
         pause.mul_f64(1.0 - f64::from(random) / 512.0)
     }
+}
+
+/// Whether an attempt failed for want of descriptors, in this process or on this machine.
+fn is_our_own(error: &LoginError) -> bool {
+    let LoginError::Unreachable(error) = error else { return false };
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| Errno::from_io_error(error) == Some(*errno))
 }
 
 /// A steward that has not started yet.
@@ -226,3 +236,6 @@ fn give_up_idle(lane: &Lane) {
         drop(served);
     }
 }
+
+#[cfg(test)]
+mod tests;

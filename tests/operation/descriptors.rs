@@ -1,0 +1,46 @@
+//! A process that has run out of file descriptors.
+
+use super::support::{must, state};
+use super::talk::{Client, query, startup};
+use super::world::{cluster, config, eventually, fresh_role, holder, host};
+use pgotter::cli::pooler_process::PoolerProcess;
+use pgotter::cli::ports;
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+
+/// PgOtter with as few descriptors as that.
+fn with_descriptors(limit: usize, pooler: &str) -> PoolerProcess {
+    let program = must(state().runnable(Path::new(env!("CARGO_BIN_EXE_pgotter"))));
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join(format!("pgotter-with-{limit}-descriptors"));
+    fs::write(&script, format!("#!/bin/sh\nulimit -n {limit}\nexec {} \"$@\"\n", program.display())).unwrap();
+    let port = ports::free_port();
+    must(PoolerProcess::start(state(), &script, &config(port, &host(cluster()), pooler, ""), port))
+}
+
+#[test]
+fn f21_without_descriptors_everybody_waits_and_nobody_is_lost() {
+    let role = fresh_role();
+    let lines = "query_wait_timeout = \"1min\"\nserver_login_retry = \"1h\"\nclient_login_timeout = \"1h\"";
+    let mut pooler = with_descriptors(200, lines);
+    let port = pooler.port();
+    let mut busy = holder(port, &role);
+    let mut waiting = Client::connect(port, &role, "postgres");
+    // They say nothing, and there are more of them than descriptors.
+    let silent: Vec<_> = (0..250).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    eventually("a client cannot be accepted", || pooler.log().contains("cannot accept a connection"));
+    waiting.send(&query("SELECT 'served'"));
+    eventually("a server cannot be opened", || pooler.log().contains("cannot open a server"));
+    let mut late = Client::open(port);
+    late.send(&startup(&[("user", &role), ("database", "postgres")]));
+    assert_eq!(busy.value("SELECT 'still here'"), "still here");
+    drop(silent);
+    assert_eq!(waiting.answer().value(), "served");
+    assert!(late.answer().status.is_some());
+    assert_eq!(late.value("SELECT 1"), "1");
+    assert_eq!(busy.query("COMMIT").tags, ["COMMIT"]);
+    let complaints = pooler.log().matches("cannot accept a connection").count();
+    assert!(complaints < 1000, "{complaints}: it does not rest between two attempts");
+    assert!(pooler.ended().is_none());
+}
