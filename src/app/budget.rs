@@ -1,6 +1,6 @@
 //! File descriptors: how many clients fit.
 
-use crate::config::Config;
+use crate::config::{Config, HostSum, sums_per_host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for listeners, runtimes, logs and cancel connections.
@@ -29,10 +29,31 @@ pub fn budget(config: &Config) -> Budget {
     share(descriptors, config)
 }
 
+/// One line for each host, and a warning if the pools may want more descriptors than there are for them.
+pub fn log(budget: Budget, config: &Config) {
+    let Budget { descriptors, servers, clients } = budget;
+    tracing::info!(descriptors, server_descriptors = servers, max_clients = clients, "descriptors");
+    for HostSum { host: (host, port), servers } in sums_per_host(config) {
+        match servers {
+            Some(servers) => tracing::info!(host, port, servers, "the pools may open"),
+            None => tracing::info!(host, port, "the pools may open without limit"),
+        }
+    }
+    if wanted(config).is_none_or(|wanted| u64::try_from(wanted).is_ok_and(|wanted| wanted > servers)) {
+        tracing::warn!(server_descriptors = servers, "the pools may want more servers than there are descriptors for");
+    }
+}
+
+/// Servers on all hosts, as far as the configuration names their users. `None`: without limit.
+fn wanted(config: &Config) -> Option<usize> {
+    sums_per_host(config).iter().map(|sum| sum.servers).sum()
+}
+
 fn share(descriptors: u64, config: &Config) -> Budget {
-    let named = u64::try_from(config.databases.len()).unwrap_or(u64::MAX).max(FORESEEN_POOLS);
-    let pool = u64::try_from(config.pooler.default_pool_size.max(20)).unwrap_or(u64::MAX);
-    let servers = named.saturating_mul(pool).min(descriptors / 2);
+    let foreseen =
+        FORESEEN_POOLS * u64::try_from(config.pooler.default_pool_size.max(20)).unwrap_or(u64::MAX / FORESEEN_POOLS);
+    let wanted = wanted(config).map_or(u64::MAX, |servers| u64::try_from(servers).unwrap_or(u64::MAX));
+    let servers = wanted.max(foreseen).min(descriptors / 2);
     let fits = usize::try_from(descriptors.saturating_sub(servers + OWN)).unwrap_or(usize::MAX).max(1);
     Budget { descriptors, servers, clients: config.pooler.max_client_conn.unwrap_or(fits).min(fits) }
 }

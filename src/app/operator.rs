@@ -1,5 +1,6 @@
 //! What an operator can do to the running process. Signals and the console call the same.
 
+use super::budget;
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
 use crate::config::{self, Config, Report};
@@ -128,7 +129,9 @@ impl Operator {
             tracing::warn!(setting, "a change of this setting applies at restart");
         }
         let config = Arc::new(config);
-        self.seats.set_limit(super::budget::budget(&config).clients);
+        let budget = budget::budget(&config);
+        budget::log(budget, &config);
+        self.seats.set_limit(budget.clients);
         self.door.store(Arc::new(Gate {
             config: config.clone(),
             credentials,

@@ -1,13 +1,13 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
-use super::budget::budget;
+use super::budget;
 use super::front::{accept, sweep};
 use super::operator::{Operator, Shutdown};
 use super::signals;
 use super::worker::{Job, Shared, Workers, work};
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::config::{Config, oddities};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Listener, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
@@ -93,19 +93,14 @@ fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> i
 
 /// What stands at the door, and the pools behind it.
 fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> io::Result<Gate> {
-    let budget = budget(&config);
+    let budget = budget::budget(&config);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
     let tls = Tls::load(&config).map_err(io::Error::other)?.share();
     let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
     cluster.keep_ready();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        workers = config.pooler.workers,
-        max_clients = budget.clients,
-        server_descriptors = budget.servers,
-        descriptors = budget.descriptors,
-        "pgotter is starting"
-    );
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.pooler.workers, "pgotter is starting");
+    budget::log(budget, &config);
+    oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
     Ok(Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster, tls })
 }

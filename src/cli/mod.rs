@@ -86,6 +86,7 @@ fn check(file: Option<&Path>) -> ExitCode {
     match load(file) {
         Ok(config) => {
             print!("{}", config::check_summary(&config));
+            config::oddities(&config).iter().for_each(|oddity| println!("warning: {oddity}"));
             ExitCode::SUCCESS
         }
         Err(code) => code,

@@ -9,6 +9,7 @@ mod find;
 mod hosts;
 mod later;
 mod model;
+mod oddities;
 mod outside;
 mod report;
 mod resolve;
@@ -25,9 +26,10 @@ mod tests;
 
 pub use find::{FindError, find};
 pub use model::*;
+pub use oddities::oddities;
 pub use report::{Mistake, Report};
 pub use sections::parse;
-pub use summary::check_summary;
+pub use summary::{HostSum, check_summary, sums_per_host};
 
 use report::Notebook;
 use std::path::Path;

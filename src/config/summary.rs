@@ -5,15 +5,37 @@ use super::model::{Config, Database};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// The pools' limits added up per host, as text of several lines. Counts the users that the configuration
-/// names; others (and other names of `*`) come on top.
-pub fn check_summary(config: &Config) -> String {
+/// Servers that the pools may open on one host, as far as the configuration names their users; `None` = no limit.
+pub struct HostSum {
+    /// Name, IP or folder, and port, as configured.
+    pub host: (String, u16),
+    /// All pools together.
+    pub servers: Option<usize>,
+}
+
+/// The pools' limits added up per host. Counts the users that the configuration names; others (and other names of `*`)
+/// come on top.
+pub fn sums_per_host(config: &Config) -> Vec<HostSum> {
+    let sum = |((host, port), shares): ((&str, u16), Vec<Share>)| HostSum {
+        host: (host.to_owned(), port),
+        servers: shares.iter().map(|share| share.servers).sum(),
+    };
+    shares_per_host(config).into_iter().map(sum).collect()
+}
+
+fn shares_per_host(config: &Config) -> BTreeMap<(&str, u16), Vec<Share>> {
     let mut hosts: BTreeMap<(&str, u16), Vec<Share>> = BTreeMap::new();
     for (name, database) in &config.databases {
         for host in &database.hosts {
             hosts.entry((&host.host, host.port)).or_default().push(share(config, name, database));
         }
     }
+    hosts
+}
+
+/// [`sums_per_host`] as text of several lines, with the shares of each database.
+pub fn check_summary(config: &Config) -> String {
+    let hosts = shares_per_host(config);
     let mut text = String::new();
     for ((host, port), shares) in &hosts {
         // Writing to a String cannot fail.

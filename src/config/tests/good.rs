@@ -230,6 +230,48 @@ fn the_summary_adds_the_pools_up_per_host() {
 }
 
 #[test]
+fn what_is_allowed_and_hardly_meant_is_named_once_for_each_database() {
+    let database = "[databases.shop]\nhosts = [\"pg\"]\n";
+    let found = |pooler: &str, rest: &str| {
+        oddities(&good(&format!("[pooler]\nauth_type = \"trust\"\n{pooler}\n{database}{rest}\n[users.app]\n")))
+    };
+    assert_eq!(found("", ""), [""; 0]);
+    for (pooler, rest, expected) in [
+        ("", "max_db_connections = 5", "database shop: pool_size is above max_db_connections"),
+        ("max_user_connections = 5", "", "database shop: pool_size is above max_user_connections"),
+        ("max_client_conn = 5", "", "database shop: pool_size is above max_client_conn"),
+        ("reserve_pool_size = 1\nreserve_pool_timeout = \"1min\"", "", "database shop: reserve_pool_timeout is not"),
+        ("", "query_wait_timeout = \"10s\"", "database shop: server_connect_timeout is above"),
+        ("", "query_wait_timeout = 0", "database shop: query_wait_timeout is 0"),
+        ("query_wait_notify = \"30s\"", "", "query_wait_notify is not below"),
+        ("shutdown_timeout = \"2min\"", "", "shutdown_timeout is longer"),
+        ("", "[users.big]\nmax_user_connections = 2", "database shop, user big: pool_size is above"),
+    ] {
+        let found = found(pooler, rest);
+        assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{pooler} {rest}: {found:?}");
+    }
+}
+
+#[test]
+fn settings_that_apply_at_start_stay_as_they_are_and_are_named() {
+    let text =
+        |lines: &str| good(&format!("[pooler]\nauth_type = \"trust\"\n{lines}\n[databases.shop]\nhosts = [\"pg\"]\n"));
+    let running = text("workers = 2");
+    let mut new = text(
+        "workers = 3\nlisten_addr = \"::1\"\nlisten_port = 1\nlisten_backlog = 1\nunix_socket_dir = \"/x\"\n\
+         unix_socket_mode = 0o700\ndefault_pool_size = 3",
+    );
+    let names = ["workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
+    assert_eq!(new.keep_what_applies_at_start(&running), names);
+    assert_eq!((new.pooler.workers, new.pooler.listen_port, new.pooler.default_pool_size), (2, 6432, 3));
+    assert_eq!(new.keep_what_applies_at_start(&running), [""; 0]);
+    // The reference promises the same.
+    for entry in REFERENCE.split("\n\n").filter(|entry| entry.contains("Applies: at start")) {
+        assert!(names.iter().any(|name| entry.contains(&format!("#{name} ="))), "{entry}");
+    }
+}
+
+#[test]
 fn the_file_is_found_in_the_folder_or_the_system_and_two_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let (long, short) = (dir.path().join("pooler.toml"), dir.path().join("pool.toml"));

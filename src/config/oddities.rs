@@ -1,0 +1,66 @@
+//! Settings that are allowed, and together hardly what was meant. Nothing here keeps a configuration from being used.
+
+use super::model::{Config, Resolved};
+use std::time::Duration;
+
+/// systemd kills what has not ended by then, unless its unit says otherwise (`DefaultTimeoutStopSec`).
+const SYSTEMDS_PATIENCE: Duration = Duration::from_secs(90);
+
+/// One line for each, for `pgotter check` and the log.
+pub fn oddities(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    let pooler = &config.pooler;
+    if pooler.shutdown_timeout > SYSTEMDS_PATIENCE {
+        found.push("shutdown_timeout is longer than systemd waits before it kills: set TimeoutStopSec".to_owned());
+    }
+    if let (Some(notify), Some(wait)) = (pooler.query_wait_notify, pooler.query_wait_timeout)
+        && notify >= wait
+    {
+        found.push("query_wait_notify is not below query_wait_timeout: nobody will be told that he waits".to_owned());
+    }
+    for name in config.databases.keys() {
+        let users = [String::new()].into_iter().chain(config.users.keys().cloned());
+        let of_users = users.filter_map(|user| Some((config.resolve(name, &user)?, user)));
+        let mut said = Vec::new();
+        for (resolved, user) in of_users {
+            for oddity in odd_pool(config, &resolved) {
+                if !said.contains(&oddity) {
+                    let whose = if user.is_empty() { String::new() } else { format!(", user {user}") };
+                    found.push(format!("database {name}{whose}: {oddity}"));
+                    said.push(oddity);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What is odd about one pool and its queue.
+fn odd_pool(config: &Config, pool: &Resolved) -> Vec<&'static str> {
+    let wait = pool.query_wait_timeout;
+    let clients = config.pooler.max_client_conn;
+    let rules = [
+        (
+            pool.max_db_connections > 0 && pool.pool_size > pool.max_db_connections,
+            "pool_size is above max_db_connections, which ends it first",
+        ),
+        (
+            pool.max_user_connections > 0 && pool.pool_size > pool.max_user_connections,
+            "pool_size is above max_user_connections, which ends it first",
+        ),
+        (
+            clients.is_some_and(|clients| pool.pool_size > clients),
+            "pool_size is above max_client_conn: there will never be a client for each server",
+        ),
+        (
+            pool.reserve_pool_size > 0 && wait.is_some_and(|wait| pool.reserve_pool_timeout >= wait),
+            "reserve_pool_timeout is not below query_wait_timeout: the reserve will never be used",
+        ),
+        (
+            wait.is_some_and(|wait| config.pooler.server_connect_timeout > wait),
+            "server_connect_timeout is above query_wait_timeout: a request gives up before a connection does",
+        ),
+        (wait.is_none() && pool.pool_size > 0, "query_wait_timeout is 0: a request may wait for a server for ever"),
+    ];
+    rules.into_iter().filter(|(applies, _)| *applies).map(|(_, oddity)| oddity).collect()
+}
