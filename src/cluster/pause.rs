@@ -48,8 +48,8 @@ impl Paused {
 
 impl Cluster {
     /// No client of `database`, or of any, gets a server from now on: requests wait, each for `query_wait_timeout` at most.
-    /// Returns once all servers have been let go or somebody has ended the pause; dropped before, the pause stays. Clients that are welcome already, or
-    /// whose welcome is known, need no server to log in.
+    /// Returns once all servers have been let go or somebody has ended the pause; dropped before, the pause stays. Clients
+    /// that are welcome already, or whose welcome is known, need no server to log in.
     ///
     /// # Errors
     /// See [`NotPaused`].

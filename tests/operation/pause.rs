@@ -49,6 +49,7 @@ fn at_sigterm_nobody_waits_for_the_end_of_a_pause() {
     let mut pooler = pgotter("query_wait_notify = \"50ms\"", "");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     pooler.signal(Signal::USR1);
+    wait_for_log(&pooler, "paused: no server", 1);
     client.queue("SELECT 1");
     pooler.signal(Signal::TERM);
     client.answer().fatal("57P01");
