@@ -2,7 +2,7 @@
 //!
 //! Source: libpq, `sslmode`; PostgreSQL documentation, "SSL Session Encryption".
 
-use super::login::LoginError;
+use super::login::{LoginError, untrusted};
 use crate::config::SslMode;
 use crate::net::{Address, Connector, Socket, TcpOptions, connect};
 use crate::wire::frontend;
@@ -33,7 +33,8 @@ pub(super) fn ways(mode: SslMode, address: &Address) -> (Way, Option<Way>) {
 /// Connects to `address`, which is `host` to TLS.
 ///
 /// # Errors
-/// [`LoginError::Insecure`] if the server does not give us the TLS that is asked for.
+/// [`LoginError::Insecure`] if the server does not give us the TLS that is asked for; [`LoginError::Untrusted`] if somebody
+/// tampers with the question.
 pub(super) async fn open(
     (address, host): (&Address, &str),
     options: &TcpOptions,
@@ -61,8 +62,8 @@ pub(super) async fn open(
             Ok(socket)
         }
         (b"N", _) => Err(insecure("server does not support SSL, but SSL was required")),
-        ([b'S' | b'N', ..], _) => Err(insecure("received unencrypted data after SSL response")),
-        _ => Err(insecure("received invalid response to SSL negotiation")),
+        ([b'S' | b'N', ..], _) => Err(untrusted("received unencrypted data after SSL response")),
+        _ => Err(untrusted("received invalid response to SSL negotiation")),
     }
 }
 

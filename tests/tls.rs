@@ -1,0 +1,22 @@
+//! TLS towards clients and servers, end to end: psql, PostgreSQL with `ssl = on`, and peers that do it wrong.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+#[path = "support/certificates.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod certificates;
+#[path = "tls/clients.rs"]
+mod clients;
+#[path = "tls/handshakes.rs"]
+mod handshakes;
+#[path = "pooling/proxy.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod proxy;
+#[path = "tls/raw.rs"]
+mod raw;
+#[path = "tls/servers.rs"]
+mod servers;
+#[path = "tls/world.rs"]
+mod world;
