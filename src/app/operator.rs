@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How the process is to end. A later order may only be a harder one.
+/// How the process is to end, from the softest to the hardest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
     /// Nobody new is let in; clients stay until they leave by themselves.
@@ -167,7 +167,7 @@ impl Operator {
         self.cluster.reconnect(database)
     }
 
-    /// Ends the process. A second order of the same kind, or a harder one, is [`Shutdown::Now`] to the clients.
+    /// Ends the process. A further order counts if it is harder; the same once more is [`Shutdown::Now`].
     pub fn shutdown(&self, how: Shutdown) {
         // Closed only when the process ends.
         let _ = self.ends.send(how);

@@ -11,6 +11,7 @@ use crate::config::{Config, oddities};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Listener, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
+use std::cmp::Ordering;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How often a drain looks whether everybody has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -105,7 +107,7 @@ fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> 
     Ok(Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster, tls })
 }
 
-/// Waits for the first order to end, and carries it out; a further one may only be harder.
+/// Waits for the first order to end, and carries it out.
 async fn serve_until_the_end(
     orders: &mut UnboundedReceiver<Shutdown>,
     mut losses: UnboundedReceiver<u16>,
@@ -113,7 +115,7 @@ async fn serve_until_the_end(
     registry: &Registry,
     accepting: &[JoinHandle<()>],
 ) -> Stopped {
-    let (mut order, lost) = tokio::select! {
+    let (order, lost) = tokio::select! {
         order = orders.recv() => (order.unwrap_or(Shutdown::Now), None),
         worker = losses.recv() => (Shutdown::WaitForTransactions, worker),
     };
@@ -122,28 +124,10 @@ async fn serve_until_the_end(
     }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     accepting.iter().for_each(JoinHandle::abort);
-    // A request that waits for the end of a pause would wait for ever.
-    let emptied = loop {
-        tracing::info!(clients = registry.len(), ?order, "shutting down");
-        let patience = match order {
-            Shutdown::WaitForClients => None,
-            Shutdown::WaitForTransactions => Some(operator.config().pooler.shutdown_timeout),
-            Shutdown::Now => break false,
-        };
-        if order != Shutdown::WaitForClients {
-            registry.dismiss(false);
-        }
-        tokio::select! {
-            () = empty(registry, patience) => break registry.is_empty(),
-            further = orders.recv() => {
-                let further = further.unwrap_or(Shutdown::Now);
-                order = if further > order { further } else { Shutdown::Now };
-            }
-        }
-    };
+    let emptied = drain(order, orders, registry, || operator.config().pooler.shutdown_timeout).await;
     if !emptied {
         registry.dismiss(true);
-        empty(registry, Some(LAST_WORDS)).await;
+        empty(registry, Some(Instant::now() + LAST_WORDS)).await;
     }
     match lost {
         Some(_) => Stopped::WorkerLost,
@@ -152,10 +136,44 @@ async fn serve_until_the_end(
     }
 }
 
-/// Waits until everybody has left, or for `patience`.
-async fn empty(registry: &Registry, patience: Option<Duration>) {
-    let deadline = patience.map(|patience| tokio::time::Instant::now() + patience);
-    while !registry.is_empty() && deadline.is_none_or(|at| tokio::time::Instant::now() < at) {
+/// Sees the clients off, as `order` says or a harder one that comes meanwhile; the same once more means now. Whether all
+/// have left.
+async fn drain(
+    mut order: Shutdown,
+    orders: &mut UnboundedReceiver<Shutdown>,
+    registry: &Registry,
+    shutdown_timeout: impl Fn() -> Duration,
+) -> bool {
+    loop {
+        tracing::info!(clients = registry.len(), ?order, "shutting down");
+        let deadline = match order {
+            Shutdown::WaitForClients => None,
+            Shutdown::WaitForTransactions => {
+                registry.dismiss(false);
+                Some(Instant::now() + shutdown_timeout())
+            }
+            Shutdown::Now => return false,
+        };
+        let harder = async {
+            loop {
+                let further = orders.recv().await.unwrap_or(Shutdown::Now);
+                match further.cmp(&order) {
+                    Ordering::Less => (),
+                    Ordering::Equal => return Shutdown::Now,
+                    Ordering::Greater => return further,
+                }
+            }
+        };
+        order = tokio::select! {
+            () = empty(registry, deadline) => return registry.is_empty(),
+            harder = harder => harder,
+        };
+    }
+}
+
+/// Waits until everybody has left, or for the deadline.
+async fn empty(registry: &Registry, deadline: Option<Instant>) {
+    while !registry.is_empty() && deadline.is_none_or(|at| Instant::now() < at) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }
@@ -180,3 +198,6 @@ fn listeners(config: &Config) -> io::Result<Vec<Listener>> {
     }
     Ok(listeners)
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,8 @@ impl Link {
 
     /// Between two transactions.
     fn is_at_rest(&self) -> bool {
-        !self.server.exchange().owes() && self.server.exchange().status() == Status::Idle
+        let exchange = self.server.exchange();
+        !exchange.owes() && !exchange.unsynced() && exchange.status() == Status::Idle
     }
 
     /// A cancel on its way would hit the client's next statement: that one waits until PostgreSQL has dealt with it.
