@@ -69,6 +69,8 @@ fn pump(one: &mut Session, other: &mut Session, piece: usize) -> io::Result<(Byt
 fn pass(from: &mut Session, to: &mut Session, piece: usize, heard: &mut BytesMut) -> io::Result<()> {
     let sent = std::mem::take(from.outgoing());
     for piece in sent.chunks(piece) {
+        // As a socket does before it receives.
+        to.incoming().reserve(8192);
         to.incoming().extend_from_slice(piece);
         to.advance(heard)?;
     }
@@ -218,6 +220,24 @@ async fn a_socket_under_tls_keeps_what_it_promises_without() {
         assert!(peer.peer_closed());
     };
     tokio::join!(sender, receiver);
+}
+
+#[tokio::test]
+async fn close_notify_is_the_end_although_the_connection_stays_open() {
+    let tls = good(&Files::new().client_settings(&Authority::new("ours").sign("pg", &[])));
+    let (mut socket, mut peer) = secure_pair(&tls).await;
+    socket.queue(BytesMut::from("the last word"));
+    socket.say_goodbye().await.expect("close_notify");
+    peer.recv().await.expect("the last word");
+    assert_eq!(peer.received(), b"the last word");
+    for _ in 0..2 {
+        let end = tokio::time::timeout(std::time::Duration::from_secs(20), peer.recv()).await.expect("no end");
+        assert_eq!(end.expect_err("the end").kind(), io::ErrorKind::UnexpectedEof);
+    }
+    peer.queue(BytesMut::from("an answer"));
+    peer.flush().await.expect("the other direction is open");
+    socket.recv().await.expect("the answer");
+    assert_eq!(socket.received(), b"an answer");
 }
 
 #[tokio::test]
