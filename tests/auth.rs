@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "auth/matrix.rs"]
 mod matrix;
 #[path = "auth/place.rs"]
@@ -12,3 +14,5 @@ mod place;
 mod roles;
 #[path = "auth/strangers.rs"]
 mod strangers;
+#[path = "auth/tls.rs"]
+mod tls;

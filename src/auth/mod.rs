@@ -6,6 +6,7 @@
 //! milliseconds: never on a worker). Start at [`users`] for clients, [`scram_client`] for servers.
 
 pub mod binding;
+pub mod certificate;
 pub mod challenge;
 mod fields;
 pub mod keys;
@@ -20,6 +21,7 @@ pub mod verifier;
 mod tests;
 
 pub use binding::Binding;
+pub use certificate::certificate;
 pub use challenge::{Challenge, Disguise};
 pub use keys::{BorrowedKeys, ClientKey, Derivation, KEY_BYTES, ScramKeys, ServerKey, StoredKey};
 pub use md5::{Md5Challenge, Md5Hash, md5_password};

@@ -51,6 +51,10 @@ pub enum Refused {
     Violation(&'static str),
     /// It is not bound to this connection as it should be, so somebody may sit between: what is wrong, and how it shows.
     NotBound(&'static str, Option<&'static str>),
+    /// A certificate was asked for and none was shown.
+    NoCertificate,
+    /// The certificate is not this user's, or there is no such user.
+    OtherCertificate,
 }
 
 impl ScramServer {
@@ -136,6 +140,14 @@ impl Refused {
                 fatal(SqlState::PROTOCOL_VIOLATION, "malformed SCRAM message").with_detail(detail)
             }
             Self::Unsupported(message) => fatal(SqlState::FEATURE_NOT_SUPPORTED, message),
+            Self::NoCertificate => {
+                fatal(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "connection requires a valid client certificate")
+            }
+            Self::OtherCertificate => Fault::fatal(
+                Blame::Client,
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("certificate authentication failed for user \"{user}\""),
+            ),
             Self::Violation(message) => fatal(SqlState::PROTOCOL_VIOLATION, message),
             Self::NotBound(message, detail) => {
                 let fault = fatal(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);

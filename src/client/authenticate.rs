@@ -43,7 +43,7 @@ impl Credentials {
 
 fn users(config: &Config, disguise: &Arc<Disguise>) -> Users {
     let derive = match config.pooler.auth_type {
-        AuthType::Trust | AuthType::Md5 => false,
+        AuthType::Trust | AuthType::Md5 | AuthType::Cert => false,
         AuthType::Plain | AuthType::ScramSha256 => true,
     };
     let secrets = config.pooler.auth_users.iter().filter_map(|(user, text)| {
@@ -84,6 +84,11 @@ impl Door<'_> {
                 Asks::Scram(challenge) => self.scram(user, challenge).await,
             },
             AuthType::ScramSha256 => self.scram(user, credentials.users.scram(user)).await,
+            AuthType::Cert => {
+                let known = self.gate.config.knows_user(user);
+                let proved = auth::certificate(user, self.socket.peer_certificate(), known);
+                Ok(proved.map_err(|refused| refused.into_fault(user))?.into())
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 pub(super) const SECTIONS: [&str; 6] = ["routing", "slow_queries", "http", "alert", "notify", "peers"];
 
 /// PgBouncer's other values of `auth_type`.
-pub(super) const AUTH_TYPES: [&str; 6] = ["any", "cert", "hba", "ldap", "pam", "peer"];
+pub(super) const AUTH_TYPES: [&str; 5] = ["any", "hba", "ldap", "pam", "peer"];
 
 /// PgBouncer's settings that have no counterpart yet. Source: PgBouncer, `doc/config.md`.
 const KEYS: &str = "

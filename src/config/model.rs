@@ -42,6 +42,8 @@ pub enum AuthType {
     Md5,
     /// SCRAM-SHA-256 against a verifier or plain text in `auth_file`. Default.
     ScramSha256,
+    /// A client's certificate, whose common name is the user's. The user must be listed in `auth_file` or under `[users]`.
+    Cert,
 }
 
 /// `[pooler]`: what PgBouncer calls `[pgbouncer]`, under PgBouncer's names.

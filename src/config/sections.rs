@@ -3,7 +3,7 @@
 
 use super::hosts::hosts;
 use super::later;
-use super::model::{AuthType, Config, Database, PoolMode, Pooler, User};
+use super::model::{AuthType, Config, Database, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
 use super::report::{Notebook, Report};
 use super::section::{Section, Value, Wrong, nearest};
@@ -22,11 +22,12 @@ use zeroize::Zeroizing;
 
 const POOL_MODES: [(&str, PoolMode); 3] =
     [("session", PoolMode::Session), ("transaction", PoolMode::Transaction), ("statement", PoolMode::Statement)];
-const AUTH_TYPES: [(&str, AuthType); 4] = [
+const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("trust", AuthType::Trust),
     ("plain", AuthType::Plain),
     ("md5", AuthType::Md5),
     ("scram-sha-256", AuthType::ScramSha256),
+    ("cert", AuthType::Cert),
 ];
 const SECTIONS: [&str; 3] = ["pooler", "databases", "users"];
 
@@ -161,18 +162,27 @@ fn auth_users(
 
 /// Somebody must be able to log in, and not just anybody from anywhere.
 fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
-    if !s.is_sound(&["auth_type", "listen_addr"]) || s.has("auth_file") {
+    if !s.is_sound(&["auth_type", "listen_addr", "client_tls_sslmode"]) {
         return;
     }
     let place = s.place_of("auth_type");
+    if pooler.auth_type == AuthType::Cert && pooler.client_tls.sslmode < SslMode::VerifyCa {
+        let message = "auth_type \"cert\" needs `client_tls_sslmode` \"verify-full\"".to_owned();
+        s.notes.add(place.clone(), message, "nobody's certificate would be verified", None);
+    }
+    if s.has("auth_file") {
+        return;
+    }
     let method = AUTH_TYPES.iter().find(|(_, method)| *method == pooler.auth_type).map_or("", |(name, _)| name);
     match pooler.auth_type {
-        AuthType::Plain | AuthType::Md5 | AuthType::ScramSha256 if pooler.auth_users.is_empty() => s.notes.add(
-            place,
-            format!("auth_type \"{method}\" needs `auth_file`"),
-            "nobody could log in",
-            Some("auth_file = \"userlist.txt\" with lines \"user\" \"password or SCRAM verifier\"".to_owned()),
-        ),
+        AuthType::Plain | AuthType::Md5 | AuthType::ScramSha256 | AuthType::Cert if pooler.auth_users.is_empty() => {
+            s.notes.add(
+                place,
+                format!("auth_type \"{method}\" needs `auth_file`"),
+                "nobody could log in",
+                Some("auth_file = \"userlist.txt\" with lines \"user\" \"password or SCRAM verifier\"".to_owned()),
+            )
+        }
         AuthType::Trust if !pooler.listen_addr.iter().all(IpAddr::is_loopback) => s.notes.add(
             place,
             "auth_type \"trust\" without `auth_file` is for loopback addresses only".to_owned(),

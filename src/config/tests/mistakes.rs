@@ -48,7 +48,7 @@ fn what_comes_later_is_called_not_supported_yet() {
     pooler("[routing]\nmode = \"split\"", 2, "[routing] is not supported yet", "");
     pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
     pooler("max_prepared_statements = 3", 1, "`max_prepared_statements` is not supported yet", "PgBouncer");
-    pooler("auth_type = \"any\"", 13, "\"md5\" or \"scram-sha-256\"", "not supported yet");
+    pooler("auth_type = \"any\"", 13, "\"scram-sha-256\" or \"cert\"", "not supported yet");
     database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
 }
 
@@ -112,6 +112,13 @@ fn keys_that_contradict_each_other_are_refused() {
     refused(&format!("[pooler]{REST}"), 1, 2, "needs `auth_file`", "userlist.txt");
     refused(REST, 1, 1, "needs `auth_file`", "userlist.txt");
     refused(&format!("[pooler]\nauth_type = \"trust\"\nlisten_addr = \"*\"{REST}"), 2, 13, "for loopback", "scram");
+    refused(
+        &format!("[pooler]\nauth_type = \"cert\"\n[users.a]\npassword = \"x\"{REST}"),
+        2,
+        13,
+        "verify-full",
+        "verified",
+    );
     refused("[pooler]\nauth_type = \"trust\"\n", 1, 1, "no [databases.NAME]", "serves every name");
     refused("[pooler]\nauth_type = \"trust\"\n[databases.pgbouncer]\nhosts = [\"a\"]", 3, 12, "this name", "console");
     refused(
