@@ -208,6 +208,23 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.settle(now, actions);
     }
 
+    /// Nobody waited for the attempt, and there was no room in the Ledger to spare: [`PoolCore::tick`] tries again.
+    pub fn open_forgone(&mut self, now: Instant, attempt: Attempt, actions: &mut Actions<S, W>) {
+        self.end(attempt);
+        self.settle(now, actions);
+    }
+
+    /// If nobody waits, a refusal of the Ledger is forgotten. The caller leaves the Ledger's queue under the same lock.
+    pub fn forget_refusal(&mut self) -> bool {
+        self.refused &= self.waiting > 0;
+        self.waiting == 0
+    }
+
+    /// Whether the Ledger is asked for a place that nobody waits for any more; see [`PoolCore::forget_refusal`].
+    pub fn asks_for_nobody(&self) -> bool {
+        self.refused && self.waiting == 0
+    }
+
     /// The Ledger may have room again.
     pub fn poke(&mut self, now: Instant, actions: &mut Actions<S, W>) {
         self.pokes += 1;

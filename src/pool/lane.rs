@@ -194,15 +194,15 @@ impl Lane {
     pub fn checkin(&self, worker: WorkerId, server: CleanServer, now: Instant) {
         let mut server = server.into_inner();
         server.used(now);
-        let mut todo = Todo::new();
-        let mut books = self.books.lock();
-        let handed_over = if self.ledger.is_contended() { self.hand_over(books.oldest_wait(now), now) } else { None };
-        match handed_over {
-            Some(_) => books.forfeit(now, server, &mut todo),
-            None => books.checkin(now, worker, server, &mut todo),
-        }
-        drop(books);
-        self.carry_out(todo);
+        let handed_over = self.with_books_at(now, |books, now, todo| {
+            let contended = self.ledger.is_contended();
+            let handed_over = if contended { self.hand_over(books.oldest_wait(now), now) } else { None };
+            match handed_over {
+                Some(_) => books.forfeit(now, server, todo),
+                None => books.checkin(now, worker, server, todo),
+            }
+            handed_over
+        });
         drop(handed_over);
     }
 
@@ -233,10 +233,32 @@ impl Lane {
 
     /// One call of the books, and what it says carried out.
     pub(super) fn with_books<T>(&self, call: impl FnOnce(&mut Books, Instant, &mut Todo) -> T) -> T {
+        self.with_books_at(clock::now(), call)
+    }
+
+    fn with_books_at<T>(&self, now: Instant, call: impl FnOnce(&mut Books, Instant, &mut Todo) -> T) -> T {
         let mut todo = Todo::new();
-        let answer = call(&mut self.books.lock(), clock::now(), &mut todo);
+        let mut books = self.books.lock();
+        let before = books.asks_for_nobody();
+        let answer = call(&mut books, now, &mut todo);
+        let last_has_left = !before && books.asks_for_nobody();
+        drop(books);
         self.carry_out(todo);
+        if last_has_left {
+            self.chores.send(Chore::Unneeded);
+        }
         answer
+    }
+
+    /// Leaves the ledger's queue if nobody waits here; whether that is so.
+    pub(super) fn leave_ledgers_queue(&self) -> bool {
+        self.with_books(|books, _, _| {
+            let unneeded = books.forget_refusal();
+            if unneeded {
+                self.ledger.withdraw(&self.chores);
+            }
+            unneeded
+        })
     }
 
     pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {

@@ -39,6 +39,8 @@ pub enum Chore {
     Poke,
     /// Others need room in the ledger.
     GiveUpIdle,
+    /// The last waiter has left while the ledger was asked for a place.
+    Unneeded,
     /// There is a new deadline.
     Look,
     /// The lane has been closed: it is kept until its last server has gone.
@@ -179,8 +181,9 @@ impl Steward {
             *next_round = now + ROUND;
             let live = lane.is_live();
             lane.with_books(|books, now, todo| books.tick(now, live, |server| server.still_idle(), todo));
-            // It may have become idle, or wanted, since it was asked.
+            // Nobody may wait any more; or a server may be idle, or wanted, only since the lane was asked.
             if lane.ledger.is_contended() {
+                lane.leave_ledgers_queue();
                 give_up_idle(lane);
             }
         } else {
@@ -190,11 +193,7 @@ impl Steward {
 
     pub(super) fn handle(&mut self, chore: Chore, lane: &Arc<Lane>) {
         match chore {
-            Chore::Open(attempt) if lane.ledger.acquire(&lane.spec().quota, &lane.chores, clock::now()) => {
-                let opening = Opening::new(lane.clone(), attempt);
-                tokio::task::spawn_local(open(opening, ServerId(self.numbers.next())));
-            }
-            Chore::Open(attempt) => lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo)),
+            Chore::Open(attempt) => self.open(attempt, lane),
             Chore::BrokenOff(attempt) => {
                 lane.open_failed(attempt, LoginError::Unreachable(io::Error::other("the attempt was broken off")));
             }
@@ -220,6 +219,27 @@ impl Steward {
                 }
             }
             Chore::GiveUpIdle => give_up_idle(lane),
+            Chore::Unneeded => {
+                lane.leave_ledgers_queue();
+            }
+        }
+    }
+
+    /// Begins an attempt if the ledger lets it pass. For a server that nobody waits for no other lane is to close one.
+    fn open(&self, attempt: Attempt, lane: &Arc<Lane>) {
+        let spare = lane.leave_ledgers_queue();
+        let (ledger, quota, chores) = (&lane.ledger, &lane.spec().quota, &lane.chores);
+        let allowed =
+            if spare { ledger.acquire_spare(quota, chores) } else { ledger.acquire(quota, chores, clock::now()) };
+        if allowed {
+            let opening = Opening::new(lane.clone(), attempt);
+            tokio::task::spawn_local(open(opening, ServerId(self.numbers.next())));
+        } else if spare {
+            lane.with_books(|books, now, todo| books.open_forgone(now, attempt, todo));
+        } else {
+            lane.with_books(|books, now, todo| books.open_refused(now, attempt, todo));
+            // The last waiter may have left in the meantime.
+            lane.leave_ledgers_queue();
         }
     }
 }

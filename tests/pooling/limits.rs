@@ -190,6 +190,18 @@ fn one_users_servers_are_limited_over_all_databases() {
 }
 
 #[test]
+fn a_pool_between_two_full_limits_gets_the_places_of_two_idle_servers() {
+    let (role, other) = (fresh_role(), fresh_role());
+    let limits = format!("max_db_connections = 1\n[users.{role}]\nmax_user_connections = 1");
+    let pooler = pgotter(NOTIFY, &limits);
+    assert_eq!(Client::connect(pooler.port(), &other, "postgres").value("SELECT 1"), "1");
+    assert_eq!(Client::connect(pooler.port(), &role, "template1").value("SELECT 1"), "1");
+    let mut between = Client::connect(pooler.port(), &role, "postgres");
+    assert_eq!(between.value("SELECT current_database()"), "postgres");
+    eventually("both have closed", || (servers_of(&role), servers_of(&other)) == (1, 0));
+}
+
+#[test]
 fn a_full_database_costs_other_databases_no_server() {
     let (role, bystander) = (fresh_role(), fresh_role());
     let host = super::world::host(super::world::cluster());

@@ -1,6 +1,9 @@
-//! How long a host is left alone.
+//! How long a host is left alone, and when a lane asks other lanes for a place.
 
 use super::*;
+use crate::pool::Quota;
+use crate::pool::core::Limits;
+use crate::pool::stage::Stage;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -30,4 +33,86 @@ fn a_new_longest_pause_holds_from_the_next_failure_on() {
     assert_eq!(backoff.failed(&LoginError::TimedOut, 0), HOUR);
     backoff.set_longest(Duration::from_secs(1));
     assert_eq!(backoff.failed(&LoginError::TimedOut, 0), Duration::from_secs(1));
+}
+
+/// A lane whose database's one place another lane has.
+struct Scene {
+    stage: Stage,
+    steward: Steward,
+    other: (Quota, Steward, Chores),
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (stage, steward) = Stage::new();
+        let (other_steward, chores) = Steward::new(WorkerId(0), Arc::new(Numbers::default()));
+        let quota = Quota { user: "other".to_owned(), ..stage.lane.spec().quota.clone() };
+        stage.lane.ledger.enroll(&quota, &chores);
+        assert!(stage.lane.ledger.acquire(&quota, &chores, clock::now()));
+        Self { stage, steward, other: (quota, other_steward, chores) }
+    }
+
+    /// Does what is to be done.
+    fn work(&mut self) {
+        while let Some(chore) = self.steward.next_chore() {
+            self.steward.handle(chore, &self.stage.lane);
+        }
+    }
+
+    /// One server is to be kept ready, and it is time to look.
+    fn keep_one_ready(&self) {
+        self.stage.lane.with_books(|books, now, todo| {
+            let limits = Limits { min: 1, ..self.stage.lane.spec().limits.clone() };
+            books.set_limits(now, limits, todo);
+            books.tick(now, true, |_| true, todo);
+        });
+    }
+
+    fn others_are_asked(&mut self) -> bool {
+        let asked = matches!(self.other.1.next_chore(), Some(Chore::GiveUpIdle));
+        assert_eq!(asked, self.stage.lane.ledger.is_contended());
+        asked
+    }
+
+    fn other_closes(&self) {
+        self.stage.lane.ledger.release(&self.other.2);
+    }
+}
+
+#[test]
+fn nobody_gives_a_place_up_for_a_server_that_is_only_kept_ready() {
+    let mut scene = Scene::new();
+    scene.keep_one_ready();
+    assert_eq!(scene.stage.opening_and_waiting(), (1, 0));
+    scene.work();
+    assert!(!scene.others_are_asked());
+    assert_eq!(scene.stage.opening_and_waiting(), (0, 0));
+    let _waiting = scene.stage.wait();
+    scene.work();
+    assert!(scene.others_are_asked(), "somebody waits now");
+}
+
+#[tokio::test]
+async fn a_server_is_kept_ready_where_there_is_room() {
+    let local = tokio::task::LocalSet::new();
+    let _entered = local.enter();
+    let mut scene = Scene::new();
+    scene.other_closes();
+    scene.keep_one_ready();
+    scene.work();
+    assert_eq!(scene.stage.opening_and_waiting(), (1, 0));
+    assert!(!scene.stage.lane.ledger.acquire(&scene.other.0, &scene.other.2, clock::now()), "it has the place");
+}
+
+#[test]
+fn a_lane_whose_last_waiter_has_left_asks_for_no_place_any_more() {
+    let mut scene = Scene::new();
+    for _ in 0..2 {
+        let waiting = scene.stage.wait();
+        scene.work();
+        assert!(scene.others_are_asked());
+        assert!(waiting.give_up());
+        scene.work();
+        assert!(!scene.others_are_asked());
+    }
 }

@@ -42,6 +42,10 @@ enum Step {
     Refused {
         pick: usize,
     },
+    Forgone {
+        pick: usize,
+    },
+    ForgetRefusal,
     Poke,
     /// Of a waiter that may have been granted a server already.
     GiveUp {
@@ -80,6 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, rest, refuse)| Step::Failed { pick, rest, refuse }),
         1 => (pick.clone(), 0_u64..2000).prop_map(|(pick, rest)| Step::Stillborn { pick, rest }),
         1 => pick.clone().prop_map(|pick| Step::Refused { pick }),
+        1 => pick.clone().prop_map(|pick| Step::Forgone { pick }),
+        1 => Just(Step::ForgetRefusal),
         1 => Just(Step::Poke),
         3 => pick.prop_map(|pick| Step::GiveUp { pick }),
         2 => prop::bool::weighted(0.8).prop_map(|live| Step::Tick { live }),
@@ -215,6 +221,15 @@ impl Model {
                 let Some(attempt) = pop(&mut self.attempts, pick) else { return };
                 self.refused |= attempt.pokes == self.pokes;
                 self.core.open_refused(now, attempt, &mut actions);
+            }
+            Step::Forgone { pick } => {
+                let Some(attempt) = pop(&mut self.attempts, pick) else { return };
+                self.core.open_forgone(now, attempt, &mut actions);
+            }
+            Step::ForgetRefusal => {
+                self.refused &= self.waiting() > 0;
+                assert_eq!(self.core.forget_refusal(), self.waiting() == 0);
+                assert!(!self.core.asks_for_nobody());
             }
             Step::Poke => {
                 self.refused = false;
