@@ -52,8 +52,8 @@ impl Client {
             };
             match self.inspect(grant, last).await {
                 Ok(server) => return Ok(server),
-                Err(dead) if dead.has_served() => drop(dead),
-                Err(dead) => lane.stillborn(dead),
+                Err(dead) if dead.is_newborn(self.now) => lane.stillborn(dead),
+                Err(dead) => drop(dead),
             }
             self.now = clock::now();
             if last.is_some_and(|last| last <= self.now) {

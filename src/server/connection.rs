@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
 /// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.
@@ -19,6 +19,9 @@ const ANY_WINDOW: usize = 32 * 1024;
 
 /// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
 const TALKATIVE: usize = 16;
+
+/// See [`Server::is_newborn`].
+const NEWBORN: Duration = Duration::from_secs(1);
 
 /// A place in a pool. Dropped with its server, it gives the place back.
 pub struct Slot(Option<Box<dyn FnOnce() + Send>>);
@@ -134,9 +137,10 @@ impl Server {
         self.last_used
     }
 
-    /// Whether it has gone idle since its login.
-    pub fn has_served(&self) -> bool {
-        self.last_used > self.opened
+    /// Whether its login was a moment ago and it has not gone idle since: if it is dead, its host throws out whom it
+    /// lets in.
+    pub fn is_newborn(&self, now: Instant) -> bool {
+        self.last_used <= self.opened && now.saturating_duration_since(self.opened) < NEWBORN
     }
 
     /// Notes that it goes idle.

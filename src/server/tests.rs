@@ -4,6 +4,7 @@ mod copying;
 mod cuts;
 mod guarding;
 mod histories;
+mod newborn;
 mod replies;
 mod talk;
 mod tiny_postgres;
