@@ -28,7 +28,7 @@ pub use md5::{Md5Challenge, Md5Hash, md5_password};
 pub use password::PasswordChallenge;
 pub use scram_client::{ScramClient, Untrusted};
 pub use scram_server::{Refused, ScramServer};
-pub use users::{Asks, Users};
+pub use users::{Asks, Users, usual_iterations};
 pub use verifier::{MalformedVerifier, Stored, Verifier};
 
 /// Random bytes of our half of a nonce; 24 characters once encoded.

@@ -30,7 +30,8 @@ pub struct Credentials {
 impl Credentials {
     /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
     pub fn new(config: &Config) -> Self {
-        let disguise = Arc::new(Disguise::new(random(), auth::verifier::ITERATIONS_DEFAULT));
+        let iterations = auth::usual_iterations(secrets(config).map(|(_, secret)| secret));
+        let disguise = Arc::new(Disguise::new(random(), iterations));
         Self { users: users(config, &disguise), disguise }
     }
 
@@ -46,11 +47,13 @@ fn users(config: &Config, disguise: &Arc<Disguise>) -> Users {
         AuthType::Trust | AuthType::Md5 | AuthType::Cert => false,
         AuthType::Plain | AuthType::ScramSha256 => true,
     };
-    let secrets = config.pooler.auth_users.iter().filter_map(|(user, text)| {
-        // A malformed verifier is nobody's password.
-        Some((user.clone(), Stored::parse(text.expose()).ok()?))
-    });
-    Users::new(secrets, disguise.clone(), derive)
+    Users::new(secrets(config), disguise.clone(), derive)
+}
+
+/// Without malformed verifiers, which are nobody's password.
+fn secrets(config: &Config) -> impl Iterator<Item = (String, Stored)> {
+    let stored = |(user, text): (&String, &Secret<String>)| Some((user.clone(), Stored::parse(text.expose()).ok()?));
+    config.pooler.auth_users.iter().filter_map(stored)
 }
 
 /// A client that is who it says.

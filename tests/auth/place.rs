@@ -5,6 +5,8 @@ use super::support::{PgOtter, must, postgres, state};
 use pgotter::auth::Verifier;
 use pgotter::auth::verifier::ITERATIONS_DEFAULT;
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
+use rustix::process::Signal;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -114,6 +116,17 @@ pub fn pgotter_with(method: &str, lines: &str, databases: &str) -> PgOtter {
         let auth = format!("auth_type = \"{method}\"\nauth_file = \"{}\"", file.display());
         format!("[pooler]\nlisten_port = {port}\n{auth}\n{databases}")
     })
+}
+
+/// Puts other lines into the `auth_file` and has it read.
+pub fn rewrite(pooler: &mut PgOtter, lines: &str) {
+    let config = std::fs::read_to_string(pooler.config_file()).unwrap();
+    let file = config.lines().find_map(|line| line.strip_prefix("auth_file = ")).unwrap().trim_matches('"').to_owned();
+    must(state().write(Path::new(&file), lines));
+    let reloads = |pooler: &PgOtter| pooler.log().matches("configuration reloaded").count();
+    let before = reloads(pooler);
+    pooler.signal(Signal::HUP);
+    eventually("the reload", || reloads(pooler) > before);
 }
 
 /// Logs in and asks who it is; that, or code and message of the refusal.

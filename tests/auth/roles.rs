@@ -1,6 +1,7 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
-use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, verifier};
+use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, rewrite, verifier};
+use super::support::PgOtter;
 use super::support::raw::{Raw, startup};
 
 fn refused(role: &Role) -> (String, String) {
@@ -126,4 +127,41 @@ fn a_role_that_is_dropped_is_refused_at_the_next_login_to_a_warm_pool() {
     assert_eq!(again(), Ok(role.name.clone()));
     look(&format!("DROP ROLE {}", role.name));
     eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000" || code == "28P01"));
+}
+
+#[test]
+fn a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
+    let secret_of = |role: &Role, kind: &str, password: &str| match kind {
+        "plain text" => line(&role.name, password),
+        _ => line(&role.name, &role.stored()),
+    };
+    for kind in ["plain text", "verifier"] {
+        for pool in ["warm", "cold", "refused"] {
+            let role = fresh_role("scram-sha-256");
+            let mut pooler = pgotter("scram-sha-256", &secret_of(&role, kind, &role.password()));
+            assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
+            role.becomes("new secret");
+            if pool != "warm" {
+                role.cool_down();
+            }
+            if pool == "refused" {
+                let again = || log_in(pooler.port(), &role.name, &role.password());
+                eventually("the old one is refused", || again() == Err(refused(&role)));
+            }
+            rewrite(&mut pooler, &secret_of(&role, kind, "new secret"));
+            let case = format!("{kind}, {pool}");
+            assert_eq!(log_in(pooler.port(), &role.name, "new secret"), Ok(role.name.clone()), "{case}");
+            assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Err(refused(&role)), "{case}");
+        }
+    }
+}
+
+#[test]
+fn what_is_invented_for_a_stranger_outlives_a_reload() {
+    let lines = line("listed", &verifier("x", 3));
+    let mut pooler = pgotter("scram-sha-256", &lines);
+    let asked = |pooler: &PgOtter| super::strangers::salt_of(pooler.port(), "nobody");
+    let before = asked(&pooler);
+    rewrite(&mut pooler, &(lines + &line("another", &verifier("y", 4))));
+    assert_eq!(asked(&pooler), before);
 }

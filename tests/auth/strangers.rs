@@ -26,6 +26,16 @@ fn sasl_initial(data: &[u8]) -> Vec<u8> {
     message(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, data].concat())
 }
 
+/// The salt that a user is given by SCRAM.
+pub fn salt_of(port: u16, user: &str) -> Vec<u8> {
+    let mut client = ask(port, user, "postgres");
+    client.frame().unwrap();
+    let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
+    client.send(&sasl_initial(&scram.client_first()));
+    let frame = client.frame().unwrap();
+    scram.server_first(request(&frame).1).unwrap().salt().to_vec()
+}
+
 /// Answers whatever is asked for with a wrong password; everything that was said.
 fn visit(port: u16, user: &str, database: &str) -> Vec<Frame> {
     let mut client = ask(port, user, database);

@@ -3,7 +3,6 @@
 use super::*;
 use crate::auth::{Derivation, Refused, ScramKeys, md5_password};
 use crate::secret::Secret;
-use std::num::NonZeroU32;
 
 const FEW: NonZeroU32 = NonZeroU32::new(2).expect("invariant: 2 is not 0");
 
@@ -101,4 +100,19 @@ fn strangers_are_asked_as_the_listed_are() {
     assert_eq!(strangers(&users(&[("verifier", &verifier())])), 1000);
     let half = strangers(&users(&[("verifier", &verifier()), ("text", "river stone")]));
     assert!((400..600).contains(&half), "{half}");
+}
+
+#[test]
+fn strangers_are_given_the_iterations_that_most_users_have() {
+    let verifier = |count| {
+        let count = NonZeroU32::new(count).expect("not 0");
+        let text = Verifier::from_password("river stone", [9; 16], count).to_text();
+        Stored::parse(text.expose()).expect("well-formed")
+    };
+    let plain = || Stored::parse("river stone").expect("plain text");
+    assert_eq!(
+        usual_iterations([plain(), verifier(7), verifier(9), plain(), plain(), verifier(7)].into_iter()).get(),
+        7
+    );
+    assert_eq!(usual_iterations([plain()].into_iter()), ITERATIONS_DEFAULT);
 }
