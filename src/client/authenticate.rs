@@ -103,7 +103,7 @@ impl Door<'_> {
         let password = self.password().await?;
         let gone = || Fault::fatal(Blame::Pooler, SqlState::INTERNAL_ERROR, "passwords cannot be checked");
         let derivation = challenge.derivation(password.clone());
-        let keys = self.gate.cluster.keyring().derivers().derive(derivation).await.ok_or_else(gone)?;
+        let keys = self.gate.cluster.keyring().derivers().claimed(derivation).await.ok_or_else(gone)?;
         let (user, keys) = challenge.check(password.expose(), keys).map_err(|refused| refused.into_fault(user))?;
         Ok(Proved { user, keys })
     }

@@ -130,7 +130,7 @@ fn a_role_that_is_dropped_is_refused_at_the_next_login_to_a_warm_pool() {
 }
 
 #[test]
-fn a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
+fn f34_a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
     let secret_of = |role: &Role, kind: &str, password: &str| match kind {
         "plain text" => line(&role.name, password),
         _ => line(&role.name, &role.stored()),

@@ -102,7 +102,7 @@ fn an_unknown_user_is_asked_the_same_every_time() {
 }
 
 #[test]
-fn a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served() {
+fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served() {
     for method in CLIENT_METHODS.into_iter().skip(1) {
         let role = fresh_role("trust");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -22,7 +22,7 @@ fn a_storm_of_logins_with_one_secret_costs_one_derivation() {
     });
     assert_eq!(derivers.remembered.lock().len(), 1);
     // Nothing is left to do: not even the threads are asked.
-    let idle = Derivers { queue: OnceLock::new(), remembered: Mutex::new(derivers.remembered.lock().clone()) };
+    let idle = Derivers { remembered: Mutex::new(derivers.remembered.lock().clone()), ..Derivers::default() };
     assert!(block_on(idle.remembered(derivation("river stone", b"salt"))).is_some());
     assert!(idle.queue.get().is_none());
 }
@@ -57,4 +57,26 @@ fn a_login_that_gives_up_leaves_the_derivation_to_the_next() {
         drop(first);
         assert!(derivers.remembered(derivation("river stone", b"salt")).await.is_some());
     });
+}
+
+#[test]
+fn a_storm_of_claims_does_not_keep_our_own_logins_waiting() {
+    let derivers = Derivers::default();
+    let answered = std::cell::Cell::new(0);
+    let claim = |number: u16| {
+        let claim = derivers.claimed(derivation("wrong", &number.to_be_bytes()));
+        async {
+            claim.await.expect("derived");
+            answered.set(answered.get() + 1);
+        }
+    };
+    // Unconstrained: all claims are made before our own login comes.
+    block_on(tokio::task::unconstrained(async {
+        let own = async {
+            derivers.remembered(derivation("river stone", b"salt")).await.expect("derived");
+            assert!(answered.get() < 500, "{} of 1000 claims came first", answered.get());
+        };
+        tokio::join!(futures_util::future::join_all((0..1000).map(claim)), own);
+    }));
+    assert_eq!(answered.get(), 1000);
 }
