@@ -6,7 +6,7 @@ use crate::wire::frontend;
 use crate::wire::startup::CancelKey;
 use bytes::BytesMut;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where a server's cancel request goes, and with what key.
 pub struct CancelTarget {
@@ -20,8 +20,8 @@ pub struct CancelTarget {
     pub host: Option<String>,
     /// The TLS in force.
     pub tls: SharedTls,
-    /// A request was sent and its end was not seen: it may still come to PostgreSQL, and hit whatever runs then.
-    pub astray: AtomicBool,
+    /// Requests that were sent and whose end was not seen: they may still come to PostgreSQL, and hit whatever runs then.
+    pub astray: AtomicUsize,
 }
 
 /// Sends the request and waits until PostgreSQL has closed the connection: only then has the signal been sent, and
@@ -37,12 +37,12 @@ pub async fn cancel(target: &CancelTarget) -> io::Result<()> {
     let mut request = BytesMut::new();
     frontend::cancel(&mut request, target.key.pid, &target.key.secret);
     socket.queue(request);
-    let before = target.astray.swap(true, Ordering::Relaxed);
+    target.astray.fetch_add(1, Ordering::Relaxed);
     socket.flush().await?;
     match socket.recv().await {
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
         _ => {
-            target.astray.store(before, Ordering::Relaxed);
+            target.astray.fetch_sub(1, Ordering::Relaxed);
             Ok(())
         }
     }

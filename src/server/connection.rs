@@ -167,7 +167,7 @@ impl Server {
     /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, or it
     /// has announced its end.
     pub fn has_no_future(&self) -> bool {
-        self.exchange.said_goodbye() || self.cancel.astray.load(Ordering::Relaxed)
+        self.exchange.said_goodbye() || self.cancel.astray.load(Ordering::Relaxed) > 0
     }
 
     /// The conversation.
@@ -197,7 +197,7 @@ impl Server {
     }
 
     /// Everything sent has been read.
-    fn note_all_read(&mut self) {
+    pub(super) fn note_all_read(&mut self) {
         if std::mem::take(&mut self.unread) > ANY_WINDOW {
             self.socket.set_user_timeout(self.cancel.options.user_timeout);
         }

@@ -197,7 +197,7 @@ async fn attempt(
     login.check_what_follows()?;
     let host = encrypted.then(|| host.to_owned());
     let (options, tls) = (spec.options, spec.tls.clone());
-    let target = CancelTarget { address, key, options, host, tls, astray: false.into() };
+    let target = CancelTarget { address, key, options, host, tls, astray: 0.into() };
     let settings = welcome.settings.clone();
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.

@@ -19,6 +19,8 @@ async fn fresh() -> Box<Server> {
         socket.write_all(&[&authentication[..], key, b"Z\0\0\0\x05I"].concat()).expect("it listens");
     });
     let spec = LoginSpec {
+        keyring: std::sync::Arc::default(),
+        tls: crate::net::Tls::default().share(),
         address: Address::new("127.0.0.1", port),
         options: TcpOptions::default(),
         user: "app".to_owned(),
