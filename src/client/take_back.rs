@@ -31,7 +31,7 @@ pub struct TakeBack {
 /// Repairs, resets and checks in; a server that cannot be brought back is closed by being dropped.
 pub async fn take_back(server: Box<Server>, how: TakeBack) {
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
-    let Some((server, boundary)) = repair(server, how.leaving, patience).await else { return };
+    let Some((server, boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else { return };
     let clean = match how.mode {
         PoolMode::Session => reset(server, boundary, &how.reset_query).await,
         PoolMode::Transaction | PoolMode::Statement => Some(CleanServer::kept(server, boundary)),

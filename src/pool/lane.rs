@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 mod changes;
 
@@ -75,6 +76,7 @@ pub struct Lane {
     failure: ArcSwapOption<LoginError>,
     word: Mutex<Word>,
     clients: Arc<AtomicUsize>,
+    extra: Semaphore,
     // The last failure logged, when, and how often it has come again.
     reported: Mutex<Option<(String, Instant, u32)>>,
 }
@@ -111,7 +113,9 @@ impl Lane {
         clients: Arc<AtomicUsize>,
     ) -> Arc<Self> {
         ledger.enroll(&spec.quota, &chores);
+        let size = if spec.limits.size == 0 { Semaphore::MAX_PERMITS } else { spec.limits.size };
         Arc::new(Self {
+            extra: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
             books: Mutex::new(PoolCore::new(spec.limits.clone(), workers)),
             spec: ArcSwap::from_pointee(spec),
             ledger,
@@ -214,6 +218,11 @@ impl Lane {
     /// The place of a server that is closed, or did not come to be.
     pub(super) fn release_place(&self) {
         self.ledger.release(&self.chores);
+    }
+
+    /// Places beside those of the pool, as many as `size`, for servers that cannot be brought back and run on.
+    pub fn extra(&self) -> &Semaphore {
+        &self.extra
     }
 
     /// Counts for the console and for messages to clients.

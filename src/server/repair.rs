@@ -9,6 +9,7 @@ use crate::wire::backend::Status;
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Longest time for a cancelled statement, a ROLLBACK or a reset to end. Longer than any healthy server needs.
 pub const REPAIR_DEADLINE: Duration = Duration::from_secs(5);
@@ -33,11 +34,16 @@ pub enum Leaving {
 }
 
 /// Brings the server to a boundary: cancels (unless the client said goodbye), ends COPY, aborts what was not
-/// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed.
-pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duration) -> Option<(Box<Server>, Boundary)> {
+/// committed by a Sync or COMMIT. `None`: it could not be done and the server is closed. `extra` are the places for
+/// servers whose statement does not end, beside those of the pool.
+pub async fn repair(
+    mut server: Box<Server>,
+    leaving: Leaving,
+    patience: Duration,
+    extra: &Semaphore,
+) -> Option<(Box<Server>, Boundary)> {
     if server.exchange.is_beyond_repair() {
-        let runs_on = leaving == Leaving::Vanished && !server.exchange.said_fatal();
-        return if runs_on { give_up(server).await } else { None };
+        return close(server, leaving, extra).await;
     }
     if server.pending.take().is_some() {
         // Nobody will look at how the settings under way fare.
@@ -46,8 +52,8 @@ pub async fn repair(mut server: Box<Server>, leaving: Leaving, patience: Duratio
     let deadline = if leaving == Leaving::Terminated { patience } else { REPAIR_DEADLINE };
     match tokio::time::timeout(deadline, settle(&mut server, leaving)).await {
         Ok(Some(())) => (),
-        Ok(None) => return None,
-        Err(_) => return give_up(server).await,
+        Ok(None) => return close(server, leaving, extra).await,
+        Err(_) => return give_up(server, extra).await,
     }
     let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
     match (rolled_back, server.boundary()) {
@@ -112,10 +118,17 @@ async fn while_cancelling<T>(target: &CancelTarget, end: impl Future<Output = T>
     }
 }
 
-/// Closed alone, PostgreSQL would run the statement to its end, with all its locks. The place goes to another server at
-/// once, and this one is cancelled until its end of the connection has come. Always `None`.
-async fn give_up(mut server: Box<Server>) -> Option<(Box<Server>, Boundary)> {
-    server.leave_slot();
+/// It is gone, or cannot be brought back. Always `None`.
+async fn close(server: Box<Server>, leaving: Leaving, extra: &Semaphore) -> Option<(Box<Server>, Boundary)> {
+    let runs_on = server.exchange.is_beyond_repair() && !server.exchange.said_fatal();
+    if runs_on && leaving == Leaving::Vanished { give_up(server, extra).await } else { None }
+}
+
+/// Closed alone, PostgreSQL would run the statement to its end, with all its locks. The server is cancelled until its end
+/// of the connection has come. Its place goes to another one at once, unless there are too many like it: else a
+/// PostgreSQL that heeds no cancels would be given ever more connections. Always `None`.
+async fn give_up(mut server: Box<Server>, extra: &Semaphore) -> Option<(Box<Server>, Boundary)> {
+    let _extra = extra.try_acquire().inspect(|_| server.leave_slot());
     // Ends PostgreSQL's process, once it reads on.
     let _ = server.socket.shut_down().await;
     let target = server.cancel_target();
@@ -149,6 +162,7 @@ async fn drain(server: &mut Server) -> Option<()> {
         }
         server.socket.flush().await.ok()?;
         if !server.exchange.owes() && server.socket.received().is_empty() {
+            server.note_all_read();
             return Some(());
         }
         server.socket.recv().await.ok()?;

@@ -6,6 +6,7 @@ mod cuts;
 mod guarding;
 mod histories;
 mod newborn;
+mod repairing;
 mod replies;
 mod talk;
 mod tiny_postgres;

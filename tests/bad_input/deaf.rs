@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-const USER_TIMEOUT: Duration = Duration::from_millis(300);
+const USER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// One server in a pool; `sleep` is what it does for the statement `long`, and it ends when that returns.
 fn answer(caller: &mut Caller, sleep: impl Fn(&Caller)) -> Result<(), Closed> {
@@ -69,6 +69,55 @@ fn a_statement_that_does_not_end_in_time_loses_its_place_and_is_cancelled_furthe
     let served = (0..10).any(|_| next.ask("SELECT 1").kinds() == "TDCZ");
     assert!(served, "the place was never given to another server");
     ends.recv_timeout(10 * OUTER_BOUND).expect("it is cancelled until it ends");
+}
+
+#[test]
+fn a_statement_without_a_client_is_cancelled_further_although_its_server_broke_the_protocol() {
+    let (ended, ends) = mpsc::channel();
+    let (begun, begins) = mpsc::channel();
+    let port = serve(move |caller| {
+        caller.let_in()?;
+        let _ = begun.send(());
+        caller.wait_for_cancels(1);
+        caller.say(&frame(b'x', b"what"))?;
+        // One may have been on its way.
+        caller.wait_for_cancels(2);
+        let _ = ended.send(());
+        Ok(())
+    });
+    let pooler = in_front_of_ports([port].into_iter());
+    let mut leaver = Conn::log_in(pooler.port(), "s0");
+    leaver.send(&query("long"));
+    begins.recv_timeout(OUTER_BOUND).expect("the statement comes to the server");
+    leaver.reset();
+    ends.recv_timeout(10 * OUTER_BOUND).expect("it is cancelled until it ends");
+}
+
+#[test]
+fn servers_whose_statements_do_not_end_get_no_more_than_the_pools_places_once_more() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let (counter, end) = (logins.clone(), Arc::new(Barrier::new(3)));
+    let ends = end.clone();
+    let port = serve(move |caller| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        answer(caller, |_| {
+            end.wait();
+        })
+    });
+    let pooler = in_front_of_ports([port].into_iter());
+    for _ in 0..2 {
+        let mut leaver = Conn::log_in(pooler.port(), "s0");
+        // Refused while it has to wait too long for the place.
+        while leaver.ask("SELECT 1").kinds() != "TDCZ" {}
+        leaver.send(&query("long"));
+        leaver.reset();
+    }
+    // The second one's deadline passes.
+    let mut next = Conn::log_in(pooler.port(), "s0");
+    let waited: Vec<_> = (0..5).map(|_| next.ask("SELECT 1").kinds()).collect();
+    assert_eq!((logins.load(Ordering::SeqCst), waited), (2, vec!["EZ".to_owned(); 5]));
+    ends.wait();
+    assert!((0..10).any(|_| next.ask("SELECT 1").kinds() == "TDCZ"), "the place has not come back");
 }
 
 #[test]

@@ -19,6 +19,8 @@ impl Host {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = CancelTarget {
+            host: None,
+            tls: crate::net::Tls::default().share(),
             address: Address::new("127.0.0.1", listener.local_addr().unwrap().port()),
             key: CancelKey { pid: 9, secret: vec![1, 2, 3, 4].into() },
             options: TcpOptions::default(),
