@@ -193,10 +193,18 @@ impl Silent {
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         listener.listen(0).expect("listening");
         let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
-        let brief = Duration::from_millis(200);
+        let brief = Duration::from_secs(1);
         let queue: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, brief).ok()).take(16).collect();
         assert!(queue.len() < 16, "the queue does not fill");
         Self { listener, address, _queue: queue }
+    }
+}
+
+impl Silent {
+    /// Whether somebody is connecting. Source: Linux `Documentation/networking/proc_net_tcp.rst`; state 2 is SYN_SENT.
+    fn is_knocked_at(&self) -> bool {
+        let connections = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells");
+        connections.contains(&format!(" 0100007F:{:04X} 02 ", self.address.port()))
     }
 }
 
@@ -225,11 +233,14 @@ async fn an_address_that_says_nothing_or_refuses_does_not_keep_from_the_next() {
 
 #[tokio::test]
 async fn an_address_that_answers_late_is_not_given_up() {
-    let silent = Silent::new();
+    let (silent, next) = (Silent::new(), Silent::new());
     let (_bound, refused) = refusing();
     let address = silent.address;
-    let connecting = tokio::spawn(soon(vec![address, refused]));
-    tokio::task::yield_now().await;
+    let connecting = tokio::spawn(soon(vec![address, refused, next.address]));
+    while !next.is_knocked_at() {
+        assert!(!connecting.is_finished(), "the next one is not tried beside it");
+        tokio::task::yield_now().await;
+    }
     // Room in the queue: the system knocks again.
     silent.listener.accept().expect("the first of the queue");
     silent.listener.accept().ok();

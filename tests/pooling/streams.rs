@@ -4,7 +4,7 @@ use super::support::PgOtter;
 use super::talk::{Client, query};
 use super::world::{PATIENCE, eventually, fresh_role, look, pgotter};
 use rustix::process::Signal;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Instant;
 
 /// A client that reads as fast as it can what no server comes to the end of.
@@ -22,13 +22,20 @@ impl Stream {
         Self { client, role }
     }
 
-    /// Reads until the stream ends, with or without the connection; half a second of silence is an end as well.
+    /// Reads until the stream ends, with the connection or with ReadyForQuery, of which its rows contain no `Z`.
     fn read(&mut self) {
+        const READY: &[u8] = b"Z\0\0\0\x05I";
         let since = Instant::now();
-        let mut chunk = vec![0; 1 << 20];
-        self.client.stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
-        while self.client.stream.read(&mut chunk).is_ok_and(|bytes| bytes > 0) {
+        let (mut chunk, mut tail) = (vec![0; 1 << 20], Vec::new());
+        while !tail.ends_with(READY) {
             assert!(since.elapsed() < PATIENCE, "it went on and on");
+            match self.client.stream.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(bytes) => tail.extend_from_slice(&chunk[bytes.saturating_sub(READY.len())..bytes]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("the stream stands still: {error}"),
+            }
+            tail.drain(..tail.len().saturating_sub(READY.len()));
         }
         let active = "FROM pg_stat_activity WHERE state = 'active' AND usename";
         eventually("its statement has ended", || look(&format!("SELECT count(*) {active} = '{}'", self.role)) == "0");
