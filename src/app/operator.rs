@@ -154,6 +154,22 @@ impl Operator {
         self.cluster.pause(database).await
     }
 
+    /// As [`Operator::pause`] with nobody who waits for its end, which goes to the log. Needs a `LocalRuntime`.
+    pub fn begin_pause(&self) {
+        // Begun here and not in the task: a RESUME right behind it must find it.
+        if let Err(why) = self.cluster.begin_pause(None) {
+            tracing::info!(%why, "not paused again");
+            return;
+        }
+        let cluster = self.cluster.clone();
+        tokio::task::spawn_local(async move {
+            cluster.until_quiet(None).await;
+            if cluster.is_paused(None) {
+                tracing::info!("paused: no server is open");
+            }
+        });
+    }
+
     /// Ends a pause; see [`Cluster::resume`].
     ///
     /// # Errors

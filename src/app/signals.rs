@@ -29,7 +29,7 @@ pub fn listen(operator: &Arc<Operator>) -> io::Result<()> {
             // Which of two came first is not known: clients had better be served in the end.
             tokio::select! {
                 biased;
-                Some(()) = user1.recv() => pause(&pausing),
+                Some(()) = user1.recv() => pausing.begin_pause(),
                 Some(()) = user2.recv() => resume(&pausing),
                 else => return,
             }
@@ -52,17 +52,6 @@ fn spawn(operator: &Arc<Operator>, kind: SignalKind, act: fn(&Arc<Operator>)) ->
         }
     });
     Ok(())
-}
-
-/// Not waited for: RESUME must get through meanwhile.
-fn pause(operator: &Arc<Operator>) {
-    let operator = operator.clone();
-    tokio::task::spawn_local(async move {
-        match operator.pause(None).await {
-            Ok(()) => tracing::info!("paused: no server is open"),
-            Err(why) => tracing::info!(%why, "not paused again"),
-        }
-    });
 }
 
 fn resume(operator: &Operator) {

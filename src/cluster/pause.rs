@@ -55,10 +55,15 @@ impl Cluster {
     /// See [`NotPaused`].
     pub async fn pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
         self.begin_pause(database)?;
+        self.until_quiet(database).await;
+        Ok(())
+    }
+
+    /// Returns once all servers of a database that is paused, or of all, have been let go, or somebody has ended the pause.
+    pub async fn until_quiet(&self, database: Option<&str>) {
         while self.is_paused(database) && !self.is_quiet(database) {
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
     }
 
     /// Ends a pause: whoever waits is served.
@@ -88,7 +93,11 @@ impl Cluster {
         database.map_or(books.paused.all, |database| books.paused.holds(database))
     }
 
-    fn begin_pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
+    /// The first half of [`Cluster::pause`].
+    ///
+    /// # Errors
+    /// See [`NotPaused`].
+    pub fn begin_pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
         let books = &mut *self.books.lock();
         match database {
             None if std::mem::replace(&mut books.paused.all, true) => return Err(NotPaused::Already),

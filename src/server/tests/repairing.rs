@@ -22,7 +22,8 @@ fn server(stream: TcpStream) -> Box<Server> {
     options.apply(&stream).unwrap();
     let address = Address::new("127.0.0.1", stream.peer_addr().unwrap().port());
     let key = CancelKey { pid: 9, secret: Box::new([1, 2, 3, 4]) };
-    let cancel = CancelTarget { address, key, options, astray: 0.into() };
+    let cancel =
+        CancelTarget { address, key, options, host: None, tls: crate::net::Tls::default().share(), astray: 0.into() };
     let socket = Socket::new(Stream::Tcp(stream), BytesMut::new());
     Box::new(Server::new(ServerId(1), socket, Arc::new(Settings::default()), cancel, Instant::now(), 0))
 }
