@@ -1,7 +1,7 @@
 //! A new configuration, taken over by every pool while it serves.
 
 use super::{Books, Cluster, Pool, Shape};
-use crate::config::Config;
+use crate::config::{Config, ServerTls};
 use crate::pool::Lane;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ struct Words<'a> {
     secret: Option<&'a str>,
     connect_query: Option<&'a str>,
     parameters: [Option<&'a str>; 4],
+    tls: &'a ServerTls,
 }
 
 impl Cluster {
@@ -80,5 +81,6 @@ fn words<'a>(config: &'a Config, pool: &'a Pool) -> Option<Words<'a>> {
         connect_query: entry.connect_query.as_deref(),
         parameters: [&entry.client_encoding, &entry.datestyle, &entry.timezone, &entry.application_name]
             .map(Option::as_deref),
+        tls: &config.pooler.server_tls,
     })
 }

@@ -199,3 +199,24 @@ fn nothing_is_said_to_a_server_that_smuggles_or_refuses_tls() {
         assert_eq!(hears.recv().unwrap(), b"", "{mode} {answer:?}");
     }
 }
+
+#[test]
+fn servers_that_were_reached_otherwise_are_replaced_when_a_reload_changes_the_sslmode() {
+    if !has_tls("a reload of the sslmode") {
+        return;
+    }
+    let mut pooler = pgotter(cluster().port(), "server_tls_sslmode = \"disable\"");
+    let mut client = Raw::connect(pooler.port());
+    client.send(&super::support::raw::startup(3, 0, super::support::raw::USER));
+    client.until_ready();
+    assert_eq!(client.value(IS_SECURE), "f");
+    let text =
+        config(pooler.port(), &format!("localhost:{}", cluster().port()), "server_tls_sslmode = \"require\"", "");
+    std::fs::write(pooler.config_file(), text).unwrap();
+    pooler.signal(rustix::process::Signal::HUP);
+    while !pooler.log().contains("configuration reloaded") {
+        assert!(pooler.ended().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(client.value(IS_SECURE), "t");
+}
