@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod config;
 pub mod fault;
 pub mod ids;
+pub mod metrics;
 pub mod net;
 pub mod pool;
 pub mod router;

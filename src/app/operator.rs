@@ -139,6 +139,7 @@ impl Operator {
             seats: self.seats.clone(),
             cluster: self.cluster.clone(),
             tls: before.tls.clone(),
+            metrics: before.metrics.clone(),
         }));
         self.cluster.reload(config.clone());
         self.cluster.keep_ready();

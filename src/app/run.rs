@@ -4,11 +4,13 @@ use super::budget;
 use super::front::{accept, sweep};
 use super::operator::{Operator, Shutdown};
 use super::signals;
-use super::worker::{Job, Shared, Workers, work};
+use super::worker::{Job, Shared, Workers, beat, work};
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
+use crate::clock;
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
 use crate::ids::{Numbers, WorkerId};
+use crate::metrics;
 use crate::net::{Listener, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::cmp::Ordering;
@@ -16,8 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -52,14 +53,15 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let config = Arc::new(config);
     let (workers, queues) = Workers::new(config.pooler.workers);
     let (registry, leaving) = Registry::new();
+    let metrics = count(&config);
     let shared = Arc::new(Shared {
         in_force: Arc::new(InForce::new(&config)),
         registry: registry.clone(),
         clients: Numbers::default(),
-        panics: AtomicU64::new(0),
+        metrics: metrics.clone(),
     });
     let losses = start_workers(queues, &shared)?;
-    let gate = open_gate(config.clone(), registry.clone(), workers.clone())?;
+    let gate = open_gate(config.clone(), registry.clone(), metrics.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
@@ -71,9 +73,10 @@ pub fn run(config: Config) -> io::Result<Stopped> {
             accepting.push(tokio::task::spawn_local(accept(listener, door.clone(), workers.clone())));
         }
         tokio::task::spawn_local(sweep(registry.clone(), leaving));
+        tokio::task::spawn_local(beat(metrics.clone(), config.pooler.workers));
         signals::listen(&operator)?;
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-        let stopped = serve_until_the_end(&mut orders, losses, &operator, &registry, &accepting).await;
+        let stopped = serve_until_the_end(&mut orders, losses, &operator, &shared, &accepting).await;
         tracing::info!(clients = registry.len(), "stopped");
         Ok(stopped)
     })
@@ -94,7 +97,12 @@ fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> i
 }
 
 /// What stands at the door, and the pools behind it.
-fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> io::Result<Gate> {
+fn open_gate(
+    config: Arc<Config>,
+    registry: Arc<Registry>,
+    metrics: Arc<metrics::Registry>,
+    workers: Workers,
+) -> io::Result<Gate> {
     let budget = budget::budget(&config);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
     let tls = Tls::load(&config).map_err(io::Error::other)?.share();
@@ -104,7 +112,8 @@ fn open_gate(config: Arc<Config>, registry: Arc<Registry>, workers: Workers) -> 
     budget::log(budget, &config);
     oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
-    Ok(Gate { config, credentials, registry, seats: Arc::new(Seats::new(budget.clients)), cluster, tls })
+    let seats = Arc::new(Seats::new(budget.clients));
+    Ok(Gate { config, credentials, registry, seats, cluster, tls, metrics })
 }
 
 /// Waits for the first order to end, and carries it out.
@@ -112,9 +121,10 @@ async fn serve_until_the_end(
     orders: &mut UnboundedReceiver<Shutdown>,
     mut losses: UnboundedReceiver<u16>,
     operator: &Operator,
-    registry: &Registry,
+    shared: &Shared,
     accepting: &[JoinHandle<()>],
 ) -> Stopped {
+    let registry = &*shared.registry;
     let (order, lost) = tokio::select! {
         order = orders.recv() => (order.unwrap_or(Shutdown::Now), None),
         worker = losses.recv() => (Shutdown::WaitForTransactions, worker),
@@ -123,6 +133,7 @@ async fn serve_until_the_end(
         tracing::error!(worker, "a worker's thread panicked; the process ends");
     }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    shared.metrics.process.stopping();
     accepting.iter().for_each(JoinHandle::abort);
     let emptied = drain(order, orders, registry, || operator.config().pooler.shutdown_timeout).await;
     if !emptied {
@@ -176,6 +187,14 @@ async fn empty(registry: &Registry, deadline: Option<Instant>) {
     while !registry.is_empty() && deadline.is_none_or(|at| Instant::now() < at) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
+}
+
+/// What is counted from now on.
+fn count(config: &Config) -> Arc<metrics::Registry> {
+    let metrics = metrics::Registry::new(config.pooler.workers, clock::now());
+    config.databases.keys().filter(|name| *name != "*").for_each(|name| metrics.expect(name));
+    metrics.process.reloaded(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    Arc::new(metrics)
 }
 
 fn listeners(config: &Config) -> io::Result<Vec<Listener>> {

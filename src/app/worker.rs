@@ -1,13 +1,15 @@
 //! Worker threads: each runs its clients, and the stewards of the lanes it is home to, on a runtime of its own.
 
 use crate::client::{Client, InForce, Left, LoggedIn, Registry, Rules, farewell, serve, welcome};
+use crate::clock;
 use crate::ids::{ClientId, Numbers, WorkerId};
+use crate::metrics;
 use crate::pool::{Lane, Steward};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -15,6 +17,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A steward that panicked begins again after this long: one that does so again and again must not keep the worker busy.
 const STEWARDS_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a thread says that it turns.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Something for a worker to run.
 pub enum Job {
@@ -36,8 +41,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Numbers for clients.
     pub clients: Numbers,
-    /// Tasks that panicked.
-    pub panics: AtomicU64,
+    /// Everything that is counted.
+    pub metrics: Arc<metrics::Registry>,
 }
 
 impl Workers {
@@ -64,6 +69,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("invariant: a runtime needs two descriptors, which the budget keeps");
     runtime.block_on(async {
+        tokio::task::spawn_local(beat(shared.metrics.clone(), usize::from(id.0)));
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Client(client) => {
@@ -74,6 +80,14 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
             }
         }
     });
+}
+
+/// Says once a second that this thread turns.
+pub async fn beat(metrics: Arc<metrics::Registry>, thread: usize) {
+    loop {
+        metrics.process.beat(thread, clock::now());
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 /// A place where a test can make the worker itself panic.
@@ -88,7 +102,7 @@ async fn guarded(shared: Arc<Shared>, worker: WorkerId, logged_in: Box<LoggedIn>
     let id = ClientId(shared.clients.next());
     let task = pin!(run_client(&shared, worker, id, logged_in));
     if let Err(panic) = caught(task).await {
-        shared.panics.fetch_add(1, Ordering::Relaxed);
+        shared.metrics.process.client_panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(client = %id, panic = words(&*panic), "a client's task panicked; its connection is closed");
     }
 }
@@ -96,7 +110,7 @@ async fn guarded(shared: Arc<Shared>, worker: WorkerId, logged_in: Box<LoggedIn>
 /// A lane without a steward would serve nobody: one that panicked goes on with its next chore.
 async fn tended(shared: Arc<Shared>, mut steward: Steward, lane: Weak<Lane>) {
     while let Err(panic) = caught(pin!(steward.run(&lane))).await {
-        shared.panics.fetch_add(1, Ordering::Relaxed);
+        shared.metrics.process.steward_panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(panic = words(&*panic), "the steward of a pool panicked; it goes on");
         tokio::time::sleep(STEWARDS_PAUSE).await;
     }
@@ -118,7 +132,7 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 async fn run_client(shared: &Arc<Shared>, worker: WorkerId, id: ClientId, logged_in: Box<LoggedIn>) {
     let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let welcomed: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(welcome(*logged_in, id, worker, shared.in_force.clone(), &shared.registry, waker));
+        Box::pin(welcome(*logged_in, id, worker, shared.in_force.clone(), &shared.registry, &shared.metrics, waker));
     let Some(mut client) = welcomed.await else { return };
     let left = serve(&mut client).await;
     Box::pin(part(client, left)).await;

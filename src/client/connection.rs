@@ -11,6 +11,7 @@ use crate::cluster::{Pool, Shape};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
+use crate::metrics::Meter;
 use crate::net::{Peer, Socket};
 use crate::pool::Mailbox;
 use crate::session::Settings;
@@ -90,6 +91,7 @@ pub struct Client {
     pub(super) in_force: Arc<InForce>,
     pub(super) generation: u64,
     pub(super) worker: WorkerId,
+    pub(super) meter: Meter,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     // Since when nothing of what is queued for it could be sent, and how much had been until then.
@@ -136,6 +138,7 @@ impl Client {
         mailbox: Arc<Mailbox>,
         pool: Arc<Pool>,
         in_force: Arc<InForce>,
+        meter: Meter,
         registration: Registration,
         seat: Seat,
         peer: Peer,
@@ -157,6 +160,7 @@ impl Client {
             in_force,
             generation,
             worker,
+            meter,
             timer: Timer::default(),
             stalled: None,
             hung_up: false,

@@ -8,6 +8,7 @@ use crate::auth::Authenticated;
 use crate::cluster::{Cluster, Pool};
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::metrics::{self, LoginResult};
 use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup};
 use crate::wire::backend;
@@ -37,6 +38,8 @@ pub struct Gate {
     pub cluster: Arc<Cluster>,
     /// The TLS in force.
     pub tls: SharedTls,
+    /// Counts logins.
+    pub metrics: Arc<metrics::Registry>,
 }
 
 /// A client that may come in. It may travel to its worker's thread.
@@ -92,7 +95,7 @@ impl From<Fault> for Turned {
 
 /// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
 pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
-    let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate };
+    let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate, database: String::new() };
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
     match outcome {
         Ok(Ok(admitted)) => match door.socket.park() {
@@ -101,6 +104,7 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
         },
         Ok(Err(Turned::Silent)) => Opening::Over,
         Ok(Err(Turned::Away(fault))) => {
+            gate.metrics.front_login(&door.database, login_result(&fault));
             if gate.config.pooler.log_pooler_errors {
                 tracing::info!(%peer, sqlstate = fault.sqlstate.0, "login refused: {}", fault.message.escape_debug());
             }
@@ -108,10 +112,24 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
             Opening::Over
         }
         Err(_) => {
+            gate.metrics.front_login(&door.database, LoginResult::Timeout);
             let message = "canceling authentication due to timeout";
             farewell(&mut door.socket, &Fault::fatal(Blame::Client, SqlState::QUERY_CANCELED, message)).await;
             Opening::Over
         }
+    }
+}
+
+/// What a refused login counts as.
+pub(super) fn login_result(fault: &Fault) -> LoginResult {
+    match fault.blame {
+        Blame::Server => LoginResult::NoServer,
+        Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
+        Blame::Limit | Blame::Pooler => LoginResult::NoServer,
+        Blame::Client if fault.sqlstate == SqlState::INVALID_CATALOG_NAME || fault.sqlstate.0.starts_with("28") => {
+            LoginResult::Auth
+        }
+        Blame::Client => LoginResult::Protocol,
     }
 }
 
@@ -152,6 +170,8 @@ pub(super) struct Door<'a> {
     pub(super) socket: Socket,
     peer: Peer,
     pub(super) gate: &'a Gate,
+    // What it asks for; empty before it has said so.
+    database: String,
 }
 
 impl Door<'_> {
@@ -165,6 +185,7 @@ impl Door<'_> {
             self.socket.queue(out);
         }
         let startup = session::read(&packet)?;
+        self.database.clone_from(&startup.database);
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
         let Proved { user, keys } = self.authenticate(&startup.user).await?;

@@ -10,6 +10,7 @@ mod registry;
 mod relay;
 mod request;
 mod serve;
+mod stopwatch;
 mod take_back;
 mod timer;
 mod turn;

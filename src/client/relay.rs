@@ -3,6 +3,7 @@
 use super::connection::{Client, Step};
 use super::request::Gathered;
 use super::serve::{Left, shutting_down, take};
+use super::stopwatch::Stopwatch;
 use super::take_back::{TakeBack, take_back};
 use super::turn::{Event, earlier, turn};
 use crate::clock;
@@ -27,6 +28,7 @@ pub(super) struct Link {
     since: Instant,
     sent: Instant,
     heard: Instant,
+    watch: Stopwatch,
     // A statement was cancelled because its time was up: when patience ends.
     overdue: Option<Instant>,
     // Another cancel came for what runs while one was on its way.
@@ -34,9 +36,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// A server that was just given a request.
-    pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, mode: PoolMode, now: Instant) -> Self {
-        Self { server, lane, mode, since: now, sent: now, heard: now, overdue: None, cancel_again: false }
+    /// A server that was just given a request, which was `received` before it was there.
+    pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, mode: PoolMode, received: Instant, now: Instant) -> Self {
+        let watch = Stopwatch::new(received, now);
+        Self { server, lane, mode, since: now, sent: now, heard: now, watch, overdue: None, cancel_again: false }
     }
 
     /// Between two transactions.
@@ -53,63 +56,67 @@ impl Link {
 
 impl Client {
     /// Passes bytes both ways while the server is the client's, and gives it back.
-    pub(super) async fn relay(&mut self, mut link: Link) -> Result<(), Left> {
-        // What lies behind the first part of a request may be all there is: neither side would say anything more.
-        if let Err(left) = self.send_on(&mut link) {
-            return Err(self.part(link, left));
-        }
-        loop {
-            self.step(Step::Relay);
-            let deadline = self.deadline(&link);
-            match turn(self, Some(&mut link.server), deadline).await {
-                Event::Client => {
-                    self.now = clock::now();
-                    if let Err(left) = self.send_on(&mut link) {
+    #[allow(clippy::manual_async_fn, reason = "an async fn holds its arguments twice, and every client has this one")]
+    pub(super) fn relay(&mut self, mut link: Link) -> impl Future<Output = Result<(), Left>> {
+        async move {
+            self.observe_wait(&link.watch);
+            // What lies behind the first part of a request may be all there is: neither side would say anything more.
+            if let Err(left) = self.send_on(&mut link) {
+                return Err(self.part(link, left));
+            }
+            loop {
+                self.step(Step::Relay);
+                let deadline = self.deadline(&link);
+                match turn(self, Some(&mut link.server), deadline).await {
+                    Event::Client => {
+                        self.now = clock::now();
+                        if let Err(left) = self.send_on(&mut link) {
+                            return Err(self.part(link, left));
+                        }
+                    }
+                    Event::Server => {
+                        if let Some(outcome) = self.hear(&mut link) {
+                            return match outcome {
+                                Ok(()) => self.release(link),
+                                Err(left) => Err(self.part(link, left)),
+                            };
+                        }
+                        if let Err(left) = self.send_on(&mut link) {
+                            return Err(self.part(link, left));
+                        }
+                    }
+                    Event::ServerGone => return Err(self.bereave(link)),
+                    Event::ClientGone => {
+                        let left = if self.hung_up { Left::Terminated } else { Left::Gone };
                         return Err(self.part(link, left));
                     }
-                }
-                Event::Server => {
-                    if let Some(outcome) = self.hear(&mut link) {
-                        return match outcome {
-                            Ok(()) => self.release(link),
-                            Err(left) => Err(self.part(link, left)),
-                        };
+                    Event::Mail(mail) => {
+                        self.draining |= mail.drain;
+                        if mail.kill {
+                            return Err(self.part(link, Left::Refused(shutting_down())));
+                        }
+                        // A session may be at rest for long.
+                        if link.is_at_rest()
+                            && let Err(left) = self.renew()
+                        {
+                            return Err(self.part(link, left));
+                        }
+                        if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
+                            self.send_cancel(&mut link);
+                        }
+                        if self.may_release(&link) {
+                            return self.release(link);
+                        }
+                        if mail.cancel_ended
+                            && let Err(left) = self.send_on(&mut link)
+                        {
+                            return Err(self.part(link, left));
+                        }
                     }
-                    if let Err(left) = self.send_on(&mut link) {
-                        return Err(self.part(link, left));
-                    }
-                }
-                Event::ServerGone => return Err(self.bereave(link)),
-                Event::ClientGone => {
-                    let left = if self.hung_up { Left::Terminated } else { Left::Gone };
-                    return Err(self.part(link, left));
-                }
-                Event::Mail(mail) => {
-                    self.draining |= mail.drain;
-                    if mail.kill {
-                        return Err(self.part(link, Left::Refused(shutting_down())));
-                    }
-                    // A session may be at rest for long.
-                    if link.is_at_rest()
-                        && let Err(left) = self.renew()
-                    {
-                        return Err(self.part(link, left));
-                    }
-                    if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
-                        self.send_cancel(&mut link);
-                    }
-                    if self.may_release(&link) {
-                        return self.release(link);
-                    }
-                    if mail.cancel_ended
-                        && let Err(left) = self.send_on(&mut link)
-                    {
-                        return Err(self.part(link, left));
-                    }
-                }
-                Event::Deadline => {
-                    if let Err(left) = self.time_is_up(&mut link) {
-                        return Err(self.part(link, left));
+                    Event::Deadline => {
+                        if let Err(left) = self.time_is_up(&mut link) {
+                            return Err(self.part(link, left));
+                        }
                     }
                 }
             }
@@ -134,6 +141,9 @@ impl Client {
                 Gathered::More => break,
                 Gathered::Take { bytes, .. } => {
                     link.sent = self.now;
+                    if !link.server.exchange().owes() {
+                        link.watch.asked(self.now);
+                    }
                     if link.is_at_rest() {
                         self.renew()?;
                         link.since = self.now;
@@ -157,7 +167,12 @@ impl Client {
     fn hear(&mut self, link: &mut Link) -> Option<Result<(), Left>> {
         self.step(Step::Hear);
         let blocks = link.mode != PoolMode::Statement;
-        if let Err(violation) = link.server.receive(&mut self.socket, &mut self.settings, blocks) {
+        let queued = self.socket.queued();
+        let received = link.server.receive(&mut self.socket, &mut self.settings, blocks);
+        let answered = link.server.take_answered();
+        self.meter.heard(self.socket.queued() - queued, answered);
+        link.watch.note(answered);
+        if let Err(violation) = received {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");
             return Some(Err(Left::Refused(
                 Fault::fatal(Blame::Server, SqlState::PROTOCOL_VIOLATION, "the server broke the protocol")
@@ -178,7 +193,13 @@ impl Client {
                 "transaction blocks are not allowed in statement pooling mode",
             ))));
         }
-        self.may_release(link).then_some(Ok(()))
+        if self.may_release(link) {
+            return Some(Ok(()));
+        }
+        if link.watch.has_news() && !link.server.exchange().owes() {
+            self.observe(&mut link.watch, link.since, clock::now());
+        }
+        None
     }
 
     fn may_release(&self, link: &Link) -> bool {
@@ -189,13 +210,14 @@ impl Client {
     }
 
     /// The server goes back before its last bytes reach a slow client.
-    fn release(&mut self, link: Link) -> Result<(), Left> {
+    fn release(&mut self, mut link: Link) -> Result<(), Left> {
         self.step(Step::Release);
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
         if link.mode == PoolMode::Session && !link.server.lacks_settings() {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
         self.now = clock::now();
+        self.observe(&mut link.watch, link.since, self.now);
         if link.server.has_no_future() {
             // Closed by being dropped.
             return Ok(());

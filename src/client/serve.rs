@@ -8,6 +8,7 @@ use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::metrics::CheckoutFailure;
 use crate::pool::Lane;
 use crate::server::Server;
 use crate::wire::frame::HEAD;
@@ -43,6 +44,7 @@ pub async fn serve(client: &mut Client) -> Left {
         if let Err(left) = client.renew() {
             return left;
         }
+        let received = client.now;
         let (mut server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
@@ -58,7 +60,7 @@ pub async fn serve(client: &mut Client) -> Left {
         client.step(Step::Send);
         server.send(request.bytes);
         let mode = client.shape.settings.pool_mode;
-        if let Err(left) = client.relay(Link::new(server, lane, mode, client.now)).await {
+        if let Err(left) = client.relay(Link::new(server, lane, mode, received, client.now)).await {
             return left;
         }
     }
@@ -152,6 +154,7 @@ impl Client {
     /// The request is not run; the client hears why and goes on, in step with the protocol.
     fn refuse(&mut self, fault: &Fault, request: &Request) -> Result<(), Left> {
         self.step(Step::Refuse);
+        self.count_refusal(fault);
         if fault.severity == Severity::Fatal {
             return Err(Left::Refused(fault.clone()));
         }
@@ -162,6 +165,15 @@ impl Client {
             _ => self.skip_to = Some(self.gather.passing_simple().unwrap_or(kind::SYNC)),
         }
         Ok(())
+    }
+
+    fn count_refusal(&self, fault: &Fault) {
+        match fault.blame {
+            Blame::Limit => self.meter.not_assigned(CheckoutFailure::Timeout),
+            Blame::Server => self.meter.not_assigned(CheckoutFailure::NoServer),
+            // It has cancelled its request.
+            Blame::Client | Blame::Pooler => (),
+        }
     }
 }
 

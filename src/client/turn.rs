@@ -67,6 +67,7 @@ fn poll(
         match client.socket.poll_recv(cx) {
             Poll::Ready(Ok(bytes)) if bytes > 0 => {
                 client.lookout.read(bytes);
+                client.meter.received(bytes);
                 return Poll::Ready(Event::Client);
             }
             // What it said before it hung up is still to be done.

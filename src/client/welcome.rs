@@ -4,11 +4,12 @@
 use super::checkout::NoServer;
 use super::connection::Client;
 use super::in_force::{InForce, database_removed};
-use super::login::{LoggedIn, farewell};
+use super::login::{LoggedIn, farewell, login_result};
 use super::registry::Registry;
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
+use crate::metrics::{self, LoginResult};
 use crate::pool::{Lane, Mailbox};
 use crate::server::{CleanServer, may_log_in};
 use crate::session::{Settings, Welcome};
@@ -28,12 +29,14 @@ pub async fn welcome(
     worker: WorkerId,
     in_force: Arc<InForce>,
     registry: &Registry,
+    metrics: &metrics::Registry,
     waker: Waker,
 ) -> Option<Client> {
     logged_in.socket.unpark().ok()?;
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
     let registration = registry.enter(mailbox.clone(), logged_in.long_key);
+    let meter = metrics.known_meter(worker, &logged_in.pool.database);
     let mut client = Client::new(
         id,
         worker,
@@ -41,17 +44,23 @@ pub async fn welcome(
         mailbox,
         logged_in.pool,
         in_force,
+        meter,
         registration,
         logged_in.seat,
         logged_in.peer,
     );
     match client.first_welcome().await {
         Ok(welcome) => {
+            // Its servers have let us in: there is such a database.
+            client.meter = metrics.meter(worker, &client.pool.database);
+            client.meter.login(LoginResult::Ok);
+            client.meter.received(client.socket.received().len());
             client.greet(&welcome, &logged_in.startup.settings);
             Some(client)
         }
         Err(NoServer::Refused(fault)) => {
             let fault = Fault { severity: Severity::Fatal, ..fault };
+            client.meter.login(login_result(&fault));
             client.log_fault(&fault);
             farewell(client.socket(), &fault).await;
             None

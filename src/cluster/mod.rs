@@ -114,6 +114,21 @@ impl Cluster {
         self.books.lock().pools.values().cloned().collect()
     }
 
+    /// The hosts that `config` names, by database and in its order, with what was counted for each. The flag is on the one
+    /// that requests go to.
+    pub fn hosts(&self, config: &Config) -> Vec<(String, Address, Arc<Backoff>, bool)> {
+        let mut hosts = Vec::new();
+        for (name, entry) in &config.databases {
+            let chosen = crate::router::decide(&view(entry)).host;
+            for (index, host) in entry.hosts.iter().enumerate() {
+                let address = Address::new(&host.host, host.port);
+                let backoff = self.backoff(&address, config.pooler.server_login_retry);
+                hosts.push((name.clone(), address, backoff, index == chosen));
+            }
+        }
+        hosts
+    }
+
     /// What the configuration in force makes of a pool. Lanes that can go on are taken from `before`, as they are. `None`:
     /// the database is not there any more.
     fn shape(&self, books: &Books, pool: &Pool, before: &[Arc<Lane>]) -> Option<Shape> {
@@ -153,14 +168,9 @@ impl Cluster {
     }
 
     fn lane(&self, spec: LaneSpec, pool: &Pool, books: &Books) -> Arc<Lane> {
-        let backoff = self
-            .backoffs
-            .lock()
-            .entry(spec.login.address.clone())
-            .or_insert_with(|| Arc::new(Backoff::new(books.config.pooler.server_login_retry)))
-            .clone();
+        let backoff = self.backoff(&spec.login.address, books.config.pooler.server_login_retry);
         let (steward, chores) = Steward::new(pool.home(), self.server_numbers.clone());
-        let lane = Lane::new(spec, self.workers, self.ledger.clone(), chores, backoff, pool.clients());
+        let lane = Lane::new(spec, self.workers, self.ledger.clone(), chores, backoff, pool.client_count());
         if books.paused.holds(&pool.database) {
             lane.pause();
         }
@@ -192,6 +202,11 @@ impl Cluster {
             connect_query: entry.connect_query.clone(),
             generation: 0,
         }
+    }
+
+    fn backoff(&self, address: &Address, retry: Duration) -> Arc<Backoff> {
+        let mut backoffs = self.backoffs.lock();
+        backoffs.entry(address.clone()).or_insert_with(|| Arc::new(Backoff::new(retry))).clone()
     }
 
     fn home(&self, number: usize) -> WorkerId {

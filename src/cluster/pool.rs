@@ -76,7 +76,12 @@ impl Pool {
         self.home
     }
 
-    pub(super) fn clients(&self) -> Arc<AtomicUsize> {
+    /// Its clients.
+    pub fn clients(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn client_count(&self) -> Arc<AtomicUsize> {
         self.clients.clone()
     }
 

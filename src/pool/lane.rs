@@ -6,6 +6,7 @@ use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
 use crate::clock;
 use crate::ids::WorkerId;
+use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
 use crate::session::Welcome;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -228,6 +229,11 @@ impl Lane {
     /// Counts for the console and for messages to clients.
     pub fn stats(&self, now: Instant) -> Stats {
         self.books.lock().stats(now)
+    }
+
+    /// Where its servers are.
+    pub fn address(&self) -> Address {
+        self.spec().login.address.clone()
     }
 
     /// Whether servers are to be kept ready for it.

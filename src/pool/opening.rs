@@ -3,6 +3,7 @@
 use super::core::Attempt;
 use super::lane::Lane;
 use super::steward::Chore;
+use crate::clock;
 use crate::ids::ServerId;
 use crate::server::{LoginError, log_in};
 use std::sync::Arc;
@@ -39,9 +40,11 @@ impl Drop for Opening {
 pub(super) async fn open(opening: Opening, id: ServerId) {
     let lane = opening.lane.clone();
     let spec = lane.spec();
+    let since = clock::now();
     let login = tokio::time::timeout(spec.connect_timeout, log_in(&spec.login, id)).await;
     match login.unwrap_or(Err(LoginError::TimedOut)) {
         Ok((server, welcome)) => {
+            lane.backoff.meter.connected(clock::now().saturating_duration_since(since));
             tracing::debug!(server = %id, address = %spec.login.address, "server opened");
             lane.opened(opening.end(), server, welcome);
         }

@@ -6,6 +6,7 @@ use super::mailbox::Mailbox;
 use super::opening::{Opening, open};
 use crate::clock;
 use crate::ids::{Numbers, ServerId, WorkerId};
+use crate::metrics::{ConnectResult, HostMeter};
 use crate::server::LoginError;
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -80,6 +81,8 @@ impl Chores {
 /// random part of up to half; at most [`KNOCK`] for one that is not there, and [`REFUSAL`] where it is not the host that
 /// failed. Shared by all lanes on one host.
 pub struct Backoff {
+    /// What its attempts came to.
+    pub meter: HostMeter,
     state: Mutex<Pace>,
 }
 
@@ -91,7 +94,7 @@ struct Pace {
 impl Backoff {
     /// `longest` is `server_login_retry`.
     pub fn new(longest: Duration) -> Self {
-        Self { state: Mutex::new(Pace { longest, failures: 0 }) }
+        Self { meter: HostMeter::default(), state: Mutex::new(Pace { longest, failures: 0 }) }
     }
 
     /// A reload has changed `server_login_retry`.
@@ -101,11 +104,13 @@ impl Backoff {
 
     /// The host let somebody in.
     pub fn succeeded(&self) {
+        self.meter.ended(ConnectResult::Ok);
         self.state.lock().failures = 0;
     }
 
     /// The pause after one more failure, which is the host's unless we ourselves lack descriptors; `random` is 0 to 255.
     pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
+        self.meter.ended(result(error));
         let mut state = self.state.lock();
         let Pace { longest, failures } = &mut *state;
         if error.is_final() {
@@ -127,6 +132,15 @@ impl Backoff {
 fn is_our_own(error: &LoginError) -> bool {
     let LoginError::Unreachable(error) = error else { return false };
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| Errno::from_io_error(error) == Some(*errno))
+}
+
+fn result(error: &LoginError) -> ConnectResult {
+    match error {
+        LoginError::Unreachable(_) => ConnectResult::Unreachable,
+        LoginError::TimedOut => ConnectResult::Timeout,
+        LoginError::Refused { .. } if error.is_absence() => ConnectResult::NotYet,
+        _ => ConnectResult::Refused,
+    }
 }
 
 /// A steward that has not started yet.

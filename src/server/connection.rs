@@ -3,6 +3,7 @@
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Outlet, Violation};
 use crate::ids::ServerId;
+use crate::metrics::Answered;
 use crate::net::Socket;
 use crate::session::{NAMES, Settings};
 use crate::wire::backend::{self, Status};
@@ -146,6 +147,8 @@ impl Server {
     /// Notes that it goes idle.
     pub fn used(&mut self, now: Instant) {
         self.last_used = now;
+        // What was answered when its client had gone is not the next one's.
+        let _ = self.exchange.take_answered();
         self.socket.end_bulk();
     }
 
@@ -239,6 +242,11 @@ impl Server {
             self.pending = None;
         }
         Ok(())
+    }
+
+    /// What has been answered to the client since the last call.
+    pub fn take_answered(&mut self) -> Answered {
+        self.exchange.take_answered()
     }
 
     /// An idle server that the runtime knows to have something to say. Parameters and notices are taken in; false when

@@ -8,15 +8,18 @@
 mod doubt;
 mod guard_watch;
 mod receive;
+mod tally;
 mod tangle;
 
 use super::reply_queue::{Awaits, Disposition, ReplyQueue};
+use crate::metrics::Answered;
 use crate::wire::backend::Status;
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
 use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
+use tally::Tally;
 use tangle::Tangle;
 
 /// More replies than this are never owed: the client is not read until some have come. PostgreSQL itself keeps back
@@ -76,6 +79,7 @@ pub struct Exchange {
     said_goodbye: bool,
     // News for whoever asks next.
     swallowed_error: bool,
+    tally: Tally,
 }
 
 impl Default for Exchange {
@@ -94,6 +98,7 @@ impl Default for Exchange {
             loss: None,
             said_goodbye: false,
             swallowed_error: false,
+            tally: Tally::default(),
         }
     }
 }
@@ -199,6 +204,11 @@ impl Exchange {
     /// Whether a message whose answer nobody sees has failed since the last call.
     pub fn take_swallowed_error(&mut self) -> bool {
         std::mem::take(&mut self.swallowed_error)
+    }
+
+    /// What has been answered to the client since the last call.
+    pub fn take_answered(&mut self) -> Answered {
+        self.tally.take()
     }
 
     /// Transaction status of the last ReadyForQuery.

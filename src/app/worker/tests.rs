@@ -24,7 +24,8 @@ fn shared() -> Arc<Shared> {
     let config = config.unwrap_or_else(|report| panic!("{report}"));
     let (registry, _) = Registry::new();
     let in_force = Arc::new(InForce::new(&config));
-    Arc::new(Shared { in_force, registry, clients: Numbers::default(), panics: AtomicU64::new(0) })
+    let metrics = Arc::new(metrics::Registry::new(1, clock::now()));
+    Arc::new(Shared { in_force, registry, clients: Numbers::default(), metrics })
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn a_steward_that_panicked_goes_on() {
             }
         };
         tokio::time::timeout(Duration::from_secs(600), served).await.expect("nobody tries to open a server");
-        assert_eq!(shared.panics.load(Ordering::Relaxed), 1);
+        assert_eq!(shared.metrics.process.steward_panics.load(Ordering::Relaxed), 1);
         assert!(waiting.give_up());
     });
 }

@@ -106,7 +106,8 @@ impl Exchange {
         if self.doubt.is_lasting() {
             return Ok(true);
         }
-        let by_sync = matches!(self.queue.front(), Some((Awaits::Sync, _)));
+        let answers = self.queue.front().map(|(awaits, _)| awaits);
+        let by_sync = answers == Some(Awaits::Sync);
         let disposition = self.queue.pop_sync_point().ok_or(Violation("ReadyForQuery that nothing asked for"))?;
         // A Query commits the extended messages before it.
         self.unsynced &= !self.queue.is_empty();
@@ -114,6 +115,12 @@ impl Exchange {
         self.tangle.ready(self.status, by_sync, self.queue.is_empty() && !self.unsynced);
         if self.queue.is_empty() {
             self.doubt.nothing_owed();
+        }
+        if disposition == Disposition::Forward {
+            if !by_sync {
+                self.tally.query();
+            }
+            self.tally.ready(self.status);
         }
         if disposition == Disposition::Hold && self.guard.ready() {
             out.guard_done();
@@ -138,6 +145,9 @@ impl Exchange {
         let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };
         let before_simple = self.queue.is_next_simple();
         if awaits.is_extended() {
+            if disposition == Disposition::Forward {
+                self.tally.query();
+            }
             self.queue.skip_to_sync();
         }
         match disposition {
@@ -194,6 +204,9 @@ impl Exchange {
         if complete && awaits != Query {
             if awaits == Execute {
                 self.copy_in = false;
+                if disposition == Disposition::Forward {
+                    self.tally.query();
+                }
             }
             self.queue.pop();
         }

@@ -1,0 +1,61 @@
+//! When what a client has asked for was received and sent, and what came of it: from this its metrics are made.
+//!
+//! Requests sent while others are still owed their answers are timed together.
+
+use super::connection::Client;
+use crate::metrics::Answered;
+use std::time::{Duration, Instant};
+
+/// Runs from a request that was sent while nothing was owed until nothing is owed again. Small, as it is a part of every
+/// client's task.
+pub(super) struct Stopwatch {
+    received: Instant,
+    // Microseconds from there until there was a server.
+    waited_us: u32,
+    answered: Answered,
+}
+
+impl Stopwatch {
+    /// The first request was received, and sent when there was a server.
+    pub fn new(received: Instant, sent: Instant) -> Self {
+        let waited = sent.saturating_duration_since(received).as_micros();
+        Self { received, waited_us: u32::try_from(waited).unwrap_or(u32::MAX), answered: Answered::default() }
+    }
+
+    /// A request is received and sent, and nothing else is owed.
+    pub fn asked(&mut self, now: Instant) {
+        (self.received, self.waited_us) = (now, 0);
+    }
+
+    /// Some of it has been answered.
+    pub fn note(&mut self, answered: Answered) {
+        self.answered.queries += answered.queries;
+        self.answered.transactions += answered.transactions;
+    }
+
+    /// Whether there is something to [`Client::observe`] once nothing is owed.
+    pub fn has_news(&self) -> bool {
+        self.answered != Answered::default()
+    }
+
+    fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_us.into())
+    }
+}
+
+impl Client {
+    /// A server has been found for the request.
+    pub(super) fn observe_wait(&self, watch: &Stopwatch) {
+        self.meter.assigned(watch.waited());
+    }
+
+    /// Nothing is owed any more, since `now`; the transaction `began` then.
+    pub(super) fn observe(&self, watch: &mut Stopwatch, began: Instant, now: Instant) {
+        let Answered { queries, transactions } = std::mem::take(&mut watch.answered);
+        let total = now.saturating_duration_since(watch.received);
+        self.meter.answered(queries, total, total.saturating_sub(watch.waited()));
+        if transactions > 0 {
+            self.meter.transaction(now.saturating_duration_since(began));
+        }
+    }
+}

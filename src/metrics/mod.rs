@@ -1,0 +1,20 @@
+//! Counting: what /metrics and `SHOW STATS` are made of. It is written on the query path and never asked there.
+//!
+//! Each worker counts for each database in a shard of its own, through a [`Meter`] that stays on its thread; whoever
+//! wants to know adds the shards up and asks no worker anything. Knows no label format, no protocol and no clock.
+
+mod counter;
+mod host;
+mod ladder;
+mod process;
+mod registry;
+mod shard;
+
+pub use host::{ConnectResult, HostCounts, HostMeter};
+pub use ladder::{Histogram, LADDER};
+pub use process::Process;
+pub use registry::{OTHER, Registry, Totals};
+pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Meter};
+
+#[cfg(test)]
+mod tests;

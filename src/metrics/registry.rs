@@ -1,0 +1,146 @@
+//! Every shard by database and worker, and their sums.
+
+use super::process::Process;
+use super::shard::{Counts, LoginResult, Meter, Shard};
+use crate::ids::WorkerId;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Databases that the configuration does not name (`*` serves any name) and that are counted by their own name. Further
+/// ones are counted together: a counter never changes its label.
+const UNNAMED_MAX: usize = 100;
+
+/// The name they are counted under.
+pub const OTHER: &str = "other";
+
+/// What is counted for each database, and for the process.
+pub struct Registry {
+    /// What concerns the process as a whole.
+    pub process: Process,
+    workers: usize,
+    databases: Mutex<Databases>,
+}
+
+#[derive(Default)]
+struct Databases {
+    shards: BTreeMap<String, Vec<Arc<Shard>>>,
+    unnamed: usize,
+}
+
+/// A database's totals since the start of the process, as `SHOW STATS` has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// A client got a server.
+    pub server_assignment_count: u64,
+    /// Transactions.
+    pub xact_count: u64,
+    /// Queries, function calls and executions.
+    pub query_count: u64,
+    /// From clients.
+    pub bytes_received: u64,
+    /// To clients, of what servers said.
+    pub bytes_sent: u64,
+    /// With a server, in a transaction.
+    pub xact_time_us: u64,
+    /// With a server, while it owed an answer.
+    pub query_time_us: u64,
+    /// Waiting for a server.
+    pub wait_time_us: u64,
+    /// Parse messages of clients. 0 until prepared statements are followed, as the next two.
+    pub client_parse_count: u64,
+    /// Parse messages of our own.
+    pub server_parse_count: u64,
+    /// Bind messages.
+    pub bind_count: u64,
+    /// Logins that succeeded.
+    pub client_login_count: u64,
+}
+
+impl Registry {
+    /// Nothing counted yet; `workers` threads will count, and the front. `now` is when the process starts.
+    pub fn new(workers: usize, now: Instant) -> Self {
+        let databases = Databases { shards: BTreeMap::from([(OTHER.to_owned(), shards(workers))]), unnamed: 0 };
+        Self { process: Process::new(workers, now), workers, databases: Mutex::new(databases) }
+    }
+
+    /// The configuration names this database: it is counted by its name, however many others there are.
+    pub fn expect(&self, database: &str) {
+        let workers = self.workers;
+        self.databases.lock().shards.entry(database.to_owned()).or_insert_with(|| shards(workers));
+    }
+
+    /// For `worker`'s clients of a database that is known to exist.
+    pub fn meter(&self, worker: WorkerId, database: &str) -> Meter {
+        let mut databases = self.databases.lock();
+        if !databases.shards.contains_key(database) && databases.unnamed < UNNAMED_MAX {
+            databases.unnamed += 1;
+            databases.shards.insert(database.to_owned(), shards(self.workers));
+        }
+        databases.meter(usize::from(worker.0), database)
+    }
+
+    /// For `worker`'s clients of a database that may not exist: whatever they say gets no name of its own.
+    pub fn known_meter(&self, worker: WorkerId, database: &str) -> Meter {
+        self.databases.lock().meter(usize::from(worker.0), database)
+    }
+
+    /// A login has ended on the front thread. The database is what the client says.
+    pub fn front_login(&self, database: &str, result: LoginResult) {
+        self.databases.lock().meter(self.workers, database).login(result);
+    }
+
+    /// The name that this database is counted under.
+    pub fn label<'a>(&self, database: &'a str) -> &'a str {
+        if self.databases.lock().shards.contains_key(database) { database } else { OTHER }
+    }
+
+    /// What has been counted for each database, by name. The workers go on counting meanwhile.
+    pub fn counts(&self) -> Vec<(String, Counts)> {
+        let shards = self.databases.lock().shards.clone();
+        let sum = |shards: Vec<Arc<Shard>>| {
+            let mut counts = Counts::default();
+            shards.iter().for_each(|shard| counts.add(shard));
+            counts
+        };
+        shards.into_iter().map(|(name, shards)| (name, sum(shards))).collect()
+    }
+
+    /// Totals of every database that is known, by name; [`OTHER`] only once something was counted there.
+    pub fn databases(&self) -> Vec<(String, Totals)> {
+        let counts = self.counts().into_iter();
+        let used = counts.filter(|(name, counts)| name != OTHER || *counts != Counts::default());
+        used.map(|(name, counts)| (name, Totals::from(&counts))).collect()
+    }
+}
+
+impl Databases {
+    fn meter(&self, writer: usize, database: &str) -> Meter {
+        let shards = self.shards.get(database).or_else(|| self.shards.get(OTHER));
+        let shard = shards.and_then(|shards| shards.get(writer));
+        Meter::new(shard.cloned().expect("invariant: there are shards for every worker and the front"))
+    }
+}
+
+impl From<&Counts> for Totals {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            server_assignment_count: counts.waits.count(),
+            xact_count: counts.transaction_count,
+            query_count: counts.query_count,
+            bytes_received: counts.bytes_received,
+            bytes_sent: counts.bytes_sent,
+            xact_time_us: counts.transactions.sum_us,
+            query_time_us: counts.served.sum_us,
+            wait_time_us: counts.waits.sum_us,
+            client_login_count: counts.logins[LoginResult::Ok as usize],
+            ..Self::default()
+        }
+    }
+}
+
+/// One for each worker, and the front's behind them.
+fn shards(workers: usize) -> Vec<Arc<Shard>> {
+    (0..=workers).map(|_| Arc::default()).collect()
+}
