@@ -10,6 +10,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod fault;
+pub mod http;
 pub mod ids;
 pub mod metrics;
 pub mod net;

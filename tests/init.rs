@@ -77,7 +77,9 @@ impl Running {
         let port = ports::free_port();
         let text = must(fs::read_to_string(config));
         assert!(text.contains("listen_port = 6432\n"), "{text}");
-        must(fs::write(config, text.replace("listen_port = 6432\n", &format!("listen_port = {port}\n"))));
+        let text = text.replace("listen_port = 6432\n", &format!("listen_port = {port}\n"));
+        // Others may have the endpoint's default port.
+        must(fs::write(config, text + "\n[http]\nlisten = \"\"\n"));
         let file = config.display().to_string();
         let log = config.with_file_name("log");
         let (stdout, stderr) = (must(fs::File::create(&log)), must(fs::File::options().append(true).open(&log)));

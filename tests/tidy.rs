@@ -1,5 +1,5 @@
 //! Holds the repository to what ARCHITECTURE.md and CONTRIBUTING.md say of it: who may import whom, that every file
-//! opens with what it is, that every configuration key is documented, and what may lie at the top.
+//! opens with what it is, that every configuration key and metric is documented, and what may lie at the top.
 //!
 //! Reads the sources as text (`tidy/scan.rs`), never as compiled code. Every check is a function from text to
 //! complaints, and is first tried on small bad inputs, so that one that finds nothing is known to have looked.
@@ -8,6 +8,8 @@
 
 #[path = "tidy/config_keys.rs"]
 mod config_keys;
+#[path = "tidy/metric_names.rs"]
+mod metric_names;
 #[path = "tidy/rooms.rs"]
 mod rooms;
 #[path = "tidy/scan.rs"]
@@ -123,6 +125,14 @@ fn every_configuration_key_is_in_the_reference() {
     let reference =
         fs::read_to_string(repository().join("config/reference.toml")).expect("config/reference.toml is there");
     assert_none(&config_keys::check(&model, &reference));
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let document = fs::read_to_string(repository().join("docs/metrics.md")).expect("docs/metrics.md is there");
+    let sources = rust_files("src/http");
+    assert!(!sources.is_empty(), "no source found");
+    assert_none(&metric_names::check(&sources, &document));
 }
 
 #[test]

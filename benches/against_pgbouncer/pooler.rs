@@ -113,7 +113,9 @@ fn pooler_toml(server_port: u16, port: u16, pool_size: u32, workers: Option<u32>
          log_connections = false\n\
          log_disconnections = false\n\
          [databases.\"*\"]\n\
-         hosts = [\"127.0.0.1:{server_port}\"]\n",
+         hosts = [\"127.0.0.1:{server_port}\"]\n\
+         [http]\n\
+         listen = \"\"\n",
         workers.unwrap_or(0)
     )
 }

@@ -5,10 +5,12 @@ use super::front::{accept, sweep};
 use super::operator::{Operator, Shutdown};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
+use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
+use crate::http;
 use crate::ids::{Numbers, WorkerId};
 use crate::metrics;
 use crate::net::{Listener, Tls, listen_tcp, listen_unix};
@@ -53,6 +55,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let config = Arc::new(config);
     let (workers, queues) = Workers::new(config.pooler.workers);
     let (registry, leaving) = Registry::new();
+    let endpoint = config.http.listen.map(endpoint).transpose()?;
     let metrics = count(&config);
     let shared = Arc::new(Shared {
         in_force: Arc::new(InForce::new(&config)),
@@ -63,6 +66,9 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let losses = start_workers(queues, &shared)?;
     let gate = open_gate(config.clone(), registry.clone(), metrics.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
+    if let Some(listening) = endpoint {
+        serve_views(listening, &door)?;
+    }
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
@@ -80,6 +86,24 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         tracing::info!(clients = registry.len(), "stopped");
         Ok(stopped)
     })
+}
+
+/// Starts the endpoint for monitoring, which shows what is behind the door.
+fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Result<()> {
+    let (gate, door) = (door.load_full(), door.clone());
+    let views = http::Views {
+        metrics: gate.metrics.clone(),
+        cluster: gate.cluster.clone(),
+        config: Box::new(move || door.load().config.clone()),
+        max_clients: budget::budget(&gate.config).clients,
+    };
+    let serve = move || {
+        if let Err(error) = http::serve(listening, views) {
+            tracing::error!(%error, "the endpoint for monitoring has ended");
+        }
+    };
+    std::thread::Builder::new().name("http".to_owned()).spawn(serve)?;
+    Ok(())
 }
 
 fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> io::Result<UnboundedReceiver<u16>> {
@@ -195,6 +219,21 @@ fn count(config: &Config) -> Arc<metrics::Registry> {
     config.databases.keys().filter(|name| *name != "*").for_each(|name| metrics.expect(name));
     metrics.process.reloaded(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
     Arc::new(metrics)
+}
+
+/// The address of the endpoint for monitoring. One that is taken ends the start, as any other listener's does: a pooler that
+/// runs on unseen is found out too late.
+fn endpoint(address: SocketAddr) -> io::Result<http::Listening> {
+    let listening = http::bind(address).map_err(|error| {
+        let by = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(" by {}", holder(address.port())),
+            _ => String::new(),
+        };
+        let hint = "set `listen` under [http] to another address, or to \"\" for no endpoint";
+        io::Error::new(error.kind(), format!("cannot listen on {address} for [http]: {error}{by}; {hint}"))
+    })?;
+    tracing::info!(%address, "serving /metrics, /live and /ready");
+    Ok(listening)
 }
 
 fn listeners(config: &Config) -> io::Result<Vec<Listener>> {

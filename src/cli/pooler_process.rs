@@ -27,7 +27,7 @@ pub struct PoolerProcess {
 
 impl PoolerProcess {
     /// Starts `program run -c FILE`, where FILE holds `config`, and waits until 127.0.0.1:`port` accepts; that the
-    /// configuration says that port is up to the caller.
+    /// configuration says that port is up to the caller. Without `[http]` in it, there is no endpoint.
     ///
     /// # Errors
     /// It ends, or does not listen in time; the error carries its log.
@@ -51,7 +51,7 @@ impl PoolerProcess {
             .and_then(|()| state.run_as.give(&folder))
             .map_err(Error::io(format!("create {}", folder.display())))?;
         let (config_file, log_file) = (folder.join("pooler.toml"), folder.join("log"));
-        state.write(&config_file, config)?;
+        state.write(&config_file, &without_default_endpoint(config))?;
         state.write(&log_file, "")?;
         let log = |error| Error::io(format!("write {}", log_file.display()))(error);
         let stderr = File::options().append(true).open(&log_file).map_err(log)?;
@@ -153,6 +153,12 @@ impl Drop for PoolerProcess {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Several of these run at once, and only one could have the endpoint's default port: a configuration that does not say
+/// where it listens gets none.
+fn without_default_endpoint(config: &str) -> String {
+    if config.contains("[http]") { config.to_owned() } else { format!("[http]\nlisten = \"\"\n{config}") }
 }
 
 /// A process that another thread is starting right now holds, until its exec, what this one had open for writing: a

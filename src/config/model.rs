@@ -3,7 +3,7 @@
 
 use crate::secret::Secret;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub databases: BTreeMap<String, Database>,
     /// `[users.NAME]`.
     pub users: BTreeMap<String, User>,
+    /// `[http]`.
+    pub http: Http,
 }
 
 /// When a server goes back to its pool.
@@ -145,6 +147,12 @@ pub struct Pooler {
     pub log_disconnections: bool,
     /// Log errors sent to clients. Default true.
     pub log_pooler_errors: bool,
+}
+
+/// `[http]`: the endpoint for monitoring.
+pub struct Http {
+    /// Where it listens. None = off. Default 127.0.0.1:9127.
+    pub listen: Option<SocketAddr>,
 }
 
 /// How much TLS is asked for, in libpq's words; from less to more.

@@ -6,8 +6,9 @@ impl Config {
     /// Takes over from `running` the settings that apply only at start, so that this is what will really be in force.
     /// Returns the names of those that the file has changed.
     pub fn keep_what_applies_at_start(&mut self, running: &Self) -> Vec<&'static str> {
-        let (new, running) = (&mut self.pooler, &running.pooler);
         let mut changed = Vec::new();
+        keep("listen", &mut self.http.listen, &running.http.listen, &mut changed);
+        let (new, running) = (&mut self.pooler, &running.pooler);
         keep("workers", &mut new.workers, &running.workers, &mut changed);
         keep("listen_addr", &mut new.listen_addr, &running.listen_addr, &mut changed);
         keep("listen_port", &mut new.listen_port, &running.listen_port, &mut changed);

@@ -3,7 +3,7 @@
 
 use super::hosts::hosts;
 use super::later;
-use super::model::{AuthType, Config, Database, PoolMode, Pooler, SslMode, User};
+use super::model::{AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
 use super::report::{Notebook, Report};
 use super::section::{Section, Value, Wrong, nearest};
@@ -13,7 +13,7 @@ use super::values::*;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +29,10 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 3] = ["pooler", "databases", "users"];
+const SECTIONS: [&str; 4] = ["pooler", "databases", "users", "http"];
+
+/// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
 
 /// Reads `text` as the configuration in `file`. Pure: files come through `read`, the environment through `env`.
 ///
@@ -52,9 +55,10 @@ pub fn parse(
     let users = users(&mut notes, root, &outside);
     let pooler = pooler(&mut notes, root, &outside, &users);
     let databases = databases(&mut notes, root, &outside, &pooler);
+    let http = http(&mut notes, root);
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users })
+        Ok(Config { file: file.to_owned(), pooler, databases, users, http })
     } else {
         Err(notes.into_report())
     }
@@ -191,6 +195,14 @@ fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
         ),
         _ => {}
     }
+}
+
+fn http(notes: &mut Notebook, root: &DeTable<'_>) -> Http {
+    let (table, place) = subtable(notes, root, "http");
+    let s = &mut Section::new(notes, table, "[http]", place);
+    let http = Http { listen: s.or("listen", Some(HTTP), socket_address) };
+    s.unknown_keys(later::key);
+    http
 }
 
 fn users(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>) -> BTreeMap<String, User> {
@@ -362,7 +374,7 @@ fn unknown_sections(notes: &mut Notebook, root: &DeTable<'_>) {
         } else {
             (
                 format!("`{name}` stands outside the known sections"),
-                "known: [pooler], [databases.NAME], [users.NAME]".to_owned(),
+                "known: [pooler], [databases.NAME], [users.NAME], [http]".to_owned(),
             )
         };
         notes.add(key.span(), message, "unknown", Some(help));

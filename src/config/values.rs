@@ -2,7 +2,7 @@
 //! value and returns what it means or why it does not do; none knows which key it reads for.
 
 use super::section::{Value, Wrong, nearest};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -225,6 +225,18 @@ pub(super) fn file_mode(value: &Value<'_>) -> Result<u32, Wrong> {
         .and_then(|digits| u32::from_str_radix(digits, 8).ok())
         .filter(|mode| *mode <= 0o777)
         .ok_or_else(|| Wrong::new("an octal mode from 0o000 to 0o777", found(value)).with_help("write 0o777"))
+}
+
+/// An IP address with a port; empty is none.
+pub(super) fn socket_address(value: &Value<'_>) -> Result<Option<SocketAddr>, Wrong> {
+    let expected = "an IP address with a port, such as \"127.0.0.1:9127\"";
+    match text(value).map_err(|wrong| Wrong { expected: expected.to_owned(), ..wrong })?.as_str() {
+        "" => Ok(None),
+        text => match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() > 0 => Ok(Some(address)),
+            _ => Err(Wrong::new(expected, format!("`{text}` is none")).with_help("\"\" turns it off")),
+        },
+    }
 }
 
 /// Addresses to listen on, with commas; `*` is every one of both families; empty is none.

@@ -92,6 +92,14 @@ fn the_values_in_the_reference_are_the_defaults() {
 }
 
 #[test]
+fn the_endpoint_listens_on_loopback_unless_told_otherwise() {
+    let listen = |text: &str| good(&format!("{BASE}{text}")).http.listen.map(|address| address.to_string());
+    assert_eq!(listen("").as_deref(), Some("127.0.0.1:9127"));
+    assert_eq!(listen("[http]\nlisten = \"[::1]:9000\"\n").as_deref(), Some("[::1]:9000"));
+    assert_eq!(listen("[http]\nlisten = \"\"\n"), None);
+}
+
+#[test]
 fn zero_workers_are_half_the_cores_within_one_and_eight() {
     for (cores, workers) in [(1, 1), (2, 1), (6, 3), (64, 8)] {
         let config = parse(BASE, Path::new("pooler.toml"), &read, &env, cores);
@@ -259,9 +267,10 @@ fn settings_that_apply_at_start_stay_as_they_are_and_are_named() {
     let running = text("workers = 2");
     let mut new = text(
         "workers = 3\nlisten_addr = \"::1\"\nlisten_port = 1\nlisten_backlog = 1\nunix_socket_dir = \"/x\"\n\
-         unix_socket_mode = 0o700\ndefault_pool_size = 3",
+         unix_socket_mode = 0o700\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
     );
-    let names = ["workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
+    let names =
+        ["listen", "workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
     assert_eq!(new.keep_what_applies_at_start(&running), names);
     assert_eq!((new.pooler.workers, new.pooler.listen_port, new.pooler.default_pool_size), (2, 6432, 3));
     assert_eq!(new.keep_what_applies_at_start(&running), [""; 0]);

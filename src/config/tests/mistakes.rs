@@ -53,6 +53,34 @@ fn what_comes_later_is_called_not_supported_yet() {
 }
 
 #[test]
+fn the_endpoint_takes_one_address_with_a_port() {
+    let http = |line: &str, column, message: &str, more: &str| {
+        refused(
+            &format!(
+                "[pooler]
+auth_type = \"trust\"
+[http]
+{line}{REST}"
+            ),
+            4,
+            column,
+            message,
+            more,
+        );
+    };
+    for (value, found) in [
+        ("\"9127\"", "`9127` is none"),
+        ("\"localhost:9127\"", "`localhost:9127` is none"),
+        ("\"127.0.0.1\"", "`127.0.0.1` is none"),
+        ("\"127.0.0.1:0\"", "`127.0.0.1:0` is none"),
+        ("9127", "found 9127"),
+    ] {
+        http(&format!("listen = {value}"), 10, "`listen` must be an IP address with a port", found);
+    }
+    http("listne = \"\"", 1, "unknown key `listne` in [http]", "did you mean `listen`?");
+}
+
+#[test]
 fn wrong_types_ranges_and_words_are_refused() {
     pooler("workers = 65", 11, "`workers` must be a whole number from 0 to 64", "found 65");
     pooler("workers = \"many\"", 11, "`workers`", "found a text");

@@ -1,0 +1,93 @@
+//! What each path answers.
+
+use super::Views;
+use super::export::export;
+use super::ready::Readiness;
+use crate::clock;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+/// Whoever asks more often than this gets the same text again.
+const FRESH: Duration = Duration::from_secs(1);
+/// A thread that beats once a second and was not seen for so long is stuck.
+const STUCK: Duration = Duration::from_secs(10);
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+const INDEX: &str = "PgOtter\n\n\
+    /metrics  for Prometheus; docs/metrics.md says what each means\n\
+    /live     200 while every thread turns\n\
+    /ready    200 while every configured database can be reached\n";
+
+/// Answers requests; lives on the endpoint's thread.
+pub(super) struct Answers {
+    views: Views,
+    metrics: RefCell<Option<(Instant, Bytes)>>,
+    readiness: Readiness,
+}
+
+impl Answers {
+    pub fn new(views: Views) -> Self {
+        Self { views, metrics: RefCell::default(), readiness: Readiness::default() }
+    }
+
+    pub async fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(path, "/" | "/metrics" | "/live" | "/ready") {
+            return response(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /live and /ready\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n");
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        match path {
+            "/metrics" => response(StatusCode::OK, METRICS, self.metrics()),
+            "/live" => judged(self.stuck()),
+            "/ready" => judged(self.readiness.reasons_against(&self.views).await),
+            _ => response(StatusCode::OK, TEXT, INDEX),
+        }
+    }
+
+    fn metrics(&self) -> Bytes {
+        let now = clock::now();
+        let mut last = self.metrics.borrow_mut();
+        match &*last {
+            Some((at, text)) if now.saturating_duration_since(*at) < FRESH => text.clone(),
+            _ => {
+                let text = Bytes::from(export(&self.views, now));
+                *last = Some((now, text.clone()));
+                text
+            }
+        }
+    }
+
+    fn stuck(&self) -> Vec<String> {
+        let stuck = self.views.metrics.process.stuck(clock::now(), STUCK);
+        stuck
+            .into_iter()
+            .map(|(thread, silent)| format!("{thread}: no sign of life for {} s", silent.as_secs()))
+            .collect()
+    }
+}
+
+/// 200, or 503 with what is wrong, a line for each.
+fn judged(wrong: Vec<String>) -> Response<Full<Bytes>> {
+    match wrong.is_empty() {
+        true => response(StatusCode::OK, TEXT, "ok\n"),
+        false => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, wrong.join("\n") + "\n"),
+    }
+}
+
+fn response(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

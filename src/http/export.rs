@@ -1,0 +1,167 @@
+//! Everything at /metrics: names, what they say, and where it comes from. docs/metrics.md explains them; names and
+//! labels do not change once they are out.
+
+use super::Views;
+use super::family::Families;
+use super::pools::Pools;
+use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Requests go to a primary only, for now.
+const ROLE: (&str, &str) = ("role", "primary");
+
+/// The text of /metrics as of `now`.
+pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
+    let mut out = Families::default();
+    process(&mut out, views);
+    let pools = Pools::take(views, now);
+    clients(&mut out, views, &pools);
+    servers(&mut out, &pools);
+    hosts(&mut out, views);
+    // What nobody has used is left out, but for what the configuration names.
+    let counts: Vec<_> = views.metrics.counts();
+    let named = |name: &String| views.config_names(name);
+    let counts: Vec<_> =
+        counts.into_iter().filter(|(name, counts)| named(name) || *counts != Counts::default()).collect();
+    logins(&mut out, &counts);
+    waits(&mut out, &counts);
+    queries(&mut out, &counts);
+    out.text()
+}
+
+fn process(out: &mut Families, views: &Views) {
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("PGOTTER_COMMIT").unwrap_or("unknown");
+    out.gauge("pgotter_build_info", "Always 1; which PgOtter this is.")
+        .count(&[("version", version), ("commit", commit)], 1u64);
+    let process = &views.metrics.process;
+    let (succeeded, at) = process.reload();
+    out.gauge("pgotter_config_reload_success", "1 if the configuration that was read last is in force, else 0.")
+        .count(&[], u64::from(succeeded));
+    out.gauge("pgotter_config_reload_timestamp_seconds", "When the configuration in force was read, since 1970.")
+        .value(&[], at.as_secs_f64());
+    out.counter("pgotter_client_panics_total", "Clients closed because of a bug in PgOtter.")
+        .count(&[], process.client_panics.load(Ordering::Relaxed));
+    out.counter("pgotter_steward_panics_total", "Panics of the tasks that look after pools; they go on.")
+        .count(&[], process.steward_panics.load(Ordering::Relaxed));
+}
+
+fn clients(out: &mut Families, views: &Views, pools: &Pools) {
+    let mut family = out.gauge("pgotter_client_connections", "Clients, by what they do.");
+    for (labels, row) in pools.labelled() {
+        for (state, count) in [("active", row.active), ("idle", row.idle_clients()), ("waiting", row.waiting)] {
+            family.count(&[&labels[..], &[("state", state)]].concat(), count);
+        }
+    }
+    drop(family);
+    let mut family = out.gauge("pgotter_client_connections_limit", "Clients at most; without labels, of all together.");
+    family.count(&[], views.max_clients);
+    for ((database, user), limit) in &pools.client_limits {
+        let labels = [("database", database.as_str()), ("user", user.as_str())];
+        family.count(&labels.into_iter().filter(|(_, name)| !name.is_empty()).collect::<Vec<_>>(), *limit);
+    }
+    drop(family);
+    let mut family = out.gauge("pgotter_pool_waiting_clients", "Clients that wait for a server.");
+    for (labels, row) in pools.labelled() {
+        family.count(&[&labels[..], &[ROLE]].concat(), row.waiting);
+    }
+    drop(family);
+    let mut family =
+        out.gauge("pgotter_pool_oldest_wait_seconds", "How long the first of them has waited; 0 without any.");
+    for (labels, row) in pools.labelled() {
+        family.value(&[&labels[..], &[ROLE]].concat(), row.oldest_wait.as_secs_f64());
+    }
+}
+
+fn servers(out: &mut Families, pools: &Pools) {
+    let mut family = out.gauge("pgotter_server_connections", "Connections to PostgreSQL, by what they do.");
+    for (labels, row) in pools.labelled() {
+        for (host, servers) in &row.servers {
+            for (state, count) in [("active", servers.active), ("idle", servers.idle), ("login", servers.login)] {
+                family.count(&[&labels[..], &[("host", host.as_str()), ("state", state)]].concat(), count);
+            }
+        }
+    }
+    drop(family);
+    let mut family = out.gauge("pgotter_server_connections_limit", "Servers at most of this pool, reserve included.");
+    for (labels, row) in pools.labelled() {
+        if let Some(limit) = row.limit {
+            family.count(&labels, limit);
+        }
+    }
+}
+
+fn hosts(out: &mut Families, views: &Views) {
+    let hosts = views.cluster.hosts(&(views.config)());
+    let mut family = out.gauge("pgotter_host_up", "1 if PostgreSQL answered when it was last asked, else 0.");
+    for (database, address, host, _) in &hosts {
+        if let Some(up) = host.meter.counts().up {
+            family.count(&[("database", database), ("host", &address.to_string())], u64::from(up));
+        }
+    }
+    drop(family);
+    let counts: BTreeMap<_, _> =
+        hosts.iter().map(|(_, address, host, _)| (address.to_string(), host.meter.counts())).collect();
+    let mut family = out.counter("pgotter_server_connects_total", "Attempts to open a server, by how they ended.");
+    for (host, counts) in &counts {
+        for ((_, result), count) in ConnectResult::ALL.iter().zip(counts.connects) {
+            family.count(&[("host", host), ("result", result)], count);
+        }
+    }
+    drop(family);
+    let mut family = out
+        .histogram("pgotter_server_connect_duration_seconds", "Opening a server, login included, where it succeeded.");
+    for (host, counts) in &counts {
+        family.durations(&[("host", host), ("result", "ok")], &counts.durations);
+    }
+}
+
+fn logins(out: &mut Families, counts: &[(String, Counts)]) {
+    let mut family = out.counter("pgotter_client_logins_total", "Clients' logins, by how they ended.");
+    for (database, counts) in counts {
+        for ((_, result), count) in LoginResult::ALL.iter().zip(counts.logins) {
+            family.count(&[("database", database), ("result", result)], count);
+        }
+    }
+}
+
+fn waits(out: &mut Families, counts: &[(String, Counts)]) {
+    let mut family =
+        out.histogram("pgotter_pool_wait_duration_seconds", "From a request to its server, for each that got one.");
+    for (database, counts) in counts {
+        family.durations(&[("database", database), ROLE], &counts.waits);
+    }
+    drop(family);
+    let mut family =
+        out.counter("pgotter_pool_checkout_failures_total", "Requests refused because there was no server for them.");
+    for (database, counts) in counts {
+        for ((_, reason), count) in CheckoutFailure::ALL.iter().zip(counts.checkout_failures) {
+            family.count(&[("database", database), ("reason", reason)], count);
+        }
+    }
+}
+
+fn queries(out: &mut Families, counts: &[(String, Counts)]) {
+    let mut family =
+        out.histogram("pgotter_query_duration_seconds", "From a query to the end of its answer, the wait included.");
+    for (database, counts) in counts {
+        let kinds = [("unknown", &counts.queries), ("pipeline", &counts.pipelines)];
+        for (kind, durations) in kinds {
+            family.durations(&[("database", database), ("kind", kind), ROLE], durations);
+        }
+    }
+    drop(family);
+    let mut family = out.histogram("pgotter_transaction_duration_seconds", "How long transactions had their server.");
+    for (database, counts) in counts {
+        family.durations(&[("database", database), ROLE], &counts.transactions);
+    }
+    drop(family);
+    let mut family = out.counter("pgotter_bytes_total", "Bytes from clients, and of servers' answers to them.");
+    for (database, counts) in counts {
+        for (direction, bytes) in [("received", counts.bytes_received), ("sent", counts.bytes_sent)] {
+            family.count(&[("database", database), ("direction", direction)], bytes);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The endpoint for monitoring: /metrics, /live, /ready. It runs on a thread and a runtime of its own, reads what others
+//! have counted, and asks no worker anything.
+//!
+//! It is for the operator's machines: nobody is asked for a password, and everybody may only look. What a peer can do
+//! is bounded: so many connections, so long a request, so much time.
+
+mod answer;
+mod export;
+mod family;
+mod pools;
+mod ready;
+mod serve;
+
+pub use serve::{Listening, bind, serve};
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::metrics::Registry;
+use std::sync::Arc;
+
+/// What there is to show.
+pub struct Views {
+    /// What was counted.
+    pub metrics: Arc<Registry>,
+    /// Pools and hosts.
+    pub cluster: Arc<Cluster>,
+    /// The configuration in force.
+    pub config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
+    /// Clients at most, as the budget of descriptors allows.
+    pub max_clients: usize,
+}
+
+impl Views {
+    /// Whether the configuration in force names this database.
+    fn config_names(&self, database: &str) -> bool {
+        (self.config)().databases.contains_key(database)
+    }
+}

@@ -1,0 +1,128 @@
+//! What the pools hold at one moment, by database and user, with a bound on how many of each are named.
+
+use super::Views;
+use crate::cluster::{Pool, Shape};
+use crate::metrics::OTHER;
+use crate::pool::core::Stats;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Users with a label of their own: those with the most connections.
+const USERS: usize = 50;
+
+/// Every pool, added up under its labels.
+pub(super) struct Pools {
+    pub rows: BTreeMap<(String, String), Row>,
+    /// By database, or by user: the other one is empty.
+    pub client_limits: BTreeMap<(String, String), usize>,
+}
+
+/// One database and user, or several that share the label.
+#[derive(Default)]
+pub(super) struct Row {
+    pub clients: usize,
+    /// Clients that have a server.
+    pub active: usize,
+    pub waiting: usize,
+    pub oldest_wait: Duration,
+    /// By host.
+    pub servers: BTreeMap<String, Servers>,
+    /// Servers at most; None = no limit.
+    pub limit: Option<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Servers {
+    pub active: usize,
+    pub idle: usize,
+    pub login: usize,
+}
+
+impl Row {
+    /// The counts are read one after the other, so that they may not add up for a moment.
+    pub fn idle_clients(&self) -> usize {
+        self.clients.saturating_sub(self.active + self.waiting)
+    }
+}
+
+impl Pools {
+    /// Every row with its labels.
+    pub fn labelled(&self) -> impl Iterator<Item = ([(&str, &str); 2], &Row)> {
+        self.rows
+            .iter()
+            .map(|((database, user), row)| ([("database", database.as_str()), ("user", user.as_str())], row))
+    }
+
+    /// Locks each lane's books for a moment.
+    pub fn take(views: &Views, now: Instant) -> Self {
+        let pools = views.cluster.pools();
+        // One shape for all of a pool: a reload may replace it meanwhile.
+        let shapes: Vec<Arc<Shape>> = pools.iter().map(|pool| pool.shape()).collect();
+        let stats = |shape: &Shape| shape.lanes.iter().map(|lane| lane.stats(now)).collect();
+        let stats: Vec<Vec<Stats>> = shapes.iter().map(|shape| stats(shape)).collect();
+        let mut busy: BTreeMap<&str, usize> = BTreeMap::new();
+        for (pool, stats) in pools.iter().zip(&stats) {
+            let servers: usize = stats.iter().map(|stats| stats.active + stats.idle).sum();
+            *busy.entry(&pool.user).or_default() += pool.clients() + servers;
+        }
+        let named = busiest(busy);
+        let mut found = Self { rows: BTreeMap::new(), client_limits: BTreeMap::new() };
+        for ((pool, shape), stats) in pools.iter().zip(&shapes).zip(&stats) {
+            let database = views.metrics.label(&pool.database);
+            let user = if named.contains(pool.user.as_str()) { pool.user.as_str() } else { OTHER };
+            found.add((database, user), pool, shape, stats);
+        }
+        found
+    }
+
+    fn add(&mut self, (database, user): (&str, &str), pool: &Pool, shape: &Shape, stats: &[Stats]) {
+        let settings = &shape.settings;
+        let limits =
+            [(settings.max_db_client_connections, (database, "")), (settings.max_user_client_connections, ("", user))];
+        for (limit, (database, user)) in limits {
+            // Those who share a label have no limit in common.
+            if limit == 0 || database == OTHER || user == OTHER {
+                continue;
+            }
+            self.client_limits.insert((database.to_owned(), user.to_owned()), limit);
+        }
+        let labels = (database.to_owned(), user.to_owned());
+        let alone = !self.rows.contains_key(&labels);
+        let row = self.rows.entry(labels).or_default();
+        let limit = (settings.pool_size > 0).then_some(settings.pool_size + settings.reserve_pool_size);
+        row.limit = limit.filter(|_| alone);
+        row.clients += pool.clients();
+        for (lane, stats) in shape.lanes.iter().zip(stats) {
+            row.active += stats.active;
+            row.waiting += stats.waiting;
+            row.oldest_wait = row.oldest_wait.max(stats.oldest_wait);
+            let servers = row.servers.entry(lane.address().to_string()).or_default();
+            servers.active += stats.active;
+            servers.idle += stats.idle;
+            servers.login += stats.opening;
+        }
+    }
+}
+
+/// Those with the most connections; of equals the first by name.
+fn busiest(users: BTreeMap<&str, usize>) -> BTreeSet<&str> {
+    let mut users: Vec<_> = users.into_iter().collect();
+    users.sort_by_key(|(user, connections)| (std::cmp::Reverse(*connections), *user));
+    users.into_iter().take(USERS).map(|(user, _)| user).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    //! Who is named.
+    use super::*;
+
+    #[test]
+    fn the_fifty_busiest_users_are_named() {
+        let names: Vec<String> = (0..60).map(|number| format!("user{number:02}")).collect();
+        let busy = names.iter().enumerate().map(|(number, name)| (name.as_str(), number / 2)).collect();
+        let named = busiest(busy);
+        assert_eq!(named.len(), 50);
+        assert!(named.contains("user10") && named.contains("user59") && !named.contains("user09"), "{named:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether clients could be served: each configured database's primary is asked, as `pg_isready` does.
+//!
+//! It is asked at the moment of the request (answers serve for a second), not concluded from what pools have seen: they
+//! ask nobody while they have no clients, and whoever watches /ready may send none before it says yes.
+
+use super::Views;
+use crate::clock;
+use crate::cluster::server_tcp_options;
+use crate::net::{Address, Socket, connect};
+use crate::wire::backend::{self, kind};
+use crate::wire::frame::{HEAD, Head};
+use crate::wire::frontend;
+use bytes::BytesMut;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// An answer serves for this long.
+const FRESH: Duration = Duration::from_secs(1);
+/// A host gets this long. All are asked at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A longer first answer is no PostgreSQL's.
+const ANSWER: usize = 64 * 1024;
+/// PostgreSQL is starting up, shutting down or recovering.
+const NOT_YET: &[u8] = b"57P03";
+
+/// The last answer.
+#[derive(Default)]
+pub(super) struct Readiness(Mutex<Option<(Instant, Vec<String>)>>);
+
+impl Readiness {
+    /// What stands against being ready, a line for each database. Whoever asks while somebody else does waits for that
+    /// answer.
+    pub async fn reasons_against(&self, views: &Views) -> Vec<String> {
+        if views.metrics.process.is_stopping() {
+            return vec!["shutting down".to_owned()];
+        }
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((at, reasons)) if clock::now().saturating_duration_since(*at) < FRESH => reasons.clone(),
+            _ => {
+                let reasons = ask_all(views).await;
+                *last = Some((clock::now(), reasons.clone()));
+                reasons
+            }
+        }
+    }
+}
+
+async fn ask_all(views: &Views) -> Vec<String> {
+    let config = (views.config)();
+    let options = server_tcp_options(&config.pooler);
+    let chosen: Vec<_> =
+        views.cluster.hosts(&config).into_iter().filter(|(name, .., chosen)| *chosen && name != "*").collect();
+    let mut asking = BTreeMap::new();
+    for (name, address, host, _) in &chosen {
+        // A role and a database that exist: PostgreSQL logs a line for those that do not.
+        let entry = config.databases.get(name);
+        let dbname = entry.and_then(|entry| entry.dbname.as_ref()).unwrap_or(name).clone();
+        let role = entry.and_then(|entry| entry.user.as_ref());
+        let role = role.or_else(|| config.users.keys().next()).or_else(|| config.pooler.auth_users.keys().next());
+        let role = role.map_or("postgres", String::as_str).to_owned();
+        asking.entry(address.to_string()).or_insert_with(|| {
+            let (address, host) = (address.clone(), host.clone());
+            tokio::task::spawn_local(async move {
+                let answer = tokio::time::timeout(PATIENCE, ask(&address, &options, &role, &dbname)).await;
+                let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                host.meter.seen(answer.is_ok());
+                answer.map_err(|error| error.to_string())
+            })
+        });
+    }
+    let mut answers = BTreeMap::new();
+    for (address, answer) in asking {
+        answers.insert(address, answer.await.unwrap_or_else(|error| Err(error.to_string())));
+    }
+    let against = |(name, address, ..): &(String, Address, _, _)| {
+        let address = address.to_string();
+        let error = answers.get(&address)?.as_ref().err()?;
+        Some(format!("database {}: {address}: {error}", name.escape_debug()))
+    };
+    chosen.iter().filter_map(against).collect()
+}
+
+/// Begins a login and looks at the first answer: a PostgreSQL that accepts connections asks for a proof, or refuses.
+async fn ask(address: &Address, options: &crate::net::TcpOptions, role: &str, database: &str) -> io::Result<()> {
+    let mut socket = Socket::new(connect(address, options).await?, BytesMut::new());
+    let mut out = BytesMut::new();
+    let parameters = [("user", role), ("database", database), ("application_name", "pgotter")];
+    frontend::startup(&mut out, parameters.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    socket.queue(out);
+    socket.flush().await?;
+    loop {
+        if let Some(head) = Head::read(socket.received()) {
+            let total = head.frame_len().filter(|total| *total <= ANSWER);
+            let total = total.ok_or_else(|| io::Error::other("it does not answer as PostgreSQL does"))?;
+            if let Some(body) = socket.received().get(HEAD..total) {
+                return judge(head.kind, body);
+            }
+        }
+        socket.recv().await?;
+    }
+}
+
+fn judge(message: u8, body: &[u8]) -> io::Result<()> {
+    match message {
+        kind::AUTHENTICATION => Ok(()),
+        kind::ERROR_RESPONSE if backend::error_field(body, b'C') != Some(NOT_YET) => Ok(()),
+        kind::ERROR_RESPONSE => {
+            let words = backend::error_field(body, b'M').unwrap_or(b"not yet");
+            Err(io::Error::other(String::from_utf8_lossy(words).escape_debug().to_string()))
+        }
+        _ => Err(io::Error::other("it does not answer as PostgreSQL does")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! First answers.
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer_unless_it_says_not_yet() {
+        assert!(judge(kind::AUTHENTICATION, &[0, 0, 0, 10]).is_ok());
+        assert!(judge(kind::ERROR_RESPONSE, b"SFATAL\0C28000\0Mno\0\0").is_ok());
+        let error = judge(kind::ERROR_RESPONSE, b"SFATAL\0C57P03\0Mthe database system is starting up\0\0");
+        assert_eq!(error.expect_err("not yet").to_string(), "the database system is starting up");
+        assert!(judge(b'H', b"TTP").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! Connections: how many, how long, and who goes first when there are too many.
+
+use super::Views;
+use super::answer::Answers;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+/// Connections at a time. One more, and the oldest is closed: an honest request takes milliseconds, so the oldest is
+/// one that does not.
+const CONNECTIONS: usize = 32;
+/// From connecting to the end of the request's head.
+const HEAD: Duration = Duration::from_secs(5);
+/// From connecting to the end of the answer.
+const WHOLE: Duration = Duration::from_secs(15);
+/// Longest head.
+const HEAD_BYTES: usize = 16 * 1024;
+const HEADERS: usize = 64;
+/// After a failed accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An address that is taken for the endpoint.
+pub struct Listening(TcpListener);
+
+/// Takes the address; nobody is answered before [`serve`].
+///
+/// # Errors
+/// The system's, if it is taken for instance.
+pub fn bind(address: SocketAddr) -> io::Result<Listening> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listening(listener))
+}
+
+/// Serves for the rest of the process's life; the calling thread does nothing else.
+///
+/// # Errors
+/// The runtime could not be made.
+pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listening.0)?;
+        let answers = Rc::new(Answers::new(views));
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    open.retain(|connection| !connection.is_finished());
+                    if open.len() >= CONNECTIONS
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    open.push_back(tokio::task::spawn_local(converse(stream, answers.clone())).abort_handle());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection for monitoring");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    })
+}
+
+/// One request, one answer. Who says nothing that makes sense is not answered, or with 4xx by hyper.
+async fn converse(stream: TcpStream, answers: Rc<Answers>) {
+    let service = service_fn(|request| {
+        let answers = answers.clone();
+        async move { Ok::<_, Infallible>(answers.to(&request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // Its end, good or bad, is the peer's business.
+    let _ = tokio::time::timeout(WHOLE, connection).await;
+}

@@ -1,0 +1,69 @@
+//! /live and /ready, and a port that is taken.
+
+use super::scrape::{Answer, PATIENCE, Scrape, get};
+use super::support::{PgOtter, must, postgres, shared_postgres};
+use super::{Watched, config};
+use pgotter::cli::local_postgres::{Options, StopMode};
+use pgotter::cli::ports;
+use rustix::process::Signal;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+/// Asks until the status is as wanted; answers may be a second old.
+fn ready_until(watched: &Watched, status: u16) -> Answer {
+    let since = Instant::now();
+    loop {
+        let answer = get(watched.http, "/ready");
+        if answer.status == status {
+            return answer;
+        }
+        assert!(since.elapsed() < PATIENCE, "never {status}: {answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn ready_follows_postgresql_without_any_client_and_live_does_not() {
+    let mut server = postgres(&Options::default());
+    let watched = Watched::in_front_of(&server, "");
+    assert_eq!(ready_until(&watched, 200).body, "ok\n");
+    let host = format!("{}:{}", server.host(), server.port());
+    let up = |scrape: &Scrape| scrape.get("pgotter_host_up", &[("database", "shop"), ("host", &host)]);
+    Scrape::until(watched.http, "the host is up", |scrape| up(scrape) == Some(1.0));
+    must(server.stop(StopMode::Fast));
+    let answer = ready_until(&watched, 503);
+    // `*` is not asked for: who knows what it is for?
+    assert_eq!(answer.body.lines().count(), 1, "{answer:?}");
+    assert!(answer.body.starts_with(&format!("database shop: {host}: ")), "{answer:?}");
+    assert_eq!(get(watched.http, "/live").status, 200);
+    Scrape::until(watched.http, "the host is down", |scrape| up(scrape) == Some(0.0));
+    must(server.start());
+    ready_until(&watched, 200);
+    Scrape::until(watched.http, "the host is up again", |scrape| up(scrape) == Some(1.0));
+    assert!(!server.log().contains("does not exist"), "{}", server.log());
+}
+
+#[test]
+fn ready_says_no_while_the_last_transactions_end() {
+    let mut watched = Watched::in_front_of(shared_postgres(), "");
+    let mut client = super::support::raw::Raw::log_in(watched.port(), &[("database", "shop")]);
+    client.ask("BEGIN");
+    ready_until(&watched, 200);
+    watched.pooler.signal(Signal::TERM);
+    assert_eq!(ready_until(&watched, 503).body, "shutting down\n");
+    assert_eq!(get(watched.http, "/live").status, 200);
+    client.ask("COMMIT");
+}
+
+#[test]
+fn a_port_that_is_taken_ends_the_start_and_names_who_has_it() {
+    let taken = must(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let http = must(taken.local_addr()).port();
+    let port = ports::free_port();
+    let Err(error) = PgOtter::try_start(&config(shared_postgres(), port, http, ""), port) else {
+        panic!("it started without its endpoint");
+    };
+    let error = error.to_string();
+    let said = error.lines().find(|line| line.contains("cannot listen")).unwrap_or_else(|| panic!("{error}"));
+    assert!(said.contains(&format!("127.0.0.1:{http}")) && said.contains("[http]"), "{said}");
+}
