@@ -16,6 +16,8 @@ const DATABASE: &str = "demo";
 const USER: &str = "otter";
 /// Where applications expect PgOtter.
 const PORT: u16 = 6432;
+/// Where Prometheus expects it.
+const HTTP_PORT: u16 = 9127;
 
 /// Fields are dropped in this order: PgOtter, replicas, primary, files.
 pub(super) struct Stage {
@@ -23,6 +25,7 @@ pub(super) struct Stage {
     pub(super) replicas: Vec<LocalPostgres>,
     pub(super) primary: LocalPostgres,
     pub(super) target: Target,
+    http_port: u16,
     pub(super) state: Arc<StateDir>,
 }
 
@@ -47,17 +50,17 @@ impl Stage {
         if !go_on() {
             return Ok(None);
         }
-        let pooler = start_pooler(&state, &primary, &replicas)?;
+        let (pooler, http_port) = start_pooler(&state, &primary, &replicas)?;
         let target = Target { port: pooler.port(), user: USER.to_owned(), database: DATABASE.to_owned() };
-        Ok(Some(Self { pooler, replicas, primary, target, state }))
+        Ok(Some(Self { pooler, replicas, primary, target, http_port, state }))
     }
 
     /// Addresses, and what to try.
     pub(super) fn announce(&self) {
-        let port = self.pooler.port();
+        let (port, http_port) = (self.pooler.port(), self.http_port);
         let replicas: Vec<_> = self.replicas.iter().map(|replica| format!("127.0.0.1:{}", replica.port())).collect();
         say(&format!(
-            "\n  PgOtter   127.0.0.1:{port}\n  primary   127.0.0.1:{}\n  replicas  {}\n\n  \
+            "\n  PgOtter   127.0.0.1:{port}\n  metrics   http://127.0.0.1:{http_port}/metrics\n  primary   127.0.0.1:{}\n  replicas  {}\n\n  \
              try:      psql -h 127.0.0.1 -p {port} -U {USER} {DATABASE}\n  stop:     Ctrl-C\n\n\
              {} clients: reads, writes, a queue with SKIP LOCKED, a quota, a slow query\n",
             self.primary.port(),
@@ -80,17 +83,24 @@ fn start_pooler(
     state: &Arc<StateDir>,
     primary: &LocalPostgres,
     replicas: &[LocalPostgres],
-) -> Result<PoolerProcess, Error> {
-    let (port, in_the_way) = ports::free_from(PORT);
-    if let Some(holder) = in_the_way {
-        say(&format!("port {PORT} is taken by {holder}; using {port}"));
-    }
+) -> Result<(PoolerProcess, u16), Error> {
+    let (port, http_port) = (free_from(PORT), free_from(HTTP_PORT));
     let program = env::current_exe().map_err(Error::io("find pgotter"))?;
-    PoolerProcess::start(state, &program, &config(port, primary, replicas), port)
+    let config = config(port, http_port, primary, replicas);
+    Ok((PoolerProcess::start(state, &program, &config, port)?, http_port))
+}
+
+/// This port or the next one that is free, and a word about it.
+fn free_from(wanted: u16) -> u16 {
+    let (port, in_the_way) = ports::free_from(wanted);
+    if let Some(holder) = in_the_way {
+        say(&format!("port {wanted} is taken by {holder}; using {port}"));
+    }
+    port
 }
 
 /// A pooler.toml a user could have written.
-fn config(port: u16, primary: &LocalPostgres, replicas: &[LocalPostgres]) -> String {
+fn config(port: u16, http_port: u16, primary: &LocalPostgres, replicas: &[LocalPostgres]) -> String {
     let host = |server: &LocalPostgres, role: &str| {
         format!("    {{ host = \"{}\", port = {}, role = \"{role}\" }},\n", server.host(), server.port())
     };
@@ -99,6 +109,6 @@ fn config(port: u16, primary: &LocalPostgres, replicas: &[LocalPostgres]) -> Str
     format!(
         "[pooler]\nlisten_addr = \"127.0.0.1\"\nlisten_port = {port}\npool_mode = \"transaction\"\n\
          default_pool_size = 10\nauth_type = \"trust\"\n\n\
-         [databases.{DATABASE}]\ndbname = \"{DATABASE}\"\nhosts = [\n{hosts}]\n\n[users.{USER}]\n"
+         [databases.{DATABASE}]\ndbname = \"{DATABASE}\"\nhosts = [\n{hosts}]\n\n[users.{USER}]\n\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n"
     )
 }
