@@ -213,11 +213,11 @@ impl Client {
     fn release(&mut self, mut link: Link) -> Result<(), Left> {
         self.step(Step::Release);
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
+        self.now = clock::now();
+        self.observe(&mut link.watch, link.since, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
-        self.now = clock::now();
-        self.observe(&mut link.watch, link.since, self.now);
         if link.server.has_no_future() {
             // Closed by being dropped.
             return Ok(());

@@ -132,7 +132,7 @@ impl From<&Counts> for Totals {
             bytes_received: counts.bytes_received,
             bytes_sent: counts.bytes_sent,
             xact_time_us: counts.transactions.sum_us,
-            query_time_us: counts.served.sum_us,
+            query_time_us: counts.served_us,
             wait_time_us: counts.waits.sum_us,
             client_login_count: counts.logins[LoginResult::Ok as usize],
             ..Self::default()

@@ -1,7 +1,7 @@
 //! What one worker has counted for one database, and the end that it counts with.
 
 use super::counter::{Counter, SharedHistogram};
-use super::ladder::Histogram;
+use super::ladder::{Histogram, micros};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(super) struct Shard {
     waits: SharedHistogram,
     queries: SharedHistogram,
     pipelines: SharedHistogram,
-    served: SharedHistogram,
+    served_us: Counter,
     transactions: SharedHistogram,
     query_count: Counter,
     transaction_count: Counter,
@@ -126,7 +126,7 @@ impl Meter {
             1 => self.shard.queries.observe(total),
             _ => self.shard.pipelines.observe(total),
         }
-        self.shard.served.observe(server);
+        self.shard.served_us.add(micros(server));
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.
@@ -148,8 +148,8 @@ pub struct Counts {
     pub queries: Histogram,
     /// The same, for several queries sent at once.
     pub pipelines: Histogram,
-    /// Both, without the wait for a server.
-    pub served: Histogram,
+    /// The sum of both, without the wait for a server.
+    pub served_us: u64,
     /// From the first request to the end of the transaction, without the wait for a server.
     pub transactions: Histogram,
     /// Queries, each of a pipeline counted.
@@ -172,7 +172,7 @@ impl Counts {
         self.waits.add(&shard.waits.read());
         self.queries.add(&shard.queries.read());
         self.pipelines.add(&shard.pipelines.read());
-        self.served.add(&shard.served.read());
+        self.served_us += shard.served_us.get();
         self.transactions.add(&shard.transactions.read());
         self.query_count += shard.query_count.get();
         self.transaction_count += shard.transaction_count.get();

@@ -79,7 +79,7 @@ fn a_pipeline_is_one_sample_and_all_its_queries() {
     meter.answered(3, us(900), us(900));
     meter.answered(0, us(900), us(900));
     let shop = counts(&registry, "shop");
-    assert_eq!((shop.query_count, shop.queries.count(), shop.pipelines.count(), shop.served.count()), (3, 0, 1, 1));
+    assert_eq!((shop.query_count, shop.queries.count(), shop.pipelines.count(), shop.served_us), (3, 0, 1, 900));
 }
 
 #[test]

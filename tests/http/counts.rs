@@ -2,7 +2,7 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, bind, error_code, execute, parse, query, sync};
+use super::support::raw::{Raw, bind, error_code, execute, first_packet, parse, query, startup, sync};
 use super::support::{client, client_output, must, run_client, shared_postgres, state};
 use pgotter::cli::local_postgres::SUPERUSER;
 use std::process::Stdio;
@@ -128,6 +128,35 @@ fn a_pipeline_is_one_sample_and_a_failed_prepare_one_query() {
 }
 
 #[test]
+fn settings_that_are_put_in_front_of_a_query_are_nobodys_queries() {
+    let watched = Watched::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut clients =
+        ["one", "two"].map(|name| Raw::log_in(watched.port(), &[("database", "shop"), ("application_name", name)]));
+    for _ in 0..5 {
+        for (client, name) in clients.iter_mut().zip(["one", "two"]) {
+            assert_eq!(client.value("SHOW application_name"), name);
+        }
+    }
+    let transactions = |scrape: &Scrape| scrape.value("pgotter_transaction_duration_seconds_count", &[SHOP, PRIMARY]);
+    let scrape = Scrape::until(watched.http, "the last query", |scrape| transactions(scrape) >= 10.0);
+    let queries = scrape.value("pgotter_query_duration_seconds_count", &SINGLE);
+    assert_eq!((transactions(&scrape), queries), (10.0, 10.0));
+    assert_eq!(scrape.value("pgotter_query_duration_seconds_count", &PIPELINE), 0.0);
+}
+
+#[test]
+fn a_name_of_any_kind_is_a_label() {
+    let watched = Watched::in_front_of(shared_postgres(), "");
+    let name = "o\"dd\\ \n{na,me}=\u{1f9a6}";
+    must(shared_postgres().psql("postgres", &format!("CREATE ROLE \"{}\" LOGIN", name.replace('"', "\"\""))));
+    let mut client = Raw::connect(watched.port());
+    client.send(&startup(3, 0, &[("user", name), ("database", "shop")]));
+    client.welcomed();
+    let labels = [SHOP, ("user", name), ("state", "idle")];
+    Scrape::until(watched.http, "the client", |scrape| scrape.get("pgotter_client_connections", &labels) == Some(1.0));
+}
+
+#[test]
 fn who_waits_and_who_waits_in_vain_is_seen() {
     let watched = Watched::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"3s\"");
     let pool = [SHOP, ("user", SUPERUSER)];
@@ -169,7 +198,7 @@ fn logins_are_counted_by_how_they_end_and_make_no_labels() {
     refused("shop");
     refused("made_up_by_a_client");
     let mut rude = Raw::connect(watched.port());
-    rude.send(&super::support::raw::first_packet(1, b"nonsense"));
+    rude.send(&first_packet(1, b"nonsense"));
     rude.until_end();
     let mut silent = Raw::connect(watched.port());
     silent.until_end();
