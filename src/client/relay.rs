@@ -180,7 +180,8 @@ impl Client {
             )));
         }
         let limits = &self.shape.settings;
-        if limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some() {
+        let timed = limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
+        if timed {
             link.heard = clock::now();
         }
         let exchange = link.server.exchange();
@@ -197,7 +198,8 @@ impl Client {
             return Some(Ok(()));
         }
         if link.watch.has_news() && !link.server.exchange().owes() {
-            self.observe(&mut link.watch, link.since, clock::now());
+            let now = if timed { link.heard } else { clock::now() };
+            self.observe(&mut link.watch, link.since, now);
         }
         None
     }
