@@ -4,11 +4,12 @@ use super::budget;
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
 use crate::config::{self, Config, Report};
+use crate::metrics;
 use crate::net::Tls;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How the process is to end, from the softest to the hardest.
@@ -46,6 +47,7 @@ pub struct Operator {
     registry: Arc<Registry>,
     cluster: Arc<Cluster>,
     seats: Arc<Seats>,
+    metrics: Arc<metrics::Registry>,
     // One at a time.
     reloading: tokio::sync::Mutex<()>,
     reloads: Mutex<Reloads>,
@@ -61,6 +63,7 @@ impl Operator {
             registry: gate.registry.clone(),
             cluster: gate.cluster.clone(),
             seats: gate.seats.clone(),
+            metrics: gate.metrics.clone(),
             door,
             reloading: tokio::sync::Mutex::default(),
             reloads: Mutex::new(Reloads { last_ok: true, at: SystemTime::now(), successes: 0, failures: 0 }),
@@ -110,6 +113,10 @@ impl Operator {
         let mut reloads = self.reloads.lock();
         reloads.last_ok = outcome.is_ok();
         reloads.at = SystemTime::now();
+        match outcome {
+            Ok(()) => self.metrics.process.reloaded(since_1970(reloads.at)),
+            Err(NotReloaded) => self.metrics.process.reload_failed(),
+        }
         *(if outcome.is_ok() { &mut reloads.successes } else { &mut reloads.failures }) += 1;
         let Reloads { successes, failures, .. } = *reloads;
         match outcome {
@@ -132,6 +139,7 @@ impl Operator {
         let budget = budget::budget(&config);
         budget::log(budget, &config);
         self.seats.set_limit(budget.clients);
+        expect_databases(&self.metrics, &config);
         self.door.store(Arc::new(Gate {
             config: config.clone(),
             credentials,
@@ -139,7 +147,7 @@ impl Operator {
             seats: self.seats.clone(),
             cluster: self.cluster.clone(),
             tls: before.tls.clone(),
-            metrics: before.metrics.clone(),
+            metrics: self.metrics.clone(),
         }));
         self.cluster.reload(config.clone());
         self.cluster.keep_ready();
@@ -189,6 +197,15 @@ impl Operator {
         // Closed only when the process ends.
         let _ = self.ends.send(how);
     }
+}
+
+/// The databases that `config` names are counted by their names.
+pub(super) fn expect_databases(metrics: &metrics::Registry, config: &Config) {
+    config.databases.keys().filter(|name| *name != "*").for_each(|name| metrics.expect(name));
+}
+
+pub(super) fn since_1970(at: SystemTime) -> Duration {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn log_mistakes(report: &Report) {

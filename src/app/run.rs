@@ -2,7 +2,7 @@
 
 use super::budget;
 use super::front::{accept, sweep};
-use super::operator::{Operator, Shutdown};
+use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
 use crate::cli::ports::holder;
@@ -216,8 +216,8 @@ async fn empty(registry: &Registry, deadline: Option<Instant>) {
 /// What is counted from now on.
 fn count(config: &Config) -> Arc<metrics::Registry> {
     let metrics = metrics::Registry::new(config.pooler.workers, clock::now());
-    config.databases.keys().filter(|name| *name != "*").for_each(|name| metrics.expect(name));
-    metrics.process.reloaded(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    expect_databases(&metrics, config);
+    metrics.process.reloaded(since_1970(SystemTime::now()));
     Arc::new(metrics)
 }
 

@@ -259,6 +259,7 @@ impl Door<'_> {
     async fn begin_tls(&mut self, tls: &Tls) -> Result<(), Turned> {
         let acceptor = tls.acceptor().ok_or(Turned::Silent)?;
         self.socket.accept_tls(acceptor).await.map_err(|error| {
+            self.gate.metrics.front_login(&self.database, LoginResult::Tls);
             if self.gate.config.pooler.log_pooler_errors {
                 tracing::info!(peer = %self.peer, %error, "TLS handshake failed");
             }
