@@ -7,6 +7,7 @@ use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// PgOtter with as few descriptors as that.
@@ -15,6 +16,7 @@ fn with_descriptors(limit: usize, pooler: &str) -> PoolerProcess {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join(format!("pgotter-with-{limit}-descriptors"));
     fs::write(&script, format!("#!/bin/sh\nulimit -n {limit}\nexec {} \"$@\"\n", program.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let port = ports::free_port();
     must(PoolerProcess::start(state(), &script, &config(port, &host(cluster()), pooler, ""), port))
 }
