@@ -16,6 +16,15 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self("08P01");
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
+    pub const INVALID_SQL_STATEMENT_NAME: Self = Self("26000");
+    pub const INVALID_CURSOR_NAME: Self = Self("34000");
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self("42501");
+    pub const SYNTAX_ERROR: Self = Self("42601");
+    pub const UNDEFINED_OBJECT: Self = Self("42704");
+    pub const DUPLICATE_PREPARED_STATEMENT: Self = Self("42P05");
+    pub const PROGRAM_LIMIT_EXCEEDED: Self = Self("54000");
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
+    pub const CONFIG_FILE_ERROR: Self = Self("F0000");
     pub const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: Self = Self("25P03");
     pub const TRANSACTION_TIMEOUT: Self = Self("25P04");
     pub const INVALID_AUTHORIZATION_SPECIFICATION: Self = Self("28000");
