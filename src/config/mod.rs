@@ -5,6 +5,7 @@
 //! of *every* mistake. Knows nothing of sockets or of PostgreSQL: a host that does not exist is no
 //! mistake here. Start reading at `sections.rs`, which has every key with its default and range.
 
+mod console;
 mod find;
 mod hosts;
 mod later;
@@ -16,6 +17,7 @@ mod resolve;
 mod restart;
 mod section;
 mod sections;
+mod show;
 mod summary;
 mod tls;
 mod userlist;
@@ -24,11 +26,13 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use console::{Rights, is_console};
 pub use find::{FindError, find};
 pub use model::*;
 pub use oddities::oddities;
 pub use report::{Mistake, Report};
 pub use sections::parse;
+pub use show::{Shown, duration_text, pool_mode_text, show};
 pub use summary::{HostSum, check_summary, sums_per_host};
 
 use report::Notebook;

@@ -135,8 +135,12 @@ pub struct Pooler {
     pub auth_file: Option<PathBuf>,
     /// What the `auth_file` held: (user, secret).
     pub auth_users: BTreeMap<String, Secret<String>>,
-    /// Users of the console. Kept for the console's issue.
+    /// Who may do everything in the console, see `config::is_console`. Default nobody.
     pub admin_users: Vec<String>,
+    /// Who may look at what the console shows. Default nobody.
+    pub stats_users: Vec<String>,
+    /// What the averages of SHOW STATS are made over. Default 60 s, at least 1 s.
+    pub stats_period: Duration,
     /// `client_tls_…`: TLS towards clients.
     pub client_tls: ClientTls,
     /// `server_tls_…`: TLS towards servers.

@@ -2,6 +2,10 @@
 
 use super::model::Config;
 
+/// The keys of [pooler] among them.
+pub(super) const AT_START: [&str; 6] =
+    ["workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
+
 impl Config {
     /// Takes over from `running` the settings that apply only at start, so that this is what will really be in force.
     /// Returns the names of those that the file has changed.

@@ -1,6 +1,7 @@
 //! Every key: name, default, range. The order is that of the model; what a key means is told there and
 //! in `config/reference.toml`.
 
+use super::console::is_console;
 use super::hosts::hosts;
 use super::later;
 use super::model::{AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
@@ -115,6 +116,8 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         auth_file: s.get("auth_file", |value| outside.path(value)),
         auth_users: BTreeMap::new(),
         admin_users: s.or("admin_users", Vec::new(), names),
+        stats_users: s.or("stats_users", Vec::new(), names),
+        stats_period: s.or("stats_period", seconds(60), period),
         client_tls: tls::client(s, outside),
         server_tls: tls::server(s, outside),
         log_connections: s.or("log_connections", false, boolean),
@@ -236,7 +239,7 @@ fn databases(
 ) -> BTreeMap<String, Database> {
     let mut databases = BTreeMap::new();
     for (name, table, place) in entries(notes, root, "databases") {
-        if name == "pgbouncer" || name.len() > 63 {
+        if is_console(name) || name.len() > 63 {
             let reason = if name.len() > 63 { "longer than 63 bytes" } else { "the name of the console" };
             notes.add(place.clone(), "a database cannot have this name".to_owned(), reason, None);
         }

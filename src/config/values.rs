@@ -115,6 +115,12 @@ pub(super) fn positive(value: &Value<'_>) -> Result<Duration, Wrong> {
     limit(value)?.ok_or_else(|| Wrong::new("a duration of at least 1ms", "this would never leave any time"))
 }
 
+/// A duration of at least a second.
+pub(super) fn period(value: &Value<'_>) -> Result<Duration, Wrong> {
+    let long_enough = |period: &Duration| *period >= Duration::from_secs(1);
+    Some(duration(value)?).filter(long_enough).ok_or_else(|| Wrong::new("a duration of at least 1s", "too short"))
+}
+
 /// A duration where 0 means that there is no such limit.
 pub(super) fn limit(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {
     Ok(Some(duration(value)?).filter(|duration| !duration.is_zero()))

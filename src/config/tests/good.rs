@@ -314,6 +314,46 @@ fn a_file_on_disk_is_loaded_with_what_lies_beside_it() {
 }
 
 #[test]
+fn everything_in_the_reference_is_shown_with_its_default_and_whether_a_reload_applies_it() {
+    // [pooler] is the first section.
+    let section = REFERENCE.split("\n#[").nth(1).unwrap_or_default();
+    let (mut keys, mut at_start) = (Vec::new(), false);
+    for line in section.lines() {
+        at_start |= line.contains("Applies: at start");
+        let key = line.strip_prefix('#').and_then(|line| line.split_once(" = "));
+        if let Some((key, _)) = key.filter(|(key, _)| !key.starts_with(' ')) {
+            keys.push((key, !std::mem::take(&mut at_start)));
+        }
+    }
+    keys.sort_unstable();
+    let config = good("[pooler]\nauth_type = \"trust\"\nquery_timeout = \"250ms\"\n[databases.a]\nhosts = [\"a\"]\n");
+    let shown = show(&config);
+    assert_eq!(shown.iter().map(|shown| (shown.key, shown.changeable)).collect::<Vec<_>>(), keys);
+    let one = |key: &str| shown.iter().find(|shown| shown.key == key).expect("it is shown");
+    for (key, value, default) in [
+        ("query_timeout", Some("0.25"), Some("0")),
+        ("auth_type", Some("trust"), Some("scram-sha-256")),
+        ("workers", Some("3"), Some("0")),
+        ("unix_socket_mode", Some("0777"), Some("0777")),
+        ("max_client_conn", None, None),
+        ("server_tls_sslmode", Some("prefer"), Some("prefer")),
+        ("stats_period", Some("60"), Some("60")),
+    ] {
+        assert_eq!((one(key).value.as_deref(), one(key).default.as_deref()), (value, default), "{key}");
+    }
+}
+
+#[test]
+fn the_console_is_for_those_who_are_named() {
+    let config = good(
+        "[pooler]\nauth_type = \"trust\"\nadmin_users = \"a, b\"\nstats_users = [\"b\", \"c\"]\n[databases.a]\nhosts = [\"a\"]\n",
+    );
+    let rights = ["a", "b", "c", "d", ""].map(|user| config.console_rights(user));
+    assert_eq!(rights, [Some(Rights::Everything), Some(Rights::Everything), Some(Rights::Look), None, None]);
+    assert_eq!(["pgotter", "pgbouncer", "PgBouncer", "a"].map(is_console), [true, true, false, false]);
+}
+
+#[test]
 fn tls_settings_have_pgbouncers_names_and_defaults() {
     let plain = good("[databases.shop]\nhosts = [\"a\"]\n[pooler]\nauth_type = \"trust\"").pooler;
     assert_eq!((plain.client_tls.sslmode, plain.server_tls), (SslMode::Disable, ServerTls::default()));

@@ -93,6 +93,7 @@ fn wrong_types_ranges_and_words_are_refused() {
     pooler("unix_socket_mode = 777", 20, "octal", "0o777");
     pooler("listen_addr = \"localhost\"", 15, "IP addresses", "`localhost` is no IP address");
     pooler("listen_addr = \"::1, [::1]\"", 15, "IP addresses", "comes twice");
+    pooler("stats_period = \"999ms\"", 16, "`stats_period` must be a duration of at least 1s", "too short");
     pooler("admin_users = [\"a\", 3]", 15, "`admin_users` must be a list of texts", "found a list");
     pooler("server_reset_query = \"a\\u0000b\"", 22, "without a zero byte", "");
     pooler("request_gather = \"64kB\"", 18, "a size such as", "not such a size");
@@ -148,6 +149,7 @@ fn keys_that_contradict_each_other_are_refused() {
         "verified",
     );
     refused("[pooler]\nauth_type = \"trust\"\n", 1, 1, "no [databases.NAME]", "serves every name");
+    refused("[pooler]\nauth_type = \"trust\"\n[databases.pgotter]\nhosts = [\"a\"]", 3, 12, "this name", "console");
     refused("[pooler]\nauth_type = \"trust\"\n[databases.pgbouncer]\nhosts = [\"a\"]", 3, 12, "this name", "console");
     refused(
         "[pooler]\nauth_type = \"trust\"\n[databases]\nshop = \"host=a\"",
