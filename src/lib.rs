@@ -2,6 +2,7 @@
 //!
 //! The rooms, and who may import whom, are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
+pub mod activity;
 pub mod app;
 pub mod auth;
 pub mod cli;

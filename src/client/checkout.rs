@@ -2,6 +2,7 @@
 
 use super::connection::{Client, Step};
 use super::turn::{Event, earlier, turn};
+use crate::activity::ClientState;
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::{Checked, Grant, Lane, Mail, Waiting};
@@ -43,8 +44,10 @@ impl Client {
                 Checked::Server(grant) => grant,
                 Checked::Wait(waiting) => {
                     self.step(Step::Wait);
+                    self.does(ClientState::Waiting);
                     let answer = Box::pin(self.wait(lane, waiting, since, last, notify)).await;
                     self.now = clock::now();
+                    self.does(ClientState::Idle);
                     answer?
                 }
                 Checked::Refused(error) => return Err(refused(&error)),

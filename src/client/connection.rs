@@ -2,6 +2,7 @@
 
 use super::in_force::InForce;
 use super::lookout::Lookout;
+use super::presence::Presence;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
 use super::serve::Left;
@@ -107,6 +108,9 @@ pub struct Client {
     // A request was refused: what comes is skipped up to the end of a message of this type.
     pub(super) skip_to: Option<u8>,
     pub(super) registration: Registration,
+    pub(super) presence: Arc<Presence>,
+    // Where the settings are that are shown there.
+    pub(super) shown: usize,
     pub(super) peer: Peer,
     _seat: Seat,
 }
@@ -140,6 +144,7 @@ impl Client {
         in_force: Arc<InForce>,
         meter: Meter,
         registration: Registration,
+        presence: Arc<Presence>,
         seat: Seat,
         peer: Peer,
     ) -> Self {
@@ -170,6 +175,8 @@ impl Client {
             cancelled: false,
             skip_to: None,
             registration,
+            presence,
+            shown: 0,
             peer,
             _seat: seat,
         }

@@ -1,7 +1,10 @@
 //! Who is connected: cancel keys, and seats under the limits on clients.
 
+use super::presence::Presence;
+use crate::activity::ClientSeen;
 use crate::config::Resolved;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::ids::ClientId;
 use crate::pool::Mailbox;
 use crate::wire::startup::CancelKey;
 use dashmap::DashMap;
@@ -9,17 +12,25 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Bytes of a secret in protocol 3.2; 3.0 has 4.
 const LONG_SECRET: usize = 32;
 
 /// Every client's mailbox by its cancel key.
 pub struct Registry {
-    clients: DashMap<CancelKey, Arc<Mailbox>, foldhash::fast::RandomState>,
+    clients: DashMap<CancelKey, Listed, foldhash::fast::RandomState>,
+    // Consoles, which are no clients: nobody waits for them to leave.
+    consoles: DashMap<CancelKey, Arc<Notify>>,
     left: mpsc::UnboundedSender<CancelKey>,
     // Everybody was told to leave; who comes now is told as well.
     closing: AtomicBool,
+}
+
+/// One client, as the registry has it.
+struct Listed {
+    mailbox: Arc<Mailbox>,
+    presence: Option<Arc<Presence>>,
 }
 
 /// One client's entry; dropped, it is removed soon.
@@ -32,19 +43,14 @@ impl Registry {
     /// An empty registry, and the stream of keys to [`Registry::remove`].
     pub fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<CancelKey>) {
         let (left, leaving) = mpsc::unbounded_channel();
-        (Arc::new(Self { clients: DashMap::default(), left, closing: AtomicBool::new(false) }), leaving)
+        let (clients, consoles) = (DashMap::default(), DashMap::default());
+        (Arc::new(Self { clients, consoles, left, closing: AtomicBool::new(false) }), leaving)
     }
 
-    /// Enters a client under a fresh random key.
-    pub fn enter(&self, mailbox: Arc<Mailbox>, long_key: bool) -> Registration {
-        let mut secret = crate::secret::random::<LONG_SECRET>().to_vec();
-        if !long_key {
-            secret.truncate(4);
-        }
-        // Process numbers are positive; the highest bit is cleared.
-        let pid = i32::from_be_bytes(crate::secret::random::<4>()) & i32::MAX;
-        let key = CancelKey { pid, secret: secret.into() };
-        self.clients.insert(key.clone(), mailbox.clone());
+    /// Enters a client under a fresh random key. Without a presence it is not shown.
+    pub fn enter(&self, mailbox: Arc<Mailbox>, presence: Option<Arc<Presence>>, long_key: bool) -> Registration {
+        let key = fresh_key(long_key);
+        self.clients.insert(key.clone(), Listed { mailbox: mailbox.clone(), presence });
         // Asked after the entry is made, set before the entries are walked over: nobody slips between.
         if self.closing.load(Ordering::SeqCst) {
             mailbox.put(|mail| mail.drain = true);
@@ -52,20 +58,30 @@ impl Registry {
         Registration { key, left: self.left.clone() }
     }
 
+    /// Enters a console, which is notified of a cancel request. It counts for nothing else.
+    pub fn enter_console(&self, long_key: bool) -> (Registration, Arc<Notify>) {
+        let (key, cancelled) = (fresh_key(long_key), Arc::new(Notify::new()));
+        self.consoles.insert(key.clone(), cancelled.clone());
+        (Registration { key, left: self.left.clone() }, cancelled)
+    }
+
     /// A client has left.
     pub fn remove(&self, key: &CancelKey) {
-        self.clients.remove(key);
+        if self.clients.remove(key).is_none() {
+            self.consoles.remove(key);
+        }
     }
 
     /// A CancelRequest has come. An unknown key is nobody's, and is told nothing, as with PostgreSQL.
     pub fn cancel(&self, key: &CancelKey) {
-        let mailbox = self.clients.get(key).map(|entry| entry.value().clone());
-        if let Some(mailbox) = mailbox {
-            mailbox.put(|mail| mail.cancel = true);
+        let mailbox = self.clients.get(key).map(|entry| entry.mailbox.clone());
+        match mailbox {
+            Some(mailbox) => mailbox.put(|mail| mail.cancel = true),
+            None => drop(self.consoles.get(key).map(|console| console.notify_waiters())),
         }
     }
 
-    /// Clients connected.
+    /// Clients connected; consoles are none.
     pub fn len(&self) -> usize {
         self.clients.len()
     }
@@ -77,19 +93,51 @@ impl Registry {
 
     /// Wakes every client: those between two transactions look at what is in force.
     pub fn wake(&self) {
-        self.clients.iter().for_each(|entry| entry.value().put(|_| ()));
+        self.clients.iter().for_each(|entry| entry.mailbox.put(|_| ()));
+    }
+
+    /// Everybody who is connected, in no order.
+    pub fn seen(&self) -> Vec<ClientSeen> {
+        let presences: Vec<_> = self.clients.iter().filter_map(|entry| entry.presence.clone()).collect();
+        presences.iter().map(|presence| presence.seen()).collect()
+    }
+
+    /// Throws one client out. False: there is none of this number.
+    pub fn expel(&self, id: ClientId) -> bool {
+        let is_it = |listed: &Listed| listed.presence.as_ref().is_some_and(|presence| presence.activity.id == id);
+        let found = self.clients.iter().find(|entry| is_it(entry.value()));
+        let mailbox = found.map(|entry| entry.mailbox.clone());
+        if let Some(mailbox) = &mailbox {
+            mailbox.put(|mail| mail.kill = true);
+        }
+        mailbox.is_some()
+    }
+
+    /// Whether everybody was told to leave.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Tells every client to leave: at its next boundary, or now.
     pub fn dismiss(&self, now: bool) {
         self.closing.store(true, Ordering::SeqCst);
         for entry in &self.clients {
-            entry.value().put(|mail| {
+            entry.mailbox.put(|mail| {
                 mail.drain = true;
                 mail.kill |= now;
             });
         }
     }
+}
+
+fn fresh_key(long: bool) -> CancelKey {
+    let mut secret = crate::secret::random::<LONG_SECRET>().to_vec();
+    if !long {
+        secret.truncate(4);
+    }
+    // Process numbers are positive; the highest bit is cleared.
+    let pid = i32::from_be_bytes(crate::secret::random::<4>()) & i32::MAX;
+    CancelKey { pid, secret: secret.into() }
 }
 
 impl Registration {
@@ -131,6 +179,11 @@ impl Seats {
     /// A reload has changed `max_client_conn`. Whoever has a seat keeps it.
     pub fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Seats there are.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// A seat among all clients.

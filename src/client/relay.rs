@@ -93,7 +93,8 @@ impl Client {
                     Event::Mail(mail) => {
                         self.draining |= mail.drain;
                         if mail.kill {
-                            return Err(self.part(link, Left::Refused(shutting_down())));
+                            let fault = self.dismissal();
+                            return Err(self.part(link, Left::Refused(fault)));
                         }
                         // A session may be at rest for long.
                         if link.is_at_rest()
@@ -141,6 +142,8 @@ impl Client {
                 Gathered::More => break,
                 Gathered::Take { bytes, .. } => {
                     link.sent = self.now;
+                    self.presence.activity.requests(self.now);
+                    link.server.activity().requests(self.now);
                     if !link.server.exchange().owes() {
                         link.watch.asked(self.now);
                     }
@@ -170,6 +173,7 @@ impl Client {
         let queued = self.socket.queued();
         let received = link.server.receive(&mut self.socket, &mut self.settings, blocks);
         let answered = link.server.take_answered();
+        self.show_settings();
         self.meter.heard(self.socket.queued() - queued, answered);
         link.watch.note(answered);
         if let Err(violation) = received {

@@ -6,6 +6,7 @@ use super::in_force::database_removed;
 use super::relay::Link;
 use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
+use crate::activity::ClientState;
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
@@ -45,6 +46,7 @@ pub async fn serve(client: &mut Client) -> Left {
             return left;
         }
         let received = client.now;
+        client.presence.activity.requests(received);
         let (mut server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
@@ -52,7 +54,7 @@ pub async fn serve(client: &mut Client) -> Left {
                 Err(left) => return left,
             },
             Err(NoServer::ClientGone) => return Left::Gone,
-            Err(NoServer::Dismissed) => return Left::Refused(shutting_down()),
+            Err(NoServer::Dismissed) => return Left::Refused(client.dismissal()),
             Err(NoServer::SentAway) => return Left::Refused(database_removed()),
         };
         client.step(Step::Adopt);
@@ -60,9 +62,12 @@ pub async fn serve(client: &mut Client) -> Left {
         client.step(Step::Send);
         server.send(request.bytes);
         let mode = client.shape.settings.pool_mode;
+        client.does(ClientState::Active(server.id));
+        server.serves(client.id, client.now);
         if let Err(left) = client.relay(Link::new(server, lane, mode, received, client.now)).await {
             return left;
         }
+        client.does(ClientState::Idle);
     }
 }
 
@@ -140,7 +145,7 @@ impl Client {
             Event::Mail(mail) => {
                 self.draining |= mail.drain;
                 // A cancel finds nothing to cancel.
-                if mail.kill { Err(Left::Refused(shutting_down())) } else { Ok(()) }
+                if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
             }
             Event::Deadline => Err(Left::Refused(Fault::fatal(
                 Blame::Limit,
@@ -165,6 +170,15 @@ impl Client {
             _ => self.skip_to = Some(self.gather.passing_simple().unwrap_or(kind::SYNC)),
         }
         Ok(())
+    }
+
+    /// What is said to a client that is to leave now: everybody is, or an operator wants to be rid of this one alone.
+    pub(super) fn dismissal(&self) -> Fault {
+        if self.draining {
+            return shutting_down();
+        }
+        Fault::fatal(Blame::Pooler, SqlState::ADMIN_SHUTDOWN, "admin forced disconnect")
+            .with_hint("An operator has closed this connection.")
     }
 
     fn count_refusal(&self, fault: &Fault) {

@@ -5,7 +5,9 @@ use super::checkout::NoServer;
 use super::connection::Client;
 use super::in_force::{InForce, database_removed};
 use super::login::{LoggedIn, farewell, login_result};
+use super::presence::Presence;
 use super::registry::Registry;
+use crate::activity::ClientActivity;
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
@@ -35,7 +37,9 @@ pub async fn welcome(
     logged_in.socket.unpark().ok()?;
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
-    let registration = registry.enter(mailbox.clone(), logged_in.long_key);
+    let activity = ClientActivity::new(id, logged_in.socket.line(), clock::now());
+    let presence = Arc::new(Presence::new(activity, logged_in.pool.clone()));
+    let registration = registry.enter(mailbox.clone(), Some(presence.clone()), logged_in.long_key);
     let meter = metrics.known_meter(worker, &logged_in.pool.database);
     let mut client = Client::new(
         id,
@@ -46,6 +50,7 @@ pub async fn welcome(
         in_force,
         meter,
         registration,
+        presence,
         logged_in.seat,
         logged_in.peer,
     );
@@ -66,7 +71,8 @@ pub async fn welcome(
             None
         }
         Err(NoServer::Dismissed) => {
-            farewell(client.socket(), &super::serve::shutting_down()).await;
+            let fault = client.dismissal();
+            farewell(client.socket(), &fault).await;
             None
         }
         Err(NoServer::SentAway) => {
@@ -130,6 +136,7 @@ impl Client {
 
     fn greet(&mut self, welcome: &Welcome, wanted: &[(usize, Box<[u8]>)]) {
         self.settings = welcome.settings_for(wanted);
+        self.show_settings();
         let mut out = BytesMut::with_capacity(1024);
         backend::authentication_ok(&mut out);
         for (name, value) in &welcome.parameters {

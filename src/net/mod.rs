@@ -2,6 +2,7 @@
 
 mod bulk;
 mod connect;
+mod line;
 mod listen;
 mod secure;
 mod socket;

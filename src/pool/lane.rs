@@ -4,6 +4,7 @@ use super::core::{Action, Actions, Attempt, Checkout, CloseReason, Limits, PoolC
 use super::ledger::{Ledger, Quota, Served};
 use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
+use crate::activity::{ServerActivity, ServerSeen};
 use crate::clock;
 use crate::ids::WorkerId;
 use crate::net::Address;
@@ -12,8 +13,8 @@ use crate::session::Welcome;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -78,6 +79,7 @@ pub struct Lane {
     word: Mutex<Word>,
     clients: Arc<AtomicUsize>,
     extra: Semaphore,
+    servers: Mutex<Vec<Weak<ServerActivity>>>,
     // The last failure logged, when, and how often it has come again.
     reported: Mutex<Option<(String, Instant, u32)>>,
 }
@@ -126,6 +128,7 @@ impl Lane {
             failure: ArcSwapOption::empty(),
             word: Mutex::new(Word::Nothing),
             clients,
+            servers: Mutex::default(),
             reported: Mutex::default(),
         })
     }
@@ -231,6 +234,19 @@ impl Lane {
         self.books.lock().stats(now)
     }
 
+    /// Its servers, in the order in which they were opened.
+    pub fn servers(&self) -> Vec<ServerSeen> {
+        let generation = self.books.lock().generation();
+        self.servers.lock().iter().filter_map(|server| Some(server.upgrade()?.seen(generation))).collect()
+    }
+
+    /// Lists one that was opened. Those that have been closed are forgotten.
+    fn list(&self, server: &Server) {
+        let mut servers = self.servers.lock();
+        servers.retain(|server| server.strong_count() > 0);
+        servers.push(Arc::downgrade(server.activity()));
+    }
+
     /// Where its servers are.
     pub fn address(&self) -> Address {
         self.spec().login.address.clone()
@@ -278,6 +294,7 @@ impl Lane {
 
     pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
         let chores = self.chores.clone();
+        self.list(&server);
         let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
         self.backoff.succeeded();
         *self.word.lock() = Word::MayLogIn(clock::now());

@@ -2,7 +2,8 @@
 
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Outlet, Violation};
-use crate::ids::ServerId;
+use crate::activity::{Line, ServerActivity, ServerState};
+use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
 use crate::session::{NAMES, Settings};
@@ -57,7 +58,7 @@ pub struct Server {
     unread: usize,
     opened: Instant,
     last_used: Instant,
-    generation: u64,
+    activity: Arc<ServerActivity>,
     slot: Slot,
 }
 
@@ -92,8 +93,10 @@ impl Server {
         now: Instant,
         generation: u64,
     ) -> Self {
+        let line = Line { pid: u32::try_from(cancel.key.pid).unwrap_or(0), ..socket.line() };
         Self {
             id,
+            activity: Arc::new(ServerActivity::new(id, line, generation, now)),
             socket,
             exchange: Exchange::default(),
             settings: Some(settings),
@@ -102,7 +105,6 @@ impl Server {
             unread: 0,
             opened: now,
             last_used: now,
-            generation,
             slot: Slot(None),
         }
     }
@@ -125,7 +127,18 @@ impl Server {
 
     /// Generation of the configuration it was opened with.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.activity.generation
+    }
+
+    /// What it does, for whoever asks.
+    pub fn activity(&self) -> &Arc<ServerActivity> {
+        &self.activity
+    }
+
+    /// It serves this client from now on, until it is used or brought back.
+    pub fn serves(&self, client: ClientId, now: Instant) {
+        self.activity.does(ServerState::Active(client));
+        self.activity.requests(now);
     }
 
     /// Names the settings it is in: equal numbers mean equal settings.
@@ -147,6 +160,7 @@ impl Server {
     /// Notes that it goes idle.
     pub fn used(&mut self, now: Instant) {
         self.last_used = now;
+        self.activity.does(ServerState::Idle);
         // What was answered when its client had gone is not the next one's.
         let _ = self.exchange.take_answered();
         self.socket.end_bulk();

@@ -5,6 +5,7 @@ use super::cancel::{CancelTarget, cancel};
 use super::connection::{CleanServer, Nowhere, Server};
 use super::exchange::Boundary;
 use super::reply_queue::Disposition::Swallow;
+use crate::activity::ServerState;
 use crate::wire::backend::Status;
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
@@ -42,6 +43,7 @@ pub async fn repair(
     patience: Duration,
     extra: &Semaphore,
 ) -> Option<(Box<Server>, Boundary)> {
+    server.activity().does(ServerState::InRepair);
     if server.exchange.is_beyond_repair() {
         return close(server, leaving, extra).await;
     }

@@ -18,7 +18,7 @@ impl Stage {
     fn new() -> Self {
         let (registry, leaving) = Registry::new();
         let mailbox = Arc::new(Mailbox::default());
-        let client = registry.enter(mailbox.clone(), false);
+        let client = registry.enter(mailbox.clone(), None, false);
         Self { registry, mailbox, client, _leaving: leaving }
     }
 

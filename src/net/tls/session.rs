@@ -113,6 +113,11 @@ impl Session {
         self.state().alpn_protocol()
     }
 
+    /// The IANA's number of the cipher suite; 0 before there is one.
+    pub(in crate::net) fn cipher_suite(&self) -> u16 {
+        self.state().negotiated_cipher_suite().map_or(0, |suite| suite.suite().into())
+    }
+
     fn state(&self) -> &CommonState {
         match &self.connection {
             Connection::Server(connection) => connection,

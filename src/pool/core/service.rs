@@ -22,6 +22,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         }
     }
 
+    /// Of the configuration in force.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Whether a server was opened with the configuration in force.
     pub fn is_current(&self, server: &S) -> bool {
         server.generation() >= self.generation

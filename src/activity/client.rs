@@ -1,0 +1,70 @@
+//! What one client does.
+
+use super::{Line, Since};
+use crate::ids::{ClientId, ServerId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const IDLE: u64 = 0;
+const WAITING: u64 = u64::MAX;
+
+/// One client. Written by its own task alone.
+#[derive(Debug)]
+pub struct ClientActivity {
+    /// Names it.
+    pub id: ClientId,
+    /// When it was let in.
+    pub connected: Instant,
+    /// Its connection.
+    pub line: Line,
+    requested: Since,
+    // The number of its server, or one of the two above: servers are numbered from 1.
+    link: AtomicU64,
+}
+
+/// What a client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// It has asked for nothing.
+    Idle,
+    /// It waits for a server.
+    Waiting,
+    /// It has this one.
+    Active(ServerId),
+}
+
+impl ClientActivity {
+    /// Of a client that has asked for nothing yet.
+    pub fn new(id: ClientId, line: Line, now: Instant) -> Self {
+        Self { id, connected: now, line, requested: Since::default(), link: AtomicU64::new(IDLE) }
+    }
+
+    /// A request has come.
+    pub fn requests(&self, now: Instant) {
+        self.requested.set(self.connected, now);
+    }
+
+    /// When the last one came; when it was let in, before the first.
+    pub fn requested(&self) -> Instant {
+        self.requested.get(self.connected)
+    }
+
+    /// It does something else now.
+    pub fn does(&self, state: ClientState) {
+        let link = match state {
+            ClientState::Idle => IDLE,
+            ClientState::Waiting => WAITING,
+            ClientState::Active(server) => server.0,
+        };
+        self.link.store(link, Ordering::Relaxed);
+    }
+
+    /// What it does.
+    pub fn state(&self) -> ClientState {
+        match self.link.load(Ordering::Relaxed) {
+            IDLE => ClientState::Idle,
+            WAITING => ClientState::Waiting,
+            server => ClientState::Active(ServerId(server)),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Who does what: a small record for each client and each server, written on the query path by the one task that owns
+//! it and read by whoever asks. Writing is a relaxed store: no lock, no clock, no allocation.
+//!
+//! Knows nothing of pools, names or sockets: whoever keeps a record knows what it belongs to. What is read may be a moment
+//! old, and two records that are read one after the other may not agree.
+
+mod client;
+mod line;
+mod server;
+
+pub use client::{ClientActivity, ClientState};
+pub use line::{End, Line, cipher_suite_name};
+pub use server::{ServerActivity, ServerState};
+
+use crate::ids::{ClientId, ServerId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One client as it was seen.
+#[derive(Clone, Debug)]
+pub struct ClientSeen {
+    /// Names it.
+    pub id: ClientId,
+    /// As it logged in.
+    pub user: String,
+    /// As it asked for.
+    pub database: String,
+    /// What it says of itself; may be anything but UTF-8.
+    pub application_name: Vec<u8>,
+    /// Its connection.
+    pub line: Line,
+    /// Since when.
+    pub connected: Instant,
+    /// When its last request came.
+    pub requested: Instant,
+    /// What it does.
+    pub state: ClientState,
+}
+
+/// One server as it was seen.
+#[derive(Clone, Debug)]
+pub struct ServerSeen {
+    /// Names it.
+    pub id: ServerId,
+    /// Its connection.
+    pub line: Line,
+    /// Since when.
+    pub connected: Instant,
+    /// When it last got a request.
+    pub requested: Instant,
+    /// What it does.
+    pub state: ServerState,
+    /// It is closed when it is idle.
+    pub outdated: bool,
+}
+
+/// A moment behind a fixed one, which is kept elsewhere.
+#[derive(Debug, Default)]
+struct Since(AtomicU64);
+
+impl Since {
+    fn set(&self, start: Instant, now: Instant) {
+        let passed = now.saturating_duration_since(start);
+        // Five centuries fit.
+        let nanos = passed.as_secs().wrapping_mul(1_000_000_000).wrapping_add(passed.subsec_nanos().into());
+        self.0.store(nanos, Ordering::Relaxed);
+    }
+
+    fn get(&self, start: Instant) -> Instant {
+        start + Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

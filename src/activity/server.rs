@@ -1,0 +1,75 @@
+//! What one server does.
+
+use super::{Line, ServerSeen, Since};
+use crate::ids::{ClientId, ServerId};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const IDLE: u64 = 0;
+const REPAIR: u64 = u64::MAX;
+
+/// One server. Written by whoever holds it.
+#[derive(Debug)]
+pub struct ServerActivity {
+    /// Names it.
+    pub id: ServerId,
+    /// When it was opened.
+    pub connected: Instant,
+    /// Its connection; the process is PostgreSQL's.
+    pub line: Line,
+    /// Of the configuration that it was opened with.
+    pub generation: u64,
+    requested: Since,
+    // The number of its client, or one of the two above: clients are numbered from 1.
+    link: AtomicU64,
+}
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// It can be had.
+    Idle,
+    /// Its client has left it in the middle of something; or its session is being reset.
+    InRepair,
+    /// It serves this one.
+    Active(ClientId),
+}
+
+impl ServerActivity {
+    /// Of a server that has served nobody yet.
+    pub fn new(id: ServerId, line: Line, generation: u64, now: Instant) -> Self {
+        Self { id, connected: now, line, generation, requested: Since::default(), link: AtomicU64::new(IDLE) }
+    }
+
+    /// It gets a request.
+    pub fn requests(&self, now: Instant) {
+        self.requested.set(self.connected, now);
+    }
+
+    /// It does something else now.
+    pub fn does(&self, state: ServerState) {
+        let link = match state {
+            ServerState::Idle => IDLE,
+            ServerState::InRepair => REPAIR,
+            ServerState::Active(client) => client.0,
+        };
+        self.link.store(link, Ordering::Relaxed);
+    }
+
+    /// As it is now. What is older than `generation` is closed when it is idle.
+    pub fn seen(&self, generation: u64) -> ServerSeen {
+        let state = match self.link.load(Ordering::Relaxed) {
+            IDLE => ServerState::Idle,
+            REPAIR => ServerState::InRepair,
+            client => ServerState::Active(ClientId(client)),
+        };
+        ServerSeen {
+            id: self.id,
+            line: self.line,
+            connected: self.connected,
+            requested: self.requested.get(self.connected),
+            state,
+            outdated: self.generation < generation,
+        }
+    }
+}
