@@ -18,6 +18,11 @@ pub fn oddities(config: &Config) -> Vec<String> {
     {
         found.push("query_wait_notify is not below query_wait_timeout: nobody will be told that he waits".to_owned());
     }
+    for (setting, users) in [("admin_users", &pooler.admin_users), ("stats_users", &pooler.stats_users)] {
+        for user in users.iter().filter(|user| !config.knows_user(user)) {
+            found.push(format!("{setting} names {user}, whom auth_file does not list: nobody can log in as {user}"));
+        }
+    }
     for name in config.databases.keys() {
         let users = [String::new()].into_iter().chain(config.users.keys().cloned());
         let of_users = users.filter_map(|user| Some((config.resolve(name, &user)?, user)));
