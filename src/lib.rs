@@ -3,6 +3,7 @@
 //! The rooms, and who may import whom, are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
 pub mod activity;
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod cli;

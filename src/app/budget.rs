@@ -3,7 +3,7 @@
 use crate::config::{Config, HostSum, sums_per_host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for listeners, runtimes, logs and cancel connections.
+/// Descriptors for listeners, runtimes, logs, cancel connections and consoles.
 const OWN: u64 = 100;
 
 /// Servers that pools which nobody can foresee may open.

@@ -1,8 +1,12 @@
 //! The front thread: accepts, lets in, hands over to the workers. It serves nobody itself.
 
+use super::console::console;
+use super::operator::Operator;
 use super::worker::{Job, Workers};
+use crate::admin::Desk;
 use crate::client::{Gate, Opening, Registry, log_in};
 use crate::cluster::tcp_options;
+use crate::ids::{ClientId, Numbers};
 use crate::net::Listener;
 use crate::wire::startup::CancelKey;
 use arc_swap::ArcSwap;
@@ -13,15 +17,36 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where those who are let in go.
+#[derive(Clone)]
+pub struct Hall {
+    /// What stands at the door.
+    pub door: Arc<ArcSwap<Gate>>,
+    /// Clients go to a worker.
+    pub workers: Workers,
+    /// Consoles stay.
+    pub desk: Arc<Desk<Arc<Operator>>>,
+    /// As for clients.
+    pub numbers: Arc<Numbers>,
+}
+
 /// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
-pub async fn accept(listener: Listener, door: Arc<ArcSwap<Gate>>, workers: Workers) {
+pub async fn accept(listener: Listener, hall: Hall) {
     loop {
-        match listener.accept(|| tcp_options(&door.load().config.pooler)).await {
+        match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
-                let (gate, workers) = (door.load_full(), workers.clone());
+                let (gate, hall) = (hall.door.load_full(), hall.clone());
                 tokio::task::spawn_local(async move {
-                    if let Opening::Client(client) = log_in(stream, peer, &gate).await {
-                        workers.give(client.pool.next_home(), Job::Client(client));
+                    let opening = log_in(stream, peer, &gate).await;
+                    // A console may stay for longer than a configuration.
+                    drop(gate);
+                    match opening {
+                        Opening::Client(client) => hall.workers.give(client.pool.next_home(), Job::Client(client)),
+                        Opening::Console(caller) => {
+                            let id = ClientId(hall.numbers.next());
+                            Box::pin(console(*caller, id, &hall.desk)).await;
+                        }
+                        Opening::Over => (),
                     }
                 });
             }

@@ -1,6 +1,7 @@
 //! The process: threads, what they share, starting and stopping. Values are built here and handed down.
 
 mod budget;
+mod console;
 mod front;
 mod operator;
 mod run;

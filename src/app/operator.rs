@@ -44,9 +44,9 @@ pub struct NotReloaded;
 pub struct Operator {
     door: Arc<ArcSwap<Gate>>,
     in_force: Arc<InForce>,
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     cluster: Arc<Cluster>,
-    seats: Arc<Seats>,
+    pub(super) seats: Arc<Seats>,
     metrics: Arc<metrics::Registry>,
     // One at a time.
     reloading: tokio::sync::Mutex<()>,

@@ -1,17 +1,18 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
 use super::budget;
-use super::front::{accept, sweep};
+use super::front::{Hall, accept, sweep};
 use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
+use crate::admin::Desk;
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
 use crate::http;
-use crate::ids::{Numbers, WorkerId};
+use crate::ids::WorkerId;
 use crate::metrics;
 use crate::net::{Listener, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
@@ -60,7 +61,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let shared = Arc::new(Shared {
         in_force: Arc::new(InForce::new(&config)),
         registry: registry.clone(),
-        clients: Numbers::default(),
+        clients: Arc::default(),
         metrics: metrics.clone(),
     });
     let losses = start_workers(queues, &shared)?;
@@ -71,15 +72,19 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     }
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
+    let cluster = door.load().cluster.clone();
+    let desk = Arc::new(Desk::new(operator.clone(), cluster, metrics.clone()));
+    let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         let mut accepting = Vec::new();
         for listener in listeners(&config)? {
             tracing::info!(address = listener.describe(), "listening");
-            accepting.push(tokio::task::spawn_local(accept(listener, door.clone(), workers.clone())));
+            accepting.push(tokio::task::spawn_local(accept(listener, hall.clone())));
         }
         tokio::task::spawn_local(sweep(registry.clone(), leaving));
         tokio::task::spawn_local(beat(metrics.clone(), config.pooler.workers));
+        tokio::task::spawn_local(async move { desk.keep_averages().await });
         signals::listen(&operator)?;
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
         let stopped = serve_until_the_end(&mut orders, losses, &operator, &shared, &accepting).await;

@@ -40,7 +40,7 @@ pub struct Shared {
     /// Who is connected.
     pub registry: Arc<Registry>,
     /// Numbers for clients.
-    pub clients: Numbers,
+    pub clients: Arc<Numbers>,
     /// Everything that is counted.
     pub metrics: Arc<metrics::Registry>,
 }

@@ -3,10 +3,10 @@
 //! Source: PostgreSQL `src/backend/tcop/backend_startup.c`.
 
 use super::authenticate::{Credentials, Proved};
-use super::registry::{Registry, Seat, Seats};
+use super::registry::{Registration, Registry, Seat, Seats};
 use crate::auth::Authenticated;
 use crate::cluster::{Cluster, Pool};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
 use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
@@ -16,13 +16,10 @@ use crate::wire::startup::{self, FirstPacket, PROTOCOL_3_2, Startup};
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::sync::Notify;
 
 /// First byte of TLS: a record of the handshake. No first packet of ours begins with it. Source: RFC 8446, section 5.1.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// Longest time spent on telling a client why it is not let in.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What stands at the door.
 pub struct Gate {
@@ -65,10 +62,26 @@ const _: () = {
     is_send::<LoggedIn>();
 };
 
+/// Somebody who may enter the console, which answers it from here on, AuthenticationOk first.
+pub struct Caller {
+    /// Its socket.
+    pub socket: Socket,
+    /// Proof.
+    pub user: Authenticated,
+    /// Which of its names the console was called by.
+    pub database: String,
+    /// Its cancel key.
+    pub registration: Registration,
+    /// Notified by cancel requests.
+    pub cancelled: Arc<Notify>,
+}
+
 /// What an opening connection turned out to be.
 pub enum Opening {
     /// A client, let in.
     Client(Box<LoggedIn>),
+    /// A console.
+    Console(Box<Caller>),
     /// Anything else, dealt with.
     Over,
 }
@@ -98,10 +111,11 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
     let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate, database: String::new() };
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
     match outcome {
-        Ok(Ok(admitted)) => match door.socket.park() {
-            Ok(()) => Opening::Client(Box::new(admitted.with(door.socket, peer))),
+        Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
+            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
             Err(_) => Opening::Over,
         },
+        Ok(Ok(Admitted::Console(entry))) => Opening::Console(Box::new(entry.with(door.socket, &gate.registry))),
         Ok(Err(Turned::Silent)) => Opening::Over,
         Ok(Err(Turned::Away(fault))) => {
             gate.metrics.front_login(&door.database, login_result(&fault));
@@ -126,31 +140,41 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
         Blame::Server => LoginResult::NoServer,
         Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
         Blame::Limit | Blame::Pooler => LoginResult::NoServer,
-        Blame::Client if fault.sqlstate == SqlState::INVALID_CATALOG_NAME || fault.sqlstate.0.starts_with("28") => {
-            LoginResult::Auth
-        }
-        Blame::Client => LoginResult::Protocol,
+        Blame::Client => match fault.sqlstate {
+            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE => LoginResult::Auth,
+            SqlState(code) if code.starts_with("28") => LoginResult::Auth,
+            _ => LoginResult::Protocol,
+        },
     }
 }
 
-/// Tells a client why it has to go, and gives it a moment to hear it: closing at once over unread bytes would make the
-/// system throw the message away.
+/// Tells a client why it has to go, and gives it a moment to hear it.
 pub async fn farewell(socket: &mut Socket, fault: &Fault) {
     let mut out = BytesMut::new();
     backend::error_response(&mut out, fault);
-    socket.queue(out);
-    let say = async {
-        socket.flush().await?;
-        socket.shut_down().await?;
-        while socket.recv().await.is_ok() {
-            socket.inbox().clear();
-        }
-        io::Result::Ok(())
-    };
-    let _ = tokio::time::timeout(FAREWELL, say).await;
+    socket.part(out).await;
 }
 
-struct Admitted {
+/// Who has passed the door.
+enum Admitted {
+    Client(Entry),
+    Console(ConsoleEntry),
+}
+
+struct ConsoleEntry {
+    user: Authenticated,
+    database: String,
+    long_key: bool,
+}
+
+impl ConsoleEntry {
+    fn with(self, socket: Socket, registry: &Registry) -> Caller {
+        let (registration, cancelled) = registry.enter_console(self.long_key);
+        Caller { socket, user: self.user, database: self.database, registration, cancelled }
+    }
+}
+
+struct Entry {
     startup: ClientStartup,
     user: Authenticated,
     long_key: bool,
@@ -158,7 +182,7 @@ struct Admitted {
     seat: Seat,
 }
 
-impl Admitted {
+impl Entry {
     fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat } = self;
         LoggedIn { socket, startup, user, long_key, peer, pool, seat }
@@ -184,12 +208,16 @@ impl Door<'_> {
             backend::negotiate_protocol_version(&mut out, newest, unknown);
             self.socket.queue(out);
         }
+        let (user, database) = session::names(&packet)?;
+        self.database.clone_from(&database);
+        if config::is_console(&database) {
+            let user = self.authenticate(&user).await?.user;
+            return self.console(user, database, packet.long_keys()).map(Admitted::Console);
+        }
         let startup = session::read(&packet)?;
-        self.database.clone_from(&startup.database);
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
         let Proved { user, keys } = self.authenticate(&startup.user).await?;
-        let config = &self.gate.config;
         let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(|| {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
@@ -198,12 +226,26 @@ impl Door<'_> {
             self.gate.cluster.learn(user.user(), keys);
         }
         self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.shape().settings)?;
-        if config.pooler.log_connections {
-            let (database, user, peer) = (&startup.database, user.user(), self.peer);
+        self.log_login(user.user());
+        self.socket.flush().await?;
+        Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
+    }
+
+    /// No seat is taken: an operator must get in when there is none left.
+    fn console(&self, user: Authenticated, database: String, long_key: bool) -> Result<ConsoleEntry, Turned> {
+        if self.gate.config.console_rights(user.user()).is_none() {
+            let fault = Fault::fatal(Blame::Client, SqlState::INSUFFICIENT_PRIVILEGE, "not allowed");
+            return Err(fault.with_detail("The console is for admin_users and stats_users.").into());
+        }
+        self.log_login(user.user());
+        Ok(ConsoleEntry { user, database, long_key })
+    }
+
+    fn log_login(&self, user: &str) {
+        if self.gate.config.pooler.log_connections {
+            let (database, peer) = (&self.database, self.peer);
             tracing::info!(%peer, database = %database.escape_debug(), user = %user.escape_debug(), "login");
         }
-        self.socket.flush().await?;
-        Ok(Admitted { long_key: packet.long_keys(), startup, user, pool, seat })
     }
 
     /// Answers requests for encryption, each at most once, until the StartupMessage comes.

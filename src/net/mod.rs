@@ -4,6 +4,7 @@ mod bulk;
 mod connect;
 mod line;
 mod listen;
+mod parting;
 mod secure;
 mod socket;
 mod stream;

@@ -6,7 +6,7 @@ mod spelling;
 mod startup;
 
 pub use settings::{NAMES, Settings};
-pub use startup::{ClientStartup, Parameter, Welcome, read};
+pub use startup::{ClientStartup, Parameter, Welcome, names, read};
 
 #[cfg(test)]
 mod tests;

@@ -77,16 +77,31 @@ impl Welcome {
 /// # Errors
 /// FATAL 28000 without a user, 0A000 for a replication connection or a setting that cannot be kept yet.
 pub fn read(startup: &Startup) -> Result<ClientStartup, Fault> {
+    let (user, database) = names(startup)?;
+    let mut settings = Vec::new();
+    for (name, value) in &startup.parameters {
+        match name.as_slice() {
+            b"user" | b"database" => (),
+            b"options" => options(value, &mut settings)?,
+            b"replication" => replication(value)?,
+            other => setting(other, value, &mut settings)?,
+        }
+    }
+    Ok(ClientStartup { user, database, settings })
+}
+
+/// User and database alone, whatever else is asked for.
+///
+/// # Errors
+/// FATAL 28000 without a user.
+pub fn names(startup: &Startup) -> Result<(String, String), Fault> {
     let mut user = None;
     let mut database = None;
-    let mut settings = Vec::new();
     for (name, value) in &startup.parameters {
         match name.as_slice() {
             b"user" => user = Some(text(value)?),
             b"database" => database = Some(text(value)?),
-            b"options" => options(value, &mut settings)?,
-            b"replication" => replication(value)?,
-            other => setting(other, value, &mut settings)?,
+            _ => (),
         }
     }
     let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
@@ -97,7 +112,7 @@ pub fn read(startup: &Startup) -> Result<ClientStartup, Fault> {
         )
     })?;
     let database = database.filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
-    Ok(ClientStartup { user, database, settings })
+    Ok((user, database))
 }
 
 fn text(value: &[u8]) -> Result<String, Fault> {

@@ -25,7 +25,7 @@ fn shared() -> Arc<Shared> {
     let (registry, _) = Registry::new();
     let in_force = Arc::new(InForce::new(&config));
     let metrics = Arc::new(metrics::Registry::new(1, clock::now()));
-    Arc::new(Shared { in_force, registry, clients: Numbers::default(), metrics })
+    Arc::new(Shared { in_force, registry, clients: Arc::default(), metrics })
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! SHOW POOLS, and what the pools hold at one moment.
+
+use super::super::desk::{Desk, PGBOUNCER, Process};
+use super::{Row, int4, text};
+use crate::activity::ServerState;
+use crate::clock;
+use crate::cluster::{Cluster, Pool};
+use crate::config::{PoolMode, pool_mode_text};
+use crate::wire::rows::{Cell, Column};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+pub(super) const COLUMNS: [Column; 17] = [
+    text("database"),
+    text("user"),
+    int4("cl_active"),
+    int4("cl_waiting"),
+    int4("cl_active_cancel_req"),
+    int4("cl_waiting_cancel_req"),
+    int4("sv_active"),
+    int4("sv_active_cancel"),
+    int4("sv_being_canceled"),
+    int4("sv_idle"),
+    int4("sv_used"),
+    int4("sv_tested"),
+    int4("sv_login"),
+    int4("maxwait"),
+    int4("maxwait_us"),
+    text("pool_mode"),
+    text("load_balance_hosts"),
+];
+
+/// One pool, all of its lanes together.
+pub(super) struct Seen {
+    pub database: String,
+    /// As clients log in.
+    pub user: String,
+    /// As servers log in: the database's forced user, or the same.
+    pub role: String,
+    pub mode: PoolMode,
+    pub clients: usize,
+    pub waiting: usize,
+    pub active: usize,
+    pub idle: usize,
+    pub opening: usize,
+    pub repaired: usize,
+    pub oldest_wait: Duration,
+}
+
+impl Seen {
+    /// Servers, those that are being opened among them.
+    pub fn servers(&self) -> usize {
+        self.active + self.idle + self.opening
+    }
+
+    fn of(pool: &Pool, now: Instant) -> Self {
+        let shape = pool.shape();
+        let mut seen = Self {
+            database: pool.database.clone(),
+            user: pool.user.clone(),
+            role: shape.lane().map_or_else(|| pool.user.clone(), |lane| lane.role()),
+            mode: shape.settings.pool_mode,
+            clients: pool.clients(),
+            waiting: 0,
+            active: 0,
+            idle: 0,
+            opening: 0,
+            repaired: 0,
+            oldest_wait: Duration::ZERO,
+        };
+        for lane in &shape.lanes {
+            let stats = lane.stats(now);
+            seen.waiting += stats.waiting;
+            seen.active += stats.active;
+            seen.idle += stats.idle;
+            seen.opening += stats.opening;
+            seen.oldest_wait = seen.oldest_wait.max(stats.oldest_wait);
+            let in_repair = lane.servers().iter().filter(|server| server.state == ServerState::InRepair).count();
+            seen.repaired += in_repair.min(stats.active);
+        }
+        seen
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.clients += other.clients;
+        self.waiting += other.waiting;
+        self.active += other.active;
+        self.idle += other.idle;
+        self.opening += other.opening;
+        self.repaired += other.repaired;
+        self.oldest_wait = self.oldest_wait.max(other.oldest_wait);
+    }
+
+    fn row(&self) -> Row {
+        let none = || Cell::Number(0);
+        vec![
+            self.database.as_str().into(),
+            self.role.as_str().into(),
+            self.clients.saturating_sub(self.waiting).into(),
+            self.waiting.into(),
+            none(),
+            none(),
+            (self.active - self.repaired).into(),
+            none(),
+            none(),
+            self.idle.into(),
+            none(),
+            self.repaired.into(),
+            self.opening.into(),
+            self.oldest_wait.as_secs().into(),
+            u64::from(self.oldest_wait.subsec_micros()).into(),
+            pool_mode_text(self.mode).into(),
+            Cell::Null,
+        ]
+    }
+}
+
+/// Every pool.
+pub(super) fn seen(cluster: &Cluster) -> Vec<Seen> {
+    let now = clock::now();
+    cluster.pools().iter().map(|pool| Seen::of(pool, now)).collect()
+}
+
+/// One row for each database and role, and one for the console.
+pub(super) fn pools<P: Process>(desk: &Desk<P>) -> Vec<Row> {
+    let mut rows: BTreeMap<(String, String), Seen> = BTreeMap::new();
+    let pools = seen(&desk.cluster).into_iter().chain([console(desk)]);
+    for pool in pools {
+        match rows.get_mut(&(pool.database.clone(), pool.role.clone())) {
+            Some(row) => row.add(&pool),
+            None => drop(rows.insert((pool.database.clone(), pool.role.clone()), pool)),
+        }
+    }
+    rows.values().map(Seen::row).collect()
+}
+
+fn console<P: Process>(desk: &Desk<P>) -> Seen {
+    Seen {
+        database: PGBOUNCER.to_owned(),
+        user: PGBOUNCER.to_owned(),
+        role: PGBOUNCER.to_owned(),
+        mode: PoolMode::Statement,
+        clients: desk.consoles().len(),
+        waiting: 0,
+        active: 0,
+        idle: 0,
+        opening: 0,
+        repaired: 0,
+        oldest_wait: Duration::ZERO,
+    }
+}
