@@ -13,8 +13,14 @@ use crate::wire::backend::{self, kind};
 use crate::wire::rows::{self, Column, Format};
 use std::collections::HashMap;
 
-/// Statements, and portals, of one console. A driver's cache holds hundreds.
-const KEPT_MAX: usize = 1000;
+/// Statements of one console. A driver's cache holds hundreds.
+const STATEMENTS_MAX: usize = 1000;
+
+/// Portals at a time. One that was not run to its end holds all the rest of its rows, which may be one for each client.
+const PORTALS_MAX: usize = 10;
+
+/// Bytes of a name.
+const NAME_MAX: usize = 255;
 
 /// What one console has prepared.
 #[derive(Default)]
@@ -54,7 +60,7 @@ impl Extended {
             let message = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(&name));
             return Err(fault(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
         }
-        check_room(self.statements.len())?;
+        check_room(&name, self.statements.len(), STATEMENTS_MAX)?;
         self.statements.insert(name, command);
         Ok(())
     }
@@ -66,7 +72,7 @@ impl Extended {
             let message = format!("bind message has {} result formats but query has {columns} columns", formats.len());
             return Err(fault(SqlState::PROTOCOL_VIOLATION, message));
         }
-        check_room(self.portals.len())?;
+        check_room(&portal, self.portals.len(), PORTALS_MAX)?;
         self.portals.insert(portal, Portal { command, formats, answer: None });
         Ok(())
     }
@@ -86,11 +92,15 @@ impl Extended {
     }
 }
 
-fn check_room(kept: usize) -> Result<(), Fault> {
-    if kept < KEPT_MAX {
+fn check_room(name: &[u8], kept: usize, most: usize) -> Result<(), Fault> {
+    let why = if name.len() > NAME_MAX {
+        format!("a name may have {NAME_MAX} bytes")
+    } else if kept >= most {
+        format!("a console keeps {most} of them")
+    } else {
         return Ok(());
-    }
-    Err(fault(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("a console keeps {KEPT_MAX} statements and portals")))
+    };
+    Err(fault(SqlState::PROGRAM_LIMIT_EXCEEDED, "too much to be kept".to_owned()).with_detail(why))
 }
 
 fn columns(command: &Command) -> Vec<Column> {

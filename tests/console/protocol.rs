@@ -85,6 +85,23 @@ fn an_error_in_a_batch_skips_the_rest_of_it_and_nothing_else() {
 }
 
 #[test]
+fn what_one_console_keeps_is_bounded() {
+    let pooler = pgotter("", "");
+    let client = &mut raw(&pooler);
+    let statements: Vec<_> = (0..1001).map(|number| parse(&format!("s{number}"), "SHOW CLIENTS")).collect();
+    let frames = batch(client, &statements);
+    assert_eq!((frames.len(), error_code(&frames).as_deref()), (1002, Some("54000")));
+    let portals: Vec<_> = (0..11).map(|number| bind(&format!("p{number}"), "s1", &[])).collect();
+    let frames = batch(client, &portals);
+    assert_eq!((kinds(&frames).as_str(), error_code(&frames).as_deref()), ("2222222222EZ", Some("54000")));
+    // A batch of its own has portals of its own.
+    assert_eq!(kinds(&batch(client, &portals[..10])), "2222222222Z");
+    let long = "n".repeat(256);
+    assert_eq!(error_code(&batch(client, &[close(b'S', "s1"), parse(&long, "RELOAD")])).as_deref(), Some("54000"));
+    assert_eq!(kinds(&batch(client, &[parse(&long[1..], "RELOAD")])), "1Z");
+}
+
+#[test]
 fn what_is_no_command_is_answered_and_the_connection_lives_on() {
     let pooler = pgotter("", "");
     let client = &mut raw(&pooler);
