@@ -7,5 +7,5 @@ mod run;
 mod signals;
 mod worker;
 
-pub use operator::{NotReloaded, Operator, Reloads, Shutdown};
+pub use operator::{NotReloaded, Operator, Shutdown};
 pub use run::{Stopped, run};

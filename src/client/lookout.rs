@@ -45,6 +45,7 @@ impl Lookout {
     /// The client has nothing more to say. What it was read on is still kept for it.
     pub fn end(&mut self) {
         self.next = None;
+        self.reads_on = false;
     }
 
     /// The client is not read as usual. True: it is to be read all the same.
