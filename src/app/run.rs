@@ -6,7 +6,7 @@ use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
 use crate::cli::ports::holder;
-use crate::client::{Credentials, Gate, InForce, Registry, Seats};
+use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
@@ -29,6 +29,8 @@ use tokio::time::Instant;
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Time to tell those who are thrown out why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time to cancel what ran for them. PostgreSQL takes milliseconds for it.
+const LAST_CANCELS: Duration = Duration::from_secs(1);
 
 /// How the process came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +165,7 @@ async fn serve_until_the_end(
     if !emptied {
         registry.dismiss(true);
         empty(registry, Some(Instant::now() + LAST_WORDS)).await;
+        cancelled(&shared.in_force.partings, Instant::now() + LAST_CANCELS).await;
     }
     match lost {
         Some(_) => Stopped::WorkerLost,
@@ -209,6 +212,13 @@ async fn drain(
 /// Waits until everybody has left, or for the deadline.
 async fn empty(registry: &Registry, deadline: Option<Instant>) {
     while !registry.is_empty() && deadline.is_none_or(|at| Instant::now() < at) {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// Waits until what ran for those who were thrown out is cancelled: the connections' end alone would let it run on.
+async fn cancelled(partings: &Partings, deadline: Instant) {
+    while partings.count() > 0 && Instant::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

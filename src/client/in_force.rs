@@ -2,6 +2,7 @@
 
 use super::connection::{Client, Rules};
 use super::serve::Left;
+use super::take_back::Partings;
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
 use arc_swap::ArcSwap;
@@ -13,12 +14,18 @@ pub struct InForce {
     rules: ArcSwap<Rules>,
     // Counts reloads. Pools and rules are in place before it goes up.
     generation: AtomicU64,
+    /// Servers that clients have left and that are not back yet.
+    pub partings: Partings,
 }
 
 impl InForce {
     /// The rules at start.
     pub fn new(config: &Config) -> Self {
-        Self { rules: ArcSwap::from_pointee(Rules::new(config)), generation: AtomicU64::new(0) }
+        Self {
+            rules: ArcSwap::from_pointee(Rules::new(config)),
+            generation: AtomicU64::new(0),
+            partings: Partings::default(),
+        }
     }
 
     /// For a client that comes.

@@ -22,6 +22,7 @@ pub use in_force::InForce;
 pub use login::{Gate, LoggedIn, Opening, farewell, log_in};
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};
+pub use take_back::{Parting, Partings};
 pub use welcome::welcome;
 
 #[cfg(test)]

@@ -239,6 +239,7 @@ impl Client {
             mode: link.mode,
             reset_query: self.rules.server_reset_query.clone(),
             query_timeout: self.shape.settings.query_timeout,
+            parting: self.in_force.partings.begin(),
         };
         let cut = link.server.exchange().cut_incoming();
         tokio::task::spawn_local(take_back(link.server, how));

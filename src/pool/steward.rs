@@ -7,7 +7,7 @@ use super::opening::{Opening, open};
 use crate::clock;
 use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::metrics::{ConnectResult, HostMeter};
-use crate::server::LoginError;
+use crate::server::{CancelTarget, LoginError, abandon};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::io;
@@ -34,6 +34,8 @@ pub enum Chore {
     BrokenOff(Attempt),
     /// A server that was handed out has been closed.
     Freed,
+    /// One that was handed out was closed in the middle of a statement, by a bug: nobody has cancelled it.
+    Forsaken(Arc<CancelTarget>),
     /// A waiter's task is gone.
     Abandoned(WaiterId, Arc<Mailbox>),
     /// The ledger has a place for it.
@@ -215,6 +217,7 @@ impl Steward {
                 lane.release_place();
                 lane.with_books(|books, now, todo| books.discarded(now, todo));
             }
+            Chore::Forsaken(target) => drop(tokio::task::spawn_local(async move { abandon(&target).await })),
             Chore::Abandoned(waiter, mailbox) => {
                 if !lane.with_books(|books, _, _| books.give_up(waiter)) {
                     // Granted in the meantime: nobody has touched the server, but nobody can prove it either.
