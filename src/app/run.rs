@@ -96,8 +96,9 @@ fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Res
     let views = http::Views {
         metrics: gate.metrics.clone(),
         cluster: gate.cluster.clone(),
+        tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
-        max_clients: budget::budget(&gate.config).clients,
+        max_clients: Box::new(move || gate.seats.limit()),
     };
     let serve = move || {
         if let Err(error) = http::serve(listening, views) {

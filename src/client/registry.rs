@@ -166,6 +166,11 @@ impl Seats {
         Ok(())
     }
 
+    /// Seats at most.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     /// Seats taken.
     pub fn taken(&self) -> usize {
         self.all.load(Ordering::Relaxed)

@@ -57,7 +57,7 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     }
     drop(family);
     let mut family = out.gauge("pgotter_client_connections_limit", "Clients at most; without labels, of all together.");
-    family.count(&[], views.max_clients);
+    family.count(&[], (views.max_clients)());
     for ((database, user), limit) in &pools.client_limits {
         let labels = [("database", database.as_str()), ("user", user.as_str())];
         family.count(&labels.into_iter().filter(|(_, name)| !name.is_empty()).collect::<Vec<_>>(), *limit);

@@ -9,7 +9,6 @@ use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::metrics::{ConnectResult, HostMeter};
 use crate::server::{CancelTarget, LoginError, abandon};
 use parking_lot::Mutex;
-use rustix::io::Errno;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -118,7 +117,7 @@ impl Backoff {
         if error.is_final() {
             return REFUSAL.min(*longest);
         }
-        if is_our_own(error) {
+        if error.is_our_own() {
             return KNOCK.min(*longest);
         }
         let mut pause = (*longest / 64).saturating_mul(1 << (*failures).min(6)).min(*longest);
@@ -130,14 +129,9 @@ impl Backoff {
     }
 }
 
-/// Whether an attempt failed for want of descriptors, in this process or on this machine.
-fn is_our_own(error: &LoginError) -> bool {
-    let LoginError::Unreachable(error) = error else { return false };
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| Errno::from_io_error(error) == Some(*errno))
-}
-
 fn result(error: &LoginError) -> ConnectResult {
     match error {
+        LoginError::Unreachable(_) if error.is_our_own() => ConnectResult::NoDescriptors,
         LoginError::Unreachable(_) => ConnectResult::Unreachable,
         LoginError::TimedOut => ConnectResult::Timeout,
         LoginError::Refused { .. } if error.is_absence() => ConnectResult::NotYet,
