@@ -111,7 +111,8 @@ impl Operator {
         }
         let config = Arc::new(config);
         let budget = budget::budget(&config);
-        budget::log(budget, &config);
+        before.memory.set_budget(config.pooler.memory_budget);
+        budget::log(budget, before.memory.budget(), &config);
         self.seats.set_limit(budget.clients);
         expect_databases(&self.metrics, &config);
         self.door.store(Arc::new(Gate {
@@ -119,6 +120,7 @@ impl Operator {
             credentials,
             registry: self.registry.clone(),
             seats: self.seats.clone(),
+            memory: before.memory.clone(),
             cluster: self.cluster.clone(),
             tls: before.tls.clone(),
             metrics: self.metrics.clone(),

@@ -1,10 +1,10 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
-use super::budget;
 use super::front::{accept, sweep};
 use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
+use super::{available, budget};
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
 use crate::clock;
@@ -13,7 +13,7 @@ use crate::config::{Config, oddities};
 use crate::http;
 use crate::ids::{Numbers, WorkerId};
 use crate::metrics;
-use crate::net::{Listener, Tls, listen_tcp, listen_unix};
+use crate::net::{Listener, Memory, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::cmp::Ordering;
 use std::io;
@@ -59,14 +59,16 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let (registry, leaving) = Registry::new();
     let endpoint = config.http.listen.map(endpoint).transpose()?;
     let metrics = count(&config);
+    let memory = Arc::new(Memory::new(budget::usual_memory(available::memory())));
+    memory.set_budget(config.pooler.memory_budget);
     let shared = Arc::new(Shared {
-        in_force: Arc::new(InForce::new(&config)),
+        in_force: Arc::new(InForce::new(&config, memory.clone())),
         registry: registry.clone(),
         clients: Numbers::default(),
         metrics: metrics.clone(),
     });
     let losses = start_workers(queues, &shared)?;
-    let gate = open_gate(config.clone(), registry.clone(), metrics.clone(), workers.clone())?;
+    let gate = open_gate(config.clone(), registry.clone(), memory, metrics.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     if let Some(listening) = endpoint {
         serve_views(listening, &door)?;
@@ -96,6 +98,7 @@ fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Res
     let views = http::Views {
         metrics: gate.metrics.clone(),
         cluster: gate.cluster.clone(),
+        memory: gate.memory.clone(),
         tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
         max_clients: Box::new(move || gate.seats.limit()),
@@ -127,6 +130,7 @@ fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> i
 fn open_gate(
     config: Arc<Config>,
     registry: Arc<Registry>,
+    memory: Arc<Memory>,
     metrics: Arc<metrics::Registry>,
     workers: Workers,
 ) -> io::Result<Gate> {
@@ -136,11 +140,11 @@ fn open_gate(
     let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
     cluster.keep_ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.pooler.workers, "pgotter is starting");
-    budget::log(budget, &config);
+    budget::log(budget, memory.budget(), &config);
     oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
     let seats = Arc::new(Seats::new(budget.clients));
-    Ok(Gate { config, credentials, registry, seats, cluster, tls, metrics })
+    Ok(Gate { config, credentials, registry, seats, memory, cluster, tls, metrics })
 }
 
 /// Waits for the first order to end, and carries it out.

@@ -12,13 +12,12 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::Meter;
-use crate::net::{Peer, Socket};
+use crate::net::{Holding, Memory, Peer, Socket};
 use crate::pool::Mailbox;
 use crate::session::Settings;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 /// Longest time for the last replies to leave.
@@ -44,8 +43,8 @@ pub struct Rules {
     pub log_disconnections: bool,
     /// Log errors told to clients.
     pub log_pooler_errors: bool,
-    /// Bytes that clients have been read on, see `lookout`.
-    pub read_on: Arc<AtomicUsize>,
+    /// What the buffers of all clients take.
+    pub memory: Arc<Memory>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -53,7 +52,7 @@ pub struct Rules {
 
 impl Rules {
     /// Picks them out of the configuration.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
         let pooler = &config.pooler;
         Self {
             request_gather: pooler.request_gather,
@@ -65,14 +64,14 @@ impl Rules {
             server_reset_query: pooler.server_reset_query.clone(),
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
-            read_on: Arc::default(),
+            memory,
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
 
     /// After a reload: what clients share is kept.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self { read_on: self.read_on.clone(), ..Self::new(config) }
+        Self::new(config, self.memory.clone())
     }
 }
 
@@ -94,6 +93,7 @@ pub struct Client {
     pub(super) meter: Meter,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
+    pub(super) holding: Holding,
     // Since when nothing of what is queued for it could be sent, and how much had been until then.
     pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
@@ -155,7 +155,8 @@ impl Client {
             mailbox,
             shape: pool.shape(),
             pool,
-            lookout: Lookout::new(rules.read_on.clone()),
+            lookout: Lookout::default(),
+            holding: Holding::new(rules.memory.clone()),
             rules,
             in_force,
             generation,

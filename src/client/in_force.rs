@@ -5,6 +5,7 @@ use super::serve::Left;
 use super::take_back::Partings;
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::net::Memory;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +21,9 @@ pub struct InForce {
 
 impl InForce {
     /// The rules at start.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
         Self {
-            rules: ArcSwap::from_pointee(Rules::new(config)),
+            rules: ArcSwap::from_pointee(Rules::new(config, memory)),
             generation: AtomicU64::new(0),
             partings: Partings::default(),
         }

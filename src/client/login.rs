@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Pool};
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
-use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
+use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup};
 use crate::wire::backend;
 use crate::wire::startup::{self, FirstPacket, PROTOCOL_3_2, Startup};
@@ -34,6 +34,8 @@ pub struct Gate {
     pub registry: Arc<Registry>,
     /// Limits on clients.
     pub seats: Arc<Seats>,
+    /// What the buffers of all clients take.
+    pub memory: Arc<Memory>,
     /// Pools by name.
     pub cluster: Arc<Cluster>,
     /// The TLS in force.
@@ -125,6 +127,7 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
     match fault.blame {
         Blame::Server => LoginResult::NoServer,
         Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
+        Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
         Blame::Limit | Blame::Pooler => LoginResult::NoServer,
         Blame::Client if fault.sqlstate == SqlState::INVALID_CATALOG_NAME || fault.sqlstate.0.starts_with("28") => {
             LoginResult::Auth
@@ -186,6 +189,7 @@ impl Door<'_> {
         }
         let startup = session::read(&packet)?;
         self.database.clone_from(&startup.database);
+        self.gate.memory.admit()?;
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
         let Proved { user, keys } = self.authenticate(&startup.user).await?;

@@ -113,6 +113,10 @@ impl Client {
                             return Err(self.part(link, left));
                         }
                     }
+                    Event::TooMuch => {
+                        let fault = self.holding.shed();
+                        return Err(self.part(link, Left::Refused(fault)));
+                    }
                     Event::Deadline => {
                         if let Err(left) = self.time_is_up(&mut link) {
                             return Err(self.part(link, left));

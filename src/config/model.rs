@@ -66,6 +66,8 @@ pub struct Pooler {
     pub pool_mode: PoolMode,
     /// Clients at most. Default: from the file-descriptor budget (None here).
     pub max_client_conn: Option<usize>,
+    /// Bytes that the buffers of all clients may take. Default: a quarter of what is available at start (None here).
+    pub memory_budget: Option<usize>,
     /// Servers of one (database, user, host). 0 = unlimited. Default 20.
     pub default_pool_size: usize,
     /// Servers kept open. Default 0.

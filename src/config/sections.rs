@@ -79,6 +79,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         unix_socket_mode: s.or("unix_socket_mode", 0o777, file_mode),
         pool_mode: s.or("pool_mode", PoolMode::Transaction, word(&POOL_MODES)),
         max_client_conn: s.get("max_client_conn", whole(1..=COUNT_MAX)),
+        memory_budget: s.get("memory_budget", size(1 << 20..=1 << 50)),
         default_pool_size: s.or("default_pool_size", 20, count),
         min_pool_size: s.or("min_pool_size", 0, count),
         reserve_pool_size: s.or("reserve_pool_size", 0, count),

@@ -3,6 +3,7 @@
 mod bulk;
 mod connect;
 mod listen;
+mod memory;
 mod secure;
 mod socket;
 mod stream;
@@ -10,6 +11,7 @@ mod tls;
 
 pub use connect::{Address, connect};
 pub use listen::{Listener, listen_tcp, listen_unix};
+pub use memory::{Holding, Memory};
 pub use socket::{HIGH_WATER, Socket};
 pub use stream::{Peer, Stream, TcpOptions};
 pub use tls::{Acceptor, Connector, SharedTls, Tls};
