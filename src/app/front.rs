@@ -2,7 +2,9 @@
 
 use super::worker::{Job, Workers};
 use crate::client::{Gate, Opening, Registry, log_in};
+use crate::clock;
 use crate::cluster::tcp_options;
+use crate::metrics::Repeated;
 use crate::net::Listener;
 use crate::wire::startup::CancelKey;
 use arc_swap::ArcSwap;
@@ -15,6 +17,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
 pub async fn accept(listener: Listener, door: Arc<ArcSwap<Gate>>, workers: Workers) {
+    let complaints = Repeated::new(1);
     loop {
         match listener.accept(|| tcp_options(&door.load().config.pooler)).await {
             Ok((stream, peer)) => {
@@ -26,7 +29,9 @@ pub async fn accept(listener: Listener, door: Arc<ArcSwap<Gate>>, workers: Worke
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(unreported) = complaints.note(clock::now()) {
+                    tracing::warn!(%error, unreported, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -11,7 +11,7 @@ use crate::cluster::{Pool, Shape};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::Meter;
+use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Peer, Socket};
 use crate::pool::Mailbox;
 use crate::session::Settings;
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// Longest time for the last replies to leave.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
+
+/// Lines of log in ten seconds about errors that clients are told.
+const LINES: u32 = 100;
 
 /// What the configuration says for every client, and what they share. `None` = no limit.
 pub struct Rules {
@@ -45,6 +48,8 @@ pub struct Rules {
     pub log_pooler_errors: bool,
     /// What the buffers of all clients take.
     pub memory: Arc<Memory>,
+    /// Keeps the log of errors short when there are many.
+    pub told: Arc<Repeated>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -65,13 +70,14 @@ impl Rules {
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
             memory,
+            told: Arc::new(Repeated::new(LINES)),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
 
     /// After a reload: what clients share is kept.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self::new(config, self.memory.clone())
+        Self { told: self.told.clone(), ..Self::new(config, self.memory.clone()) }
     }
 }
 
@@ -201,10 +207,12 @@ impl Client {
 
     /// One line for an error that the client is told, if the operator wants that.
     pub fn log_fault(&self, fault: &Fault) {
-        if self.rules.log_pooler_errors {
+        if self.rules.log_pooler_errors
+            && let Some(unreported) = self.rules.told.note(clock::now())
+        {
             let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
             let message = fault.message.escape_debug();
-            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, "{message}");
+            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, unreported, "{message}");
         }
     }
 
