@@ -121,6 +121,7 @@ impl Operator {
             registry: self.registry.clone(),
             seats: self.seats.clone(),
             memory: before.memory.clone(),
+            strangers: before.strangers.clone(),
             cluster: self.cluster.clone(),
             tls: before.tls.clone(),
             metrics: self.metrics.clone(),

@@ -144,7 +144,7 @@ fn open_gate(
     oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
     let seats = Arc::new(Seats::new(budget.clients));
-    Ok(Gate { config, credentials, registry, seats, memory, cluster, tls, metrics })
+    Ok(Gate { config, credentials, registry, seats, memory, strangers: Arc::default(), cluster, tls, metrics })
 }
 
 /// Waits for the first order to end, and carries it out.

@@ -11,6 +11,7 @@ mod relay;
 mod request;
 mod serve;
 mod stopwatch;
+mod strangers;
 mod take_back;
 mod timer;
 mod turn;
@@ -22,6 +23,7 @@ pub use in_force::InForce;
 pub use login::{Gate, LoggedIn, Opening, farewell, log_in};
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};
+pub use strangers::Strangers;
 pub use take_back::{Parting, Partings};
 pub use welcome::welcome;
 

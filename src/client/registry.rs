@@ -57,12 +57,10 @@ impl Registry {
         self.clients.remove(key);
     }
 
-    /// A CancelRequest has come. An unknown key is nobody's, and is told nothing, as with PostgreSQL.
-    pub fn cancel(&self, key: &CancelKey) {
+    /// A CancelRequest has come. False: its key is nobody's.
+    pub fn cancel(&self, key: &CancelKey) -> bool {
         let mailbox = self.clients.get(key).map(|entry| entry.value().clone());
-        if let Some(mailbox) = mailbox {
-            mailbox.put(|mail| mail.cancel = true);
-        }
+        mailbox.inspect(|mailbox| mailbox.put(|mail| mail.cancel = true)).is_some()
     }
 
     /// Clients connected.

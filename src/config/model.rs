@@ -113,6 +113,10 @@ pub struct Pooler {
     pub client_idle_timeout: Option<Duration>,
     /// From connecting to the end of login. Default 15 s.
     pub client_login_timeout: Duration,
+    /// Failed logins, and wrong cancel requests, of one address before its next ones wait. Default 20.
+    pub login_failure_limit: u32,
+    /// How long each then waits; also the time until one failure is forgiven. 0 = not at all. Default 1 s.
+    pub login_failure_delay: Duration,
     /// After SIGTERM, time for transactions to end. Default 30 s.
     pub shutdown_timeout: Duration,
     /// A client that takes nothing of what is queued for it. Default 5 min.

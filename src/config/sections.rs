@@ -102,6 +102,8 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         transaction_timeout: s.or("transaction_timeout", None, limit),
         client_idle_timeout: s.or("client_idle_timeout", None, limit),
         client_login_timeout: s.or("client_login_timeout", seconds(15), positive),
+        login_failure_limit: s.or("login_failure_limit", 20, whole(1..=COUNT_MAX)),
+        login_failure_delay: s.or("login_failure_delay", seconds(1), duration),
         shutdown_timeout: s.or("shutdown_timeout", seconds(30), duration),
         client_write_timeout: s.or("client_write_timeout", Some(seconds(300)), limit),
         cancel_wait_timeout: s.or("cancel_wait_timeout", seconds(10), positive),
