@@ -8,6 +8,8 @@ mod support;
 mod descriptors;
 #[path = "operation/lanes.rs"]
 mod lanes;
+#[path = "operation/limits.rs"]
+mod limits;
 #[path = "operation/memory.rs"]
 mod memory;
 #[path = "operation/pause.rs"]

@@ -1,7 +1,9 @@
 //! File descriptors and memory: how many clients fit, and what they may hold.
 
-use crate::config::{Config, HostSum, sums_per_host};
+use super::available;
+use crate::config::{self, Config, HostSum, sums_per_host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt::Write;
 
 /// Descriptors for listeners, runtimes, logs and cancel connections.
 const OWN: u64 = 100;
@@ -53,6 +55,19 @@ pub fn log(budget: Budget, memory_budget: usize, config: &Config) {
     if wanted(config).is_none_or(|wanted| u64::try_from(wanted).is_ok_and(|wanted| wanted > servers)) {
         tracing::warn!(server_descriptors = servers, "the pools may want more servers than there are descriptors for");
     }
+}
+
+/// The same for people, as `pgotter check` prints it. Descriptors and memory are those of whoever asks, at this moment.
+pub fn describe(config: &Config) -> String {
+    let Budget { descriptors, servers, clients } = budget(config);
+    let memory = config.pooler.memory_budget.unwrap_or_else(|| usual_memory(available::memory()));
+    let mut text = config::check_summary(config);
+    text += &config::queue_summary(config, clients);
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(text, "file descriptors {descriptors}: {servers} for servers, {OWN} for itself, the rest for clients");
+    let _ = writeln!(text, "memory for clients' buffers {} MiB, and 64 KiB for each client beside it", memory >> 20);
+    text
 }
 
 /// Servers on all hosts, as far as the configuration names their users. `None`: without limit.

@@ -8,5 +8,6 @@ mod run;
 mod signals;
 mod worker;
 
+pub use budget::describe as describe_limits;
 pub use operator::{NotReloaded, Operator, Shutdown};
 pub use run::{Stopped, run};
