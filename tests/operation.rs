@@ -8,6 +8,10 @@ mod support;
 mod descriptors;
 #[path = "operation/lanes.rs"]
 mod lanes;
+#[path = "operation/limits.rs"]
+mod limits;
+#[path = "operation/memory.rs"]
+mod memory;
 #[path = "operation/pause.rs"]
 mod pause;
 #[path = "operation/reload.rs"]

@@ -1,13 +1,21 @@
-//! File descriptors: how many clients fit.
+//! File descriptors and memory: how many clients fit, and what they may hold.
 
-use crate::config::{Config, HostSum, sums_per_host};
+use super::available;
+use crate::config::{self, Config, HostSum, sums_per_host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt::Write;
 
 /// Descriptors for listeners, runtimes, logs, cancel connections and consoles.
 const OWN: u64 = 100;
 
 /// Servers that pools which nobody can foresee may open.
 const FORESEEN_POOLS: u64 = 4;
+
+/// Memory of a machine that does not say how much it has.
+const MEMORY_UNKNOWN: usize = 1 << 30;
+
+/// The least that buffers may take, unless the configuration says less: some big results at a time.
+const MEMORY_LEAST: usize = 16 << 20;
 
 /// Descriptors and what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +37,15 @@ pub fn budget(config: &Config) -> Budget {
     share(descriptors, config)
 }
 
+/// What the buffers of all clients may take where the configuration does not say: a quarter of what there is.
+pub fn usual_memory(available: Option<usize>) -> usize {
+    (available.unwrap_or(MEMORY_UNKNOWN) / 4).max(MEMORY_LEAST)
+}
+
 /// One line for each host, and a warning if the pools may want more descriptors than there are for them.
-pub fn log(budget: Budget, config: &Config) {
+pub fn log(budget: Budget, memory_budget: usize, config: &Config) {
     let Budget { descriptors, servers, clients } = budget;
-    tracing::info!(descriptors, server_descriptors = servers, max_clients = clients, "descriptors");
+    tracing::info!(descriptors, server_descriptors = servers, max_clients = clients, memory_budget, "limits");
     for HostSum { host: (host, port), servers } in sums_per_host(config) {
         match servers {
             Some(servers) => tracing::info!(host, port, servers, "the pools may open"),
@@ -42,6 +55,19 @@ pub fn log(budget: Budget, config: &Config) {
     if wanted(config).is_none_or(|wanted| u64::try_from(wanted).is_ok_and(|wanted| wanted > servers)) {
         tracing::warn!(server_descriptors = servers, "the pools may want more servers than there are descriptors for");
     }
+}
+
+/// The same for people, as `pgotter check` prints it. Descriptors and memory are those of whoever asks, at this moment.
+pub fn describe(config: &Config) -> String {
+    let Budget { descriptors, servers, clients } = budget(config);
+    let memory = config.pooler.memory_budget.unwrap_or_else(|| usual_memory(available::memory()));
+    let mut text = config::check_summary(config);
+    text += &config::queue_summary(config, clients);
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(text, "file descriptors {descriptors}: {servers} for servers, {OWN} for itself, the rest for clients");
+    let _ = writeln!(text, "memory for clients' buffers {} MiB, and 64 KiB for each client beside it", memory >> 20);
+    text
 }
 
 /// Servers on all hosts, as far as the configuration names their users. `None`: without limit.

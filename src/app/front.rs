@@ -5,8 +5,10 @@ use super::operator::Operator;
 use super::worker::{Job, Workers};
 use crate::admin::Desk;
 use crate::client::{Gate, Opening, Registry, log_in};
+use crate::clock;
 use crate::cluster::tcp_options;
 use crate::ids::{ClientId, Numbers};
+use crate::metrics::Repeated;
 use crate::net::Listener;
 use crate::wire::startup::CancelKey;
 use arc_swap::ArcSwap;
@@ -32,6 +34,7 @@ pub struct Hall {
 
 /// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
 pub async fn accept(listener: Listener, hall: Hall) {
+    let complaints = Repeated::new(1);
     loop {
         match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
@@ -51,7 +54,9 @@ pub async fn accept(listener: Listener, hall: Hall) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(unreported) = complaints.note(clock::now()) {
+                    tracing::warn!(%error, unreported, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

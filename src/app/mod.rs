@@ -1,5 +1,6 @@
 //! The process: threads, what they share, starting and stopping. Values are built here and handed down.
 
+mod available;
 mod budget;
 mod console;
 mod front;
@@ -8,5 +9,6 @@ mod run;
 mod signals;
 mod worker;
 
-pub use operator::{NotReloaded, Operator, Reloads, Shutdown};
+pub use budget::describe as describe_limits;
+pub use operator::{NotReloaded, Operator, Shutdown};
 pub use run::{Stopped, run};

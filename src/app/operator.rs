@@ -7,7 +7,6 @@ use crate::config::{self, Config, Report};
 use crate::metrics;
 use crate::net::Tls;
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,19 +20,6 @@ pub enum Shutdown {
     WaitForTransactions,
     /// Everybody is told to leave at once.
     Now,
-}
-
-/// How the reloads so far have ended. Before the first, `at` is the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reloads {
-    /// Whether the file, as it was last read, is in force.
-    pub last_ok: bool,
-    /// When it was last read.
-    pub at: SystemTime,
-    /// Reloads that changed something or might have.
-    pub successes: u64,
-    /// Reloads that were refused.
-    pub failures: u64,
 }
 
 /// A reload that was refused: everything is as before. The log has every mistake.
@@ -50,7 +36,6 @@ pub struct Operator {
     metrics: Arc<metrics::Registry>,
     // One at a time.
     reloading: tokio::sync::Mutex<()>,
-    reloads: Mutex<Reloads>,
     ends: UnboundedSender<Shutdown>,
 }
 
@@ -66,7 +51,6 @@ impl Operator {
             metrics: gate.metrics.clone(),
             door,
             reloading: tokio::sync::Mutex::default(),
-            reloads: Mutex::new(Reloads { last_ok: true, at: SystemTime::now(), successes: 0, failures: 0 }),
             ends,
         }
     }
@@ -74,11 +58,6 @@ impl Operator {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.door.load().config.clone()
-    }
-
-    /// How the reloads so far have ended.
-    pub fn reloads(&self) -> Reloads {
-        *self.reloads.lock()
     }
 
     /// Reads the configuration's file anew, with all it refers to, and puts it in force as a whole: nobody is
@@ -110,19 +89,14 @@ impl Operator {
                 Err(NotReloaded)
             }
         };
-        let mut reloads = self.reloads.lock();
-        reloads.last_ok = outcome.is_ok();
-        reloads.at = SystemTime::now();
         match outcome {
-            Ok(()) => self.metrics.process.reloaded(since_1970(reloads.at)),
-            Err(NotReloaded) => self.metrics.process.reload_failed(),
-        }
-        *(if outcome.is_ok() { &mut reloads.successes } else { &mut reloads.failures }) += 1;
-        let Reloads { successes, failures, .. } = *reloads;
-        match outcome {
-            Ok(()) => tracing::info!(successes, failures, "configuration reloaded"),
+            Ok(()) => {
+                self.metrics.process.reloaded(since_1970(SystemTime::now()));
+                tracing::info!("configuration reloaded");
+            }
             Err(NotReloaded) => {
-                tracing::error!(successes, failures, "reload refused: the configuration stays as it was")
+                self.metrics.process.reload_failed();
+                tracing::error!("reload refused: the configuration stays as it was");
             }
         }
         outcome
@@ -137,7 +111,8 @@ impl Operator {
         }
         let config = Arc::new(config);
         let budget = budget::budget(&config);
-        budget::log(budget, &config);
+        before.memory.set_budget(config.pooler.memory_budget);
+        budget::log(budget, before.memory.budget(), &config);
         self.seats.set_limit(budget.clients);
         expect_databases(&self.metrics, &config);
         self.door.store(Arc::new(Gate {
@@ -145,6 +120,8 @@ impl Operator {
             credentials,
             registry: self.registry.clone(),
             seats: self.seats.clone(),
+            memory: before.memory.clone(),
+            strangers: before.strangers.clone(),
             cluster: self.cluster.clone(),
             tls: before.tls.clone(),
             metrics: self.metrics.clone(),

@@ -1,20 +1,20 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
-use super::budget;
 use super::front::{Hall, accept, sweep};
 use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
+use super::{available, budget};
 use crate::admin::Desk;
 use crate::cli::ports::holder;
-use crate::client::{Credentials, Gate, InForce, Registry, Seats};
+use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
 use crate::http;
 use crate::ids::WorkerId;
 use crate::metrics;
-use crate::net::{Listener, Tls, listen_tcp, listen_unix};
+use crate::net::{Listener, Memory, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::cmp::Ordering;
 use std::io;
@@ -30,6 +30,8 @@ use tokio::time::Instant;
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Time to tell those who are thrown out why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time to cancel what ran for them. PostgreSQL takes milliseconds for it.
+const LAST_CANCELS: Duration = Duration::from_secs(1);
 
 /// How the process came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +60,16 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let (registry, leaving) = Registry::new();
     let endpoint = config.http.listen.map(endpoint).transpose()?;
     let metrics = count(&config);
+    let memory = Arc::new(Memory::new(budget::usual_memory(available::memory())));
+    memory.set_budget(config.pooler.memory_budget);
     let shared = Arc::new(Shared {
-        in_force: Arc::new(InForce::new(&config)),
+        in_force: Arc::new(InForce::new(&config, memory.clone())),
         registry: registry.clone(),
         clients: Arc::default(),
         metrics: metrics.clone(),
     });
     let losses = start_workers(queues, &shared)?;
-    let gate = open_gate(config.clone(), registry.clone(), metrics.clone(), workers.clone())?;
+    let gate = open_gate(config.clone(), registry.clone(), memory, metrics.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     if let Some(listening) = endpoint {
         serve_views(listening, &door)?;
@@ -99,8 +103,10 @@ fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Res
     let views = http::Views {
         metrics: gate.metrics.clone(),
         cluster: gate.cluster.clone(),
+        memory: gate.memory.clone(),
+        tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
-        max_clients: budget::budget(&gate.config).clients,
+        max_clients: Box::new(move || gate.seats.limit()),
     };
     let serve = move || {
         if let Err(error) = http::serve(listening, views) {
@@ -129,6 +135,7 @@ fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> i
 fn open_gate(
     config: Arc<Config>,
     registry: Arc<Registry>,
+    memory: Arc<Memory>,
     metrics: Arc<metrics::Registry>,
     workers: Workers,
 ) -> io::Result<Gate> {
@@ -138,11 +145,11 @@ fn open_gate(
     let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
     cluster.keep_ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.pooler.workers, "pgotter is starting");
-    budget::log(budget, &config);
+    budget::log(budget, memory.budget(), &config);
     oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
     let seats = Arc::new(Seats::new(budget.clients));
-    Ok(Gate { config, credentials, registry, seats, cluster, tls, metrics })
+    Ok(Gate { config, credentials, registry, seats, memory, strangers: Arc::default(), cluster, tls, metrics })
 }
 
 /// Waits for the first order to end, and carries it out.
@@ -168,6 +175,7 @@ async fn serve_until_the_end(
     if !emptied {
         registry.dismiss(true);
         empty(registry, Some(Instant::now() + LAST_WORDS)).await;
+        cancelled(&shared.in_force.partings, Instant::now() + LAST_CANCELS).await;
     }
     match lost {
         Some(_) => Stopped::WorkerLost,
@@ -214,6 +222,13 @@ async fn drain(
 /// Waits until everybody has left, or for the deadline.
 async fn empty(registry: &Registry, deadline: Option<Instant>) {
     while !registry.is_empty() && deadline.is_none_or(|at| Instant::now() < at) {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// Waits until what ran for those who were thrown out is cancelled: the connections' end alone would let it run on.
+async fn cancelled(partings: &Partings, deadline: Instant) {
+    while partings.count() > 0 && Instant::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

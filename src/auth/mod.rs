@@ -14,6 +14,7 @@ pub mod md5;
 pub mod password;
 pub mod scram_client;
 pub mod scram_server;
+pub mod throttle;
 pub mod users;
 pub mod verifier;
 
@@ -28,6 +29,7 @@ pub use md5::{Md5Challenge, Md5Hash, md5_password};
 pub use password::PasswordChallenge;
 pub use scram_client::{ScramClient, Untrusted};
 pub use scram_server::{Refused, ScramServer};
+pub use throttle::{Pace, Throttle};
 pub use users::{Asks, Users, usual_iterations};
 pub use verifier::{MalformedVerifier, Stored, Verifier};
 

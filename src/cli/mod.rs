@@ -85,7 +85,7 @@ fn run(file: Option<&Path>) -> ExitCode {
 fn check(file: Option<&Path>) -> ExitCode {
     match load(file) {
         Ok(config) => {
-            print!("{}", config::check_summary(&config));
+            print!("{}", app::describe_limits(&config));
             config::oddities(&config).iter().for_each(|oddity| println!("warning: {oddity}"));
             ExitCode::SUCCESS
         }

@@ -113,6 +113,7 @@ impl Client {
                     continue;
                 }
                 Event::Deadline => NoServer::Refused(waited_too_long(lane, since)),
+                Event::TooMuch => NoServer::Refused(self.holding.shed()),
                 Event::ClientGone => NoServer::ClientGone,
             };
             self.leave(lane, waiting).await;

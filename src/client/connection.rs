@@ -12,18 +12,20 @@ use crate::cluster::{Pool, Shape};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::Meter;
-use crate::net::{Peer, Socket};
+use crate::metrics::{Meter, Repeated};
+use crate::net::{Holding, Memory, Peer, Socket};
 use crate::pool::Mailbox;
 use crate::session::Settings;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 /// Longest time for the last replies to leave.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
+
+/// Lines of log in ten seconds about errors that clients are told.
+const LINES: u32 = 100;
 
 /// What the configuration says for every client, and what they share. `None` = no limit.
 pub struct Rules {
@@ -45,8 +47,10 @@ pub struct Rules {
     pub log_disconnections: bool,
     /// Log errors told to clients.
     pub log_pooler_errors: bool,
-    /// Bytes that clients have been read on, see `lookout`.
-    pub read_on: Arc<AtomicUsize>,
+    /// What the buffers of all clients take.
+    pub memory: Arc<Memory>,
+    /// Keeps the log of errors short when there are many.
+    pub told: Arc<Repeated>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -54,7 +58,7 @@ pub struct Rules {
 
 impl Rules {
     /// Picks them out of the configuration.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
         let pooler = &config.pooler;
         Self {
             request_gather: pooler.request_gather,
@@ -66,14 +70,15 @@ impl Rules {
             server_reset_query: pooler.server_reset_query.clone(),
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
-            read_on: Arc::default(),
+            memory,
+            told: Arc::new(Repeated::new(LINES)),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
 
     /// After a reload: what clients share is kept.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self { read_on: self.read_on.clone(), ..Self::new(config) }
+        Self { told: self.told.clone(), ..Self::new(config, self.memory.clone()) }
     }
 }
 
@@ -95,6 +100,7 @@ pub struct Client {
     pub(super) meter: Meter,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
+    pub(super) holding: Holding,
     // Since when nothing of what is queued for it could be sent, and how much had been until then.
     pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
@@ -160,7 +166,8 @@ impl Client {
             mailbox,
             shape: pool.shape(),
             pool,
-            lookout: Lookout::new(rules.read_on.clone()),
+            lookout: Lookout::default(),
+            holding: Holding::new(rules.memory.clone()),
             rules,
             in_force,
             generation,
@@ -207,10 +214,12 @@ impl Client {
 
     /// One line for an error that the client is told, if the operator wants that.
     pub fn log_fault(&self, fault: &Fault) {
-        if self.rules.log_pooler_errors {
+        if self.rules.log_pooler_errors
+            && let Some(unreported) = self.rules.told.note(clock::now())
+        {
             let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
             let message = fault.message.escape_debug();
-            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, "{message}");
+            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, unreported, "{message}");
         }
     }
 

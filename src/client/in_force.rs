@@ -2,8 +2,10 @@
 
 use super::connection::{Client, Rules};
 use super::serve::Left;
+use super::take_back::Partings;
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::net::Memory;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +15,18 @@ pub struct InForce {
     rules: ArcSwap<Rules>,
     // Counts reloads. Pools and rules are in place before it goes up.
     generation: AtomicU64,
+    /// Servers that clients have left and that are not back yet.
+    pub partings: Partings,
 }
 
 impl InForce {
     /// The rules at start.
-    pub fn new(config: &Config) -> Self {
-        Self { rules: ArcSwap::from_pointee(Rules::new(config)), generation: AtomicU64::new(0) }
+    pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
+        Self {
+            rules: ArcSwap::from_pointee(Rules::new(config, memory)),
+            generation: AtomicU64::new(0),
+            partings: Partings::default(),
+        }
     }
 
     /// For a client that comes.

@@ -4,15 +4,17 @@
 
 use super::authenticate::{Credentials, Proved};
 use super::registry::{Registration, Registry, Seat, Seats};
+use super::strangers::Strangers;
 use crate::auth::Authenticated;
+use crate::clock;
 use crate::cluster::{Cluster, Pool};
 use crate::config::{self, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
-use crate::net::{Peer, SharedTls, Socket, Stream, Tls};
+use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup};
 use crate::wire::backend;
-use crate::wire::startup::{self, FirstPacket, PROTOCOL_3_2, Startup};
+use crate::wire::startup::{self, CancelKey, FirstPacket, PROTOCOL_3_2, Startup};
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
@@ -31,12 +33,23 @@ pub struct Gate {
     pub registry: Arc<Registry>,
     /// Limits on clients.
     pub seats: Arc<Seats>,
+    /// What the buffers of all clients take.
+    pub memory: Arc<Memory>,
+    /// Who has failed to come in.
+    pub strangers: Arc<Strangers>,
     /// Pools by name.
     pub cluster: Arc<Cluster>,
     /// The TLS in force.
     pub tls: SharedTls,
     /// Counts logins.
     pub metrics: Arc<metrics::Registry>,
+}
+
+impl Gate {
+    /// Whether there is to be a line of log for one who was not let in, and how many had none before.
+    fn may_log_refusal(&self) -> Option<u64> {
+        self.config.pooler.log_pooler_errors.then(|| self.strangers.refusals.note(clock::now())).flatten()
+    }
 }
 
 /// A client that may come in. It may travel to its worker's thread.
@@ -94,6 +107,13 @@ pub(super) enum Turned {
     Silent,
 }
 
+impl Turned {
+    /// Whether it did not prove to be the user it named.
+    fn is_wrong_proof(&self) -> bool {
+        matches!(self, Self::Away(fault) if fault.sqlstate.0.starts_with("28"))
+    }
+}
+
 impl From<io::Error> for Turned {
     fn from(_: io::Error) -> Self {
         Self::Silent
@@ -119,8 +139,9 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
         Ok(Err(Turned::Silent)) => Opening::Over,
         Ok(Err(Turned::Away(fault))) => {
             gate.metrics.front_login(&door.database, login_result(&fault));
-            if gate.config.pooler.log_pooler_errors {
-                tracing::info!(%peer, sqlstate = fault.sqlstate.0, "login refused: {}", fault.message.escape_debug());
+            if let Some(unreported) = gate.may_log_refusal() {
+                let (sqlstate, message) = (fault.sqlstate.0, fault.message.escape_debug());
+                tracing::info!(%peer, sqlstate, unreported, "login refused: {message}");
             }
             farewell(&mut door.socket, &fault).await;
             Opening::Over
@@ -139,6 +160,7 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
     match fault.blame {
         Blame::Server => LoginResult::NoServer,
         Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
+        Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
         Blame::Limit | Blame::Pooler => LoginResult::NoServer,
         Blame::Client => match fault.sqlstate {
             SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE => LoginResult::Auth,
@@ -210,14 +232,16 @@ impl Door<'_> {
         }
         let (user, database) = session::names(&packet)?;
         self.database.clone_from(&database);
+        self.gate.strangers.hold_up_login(self.peer, &self.gate.config).await;
         if config::is_console(&database) {
-            let user = self.authenticate(&user).await?.user;
+            let user = self.prove(&user).await?.user;
             return self.console(user, database, packet.long_keys()).map(Admitted::Console);
         }
         let startup = session::read(&packet)?;
+        self.gate.memory.admit()?;
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
-        let Proved { user, keys } = self.authenticate(&startup.user).await?;
+        let Proved { user, keys } = self.prove(&startup.user).await?;
         let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(|| {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
@@ -229,6 +253,15 @@ impl Door<'_> {
         self.log_login(user.user());
         self.socket.flush().await?;
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
+    }
+
+    /// An address that fails again and again will have to wait.
+    async fn prove(&mut self, user: &str) -> Result<Proved, Turned> {
+        self.authenticate(user).await.inspect_err(|turned| {
+            if turned.is_wrong_proof() {
+                self.gate.strangers.login_failed(self.peer, &self.gate.config);
+            }
+        })
     }
 
     /// No seat is taken: an operator must get in when there is none left.
@@ -260,7 +293,7 @@ impl Door<'_> {
                     return Ok(packet);
                 }
                 FirstPacket::Cancel(key) => {
-                    self.gate.registry.cancel(&key);
+                    self.cancel(&key).await;
                     return Err(Turned::Silent);
                 }
                 FirstPacket::Ssl if !std::mem::replace(&mut ssl_asked, true) => "SSL",
@@ -285,6 +318,14 @@ impl Door<'_> {
         }
     }
 
+    /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL.
+    async fn cancel(&self, key: &CancelKey) {
+        let Gate { strangers, registry, config, .. } = self.gate;
+        if strangers.hold_up_cancel(self.peer, config).await && !registry.cancel(key) {
+            strangers.cancel_failed(self.peer, config);
+        }
+    }
+
     /// TLS from the first byte on, as PostgreSQL 17 has it: then the client must name the protocol it wants inside, so
     /// that nobody can make a client of another protocol talk to us.
     async fn direct_tls(&mut self) -> Result<bool, Turned> {
@@ -302,8 +343,8 @@ impl Door<'_> {
         let acceptor = tls.acceptor().ok_or(Turned::Silent)?;
         self.socket.accept_tls(acceptor).await.map_err(|error| {
             self.gate.metrics.front_login(&self.database, LoginResult::Tls);
-            if self.gate.config.pooler.log_pooler_errors {
-                tracing::info!(peer = %self.peer, %error, "TLS handshake failed");
+            if let Some(unreported) = self.gate.may_log_refusal() {
+                tracing::info!(peer = %self.peer, %error, unreported, "TLS handshake failed");
             }
             Turned::Silent
         })

@@ -12,6 +12,7 @@ mod relay;
 mod request;
 mod serve;
 mod stopwatch;
+mod strangers;
 mod take_back;
 mod timer;
 mod turn;
@@ -24,6 +25,8 @@ pub use login::{Caller, Gate, LoggedIn, Opening, farewell, log_in};
 pub use presence::Presence;
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};
+pub use strangers::Strangers;
+pub use take_back::{Parting, Partings};
 pub use welcome::welcome;
 
 #[cfg(test)]

@@ -72,13 +72,15 @@ impl Registry {
         }
     }
 
-    /// A CancelRequest has come. An unknown key is nobody's, and is told nothing, as with PostgreSQL.
-    pub fn cancel(&self, key: &CancelKey) {
+    /// A CancelRequest has come. False: its key is nobody's.
+    pub fn cancel(&self, key: &CancelKey) -> bool {
         let mailbox = self.clients.get(key).map(|entry| entry.mailbox.clone());
-        match mailbox {
-            Some(mailbox) => mailbox.put(|mail| mail.cancel = true),
-            None => drop(self.consoles.get(key).map(|console| console.notify_waiters())),
+        if let Some(mailbox) = mailbox {
+            mailbox.put(|mail| mail.cancel = true);
+            return true;
         }
+        let console = self.consoles.get(key).map(|entry| entry.value().clone());
+        console.inspect(|console| console.notify_waiters()).is_some()
     }
 
     /// Clients connected; consoles are none.

@@ -114,6 +114,10 @@ impl Client {
                             return Err(self.part(link, left));
                         }
                     }
+                    Event::TooMuch => {
+                        let fault = self.holding.shed();
+                        return Err(self.part(link, Left::Refused(fault)));
+                    }
                     Event::Deadline => {
                         if let Err(left) = self.time_is_up(&mut link) {
                             return Err(self.part(link, left));
@@ -243,6 +247,7 @@ impl Client {
             mode: link.mode,
             reset_query: self.rules.server_reset_query.clone(),
             query_timeout: self.shape.settings.query_timeout,
+            parting: self.in_force.partings.begin(),
         };
         let cut = link.server.exchange().cut_incoming();
         tokio::task::spawn_local(take_back(link.server, how));

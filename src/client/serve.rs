@@ -152,6 +152,7 @@ impl Client {
                 SqlState::IDLE_SESSION_TIMEOUT,
                 "terminating connection due to client_idle_timeout",
             ))),
+            Event::TooMuch => Err(Left::Refused(self.holding.shed())),
             Event::Server | Event::ServerGone => Ok(()),
         }
     }
@@ -159,10 +160,10 @@ impl Client {
     /// The request is not run; the client hears why and goes on, in step with the protocol.
     fn refuse(&mut self, fault: &Fault, request: &Request) -> Result<(), Left> {
         self.step(Step::Refuse);
-        self.count_refusal(fault);
         if fault.severity == Severity::Fatal {
             return Err(Left::Refused(fault.clone()));
         }
+        self.count_refusal(fault);
         self.tell(fault);
         match request.end {
             Some(kind::QUERY | kind::FUNCTION_CALL | kind::SYNC) => self.tell_ready(),

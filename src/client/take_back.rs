@@ -7,10 +7,37 @@ use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, repair, reset};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A statement whose client said goodbye runs at most this long, unless `query_timeout` says less.
 const LAST_STATEMENT: Duration = Duration::from_secs(3600);
+
+/// Counts the servers that are being brought back, for who ends the process: what runs on them has yet to be cancelled.
+#[derive(Clone, Default)]
+pub struct Partings(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+pub struct Parting(Arc<AtomicUsize>);
+
+impl Partings {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub fn begin(&self) -> Parting {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Parting(self.0.clone())
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What the task needs to know.
 pub struct TakeBack {
@@ -26,10 +53,13 @@ pub struct TakeBack {
     pub reset_query: String,
     /// `query_timeout`.
     pub query_timeout: Option<Duration>,
+    /// Says that it is under way.
+    pub parting: Parting,
 }
 
 /// Repairs, resets and checks in; a server that cannot be brought back is closed by being dropped.
 pub async fn take_back(server: Box<Server>, how: TakeBack) {
+    let _under_way = how.parting;
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
     let Some((server, boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else { return };
     let clean = match how.mode {

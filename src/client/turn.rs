@@ -2,7 +2,6 @@
 
 use super::connection::Client;
 use crate::clock;
-use crate::net::HIGH_WATER;
 use crate::pool::Mail;
 use crate::server::Server;
 use std::future::poll_fn;
@@ -23,6 +22,8 @@ pub enum Event {
     Mail(Mail),
     /// The deadline has passed.
     Deadline,
+    /// Memory is short, and this client holds too much of it.
+    TooMuch,
 }
 
 /// Sends what is queued on both sides and waits for the next thing to happen. Cancel-safe.
@@ -44,7 +45,7 @@ fn poll(
         let socket = server.socket();
         let broken = matches!(socket.poll_flush(cx), Poll::Ready(Err(_)));
         server_queued = socket.queued();
-        if client.socket.queued() <= HIGH_WATER {
+        if !client.holding.all().is_full(client.socket.queued()) {
             // What a server said before it went is worth hearing.
             match socket.poll_recv(cx) {
                 Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Server),
@@ -53,6 +54,9 @@ fn poll(
                 Poll::Pending => (),
             }
         }
+    }
+    if !note_memory(client, server.as_deref_mut()) {
+        return Poll::Ready(Event::TooMuch);
     }
     match sent {
         Poll::Ready(Ok(())) => client.stalled = None,
@@ -63,7 +67,7 @@ fn poll(
     if let Some(mail) = client.mailbox.take() {
         return Poll::Ready(Event::Mail(mail));
     }
-    if may_receive(client, server_full || server_queued > HIGH_WATER) {
+    if may_receive(client, server_full || client.holding.all().is_full(server_queued)) {
         match client.socket.poll_recv(cx) {
             Poll::Ready(Ok(bytes)) if bytes > 0 => {
                 client.lookout.read(bytes);
@@ -78,7 +82,7 @@ fn poll(
             Poll::Ready(_) => return Poll::Ready(Event::ClientGone),
             Poll::Pending => (),
         }
-    } else if client.lookout.has_lost(&client.socket) {
+    } else if client.lookout.has_lost(&client.socket, client.holding.all()) {
         return Poll::Ready(Event::ClientGone);
     }
     wait(client, server, deadline, cx)
@@ -91,10 +95,16 @@ fn may_receive(client: &mut Client, server_full: bool) -> bool {
     }
     if server_full || client.socket.received().len() > client.rules.request_gather {
         // Sending to a client that has gone tells as well.
-        return client.socket.queued() == 0 && client.lookout.wants_more();
+        return client.socket.queued() == 0 && client.lookout.wants_more(client.holding.all());
     }
     client.lookout.rest();
     true
+}
+
+/// What both sides hold of memory. Whether that is still fine.
+fn note_memory(client: &mut Client, server: Option<&mut Server>) -> bool {
+    let (bytes, sent) = server.map_or((0, 0), |server| (server.socket().memory(), server.socket().sent()));
+    client.holding.note(bytes + client.socket.memory(), sent + client.socket.sent())
 }
 
 /// The one timer, for whatever comes first.
@@ -109,10 +119,15 @@ fn wait(
         let bulk = earlier(bulk, client.socket.bulk_deadline());
         let stall = write_deadline(client);
         let look = client.lookout.deadline();
-        ready!(client.timer.poll(cx, earlier(earlier(deadline, stall), earlier(bulk, look))));
+        let weigh = client.holding.deadline();
+        ready!(client.timer.poll(cx, earlier(earlier(deadline, stall), earlier(bulk, earlier(look, weigh)))));
         let now = clock::now();
         if look.is_some_and(|at| at <= now) {
             client.lookout.look(now);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if weigh.is_some_and(|at| at <= now) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

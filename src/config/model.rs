@@ -66,6 +66,8 @@ pub struct Pooler {
     pub pool_mode: PoolMode,
     /// Clients at most. Default: from the file-descriptor budget (None here).
     pub max_client_conn: Option<usize>,
+    /// Bytes that the buffers of all clients may take. Default: a quarter of what is available at start (None here).
+    pub memory_budget: Option<usize>,
     /// Servers of one (database, user, host). 0 = unlimited. Default 20.
     pub default_pool_size: usize,
     /// Servers kept open. Default 0.
@@ -111,6 +113,10 @@ pub struct Pooler {
     pub client_idle_timeout: Option<Duration>,
     /// From connecting to the end of login. Default 15 s.
     pub client_login_timeout: Duration,
+    /// Failed logins, and wrong cancel requests, of one address before its next ones wait. Default 20.
+    pub login_failure_limit: u32,
+    /// How long each then waits; also the time until one failure is forgiven. 0 = not at all. Default 1 s.
+    pub login_failure_delay: Duration,
     /// After SIGTERM, time for transactions to end. Default 30 s.
     pub shutdown_timeout: Duration,
     /// A client that takes nothing of what is queued for it. Default 5 min.

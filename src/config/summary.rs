@@ -52,6 +52,32 @@ pub fn check_summary(config: &Config) -> String {
     text
 }
 
+/// The queue against the pool: how long transactions may take for the last of so many clients to get a server in time, if all
+/// of them want one at once. A line for each database.
+pub fn queue_summary(config: &Config, clients: usize) -> String {
+    let mut text = format!("clients at most {clients}; if all of them want a server at once\n");
+    for (name, database) in &config.databases {
+        let _ = writeln!(text, "  database {name}: {}", queue(config, name, database, clients));
+    }
+    text
+}
+
+fn queue(config: &Config, name: &str, database: &Database, clients: usize) -> String {
+    let wait = database.query_wait_timeout.unwrap_or(config.pooler.query_wait_timeout);
+    match (share(config, name, database).servers, wait) {
+        (Some(servers), _) if servers >= clients => "nobody waits".to_owned(),
+        (None, _) => "nobody waits, its servers have no limit".to_owned(),
+        (Some(servers), None) => format!("{} wait for {servers} servers, without limit", clients - servers),
+        (Some(servers), Some(wait)) => {
+            let rounds = u32::try_from(clients.div_ceil(servers.max(1)) - 1).unwrap_or(u32::MAX).max(1);
+            let (waiting, longest) = (clients - servers, wait / rounds);
+            format!(
+                "{waiting} wait for {servers} servers, within {wait:?} if a transaction takes {longest:.0?} at most"
+            )
+        }
+    }
+}
+
 /// What one database may open on one of its hosts; `None` is without limit.
 struct Share {
     line: String,

@@ -5,6 +5,7 @@ use super::Views;
 use super::family::Families;
 use super::pools::Pools;
 use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult};
+use crate::net::Memory;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,6 +19,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     process(&mut out, views);
     let pools = Pools::take(views, now);
     clients(&mut out, views, &pools);
+    memory(&mut out, &views.memory);
     servers(&mut out, &pools);
     hosts(&mut out, views);
     // What nobody has used is left out, but for what the configuration names.
@@ -57,7 +59,7 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     }
     drop(family);
     let mut family = out.gauge("pgotter_client_connections_limit", "Clients at most; without labels, of all together.");
-    family.count(&[], views.max_clients);
+    family.count(&[], (views.max_clients)());
     for ((database, user), limit) in &pools.client_limits {
         let labels = [("database", database.as_str()), ("user", user.as_str())];
         family.count(&labels.into_iter().filter(|(_, name)| !name.is_empty()).collect::<Vec<_>>(), *limit);
@@ -73,6 +75,15 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     for (labels, row) in pools.labelled() {
         family.value(&[&labels[..], &[ROLE]].concat(), row.oldest_wait.as_secs_f64());
     }
+}
+
+fn memory(out: &mut Families, memory: &Memory) {
+    out.gauge("pgotter_client_memory_bytes", "Memory of the buffers of clients that hold more than 64 KiB.")
+        .count(&[], memory.held());
+    out.gauge("pgotter_client_memory_limit_bytes", "What these buffers may take: memory_budget.")
+        .count(&[], memory.budget());
+    out.counter("pgotter_clients_shed_total", "Clients closed because memory was short and they held much of it.")
+        .count(&[], memory.shed());
 }
 
 fn servers(out: &mut Families, pools: &Pools) {

@@ -16,6 +16,7 @@ pub use serve::{Listening, bind, serve};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::metrics::Registry;
+use crate::net::{Memory, SharedTls};
 use std::sync::Arc;
 
 /// What there is to show.
@@ -26,8 +27,12 @@ pub struct Views {
     pub cluster: Arc<Cluster>,
     /// The configuration in force.
     pub config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
+    /// What the buffers of all clients take.
+    pub memory: Arc<Memory>,
+    /// The TLS in force.
+    pub tls: SharedTls,
     /// Clients at most, as the budget of descriptors allows.
-    pub max_clients: usize,
+    pub max_clients: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 impl Views {

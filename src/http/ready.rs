@@ -6,7 +6,8 @@
 use super::Views;
 use crate::clock;
 use crate::cluster::server_tcp_options;
-use crate::net::{Address, Socket, connect};
+use crate::net::{Address, TcpOptions, Tls};
+use crate::server::{LoginError, knock};
 use crate::wire::backend::{self, kind};
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
@@ -50,7 +51,7 @@ impl Readiness {
 
 async fn ask_all(views: &Views) -> Vec<String> {
     let config = (views.config)();
-    let options = server_tcp_options(&config.pooler);
+    let (options, tls) = (server_tcp_options(&config.pooler), views.tls.load_full());
     let chosen: Vec<_> =
         views.cluster.hosts(&config).into_iter().filter(|(name, .., chosen)| *chosen && name != "*").collect();
     let mut asking = BTreeMap::new();
@@ -62,11 +63,13 @@ async fn ask_all(views: &Views) -> Vec<String> {
         let role = role.or_else(|| config.users.keys().next()).or_else(|| config.pooler.auth_users.keys().next());
         let role = role.map_or("postgres", String::as_str).to_owned();
         asking.entry(address.to_string()).or_insert_with(|| {
-            let (address, host) = (address.clone(), host.clone());
+            let (address, host, tls) = (address.clone(), host.clone(), tls.clone());
             tokio::task::spawn_local(async move {
-                let answer = tokio::time::timeout(PATIENCE, ask(&address, &options, &role, &dbname)).await;
-                let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                host.meter.seen(answer.is_ok());
+                let answer = tokio::time::timeout(PATIENCE, ask(&address, (&options, &tls), &role, &dbname)).await;
+                let answer = answer.unwrap_or(Err(LoginError::TimedOut));
+                if !answer.as_ref().is_err_and(LoginError::is_our_own) {
+                    host.meter.seen(answer.is_ok());
+                }
                 answer.map_err(|error| error.to_string())
             })
         });
@@ -84,8 +87,13 @@ async fn ask_all(views: &Views) -> Vec<String> {
 }
 
 /// Begins a login and looks at the first answer: a PostgreSQL that accepts connections asks for a proof, or refuses.
-async fn ask(address: &Address, options: &crate::net::TcpOptions, role: &str, database: &str) -> io::Result<()> {
-    let mut socket = Socket::new(connect(address, options).await?, BytesMut::new());
+async fn ask(
+    address: &Address,
+    (options, tls): (&TcpOptions, &Tls),
+    role: &str,
+    database: &str,
+) -> Result<(), LoginError> {
+    let mut socket = knock(address, options, tls).await?;
     let mut out = BytesMut::new();
     let parameters = [("user", role), ("database", database), ("application_name", "pgotter")];
     frontend::startup(&mut out, parameters.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
@@ -96,7 +104,7 @@ async fn ask(address: &Address, options: &crate::net::TcpOptions, role: &str, da
             let total = head.frame_len().filter(|total| *total <= ANSWER);
             let total = total.ok_or_else(|| io::Error::other("it does not answer as PostgreSQL does"))?;
             if let Some(body) = socket.received().get(HEAD..total) {
-                return judge(head.kind, body);
+                return Ok(judge(head.kind, body)?);
             }
         }
         socket.recv().await?;

@@ -2,6 +2,8 @@
 
 use super::Views;
 use super::answer::Answers;
+use crate::clock;
+use crate::metrics::Repeated;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -50,6 +52,7 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listening.0)?;
         let answers = Rc::new(Answers::new(views));
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        let complaints = Repeated::new(1);
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -62,7 +65,9 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
                     open.push_back(tokio::task::spawn_local(converse(stream, answers.clone())).abort_handle());
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection for monitoring");
+                    if let Some(unreported) = complaints.note(clock::now()) {
+                        tracing::warn!(%error, unreported, "cannot accept a connection for monitoring");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -17,21 +17,28 @@ pub enum ConnectResult {
     Unreachable,
     /// `server_connect_timeout` passed.
     Timeout,
+    /// This process, or this machine, has no descriptors left. The host was not asked.
+    NoDescriptors,
 }
 
 impl ConnectResult {
     /// Every one, in order, with its word.
-    pub const ALL: [(Self, &str); 5] = [
+    pub const ALL: [(Self, &str); 6] = [
         (Self::Ok, "ok"),
         (Self::Refused, "refused"),
         (Self::NotYet, "not_yet"),
         (Self::Unreachable, "unreachable"),
         (Self::Timeout, "timeout"),
+        (Self::NoDescriptors, "no_descriptors"),
     ];
 
-    /// Whether a PostgreSQL that accepts connections has answered.
-    fn is_up(self) -> bool {
-        matches!(self, Self::Ok | Self::Refused)
+    /// Whether a PostgreSQL that accepts connections has answered; `None`: it was not asked.
+    fn is_up(self) -> Option<bool> {
+        match self {
+            Self::Ok | Self::Refused => Some(true),
+            Self::NotYet | Self::Unreachable | Self::Timeout => Some(false),
+            Self::NoDescriptors => None,
+        }
     }
 }
 
@@ -60,7 +67,7 @@ impl HostMeter {
     pub fn ended(&self, result: ConnectResult) {
         let mut counts = self.0.lock();
         counts.connects[result as usize] += 1;
-        counts.up = Some(result.is_up());
+        counts.up = result.is_up().or(counts.up);
     }
 
     /// Somebody else than a pool has asked the host.

@@ -8,12 +8,14 @@ mod host;
 mod ladder;
 mod process;
 mod registry;
+mod repeated;
 mod shard;
 
 pub use host::{ConnectResult, HostCounts, HostMeter};
 pub use ladder::{Histogram, LADDER};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
+pub use repeated::Repeated;
 pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Meter};
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Process {
 /// Written by one thread at a time.
 #[derive(Default)]
 struct Reload {
-    failures_since: AtomicU64,
+    refused: AtomicBool,
     succeeded_ms: AtomicU64,
 }
 
@@ -49,17 +49,17 @@ impl Process {
     pub fn reloaded(&self, at: Duration) {
         let ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         self.reload.succeeded_ms.store(ms, Ordering::Relaxed);
-        self.reload.failures_since.store(0, Ordering::Relaxed);
+        self.reload.refused.store(false, Ordering::Relaxed);
     }
 
     /// The configuration was read anew and is not in force.
     pub fn reload_failed(&self) {
-        self.reload.failures_since.fetch_add(1, Ordering::Relaxed);
+        self.reload.refused.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last reload succeeded, and the time since 1970 of the last one that did.
     pub fn reload(&self) -> (bool, Duration) {
-        let succeeded = self.reload.failures_since.load(Ordering::Relaxed) == 0;
+        let succeeded = !self.reload.refused.load(Ordering::Relaxed);
         (succeeded, Duration::from_millis(self.reload.succeeded_ms.load(Ordering::Relaxed)))
     }
 

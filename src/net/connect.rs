@@ -32,6 +32,14 @@ impl Address {
             Self::Tcp(host.to_owned(), port)
         }
     }
+
+    /// The name or IP, as certificates have it; empty for a unix socket.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Tcp(host, _) => host,
+            Self::Unix(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Address {

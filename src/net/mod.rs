@@ -4,6 +4,7 @@ mod bulk;
 mod connect;
 mod line;
 mod listen;
+mod memory;
 mod parting;
 mod secure;
 mod socket;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use connect::{Address, connect};
 pub use listen::{Listener, listen_tcp, listen_unix};
+pub use memory::{Holding, Memory};
 pub use socket::{HIGH_WATER, Socket};
 pub use stream::{Peer, Stream, TcpOptions};
 pub use tls::{Acceptor, Connector, SharedTls, Tls};

@@ -54,6 +54,10 @@ impl Outbox {
         }
     }
 
+    fn memory(&self) -> usize {
+        self.first.capacity() + self.rest.iter().map(BytesMut::capacity).sum::<usize>()
+    }
+
     /// Drops from the front.
     pub(super) fn forget(&mut self, mut bytes: usize) {
         self.queued -= bytes;
@@ -173,6 +177,11 @@ impl Socket {
     /// Bytes queued and not yet taken by the system.
     pub fn queued(&self) -> usize {
         self.outbox.queued + self.tls.as_ref().map_or(0, |tls| tls.unsent())
+    }
+
+    /// Bytes of memory that its buffers take.
+    pub fn memory(&self) -> usize {
+        self.inbox.capacity() + self.outbox.memory() + self.tls.as_ref().map_or(0, |tls| tls.unsent())
     }
 
     /// Bytes the system has taken so far.

@@ -295,7 +295,12 @@ impl Lane {
     pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
         let chores = self.chores.clone();
         self.list(&server);
-        let server = server.with_slot(Slot::new(move || chores.send(Chore::Freed)));
+        let server = server.with_slot(Slot::new(move |forsaken| {
+            chores.send(Chore::Freed);
+            if let Some(target) = forsaken {
+                chores.send(Chore::Forsaken(target));
+            }
+        }));
         self.backoff.succeeded();
         *self.word.lock() = Word::MayLogIn(clock::now());
         let worker = self.chores.home();

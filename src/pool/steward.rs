@@ -7,9 +7,8 @@ use super::opening::{Opening, open};
 use crate::clock;
 use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::metrics::{ConnectResult, HostMeter};
-use crate::server::LoginError;
+use crate::server::{CancelTarget, LoginError, abandon};
 use parking_lot::Mutex;
-use rustix::io::Errno;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -34,6 +33,8 @@ pub enum Chore {
     BrokenOff(Attempt),
     /// A server that was handed out has been closed.
     Freed,
+    /// One that was handed out was closed in the middle of a statement, by a bug: nobody has cancelled it.
+    Forsaken(Arc<CancelTarget>),
     /// A waiter's task is gone.
     Abandoned(WaiterId, Arc<Mailbox>),
     /// The ledger has a place for it.
@@ -116,7 +117,7 @@ impl Backoff {
         if error.is_final() {
             return REFUSAL.min(*longest);
         }
-        if is_our_own(error) {
+        if error.is_our_own() {
             return KNOCK.min(*longest);
         }
         let mut pause = (*longest / 64).saturating_mul(1 << (*failures).min(6)).min(*longest);
@@ -128,14 +129,9 @@ impl Backoff {
     }
 }
 
-/// Whether an attempt failed for want of descriptors, in this process or on this machine.
-fn is_our_own(error: &LoginError) -> bool {
-    let LoginError::Unreachable(error) = error else { return false };
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| Errno::from_io_error(error) == Some(*errno))
-}
-
 fn result(error: &LoginError) -> ConnectResult {
     match error {
+        LoginError::Unreachable(_) if error.is_our_own() => ConnectResult::NoDescriptors,
         LoginError::Unreachable(_) => ConnectResult::Unreachable,
         LoginError::TimedOut => ConnectResult::Timeout,
         LoginError::Refused { .. } if error.is_absence() => ConnectResult::NotYet,
@@ -215,6 +211,7 @@ impl Steward {
                 lane.release_place();
                 lane.with_books(|books, now, todo| books.discarded(now, todo));
             }
+            Chore::Forsaken(target) => drop(tokio::task::spawn_local(async move { abandon(&target).await })),
             Chore::Abandoned(waiter, mailbox) => {
                 if !lane.with_books(|books, _, _| books.give_up(waiter)) {
                     // Granted in the meantime: nobody has touched the server, but nobody can prove it either.

@@ -26,19 +26,36 @@ const TALKATIVE: usize = 16;
 const NEWBORN: Duration = Duration::from_secs(1);
 
 /// A place in a pool. Dropped with its server, it gives the place back.
-pub struct Slot(Option<Box<dyn FnOnce() + Send>>);
+#[derive(Default)]
+pub struct Slot {
+    give_back: Option<Box<GiveBack>>,
+    forsaken: Option<Arc<CancelTarget>>,
+}
+
+/// Is told how to cancel what still runs, if it does and nobody else will.
+type GiveBack = dyn FnOnce(Option<Arc<CancelTarget>>) + Send;
 
 impl Slot {
-    /// `give_back` must neither block nor lock.
-    pub fn new(give_back: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(give_back)))
+    /// `give_back` must neither block nor lock. Its argument says how to cancel a statement that still runs and that nobody
+    /// else will cancel.
+    pub fn new(give_back: impl FnOnce(Option<Arc<CancelTarget>>) + Send + 'static) -> Self {
+        Self { give_back: Some(Box::new(give_back)), forsaken: None }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(give_back) = self.0.take() {
-            give_back();
+        if let Some(give_back) = self.give_back.take() {
+            give_back(self.forsaken.take());
+        }
+    }
+}
+
+impl Drop for Server {
+    /// A bug in its client's task drops it in the middle of a statement, without a [`repair`](super::repair()).
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.exchange.owes() {
+            self.slot.forsaken = Some(self.cancel.clone());
         }
     }
 }
@@ -105,7 +122,7 @@ impl Server {
             unread: 0,
             opened: now,
             last_used: now,
-            slot: Slot(None),
+            slot: Slot::default(),
         }
     }
 
@@ -117,7 +134,7 @@ impl Server {
 
     /// Gives the slot back, although it is still open.
     pub(super) fn leave_slot(&mut self) {
-        self.slot = Slot(None);
+        self.slot = Slot::default();
     }
 
     /// When it logged in.
@@ -292,7 +309,7 @@ impl Server {
 
     /// Closes it for a pool that has freed the slot already.
     pub fn retire(mut self) {
-        self.slot.0 = None;
+        self.slot.give_back = None;
         self.say_goodbye();
     }
 

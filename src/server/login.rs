@@ -16,6 +16,7 @@ use crate::wire::frame;
 use crate::wire::frontend;
 use crate::wire::startup::CancelKey;
 use bytes::{Buf, BytesMut};
+use rustix::io::Errno;
 use std::io;
 use std::sync::Arc;
 
@@ -87,6 +88,12 @@ impl LoginError {
             Self::Refused { sqlstate, .. } => sqlstate == SqlState::CANNOT_CONNECT_NOW.0,
             Self::TimedOut | Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => false,
         }
+    }
+
+    /// Whether it failed for want of descriptors, in this process or on this machine. The host was not asked.
+    pub fn is_our_own(&self) -> bool {
+        let Self::Unreachable(error) = self else { return false };
+        [Errno::MFILE, Errno::NFILE].iter().any(|errno| Errno::from_io_error(error) == Some(*errno))
     }
 
     /// As a client that waits for this server hears it.
@@ -179,10 +186,7 @@ async fn attempt(
     (tls, way): (&Tls, Way),
     encrypted: &mut bool,
 ) -> Result<(Box<Server>, Welcome), LoginError> {
-    let host = match &spec.address {
-        Address::Tcp(host, _) => host.as_str(),
-        Address::Unix(_) => "",
-    };
+    let host = spec.address.host();
     let socket = open((&spec.address, host), &spec.options, tls.connector(), way).await?;
     *encrypted = socket.is_encrypted();
     // A name may have several addresses; a cancel has to go to this one.

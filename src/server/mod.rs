@@ -20,7 +20,8 @@ pub use derivers::Derivers;
 pub use exchange::{Boundary, Exchange, Outlet, Violation};
 pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
-pub use repair::{Leaving, REPAIR_DEADLINE, probe, repair, reset};
+pub use open::knock;
+pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use standing::may_log_in;
 

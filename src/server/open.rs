@@ -4,7 +4,7 @@
 
 use super::login::{LoginError, untrusted};
 use crate::config::SslMode;
-use crate::net::{Address, Connector, Socket, TcpOptions, connect};
+use crate::net::{Address, Connector, Socket, TcpOptions, Tls, connect};
 use crate::wire::frontend;
 use bytes::BytesMut;
 
@@ -27,6 +27,21 @@ pub(super) fn ways(mode: SslMode, address: &Address) -> (Way, Option<Way>) {
         SslMode::Allow => (Way::Plain, Some(Way::Tls)),
         SslMode::Prefer => (Way::Offered, Some(Way::Plain)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Way::Tls, None),
+    }
+}
+
+/// Connects as a login would, in TLS where the settings want it, for those who only ask whether somebody is there.
+///
+/// # Errors
+/// As a login's: the way to the host failed, or it does not give us the TLS that is asked for.
+pub async fn knock(address: &Address, options: &TcpOptions, tls: &Tls) -> Result<Socket, LoginError> {
+    let connector = tls.connector();
+    let (first, second) = ways(connector.mode(), address);
+    match (open((address, address.host()), options, connector, first).await, second) {
+        (Err(LoginError::Insecure(_)), Some(second)) => {
+            open((address, address.host()), options, connector, second).await
+        }
+        (outcome, _) => outcome,
     }
 }
 

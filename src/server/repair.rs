@@ -21,6 +21,9 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// How long a statement is cancelled that does not end in time. One that has not ended by then never will.
 const LAST_CANCEL: Duration = Duration::from_secs(600);
 
+/// How often a statement is cancelled whose connection is closed: the first may come before it has begun.
+const LAST_TRIES: u32 = 3;
+
 /// A statement that does not exist once it has been closed: naming it fails, and takes an unfinished implicit
 /// transaction with it.
 const NOTHING: &str = "pgotter.nothing";
@@ -117,6 +120,16 @@ async fn while_cancelling<T>(target: &CancelTarget, end: impl Future<Output = T>
             return ended;
         }
         pause = (pause * 2).min(REPAIR_DEADLINE);
+    }
+}
+
+/// A connection was closed in the middle of a statement, which would run to its end with all its locks. Cancels it some
+/// times: whether it has ended cannot be seen.
+pub async fn abandon(target: &CancelTarget) {
+    for tries in 0..LAST_TRIES {
+        // One that did not arrive is followed by another.
+        let _ = tokio::time::timeout(REPAIR_DEADLINE, cancel(target)).await;
+        tokio::time::sleep(CANCEL_AGAIN * (1 << tries)).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who is not let in learns nothing and costs nothing.
 
-use super::place::{CLIENT_METHODS, fresh_role, line, log_in, pgotter, pgotter_with, server};
+use super::place::{CLIENT_METHODS, Role, fresh_role, line, log_in, pgotter, pgotter_with, server};
 use super::support::raw::{Frame, Raw, message, startup};
+use super::support::{PgOtter, client, must, state};
 use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
 use pgotter::secret::Secret;
 use std::io::ErrorKind;
@@ -121,6 +122,60 @@ fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served(
         listener.set_nonblocking(true).unwrap();
         assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "{method}");
     }
+}
+
+/// In front of the server, for one user; a PgOtter that holds up who has failed three times.
+fn suspicious(role: &Role, delay: &str) -> PgOtter {
+    let folder = must(state().new_folder("sockets"));
+    let pooler = pgotter("scram-sha-256", &line(&role.name, &role.password()));
+    let lines = "login_failure_limit = 3\nclient_login_timeout = \"2h\"";
+    let lines = format!("[pooler]\n{lines}\nlogin_failure_delay = \"{delay}\"\nunix_socket_dir = {folder:?}\n");
+    let text = std::fs::read_to_string(pooler.config_file()).unwrap().replace("[pooler]\n", &lines);
+    let other = pooler.port().to_string();
+    drop(pooler);
+    PgOtter::start(|port| text.replace(&other, &port.to_string()))
+}
+
+#[test]
+fn f33_an_address_that_has_failed_is_held_up_and_no_other_one() {
+    let role = fresh_role("trust");
+    let pooler = suspicious(&role, "1h");
+    let port = pooler.port();
+    for user in ["nobody", &role.name, "nobody"] {
+        assert!(!visit(port, user, "postgres").is_empty());
+    }
+    // Whoever it is: what is asked of him tells nothing about the user.
+    let held_up = ["nobody", &role.name].map(|user| ask(port, user, "postgres"));
+    let mut neighbour = Raw::connect_from([127, 0, 0, 2].into(), port);
+    neighbour.send(&startup(3, 0, &[("user", &role.name), ("database", "postgres")]));
+    assert_eq!(request(&neighbour.frame().unwrap()).0, 10);
+    assert!(held_up.iter().all(Raw::hears_nothing));
+    // The file's permissions say who may come by the unix socket.
+    let text = std::fs::read_to_string(pooler.config_file()).unwrap();
+    let folder = text.lines().find_map(|line| line.strip_prefix("unix_socket_dir = ")).unwrap().trim_matches('"');
+    for _ in 0..5 {
+        let psql = |password: &str| {
+            let mut psql = client("psql", port, &["-X", "-A", "-t", "-U", &role.name, "-c", "SELECT 'in'"]);
+            psql.env("PGHOST", folder).env("PGPASSWORD", password).output().unwrap().stdout
+        };
+        assert_eq!((psql("wrong"), psql(&role.password())), (b"".to_vec(), b"in\n".to_vec()));
+    }
+}
+
+#[test]
+fn f33_the_right_password_gets_in_while_its_address_is_held_up() {
+    let role = fresh_role("trust");
+    let pooler = suspicious(&role, "300ms");
+    thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| (0..5).for_each(|_| assert!(!visit(pooler.port(), &role.name, "postgres").is_empty())));
+        }
+        for _ in 0..3 {
+            assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
+        }
+    });
+    let refusals = pooler.log().matches("login refused").count();
+    assert!((3..50).contains(&refusals), "{refusals} lines of log for 50 failures");
 }
 
 /// What is wrong, and the code it is refused with.

@@ -5,6 +5,7 @@ use super::scrape::Scrape;
 use super::support::raw::{Raw, bind, error_code, execute, first_packet, parse, query, startup, sync};
 use super::support::{client, client_output, must, run_client, shared_postgres, state};
 use pgotter::cli::local_postgres::SUPERUSER;
+use rustix::process::Signal;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -221,6 +222,32 @@ fn a_client_closed_because_of_a_bug_is_counted() {
     victim.until_end();
     let panics = |scrape: &Scrape| scrape.value("pgotter_client_panics_total", &[]);
     Scrape::until(watched.http, "the panic", |scrape| panics(scrape) == 1.0);
+}
+
+#[test]
+fn reloads_are_counted_and_their_limits_are_shown() {
+    let mut watched = Watched::in_front_of(shared_postgres(), "max_client_conn = 10");
+    let good = must(std::fs::read_to_string(watched.config_file()));
+    let success = |scrape: &Scrape| scrape.value("pgotter_config_reload_success", &[]);
+    let read_at = |scrape: &Scrape| scrape.value("pgotter_config_reload_timestamp_seconds", &[]);
+    let limits = |scrape: &Scrape| {
+        ["pgotter_client_connections_limit", "pgotter_client_memory_limit_bytes"].map(|name| scrape.value(name, &[]))
+    };
+    let reload = |watched: &mut Watched, text: &str| {
+        must(std::fs::write(watched.config_file(), text));
+        watched.pooler.signal(Signal::HUP);
+    };
+    let start = Scrape::take(watched.http);
+    assert_eq!((success(&start), limits(&start)[0]), (1.0, 10.0));
+    reload(&mut watched, "nonsense");
+    let refused = Scrape::until(watched.http, "the refused reload", |scrape| success(scrape) == 0.0);
+    assert_eq!((read_at(&refused), limits(&refused)), (read_at(&start), limits(&start)));
+    reload(&mut watched, &good.replace("max_client_conn = 10", "max_client_conn = 7\nmemory_budget = \"3MiB\""));
+    let reloaded = Scrape::until(watched.http, "the reload", |scrape| success(scrape) == 1.0);
+    assert!(read_at(&reloaded) > read_at(&start));
+    assert_eq!(limits(&reloaded), [7.0, f64::from(3 << 20)]);
+    let log = watched.log();
+    assert!(log.contains("\"successes\":1,\"failures\":1"), "{log}");
 }
 
 #[test]

@@ -56,6 +56,14 @@ fn ready_says_no_while_the_last_transactions_end() {
 }
 
 #[test]
+fn ready_asks_as_a_login_would_and_says_no_where_that_cannot_be_encrypted() {
+    let wants_tls = Watched::in_front_of(shared_postgres(), "server_tls_sslmode = \"require\"");
+    let answer = ready_until(&wants_tls, 503);
+    assert!(answer.body.contains("server does not support SSL"), "{answer:?}");
+    ready_until(&Watched::in_front_of(shared_postgres(), "server_tls_sslmode = \"prefer\""), 200);
+}
+
+#[test]
 fn a_port_that_is_taken_ends_the_start_and_names_who_has_it() {
     let taken = must(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let http = must(taken.local_addr()).port();

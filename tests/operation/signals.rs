@@ -1,8 +1,8 @@
 //! The end of the process, and signals that come in numbers.
 
 use super::reloading::reload;
-use super::talk::Client;
-use super::world::{PATIENCE, eventually, exit_code, fresh_role, holder, look, pgotter};
+use super::talk::{Client, query};
+use super::world::{PATIENCE, eventually, exit_code, fresh_role, holder, look, pgotter, until_it_sleeps};
 use rustix::process::Signal;
 use std::thread;
 use std::time::Instant;
@@ -52,6 +52,23 @@ fn f23_sigquit_and_a_second_sigint_end_at_once() {
         assert_eq!(exit_code(&mut pooler), Some(0));
         assert!(since.elapsed() < PATIENCE / 2);
     }
+}
+
+#[test]
+fn f23_what_runs_at_a_second_sigterm_is_cancelled() {
+    let role = fresh_role();
+    let mut pooler = pgotter("shutdown_timeout = \"1h\"", "");
+    let mut busy = Client::connect(pooler.port(), &role, "postgres");
+    let backend = busy.backend();
+    busy.send(&query("SELECT pg_sleep(100)"));
+    until_it_sleeps(&backend);
+    pooler.signal(Signal::TERM);
+    eventually("it ends", || pooler.log().contains("shutting down"));
+    pooler.signal(Signal::TERM);
+    busy.answer().fatal("57P01");
+    assert_eq!(exit_code(&mut pooler), Some(0));
+    let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
+    eventually("the statement has ended", || !runs());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A CancelRequest reaches what its owner runs, and nothing else.
 
 use super::proxy::Proxy;
+use super::support::raw::{Raw, first_packet};
 use super::talk::{Client, cancel, query};
 use super::world::{Gate, eventually, fresh_role, pgotter, until_it_sleeps};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +118,51 @@ fn a_flood_of_cancels_is_one_request_to_postgresql() {
     proxy.hold_cancels(false);
     client.answer().error("57014");
     assert_eq!(client.value("SELECT 'unharmed' FROM pg_sleep(0.1)"), "unharmed");
+}
+
+/// A CancelRequest from this address, whose connection stays.
+fn cancel_from(source: [u8; 4], client: &Client, pid: i32) -> Raw {
+    let mut connection = Raw::connect_from(source.into(), client.port());
+    connection.send(&first_packet(80_877_102, &[&pid.to_be_bytes()[..], &client.secret].concat()));
+    connection
+}
+
+#[test]
+fn f33_an_address_that_guesses_cancel_keys_is_held_up_and_no_other_one() {
+    let role = fresh_role();
+    let pooler = pgotter("login_failure_limit = 3\nlogin_failure_delay = \"1h\"\nclient_login_timeout = \"2h\"", "");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let backend = client.backend();
+    for guess in 1..=3 {
+        assert!(cancel_from([127, 0, 0, 1], &client, client.pid ^ guess).until_end().is_empty());
+    }
+    client.send(&query("SELECT pg_sleep(100)"));
+    until_it_sleeps(&backend);
+    let held_up = cancel_from([127, 0, 0, 1], &client, client.pid);
+    // Logins are counted apart.
+    let mut other = Client::connect(pooler.port(), &role, "postgres");
+    assert_eq!(other.value(&format!("SELECT state FROM pg_stat_activity WHERE pid = {backend}")), "active");
+    assert!(held_up.hears_nothing());
+    assert!(cancel_from([127, 0, 0, 2], &client, client.pid).until_end().is_empty());
+    client.answer().error("57014");
+}
+
+#[test]
+fn f9_a_flood_of_cancel_requests_takes_no_clients_place_and_has_few_of_its_own() {
+    let role = fresh_role();
+    let lines = "login_failure_limit = 1\nlogin_failure_delay = \"1h\"\nclient_login_timeout = \"2h\"";
+    let pooler = pgotter(&format!("max_client_conn = 2\n{lines}"), "");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let flood: Vec<_> = (1..=151).map(|guess| cancel_from([127, 0, 0, 1], &client, client.pid ^ guess)).collect();
+    // The first was looked at, a hundred wait, and the rest were sent away.
+    eventually("most wait", || flood.iter().filter(|cancel| !cancel.hears_nothing()).count() == 51);
+    let mut other = Client::connect(pooler.port(), &role, "postgres");
+    let backend = other.backend();
+    other.send(&query("SELECT pg_sleep(100)"));
+    until_it_sleeps(&backend);
+    assert!(cancel_from([127, 0, 0, 2], &other, other.pid).until_end().is_empty());
+    other.answer().error("57014");
+    assert_eq!(client.value("SELECT 'served'"), "served");
 }
 
 #[test]

@@ -97,6 +97,20 @@ fn a_bug_while_a_statement_is_cancelled_frees_the_server() {
 }
 
 #[test]
+fn what_runs_is_cancelled_when_its_client_is_closed_by_a_bug() {
+    let mut place = Place::new();
+    let mut victim = place.victim("Cancel");
+    let backend = victim.backend();
+    victim.send(&query("SELECT pg_sleep(100)"));
+    until_it_sleeps(&backend);
+    victim.cancel();
+    assert_eq!(victim.answer().status, None);
+    let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
+    eventually("the statement has ended", || !runs());
+    place.is_sound("Cancel");
+}
+
+#[test]
 fn a_bug_while_a_client_hears_of_its_servers_end_frees_the_place() {
     let mut place = Place::new();
     let mut victim = place.victim("Bereave");

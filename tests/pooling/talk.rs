@@ -173,6 +173,11 @@ impl Client {
         Some((head[0], body))
     }
 
+    /// The port it is connected to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Asks PgOtter to cancel what this client runs, as libpq does; returns when the connection has been closed.
     pub fn cancel(&self) {
         cancel(self.port, self.pid, &self.secret);

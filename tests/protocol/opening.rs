@@ -1,7 +1,7 @@
 //! The first packets: requests for encryption, versions, options, startup parameters.
 
 use crate::support::raw::*;
-use crate::support::{PgOtter, shared_postgres};
+use crate::support::{PgOtter, run_client, shared_postgres};
 
 const SSL: i32 = (1234 << 16) | 5679;
 const GSS: i32 = (1234 << 16) | 5680;
@@ -191,4 +191,30 @@ fn malformed_first_packets_get_an_answer_or_the_end() {
         assert!(frames.iter().all(|frame| frame.kind == b'E'), "{what}: {}", print(&frames));
     }
     assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 1"), "1");
+}
+
+#[test]
+fn f36_a_replication_connection_is_told_that_there_is_none_and_leaves_its_place() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "max_client_conn = 2");
+    for word in ["true", "on", "1", "yes", "database"] {
+        let mut client = Raw::connect(pgotter.port());
+        client.send(&startup(3, 0, &[USER, &[("replication", word)]].concat()));
+        let frames = client.until_end();
+        assert_eq!(error_code(&frames).as_deref(), Some("0A000"), "{word}: {}", print(&frames));
+        let hint = frames[0].field(b'H').unwrap_or_default();
+        assert!(hint.contains("Connect to the server directly"), "{word}: {hint}");
+        assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 'in its place'"), "in its place");
+    }
+    for word in ["false", "off", "0", "no"] {
+        Raw::log_in(pgotter.port(), &[("replication", word)]).send(&terminate());
+    }
+}
+
+#[test]
+fn f36_psql_hears_it() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "");
+    let arguments = ["-X", "-c", "IDENTIFY_SYSTEM", "dbname=postgres replication=database"];
+    let heard = run_client("psql", pgotter.port(), &arguments);
+    let said = String::from_utf8_lossy(&heard.stderr);
+    assert!(!heard.status.success() && said.contains("replication connections are not supported"), "{said}");
 }

@@ -31,11 +31,22 @@ pub struct Raw {
 impl Raw {
     /// Connects and says nothing.
     pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect"))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
         Self { stream, inbox: Vec::new(), parameters: Vec::new(), pid: 0, secret: Vec::new() }
+    }
+
+    /// As [`Self::connect`], from another address of this machine.
+    pub fn connect_from(source: Ipv4Addr, port: u16) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&std::net::SocketAddr::from((source, 0)).into()).expect("an address of this machine");
+        socket.connect(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).expect("connect");
+        Self::over(socket.into())
     }
 
     /// Logs in as the superuser with further startup parameters.
@@ -99,6 +110,14 @@ impl Raw {
                 return None;
             }
         }
+    }
+
+    /// Whether nothing has come, not even the end of the connection.
+    pub fn hears_nothing(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("nonblocking");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("blocking");
+        matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     fn receive(&mut self) -> bool {

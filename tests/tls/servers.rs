@@ -7,8 +7,9 @@ use super::world::{
     cluster, config, file, files, for_servers, has_tls, ours, pgotter, root, secure_postgres, strangers,
 };
 use pgotter::cli::local_postgres::SUPERUSER;
+use pgotter::cli::ports;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 const IS_SECURE: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -47,6 +48,31 @@ fn servers_are_reached_as_the_sslmode_says() {
         }
     }
     assert_eq!(secure(&pgotter(with, "")), Ok(true), "prefer is the default");
+}
+
+/// What /ready says of a database on this host, which has TLS.
+fn ready(host: &str, pooler: &str) -> String {
+    let http = ports::free_port();
+    let rest = format!("[databases.known]\ndbname = \"postgres\"\nhosts = [\"{host}\"]\n");
+    let rest = format!("{rest}[http]\nlisten = \"127.0.0.1:{http}\"");
+    let _pooler = PgOtter::start(|port| config(port, host, pooler, &rest));
+    let mut stream = TcpStream::connect(("127.0.0.1", http)).unwrap();
+    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said.lines().next_back().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn ready_believes_a_server_only_as_far_as_a_login_does() {
+    if !has_tls("/ready over TLS") {
+        return;
+    }
+    let port = cluster().port();
+    let verified = for_servers("verify-full", &root());
+    assert_eq!(ready(&format!("localhost:{port}"), &verified), "ok");
+    let other = ready(&format!("127.0.0.1:{port}"), &verified);
+    assert!(other.contains("cannot connect to the server: "), "its certificate is for localhost: {other}");
 }
 
 #[test]

@@ -72,3 +72,15 @@ async fn a_further_order_counts_if_it_is_harder_and_the_same_once_more_means_now
         assert_eq!(since.elapsed() < PATIENCE, at_once, "{first:?}, then {further:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f23_the_end_waits_until_what_ran_is_cancelled_and_no_longer_than_it_may() {
+    let partings = Partings::default();
+    let parting = partings.begin();
+    let mut end = Box::pin(cancelled(&partings, Instant::now() + PATIENCE));
+    tokio::time::timeout(PATIENCE / 2, &mut end).await.expect_err("a server is not back yet");
+    drop(parting);
+    tokio::time::timeout(PATIENCE / 4, end).await.expect("it is back");
+    let _never = partings.begin();
+    cancelled(&partings, Instant::now() + PATIENCE).await;
+}

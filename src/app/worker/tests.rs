@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config;
+use crate::net::Memory;
 use crate::pool::Chore;
 use crate::pool::stage::Stage;
 use std::io;
@@ -23,7 +24,7 @@ fn shared() -> Arc<Shared> {
     let config = config::parse(text, Path::new("pooler.toml"), &no_file, &|_| None, 1);
     let config = config.unwrap_or_else(|report| panic!("{report}"));
     let (registry, _) = Registry::new();
-    let in_force = Arc::new(InForce::new(&config));
+    let in_force = Arc::new(InForce::new(&config, Arc::new(Memory::new(1 << 30))));
     let metrics = Arc::new(metrics::Registry::new(1, clock::now()));
     Arc::new(Shared { in_force, registry, clients: Arc::default(), metrics })
 }

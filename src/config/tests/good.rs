@@ -238,6 +238,23 @@ fn the_summary_adds_the_pools_up_per_host() {
 }
 
 #[test]
+fn the_queue_is_held_against_the_pool() {
+    let config = good(
+        "[pooler]\nauth_type = \"trust\"\ndefault_pool_size = 20\n[users.app]\n\
+         [databases.big]\nhosts = [\"a\"]\npool_size = 1000\n\
+         [databases.open]\nhosts = [\"a\"]\npool_size = 0\n\
+         [databases.patient]\nhosts = [\"a\"]\nquery_wait_timeout = 0\n\
+         [databases.shop]\nhosts = [\"a\", \"b\"]\n",
+    );
+    let expected = "clients at most 1000; if all of them want a server at once\n  \
+        database big: nobody waits\n  \
+        database open: nobody waits, its servers have no limit\n  \
+        database patient: 980 wait for 20 servers, without limit\n  \
+        database shop: 980 wait for 20 servers, within 30s if a transaction takes 612ms at most\n";
+    assert_eq!(queue_summary(&config, 1000), expected);
+}
+
+#[test]
 fn what_is_allowed_and_hardly_meant_is_named_once_for_each_database() {
     let database = "[databases.shop]\nhosts = [\"pg\"]\n";
     let found = |pooler: &str, rest: &str| {
@@ -254,6 +271,7 @@ fn what_is_allowed_and_hardly_meant_is_named_once_for_each_database() {
         ("query_wait_notify = \"30s\"", "", "query_wait_notify is not below"),
         ("shutdown_timeout = \"2min\"", "", "shutdown_timeout is longer"),
         ("auth_file = \"userlist.txt\"\nadmin_users = \"app, boss\"", "", "admin_users names boss, whom auth_file"),
+        ("login_failure_delay = \"15s\"", "", "login_failure_delay is not below"),
         ("", "[users.big]\nmax_user_connections = 2", "database shop, user big: pool_size is above"),
     ] {
         let found = found(pooler, rest);

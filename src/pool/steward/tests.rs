@@ -4,6 +4,7 @@ use super::*;
 use crate::pool::Quota;
 use crate::pool::core::Limits;
 use crate::pool::stage::Stage;
+use rustix::io::Errno;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -18,6 +19,8 @@ fn f21_our_own_want_of_descriptors_is_no_failure_of_the_host() {
     for errno in [Errno::MFILE, Errno::NFILE].repeat(5) {
         assert_eq!(backoff.failed(&unreachable(errno), 0), KNOCK);
     }
+    let counts = backoff.meter.counts();
+    assert_eq!((counts.connects[ConnectResult::NoDescriptors as usize], counts.up), (10, None), "it was not asked");
     assert_eq!(backoff.failed(&LoginError::TimedOut, 0), first);
     // What is the host's counts.
     backoff.failed(&unreachable(Errno::CONNREFUSED), 0);

@@ -1,0 +1,72 @@
+//! Who fails again and again has to wait: a bucket of failures for each address, that fills up again with time. Pure: `now`
+//! is an argument, and waiting is the caller's.
+//!
+//! Deliberately does not know the users: what a stranger is made to wait for depends on its address alone, so that it says
+//! nothing about them. A delay and no refusal: behind one address there may be many, and the right password gets in.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+#[cfg(test)]
+mod tests;
+
+/// What the configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Failures that cost nothing.
+    pub free: u32,
+    /// What each attempt waits beyond them; also how long it takes until one more is forgiven. 0 = nobody waits.
+    pub delay: Duration,
+}
+
+/// The failures of each address. An IPv6 network of 64 bits counts as one address: it is the least that anybody is given.
+pub struct Throttle {
+    // When the last of its failures will be forgiven. Who is not here has none.
+    forgiven: HashMap<IpAddr, Instant>,
+    most: usize,
+}
+
+impl Throttle {
+    /// Remembers `most` addresses; beyond that the one is forgotten that would be forgiven first.
+    pub fn new(most: usize) -> Self {
+        Self { forgiven: HashMap::new(), most }
+    }
+
+    /// How long an attempt from there has to wait before it is looked at. 0: not at all.
+    pub fn delay(&self, from: IpAddr, pace: Pace, now: Instant) -> Duration {
+        let Some(forgiven) = self.forgiven.get(&network(from)) else { return Duration::ZERO };
+        let debt = forgiven.saturating_duration_since(now);
+        // Compared so that a part of the last one's delay is still a failure.
+        if debt > pace.delay.saturating_mul(pace.free.saturating_sub(1)) { pace.delay } else { Duration::ZERO }
+    }
+
+    /// An attempt from there has failed. Nobody owes more than what is free: who stops is forgiven in a known time.
+    pub fn failed(&mut self, from: IpAddr, pace: Pace, now: Instant) {
+        let from = network(from);
+        if !self.forgiven.contains_key(&from) {
+            self.make_room(now);
+        }
+        let forgiven = self.forgiven.entry(from).or_insert(now);
+        let most = now + pace.delay.saturating_mul(pace.free);
+        *forgiven = ((*forgiven).max(now) + pace.delay).min(most);
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        if self.forgiven.len() < self.most {
+            return;
+        }
+        self.forgiven.retain(|_, forgiven| *forgiven > now);
+        if self.forgiven.len() >= self.most {
+            let first = self.forgiven.iter().min_by_key(|(_, forgiven)| **forgiven).map(|(from, _)| *from);
+            first.map(|from| self.forgiven.remove(&from));
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}

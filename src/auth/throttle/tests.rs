@@ -1,0 +1,94 @@
+//! A storm, with a clock turned by hand.
+
+use super::*;
+use crate::clock;
+
+const PACE: Pace = Pace { free: 5, delay: Duration::from_secs(1) };
+
+struct Stage {
+    throttle: Throttle,
+    now: Instant,
+}
+
+impl Stage {
+    fn new(most: usize) -> Self {
+        Self { throttle: Throttle::new(most), now: clock::now() }
+    }
+
+    fn fail(&mut self, from: &str, times: usize) {
+        (0..times).for_each(|_| self.throttle.failed(address(from), PACE, self.now));
+    }
+
+    fn waits(&self, from: &str) -> bool {
+        let delay = self.throttle.delay(address(from), PACE, self.now);
+        assert!(delay.is_zero() || delay == PACE.delay);
+        !delay.is_zero()
+    }
+
+    fn after(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+    }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn f33_the_first_failures_cost_nothing_and_the_next_attempt_waits() {
+    let mut stage = Stage::new(10);
+    for _ in 0..5 {
+        assert!(!stage.waits("10.0.0.1"));
+        stage.fail("10.0.0.1", 1);
+    }
+    assert!(stage.waits("10.0.0.1"));
+    assert!(!stage.waits("10.0.0.2"), "the neighbour has done nothing");
+}
+
+#[test]
+fn f33_a_failure_is_forgiven_after_each_delay_however_long_the_storm_was() {
+    let mut stage = Stage::new(10);
+    stage.fail("10.0.0.1", 100_000);
+    stage.after(999);
+    assert!(stage.waits("10.0.0.1"));
+    stage.after(1);
+    assert!(!stage.waits("10.0.0.1"));
+    stage.fail("10.0.0.1", 1);
+    assert!(stage.waits("10.0.0.1"), "only one was forgiven");
+    stage.after(5000);
+    stage.fail("10.0.0.1", 4);
+    assert!(!stage.waits("10.0.0.1"), "all were forgiven");
+}
+
+#[test]
+fn f33_an_ipv6_network_of_64_bits_is_one_address_and_so_is_a_mapped_one() {
+    let mut stage = Stage::new(10);
+    stage.fail("2001:db8:1:2::1", 3);
+    stage.fail("2001:db8:1:2:ffff:ffff:ffff:ffff", 2);
+    assert!(stage.waits("2001:db8:1:2:3::"));
+    assert!(!stage.waits("2001:db8:1:3::1"));
+    stage.fail("::ffff:10.0.0.1", 5);
+    assert!(stage.waits("10.0.0.1"));
+}
+
+#[test]
+fn f33_the_table_is_bounded_and_the_worst_are_remembered() {
+    let mut stage = Stage::new(100);
+    stage.fail("10.0.0.1", 5);
+    for number in 0..1000 {
+        stage.fail(&format!("10.1.{}.{}", number / 250, number % 250), 1);
+        assert!(stage.throttle.forgiven.len() <= 100);
+    }
+    assert!(stage.waits("10.0.0.1"));
+    stage.after(60_000);
+    stage.fail("10.0.0.2", 1);
+    assert_eq!(stage.throttle.forgiven.len(), 1, "nobody else owes anything");
+}
+
+#[test]
+fn f33_without_a_delay_nobody_waits() {
+    let mut throttle = Throttle::new(10);
+    let (now, pace) = (clock::now(), Pace { free: 1, delay: Duration::ZERO });
+    (0..100).for_each(|_| throttle.failed(address("10.0.0.1"), pace, now));
+    assert_eq!(throttle.delay(address("10.0.0.1"), pace, now), Duration::ZERO);
+}
