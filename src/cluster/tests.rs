@@ -11,7 +11,7 @@ fn options(lines: &str) -> TcpOptions {
 }
 
 #[test]
-fn a_host_that_died_without_a_word_is_found_within_five_seconds_by_default() {
+fn f14_a_host_that_died_without_a_word_is_found_within_five_seconds_by_default() {
     let found = options("");
     let probes = found.keepintvl.unwrap() * found.keepcnt.unwrap();
     assert!(found.keepalive && found.keepidle.unwrap() + probes <= Duration::from_secs(5), "{found:?}");

@@ -80,7 +80,7 @@ fn a_key_that_postgresql_refuses_is_taught_anew_by_the_next_login() {
 }
 
 #[test]
-fn a_password_that_changes_on_the_server_is_refused_until_it_is_put_right() {
+fn f34_a_password_that_changes_on_the_server_is_refused_until_it_is_put_right() {
     let roles = ["password", "md5", "scram-sha-256"].map(fresh_role);
     let lines: String = roles.iter().map(|role| line(&role.name, &role.password())).collect();
     let pooler = pgotter("md5", &lines);

@@ -284,7 +284,7 @@ fn a_claim_of_a_gigabyte_costs_next_to_nothing() {
 }
 
 #[test]
-fn stray_copy_messages_and_syncs_are_answered_as_postgres_does() {
+fn f3_stray_copy_messages_and_syncs_are_answered_as_postgres_does() {
     let pooler = one_server("");
     let stray = [frame(b'd', b"1\n"), frame(b'c', b""), frame(b'f', b"why\0")].concat();
     let (sync, flush) = (frame(b'S', b""), frame(b'H', b""));

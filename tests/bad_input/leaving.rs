@@ -46,7 +46,7 @@ fn after_the_first(
 }
 
 #[test]
-fn an_idle_server_that_says_goodbye_serves_nobody_although_it_has_not_closed_yet() {
+fn f12_an_idle_server_that_says_goodbye_serves_nobody_although_it_has_not_closed_yet() {
     let meeting = Arc::new(Barrier::new(2));
     let said = meeting.clone();
     let part = move |caller: &mut Caller| {
@@ -64,7 +64,7 @@ fn an_idle_server_that_says_goodbye_serves_nobody_although_it_has_not_closed_yet
 }
 
 #[test]
-fn a_server_that_says_goodbye_behind_its_answer_serves_nobody_else() {
+fn f12_a_server_that_says_goodbye_behind_its_answer_serves_nobody_else() {
     assert_eq!(after_the_first(|caller| caller.say(&[answer(), goodbye()].concat()), || ()), 2);
 }
 
@@ -80,7 +80,7 @@ fn an_ordinary_notice_of_an_idle_server_is_no_goodbye() {
 }
 
 #[test]
-fn among_many_servers_that_have_ended_none_is_taken_for_a_living_one() {
+fn f12_among_many_servers_that_have_ended_none_is_taken_for_a_living_one() {
     const MANY: usize = 100;
     let (logins, open, ended) = (AtomicUsize::new(0), Barrier::new(MANY), Arc::new(Barrier::new(MANY + 1)));
     let end = ended.clone();

@@ -60,7 +60,7 @@ fn servers_whose_login_has_changed_are_replaced_idle_ones_at_once_and_others_whe
 }
 
 #[test]
-fn a_host_that_moved_takes_the_waiting_along_and_lets_transactions_end() {
+fn f30_a_host_that_moved_takes_the_waiting_along_and_lets_transactions_end() {
     let role = fresh_role();
     let new = postgres(&Options::default());
     must(new.psql("postgres", &format!("CREATE ROLE {role} LOGIN")));

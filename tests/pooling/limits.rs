@@ -220,7 +220,7 @@ fn a_full_database_costs_other_databases_no_server() {
 }
 
 #[test]
-fn a_herd_of_new_clients_is_served_by_a_small_pool() {
+fn f20_a_herd_of_new_clients_is_served_by_a_small_pool() {
     let role = fresh_role();
     let pooler = pgotter("default_pool_size = 4", "");
     let backends: HashSet<String> = std::thread::scope(|scope| {

@@ -14,7 +14,7 @@ fn client(pooler: &PgOtter) -> Client {
 }
 
 #[test]
-fn a_restart_fast_or_immediate_drops_none_of_fifty_idle_clients() {
+fn f13_a_restart_fast_or_immediate_drops_none_of_fifty_idle_clients() {
     let mut server = postgres(&Options::default());
     let pooler = in_front_of(&server, "workers = 3");
     let mut clients: Vec<_> = (0..50).map(|_| client(&pooler)).collect();
@@ -28,7 +28,7 @@ fn a_restart_fast_or_immediate_drops_none_of_fifty_idle_clients() {
 }
 
 #[test]
-fn while_postgresql_is_down_clients_log_in_and_their_requests_wait_for_it() {
+fn f13_while_postgresql_is_down_clients_log_in_and_their_requests_wait_for_it() {
     let mut server = postgres(&Options::default());
     let pooler = in_front_of(&server, "query_wait_notify = \"100ms\"");
     let mut before = client(&pooler);
@@ -43,7 +43,7 @@ fn while_postgresql_is_down_clients_log_in_and_their_requests_wait_for_it() {
 }
 
 #[test]
-fn a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client_goes_on() {
+fn f13_a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client_goes_on() {
     let mut server = postgres(&Options::default());
     let pooler = in_front_of(&server, "query_wait_timeout = \"500ms\"");
     let mut client = client(&pooler);
@@ -54,7 +54,7 @@ fn a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client_goe
 }
 
 #[test]
-fn a_killed_backend_takes_its_clients_statement_and_no_other_connection() {
+fn f11_a_killed_backend_takes_its_clients_statement_and_no_other_connection() {
     let server = postgres(&Options::default());
     let pooler = in_front_of(&server, "");
     let mut idle: Vec<_> = (0..20).map(|_| client(&pooler)).collect();

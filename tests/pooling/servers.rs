@@ -43,7 +43,7 @@ fn idle_servers_are_closed_but_not_below_min_pool_size() {
 }
 
 #[test]
-fn a_server_that_was_terminated_while_idle_is_not_seen_by_the_next_client() {
+fn f12_a_server_that_was_terminated_while_idle_is_not_seen_by_the_next_client() {
     let role = fresh_role();
     let pooler = pgotter("default_pool_size = 1", "");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
@@ -65,7 +65,7 @@ fn with_server_check_delay_0_a_server_is_asked_for_a_sign_of_life_first() {
 }
 
 #[test]
-fn a_host_that_fell_silent_costs_the_next_client_a_wait_and_no_error() {
+fn f14_a_host_that_fell_silent_costs_the_next_client_a_wait_and_no_error() {
     let role = fresh_role();
     let proxy = Proxy::new(0);
     let pooler = proxy.behind_pgotter("server_check_delay = 0\ndefault_pool_size = 1");
@@ -89,7 +89,7 @@ fn several_servers_are_opened_at_once_when_connecting_is_slow() {
 }
 
 #[test]
-fn no_more_servers_than_the_limit_are_opened_for_a_crowd() {
+fn f20_no_more_servers_than_the_limit_are_opened_for_a_crowd() {
     let role = fresh_role();
     let proxy = Proxy::new(2);
     let pooler = proxy.behind_pgotter("default_pool_size = 2");
@@ -121,7 +121,7 @@ fn without_a_welcome_a_host_that_says_nothing_gives_57p03_after_server_connect_t
 }
 
 #[test]
-fn a_client_whose_backend_is_terminated_hears_postgresqls_57p01_and_others_hear_nothing() {
+fn f11_a_client_whose_backend_is_terminated_hears_postgresqls_57p01_and_others_hear_nothing() {
     let role = fresh_role();
     let pooler = pgotter("default_pool_size = 2", "");
     let mut other = super::world::holder(pooler.port(), &role);
@@ -139,7 +139,7 @@ fn a_client_whose_backend_is_terminated_hears_postgresqls_57p01_and_others_hear_
 }
 
 #[test]
-fn a_connection_that_breaks_in_a_statement_gives_08007_and_between_two_of_a_transaction_08006() {
+fn f11_a_connection_that_breaks_in_a_statement_gives_08007_and_between_two_of_a_transaction_08006() {
     let role = fresh_role();
     let proxy = Proxy::new(0);
     let pooler = proxy.behind_pgotter("");
@@ -158,7 +158,7 @@ fn a_connection_that_breaks_in_a_statement_gives_08007_and_between_two_of_a_tran
 }
 
 #[test]
-fn five_hundred_idle_clients_cost_no_processor_time() {
+fn f19_five_hundred_idle_clients_cost_no_processor_time() {
     let role = fresh_role();
     let pooler = pgotter("client_idle_timeout = \"1h\"\nidle_transaction_timeout = \"1h\"\nquery_timeout = \"1h\"", "");
     let _idle: Vec<_> = (0..500)
@@ -176,7 +176,7 @@ fn five_hundred_idle_clients_cost_no_processor_time() {
 }
 
 #[test]
-fn servers_of_a_host_that_fell_silent_are_not_tried_longer_than_query_wait_timeout() {
+fn f14_servers_of_a_host_that_fell_silent_are_not_tried_longer_than_query_wait_timeout() {
     let role = fresh_role();
     let proxy = Proxy::new(0);
     let pooler = proxy.behind_pgotter("server_check_delay = 0\ndefault_pool_size = 3\nquery_wait_timeout = \"1s\"");

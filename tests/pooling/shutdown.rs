@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use std::time::Instant;
 
 #[test]
-fn at_sigterm_idle_clients_get_57p01_and_a_transaction_may_end() {
+fn f23_at_sigterm_idle_clients_get_57p01_and_a_transaction_may_end() {
     let role = fresh_role();
     let mut pooler = pgotter("", "");
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
@@ -23,7 +23,7 @@ fn at_sigterm_idle_clients_get_57p01_and_a_transaction_may_end() {
 }
 
 #[test]
-fn at_sigterm_a_session_may_end_its_transaction() {
+fn f23_at_sigterm_a_session_may_end_its_transaction() {
     let role = fresh_role();
     let mut pooler = pgotter("pool_mode = \"session\"", "");
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
@@ -37,7 +37,7 @@ fn at_sigterm_a_session_may_end_its_transaction() {
 }
 
 #[test]
-fn a_second_sigterm_waits_for_nobody() {
+fn f23_a_second_sigterm_waits_for_nobody() {
     let role = fresh_role();
     let mut pooler = pgotter("", "");
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
@@ -52,7 +52,7 @@ fn a_second_sigterm_waits_for_nobody() {
 }
 
 #[test]
-fn a_client_that_is_logging_in_at_sigterm_holds_nothing_up() {
+fn f23_a_client_that_is_logging_in_at_sigterm_holds_nothing_up() {
     let role = fresh_role();
     let mut pooler = pgotter("", "");
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
@@ -75,7 +75,7 @@ fn a_client_that_is_logging_in_at_sigterm_holds_nothing_up() {
 }
 
 #[test]
-fn at_sigterm_a_request_that_waits_is_served_before_its_client_goes() {
+fn f23_at_sigterm_a_request_that_waits_is_served_before_its_client_goes() {
     let role = fresh_role();
     let mut pooler = pgotter("default_pool_size = 1\nquery_wait_notify = \"10ms\"", "");
     let mut idle = Client::connect(pooler.port(), &role, "postgres");

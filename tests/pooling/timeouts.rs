@@ -108,7 +108,7 @@ fn a_connection_that_does_not_log_in_ends_after_client_login_timeout() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_loses_its_server_after_client_write_timeout() {
+fn f15_a_client_that_takes_nothing_loses_its_server_after_client_write_timeout() {
     let role = fresh_role();
     let pooler = pgotter("client_write_timeout = \"500ms\"\ndefault_pool_size = 1\nquery_wait_notify = \"10ms\"", "");
     let mut zombie = Client::connect(pooler.port(), &role, "postgres");
@@ -122,7 +122,7 @@ fn a_client_that_takes_nothing_loses_its_server_after_client_write_timeout() {
 }
 
 #[test]
-fn a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_client_write_timeout() {
+fn f15_a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_client_write_timeout() {
     let role = fresh_role();
     let pooler = pgotter("client_write_timeout = \"1s\"", "");
     let mut zombie = Client::open_narrow(pooler.port());
@@ -139,7 +139,7 @@ fn a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_client_w
 }
 
 #[test]
-fn a_slow_reader_that_takes_a_little_at_a_time_keeps_its_server() {
+fn f16_a_slow_reader_that_takes_a_little_at_a_time_keeps_its_server() {
     let role = fresh_role();
     let pooler = pgotter("client_write_timeout = \"1s\"", "");
     let mut slow = Client::connect(pooler.port(), &role, "postgres");

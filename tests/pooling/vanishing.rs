@@ -44,7 +44,7 @@ impl Place {
 }
 
 #[test]
-fn a_client_that_goes_in_a_transaction_is_rolled_back() {
+fn f1_a_client_that_goes_in_a_transaction_is_rolled_back() {
     let place = Place::new();
     for go in WAYS {
         let mut client = place.client();
@@ -57,7 +57,7 @@ fn a_client_that_goes_in_a_transaction_is_rolled_back() {
 }
 
 #[test]
-fn a_statement_whose_client_vanished_is_cancelled() {
+fn f1_a_statement_whose_client_vanished_is_cancelled() {
     let place = Place::new();
     for go in [drop, Client::reset] {
         let mut client = place.client();
@@ -70,7 +70,7 @@ fn a_statement_whose_client_vanished_is_cancelled() {
 }
 
 #[test]
-fn a_pipeline_without_a_sync_is_not_committed() {
+fn f4_a_pipeline_without_a_sync_is_not_committed() {
     let place = Place::new();
     for go in WAYS {
         let mut client = place.client();
@@ -85,7 +85,7 @@ fn a_pipeline_without_a_sync_is_not_committed() {
 }
 
 #[test]
-fn a_pipeline_without_a_sync_is_not_committed_whatever_others_have_prepared() {
+fn f4_a_pipeline_without_a_sync_is_not_committed_whatever_others_have_prepared() {
     let place = Place::new();
     let mut stranger = place.client();
     stranger.query("PREPARE \"pgotter.nothing\" AS SELECT 1");
@@ -101,7 +101,7 @@ fn a_pipeline_without_a_sync_is_not_committed_whatever_others_have_prepared() {
 }
 
 #[test]
-fn a_copy_that_was_not_finished_is_not_committed() {
+fn f2_a_copy_that_was_not_finished_is_not_committed() {
     let place = Place::new();
     for go in WAYS {
         let mut client = place.client();
@@ -115,7 +115,7 @@ fn a_copy_that_was_not_finished_is_not_committed() {
 }
 
 #[test]
-fn a_copy_out_that_nobody_reads_any_more_is_stopped() {
+fn f2_a_copy_out_that_nobody_reads_any_more_is_stopped() {
     let place = Place::new();
     for go in [drop, Client::reset] {
         let mut client = place.client();

@@ -12,7 +12,7 @@ const NOTIFY: &str = "query_wait_notify = \"10ms\"\nquery_wait_timeout = \"60s\"
 const SHORT: &str = "query_wait_timeout = \"300ms\"";
 
 #[test]
-fn waiters_are_served_in_order_of_arrival() {
+fn f35_waiters_are_served_in_order_of_arrival() {
     let role = fresh_role();
     look(&format!("CREATE SEQUENCE turns_of_{role}; ALTER SEQUENCE turns_of_{role} OWNER TO {role}"));
     let pooler = one_server(&format!("workers = 2\n{NOTIFY}"));
@@ -74,17 +74,17 @@ fn waits_in_vain(request: &[u8], rest: &[u8]) {
 }
 
 #[test]
-fn a_query_that_waited_too_long_is_refused_and_its_client_goes_on() {
+fn f35_a_query_that_waited_too_long_is_refused_and_its_client_goes_on() {
     waits_in_vain(&query("SELECT 1"), b"");
 }
 
 #[test]
-fn a_batch_with_a_sync_that_waited_too_long_is_refused_once() {
+fn f35_a_batch_with_a_sync_that_waited_too_long_is_refused_once() {
     waits_in_vain(&[extended("SELECT 1"), extended("SELECT 2"), SYNC.to_vec()].concat(), b"");
 }
 
 #[test]
-fn a_batch_with_a_flush_that_waited_too_long_is_skipped_up_to_its_sync() {
+fn f35_a_batch_with_a_flush_that_waited_too_long_is_skipped_up_to_its_sync() {
     let rest = [extended("SELECT 2"), query("SELECT 3"), SYNC.to_vec()].concat();
     waits_in_vain(&[extended("SELECT 1"), FLUSH.to_vec()].concat(), &rest);
 }
@@ -141,7 +141,7 @@ fn a_waiter_that_vanishes_leaves_the_queue_and_its_statement_never_runs() {
 }
 
 #[test]
-fn a_crowd_that_waited_in_vain_is_served_on_the_same_connections() {
+fn f35_a_crowd_that_waited_in_vain_is_served_on_the_same_connections() {
     let role = fresh_role();
     let pooler = one_server(SHORT);
     let mut holder = holder(pooler.port(), &role);

@@ -110,11 +110,11 @@ scripts! {
     flush_brings_replies_before_a_sync
     a_portal_is_suspended_and_goes_on
     a_portal_lives_on_in_a_transaction
-    an_error_in_a_pipeline_skips_to_the_sync
+    f5_an_error_in_a_pipeline_skips_to_the_sync
     every_kind_of_message_can_fail
     several_syncs_in_one_write
-    a_query_is_skipped_too_until_the_sync
-    a_query_is_skipped_when_it_comes_after_the_error
+    f5_a_query_is_skipped_too_until_the_sync
+    f5_a_query_is_skipped_when_it_comes_after_the_error
     a_query_may_follow_unsynced_messages
     function_calls
     copy_in_by_a_simple_query
@@ -133,8 +133,8 @@ scripts! {
     the_client_fails_its_copy
     copy_done_comes_late_after_an_error
     copy_out_in_both_protocols
-    stray_copy_messages_are_ignored
-    a_copy_behind_stray_messages_takes_only_its_own_data
+    f3_stray_copy_messages_are_ignored
+    f3_a_copy_behind_stray_messages_takes_only_its_own_data
     another_message_inside_a_copy_ends_the_connection
     notices_come_where_postgresql_sends_them
     a_setting_is_reported_and_a_rollback_reverts_it
@@ -142,14 +142,14 @@ scripts! {
     a_long_pipeline_in_one_write
     a_pipeline_longer_than_a_request_is_gathered
     a_pipeline_a_little_longer_than_a_request_is_gathered
-    an_error_in_a_pipeline_longer_than_a_request_is_gathered
+    f5_an_error_in_a_pipeline_longer_than_a_request_is_gathered
     long_messages_of_every_kind
     malformed_bodies_are_errors_and_no_more
     an_unknown_message_ends_the_connection
 }
 
 #[test]
-fn replies_do_not_depend_on_how_the_bytes_are_cut() {
+fn f18_replies_do_not_depend_on_how_the_bytes_are_cut() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(fresh_seed);
     println!("SEED={seed}");
     on_stage(|stage| {

@@ -123,7 +123,7 @@ pub fn a_portal_lives_on_in_a_transaction() -> Script {
     ]
 }
 
-pub fn an_error_in_a_pipeline_skips_to_the_sync() -> Script {
+pub fn f5_an_error_in_a_pipeline_skips_to_the_sync() -> Script {
     at_once([
         extended("INSERT INTO noted VALUES (1, 'undone')", &[]),
         extended("SELECT 1/0", &[]),
@@ -179,7 +179,7 @@ pub fn several_syncs_in_one_write() -> Script {
     ])
 }
 
-pub fn a_query_is_skipped_too_until_the_sync() -> Script {
+pub fn f5_a_query_is_skipped_too_until_the_sync() -> Script {
     at_once([
         extended("SELECT 1/0", &[]),
         query("INSERT INTO noted VALUES (1, 'never')"),
@@ -190,7 +190,7 @@ pub fn a_query_is_skipped_too_until_the_sync() -> Script {
     ])
 }
 
-pub fn a_query_is_skipped_when_it_comes_after_the_error() -> Script {
+pub fn f5_a_query_is_skipped_when_it_comes_after_the_error() -> Script {
     vec![
         send([parse("", "SELEKT"), flush()]),
         Step::Until(b'E'),
@@ -427,7 +427,7 @@ pub fn copy_out_in_both_protocols() -> Script {
     ])
 }
 
-pub fn stray_copy_messages_are_ignored() -> Script {
+pub fn f3_stray_copy_messages_are_ignored() -> Script {
     vec![
         send([copy_done(), copy_data("1\ta\n"), copy_fail("stray"), query("SELECT 1"), copy_done()]),
         Step::Until(b'Z'),
@@ -438,7 +438,7 @@ pub fn stray_copy_messages_are_ignored() -> Script {
     ]
 }
 
-pub fn a_copy_behind_stray_messages_takes_only_its_own_data() -> Script {
+pub fn f3_a_copy_behind_stray_messages_takes_only_its_own_data() -> Script {
     at_once([
         query("SELECT 1"),
         copy_done(),
@@ -527,7 +527,7 @@ pub fn a_pipeline_a_little_longer_than_a_request_is_gathered() -> Script {
     (60..120).step_by(6).flat_map(|messages| [Step::Send(pipeline(messages)), Step::Until(b'Z')]).collect()
 }
 
-pub fn an_error_in_a_pipeline_longer_than_a_request_is_gathered() -> Script {
+pub fn f5_an_error_in_a_pipeline_longer_than_a_request_is_gathered() -> Script {
     let filler = vec![b'y'; 9_000];
     let mut bytes = extended("SELECT 1/0", &[]);
     for _ in 0..30 {

@@ -35,7 +35,7 @@ fn assert_small(pgotter: &PgOtter, before: u64, what: &str) {
 }
 
 #[test]
-fn a_row_of_64_mb_passes_in_constant_memory() {
+fn f17_a_row_of_64_mb_passes_in_constant_memory() {
     let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     for bytes in [
@@ -52,7 +52,7 @@ fn a_row_of_64_mb_passes_in_constant_memory() {
 }
 
 #[test]
-fn a_parameter_of_64_mb_passes_in_constant_memory() {
+fn f17_a_parameter_of_64_mb_passes_in_constant_memory() {
     let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     let value = vec![b'x'; BIG];
@@ -62,7 +62,7 @@ fn a_parameter_of_64_mb_passes_in_constant_memory() {
 }
 
 #[test]
-fn a_query_of_64_mb_passes_in_constant_memory() {
+fn f17_a_query_of_64_mb_passes_in_constant_memory() {
     let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     assert_eq!(client.value(&format!("SELECT length('{}')", "x".repeat(BIG))), BIG.to_string());
@@ -70,7 +70,7 @@ fn a_query_of_64_mb_passes_in_constant_memory() {
 }
 
 #[test]
-fn copy_data_of_64_mb_passes_in_constant_memory() {
+fn f17_copy_data_of_64_mb_passes_in_constant_memory() {
     let server = postgres(&Options::default());
     must(server.psql("postgres", "CREATE TABLE kept (t text)"));
     let pgotter = start(&server);
@@ -84,7 +84,7 @@ fn copy_data_of_64_mb_passes_in_constant_memory() {
 }
 
 #[test]
-fn a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
+fn f16_a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
     let server = postgres(&Options::default());
     let pgotter = start(&server);
     let (mut client, before) = warm(&pgotter);
@@ -108,7 +108,7 @@ fn a_slow_reader_stops_its_server_and_gets_everything_in_the_end() {
 }
 
 #[test]
-fn a_client_that_sends_and_never_reads_is_not_kept_in_memory() {
+fn f16_a_client_that_sends_and_never_reads_is_not_kept_in_memory() {
     let pgotter = start(shared_postgres());
     let (mut client, before) = warm(&pgotter);
     // Far more replies than the sockets on the way hold, so that in the end nothing moves any more.

@@ -62,7 +62,7 @@ fn leave(mut client: Raw, way: Way) {
 }
 
 #[test]
-fn a_transaction_is_rolled_back_when_its_client_leaves() {
+fn f1_a_transaction_is_rolled_back_when_its_client_leaves() {
     let stage = Stage::new();
     for way in [Way::Fin, Way::Reset, Way::Terminate] {
         let mut client = stage.client("in transaction");
@@ -76,7 +76,7 @@ fn a_transaction_is_rolled_back_when_its_client_leaves() {
 }
 
 #[test]
-fn a_transaction_that_failed_is_rolled_back_when_its_client_leaves() {
+fn f1_a_transaction_that_failed_is_rolled_back_when_its_client_leaves() {
     let stage = Stage::new();
     for way in [Way::Fin, Way::Terminate] {
         let mut client = stage.client("failed");
@@ -87,7 +87,7 @@ fn a_transaction_that_failed_is_rolled_back_when_its_client_leaves() {
 }
 
 #[test]
-fn copy_in_is_failed_when_its_client_leaves() {
+fn f2_copy_in_is_failed_when_its_client_leaves() {
     let stage = Stage::new();
     for way in [Way::Fin, Way::Reset, Way::Terminate] {
         for begin in [query("COPY kept FROM STDIN"), [extended("COPY kept FROM STDIN", &[]), flush()].concat()] {
@@ -103,7 +103,7 @@ fn copy_in_is_failed_when_its_client_leaves() {
 }
 
 #[test]
-fn a_client_that_leaves_inside_a_message_of_copy_data_harms_nobody() {
+fn f2_a_client_that_leaves_inside_a_message_of_copy_data_harms_nobody() {
     let stage = Stage::new();
     let mut client = stage.client("copying");
     client.send(&query("COPY kept FROM STDIN"));
@@ -116,7 +116,7 @@ fn a_client_that_leaves_inside_a_message_of_copy_data_harms_nobody() {
 }
 
 #[test]
-fn copy_out_ends_when_its_client_leaves() {
+fn f2_copy_out_ends_when_its_client_leaves() {
     let stage = Stage::new();
     let copy = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 300000)) TO STDOUT";
     for begin in [query(copy), [extended(copy, &[]), sync()].concat(), [extended(copy, &[]), flush()].concat()] {
@@ -129,7 +129,7 @@ fn copy_out_ends_when_its_client_leaves() {
 }
 
 #[test]
-fn what_was_never_synced_is_never_committed() {
+fn f4_what_was_never_synced_is_never_committed() {
     let stage = Stage::new();
     let insert = || extended("INSERT INTO kept VALUES (1)", &[]);
     for way in [Way::Fin, Way::Reset, Way::Terminate] {
@@ -153,7 +153,7 @@ fn what_was_never_synced_is_never_committed() {
 }
 
 #[test]
-fn a_running_statement_is_cancelled_when_its_client_vanishes() {
+fn f1_a_running_statement_is_cancelled_when_its_client_vanishes() {
     let stage = Stage::new();
     let sleep = "SELECT pg_sleep(100)";
     for way in [Way::Fin, Way::Reset] {
@@ -173,7 +173,7 @@ fn a_running_statement_is_cancelled_when_its_client_vanishes() {
 }
 
 #[test]
-fn a_pipeline_whose_client_vanishes_is_over_when_the_next_client_comes() {
+fn f4_a_pipeline_whose_client_vanishes_is_over_when_the_next_client_comes() {
     let stage = Stage::new();
     let mut client = stage.client("pipelining");
     let mut bytes = Vec::new();

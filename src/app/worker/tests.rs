@@ -13,7 +13,7 @@ fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -
 }
 
 #[test]
-fn an_idle_clients_task_stays_within_a_kibibyte() {
+fn f19_an_idle_clients_task_stays_within_a_kibibyte() {
     let bytes = size_of_future(guarded);
     assert!(bytes <= 1024, "the task of an idle client holds {bytes} bytes; box the phase that grew");
 }

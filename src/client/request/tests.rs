@@ -183,7 +183,7 @@ fn a_claim_of_a_gigabyte_keeps_no_more_than_came() {
 }
 
 #[test]
-fn any_cut_gives_the_same_requests() {
+fn f18_any_cut_gives_the_same_requests() {
     let stream =
         [frames(b"QPBDESdcfHF"), frame(b'Q', 3_000), frames(b"PBES"), frame(b'd', 2_500), frames(b"cS")].concat();
     for size in [1, 2, 3, 5, 7, 11, 1_023, 1_024, 1_025, 4_095, 4_096, 4_097] {

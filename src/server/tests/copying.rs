@@ -102,7 +102,7 @@ fn copy_in_by_execute_that_fails_skips_to_the_sync() {
 }
 
 #[test]
-fn stray_copy_messages_are_ignored() {
+fn f3_stray_copy_messages_are_ignored() {
     let mut talk = Talk::default();
     talk.send("dcf");
     assert!(talk.at_boundary());

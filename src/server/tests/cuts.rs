@@ -40,7 +40,7 @@ fn hear_in_pieces(mut sizes: impl Iterator<Item = usize>) -> Talk {
 }
 
 #[test]
-fn any_cut_gives_the_client_the_same() {
+fn f18_any_cut_gives_the_client_the_same() {
     let whole = hear_in_pieces(std::iter::repeat(usize::MAX));
     assert_eq!(whole.seen(), "EZSTDDCZEZ12DsZ3HddcCZNAVZTDDDDDDDDDDNCZEZ");
     for size in [1, 2, 3, 4, 5, 6, 7, 8, 64, 4_095, 4_096, 4_097, 65_535, 65_536] {
@@ -51,7 +51,7 @@ fn any_cut_gives_the_client_the_same() {
 }
 
 #[test]
-fn one_cut_anywhere_gives_the_client_the_same() {
+fn f18_one_cut_anywhere_gives_the_client_the_same() {
     let whole = hear_in_pieces(std::iter::repeat(usize::MAX));
     for at in 1..400 {
         assert!(hear_in_pieces([at, usize::MAX].into_iter()).seen == whole.seen, "cut at {at}");
@@ -62,7 +62,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn random_cuts_give_the_client_the_same(sizes in proptest::collection::vec(prop_oneof![1..9_usize, 1..9_000_usize], 1..50)) {
+    fn f18_random_cuts_give_the_client_the_same(sizes in proptest::collection::vec(prop_oneof![1..9_usize, 1..9_000_usize], 1..50)) {
         let whole = hear_in_pieces(std::iter::repeat(usize::MAX));
         prop_assert!(hear_in_pieces(sizes.into_iter().cycle()).seen == whole.seen);
     }

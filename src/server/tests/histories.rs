@@ -124,7 +124,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
 
     #[test]
-    fn a_client_sees_what_it_would_see_without_us(
+    fn f6_a_client_sees_what_it_would_see_without_us(
         units in proptest::collection::vec(any_unit(), 1..8),
         paces in proptest::collection::vec(any_pace(), 1..40),
     ) {
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn a_client_behind_settings_sees_what_it_would_see_without_us(
+    fn f6_a_client_behind_settings_sees_what_it_would_see_without_us(
         units in proptest::collection::vec((any_unit(), proptest::option::of(any::<bool>())), 1..8),
         paces in proptest::collection::vec(any_pace(), 1..40),
     ) {

@@ -50,7 +50,7 @@ fn forwarded_answers_pass_untouched() {
 }
 
 #[test]
-fn what_an_error_makes_postgres_skip_is_not_waited_for() {
+fn f5_what_an_error_makes_postgres_skip_is_not_waited_for() {
     for (kinds, words) in [
         ("PBDEPBDES", "E Zi"),
         ("PBDEPBDES", "1 2 T D E Zi"),
@@ -64,7 +64,7 @@ fn what_an_error_makes_postgres_skip_is_not_waited_for() {
 }
 
 #[test]
-fn what_is_sent_while_postgres_skips_is_not_waited_for() {
+fn f5_what_is_sent_while_postgres_skips_is_not_waited_for() {
     let mut talk = Talk::default();
     talk.send("PH").hear("E").send("BEQFcH");
     assert!(!talk.exchange.owes() && !talk.at_boundary());
@@ -108,7 +108,7 @@ fn a_query_ends_what_was_not_synced() {
 }
 
 #[test]
-fn swallowed_answers_are_seen_by_nobody() {
+fn f6_swallowed_answers_are_seen_by_nobody() {
     let mut talk = Talk::default();
     talk.send_own("PBDES", Swallow).send("Q").hear("1 2 T D C Zi");
     assert_eq!(talk.seen(), "");
@@ -130,7 +130,7 @@ fn a_notification_is_shown_whatever_is_owed() {
 }
 
 #[test]
-fn an_invented_answer_comes_when_all_before_it_have_come() {
+fn f6_an_invented_answer_comes_when_all_before_it_have_come() {
     let invention = || BytesMut::from(&said("3")[..]);
     let mut talk = Talk::default();
     talk.exchange.invent(invention(), &mut talk.seen);
@@ -145,7 +145,7 @@ fn an_invented_answer_comes_when_all_before_it_have_come() {
 }
 
 #[test]
-fn an_invented_answer_is_skipped_with_the_others() {
+fn f6_an_invented_answer_is_skipped_with_the_others() {
     let mut talk = Talk::default();
     talk.send("P");
     talk.exchange.invent(BytesMut::from(&said("3")[..]), &mut talk.seen);
