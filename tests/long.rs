@@ -1,14 +1,25 @@
 //! Many clients on few servers for a while, some of them vanishing in the middle of what they do: nothing acknowledged
-//! is lost or done twice, no server too many is opened, nobody hears an error that is not their own.
+//! is lost or done twice, no server too many is opened, nobody hears an error that is not their own. And PostgreSQL
+//! restarted twenty times under a thousand idle clients (`pooling/restarting.rs`).
 //!
 //! `make test-long CLIENTS=500 SECONDS=60`. Transfers between accounts leave a line each in a ledger, under a key that
 //! the client made up; so the end can tell which transfers happened, and how often. What a transfer looks like to a
 //! client, and the ways to vanish, are in `long/teller.rs`. Waits are printed and not judged: that is the bench's.
 
-#[path = "long/teller.rs"]
-mod teller;
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
+
+#[path = "pooling/restarting.rs"]
+mod restarting;
+#[path = "pooling/talk.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod talk;
+#[path = "long/teller.rs"]
+mod teller;
+#[path = "pooling/world.rs"]
+#[allow(dead_code, reason = "as above")]
+mod world;
 
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
 use std::collections::HashMap;
@@ -52,6 +63,12 @@ fn many_clients_on_few_servers_lose_and_double_nothing() {
     let answer = client_output("psql", pooler.port(), &["-X", "-At", "-d", DATABASE, "-c", "SELECT 'still there'"]);
     assert_eq!(answer, "still there\n");
     assert!(!pooler.log().contains("panic"), "a task of the pooler panicked");
+}
+
+#[test]
+#[ignore = "takes a minute: make test-long"]
+fn twenty_restarts_under_a_thousand_idle_and_fifty_active_clients_drop_no_idle_one() {
+    restarting::restart_under(1_000, 50, 20);
 }
 
 /// From the environment, as the Makefile sets it.

@@ -22,12 +22,16 @@ mod panics;
 mod proxy;
 #[path = "pooling/refusals.rs"]
 mod refusals;
+#[path = "pooling/restarting.rs"]
+mod restarting;
 #[path = "pooling/restarts.rs"]
 mod restarts;
 #[path = "pooling/servers.rs"]
 mod servers;
 #[path = "pooling/shutdown.rs"]
 mod shutdown;
+#[path = "pooling/silence.rs"]
+mod silence;
 #[path = "pooling/streams.rs"]
 mod streams;
 #[path = "pooling/talk.rs"]

@@ -1,6 +1,6 @@
 //! A way to PostgreSQL that a test can make slow, deaf, or cut.
 
-use super::support::PgOtter;
+use super::support::{PgOtter, fall_silent};
 use super::world::{cluster, config};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -22,6 +22,8 @@ struct State {
     deaf: bool,
     deaf_up_to: usize,
     streams: Vec<TcpStream>,
+    /// The clients' ends of them.
+    fronts: Vec<TcpStream>,
     /// CancelRequests wait; how many do.
     hold_cancels: bool,
     held_cancels: usize,
@@ -37,7 +39,12 @@ impl Proxy {
 
     /// As [`Proxy::new`], in front of another port.
     pub fn before(port: u16, gate: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", port, gate)
+    }
+
+    /// As [`Proxy::before`], at an address of the caller's choice.
+    pub fn at(address: &str, port: u16, gate: usize) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let own = listener.local_addr().unwrap().port();
         let shared = Arc::new((Mutex::new(State { gate, ..State::default() }), Condvar::new()));
         let accepting = shared.clone();
@@ -67,7 +74,9 @@ impl Proxy {
 
     /// Closes all connections, in the middle of whatever they do.
     pub fn cut(&self) {
-        for stream in self.shared.0.lock().unwrap().streams.drain(..) {
+        let mut state = self.shared.0.lock().unwrap();
+        state.fronts.clear();
+        for stream in state.streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -81,6 +90,12 @@ impl Proxy {
     /// CancelRequests that have been kept back.
     pub fn held_cancels(&self) -> usize {
         self.shared.0.lock().unwrap().held_cancels
+    }
+
+    /// The machine is gone, as far as the connections tell that there are: not even the system answers on them any more.
+    /// Later ones work.
+    pub fn vanish(&self) {
+        self.shared.0.lock().unwrap().fronts.iter().for_each(fall_silent);
     }
 
     /// From now on nothing passes on the connections there are; later ones work.
@@ -100,6 +115,7 @@ fn connection(from: TcpStream, port: u16, shared: &Arc<(Mutex<State>, Condvar)>)
     let locked = changed.wait_while(locked, |state| state.come < state.gate).unwrap();
     drop(locked);
     let Ok(to) = TcpStream::connect(("127.0.0.1", port)) else { return };
+    state.lock().unwrap().fronts.push(from.try_clone().unwrap());
     for stream in [&from, &to] {
         stream.set_nodelay(true).unwrap();
         state.lock().unwrap().streams.push(stream.try_clone().unwrap());

@@ -1,5 +1,6 @@
 //! PostgreSQL goes away and comes back; its clients stay.
 
+use super::restarting::restart_under;
 use super::support::{PgOtter, must, postgres};
 use super::talk::{Client, query};
 use super::world::{config, eventually, host};
@@ -54,23 +55,32 @@ fn f13_a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client
 }
 
 #[test]
+fn f13_three_restarts_under_idle_and_active_clients_drop_no_idle_one() {
+    restart_under(100, 10, 3);
+}
+
+#[test]
 fn f11_a_killed_backend_takes_its_clients_statement_and_no_other_connection() {
     let server = postgres(&Options::default());
     let pooler = in_front_of(&server, "");
     let mut idle: Vec<_> = (0..20).map(|_| client(&pooler)).collect();
     idle.iter_mut().for_each(|client| drop(client.query("SELECT 1")));
     let mut running = client(&pooler);
-    running.query("BEGIN");
-    let backend = running.backend();
-    running.send(&query("SELECT pg_sleep(100)"));
-    must(
-        server.wait_until(
-            "postgres",
-            &format!("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {backend}"),
-        ),
-    );
-    let pid = rustix::process::Pid::from_raw(backend.parse().unwrap()).unwrap();
+    let mut bystander = client(&pooler);
+    let backends = [&mut running, &mut bystander].map(|client| {
+        client.query("BEGIN");
+        let backend = client.backend();
+        client.send(&query("SELECT pg_sleep(100)"));
+        backend
+    });
+    let sleeping = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    must(server.wait_until("postgres", sleeping));
+    let pid = rustix::process::Pid::from_raw(backends[0].parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     running.answer().fatal("08007");
+    // PostgreSQL ends all others, too, and says so first.
+    let answer = bystander.answer();
+    answer.fatal("08007");
+    assert!(answer.notices.iter().any(|notice| notice.code == "57P02"), "{answer:?}");
     idle.iter_mut().for_each(|client| assert_eq!(client.value("SELECT 'alive'"), "alive"));
 }

@@ -55,6 +55,19 @@ fn f12_a_server_that_was_terminated_while_idle_is_not_seen_by_the_next_client() 
 }
 
 #[test]
+fn f12_a_server_that_postgresql_closed_for_being_idle_is_not_seen_by_the_next_client() {
+    let role = fresh_role();
+    look(&format!("ALTER ROLE {role} SET idle_session_timeout = '50ms'"));
+    let pooler = pgotter("default_pool_size = 3", "");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    for _ in 0..5 {
+        let backend = client.backend();
+        eventually("PostgreSQL closes it", || servers_of(&role) == 0);
+        assert_ne!(client.backend(), backend);
+    }
+}
+
+#[test]
 fn with_server_check_delay_0_a_server_is_asked_for_a_sign_of_life_first() {
     let role = fresh_role();
     let proxy = Proxy::new(0);

@@ -13,6 +13,7 @@ pub use skipped::could_not_run;
 use pgotter::cli::local_postgres::{Error, LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD, StateDir};
 use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
+use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -112,6 +113,14 @@ impl Drop for PgOtter {
         }
         self.stop(Duration::from_secs(5));
     }
+}
+
+/// From now on nothing that is sent to `stream` arrives, and the system does not say so: to its peer the whole machine is
+/// gone, although both are on loopback.
+pub fn fall_silent(stream: &TcpStream) {
+    // Of every segment, keep nothing. Source: Linux, Documentation/networking/filter.rst.
+    let nothing = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+    must(socket2::SockRef::from(stream).attach_filter(&nothing));
 }
 
 /// psql, pgbench, pg_dump, pg_restore … on 127.0.0.1:`port` as the superuser. Runs in [`state`]'s folder: name files
