@@ -16,7 +16,11 @@ mod handshakes;
 mod proxy;
 #[path = "tls/raw.rs"]
 mod raw;
+#[path = "tls/rotation.rs"]
+mod rotation;
 #[path = "tls/servers.rs"]
 mod servers;
+#[path = "tls/storms.rs"]
+mod storms;
 #[path = "tls/world.rs"]
 mod world;

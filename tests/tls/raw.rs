@@ -56,6 +56,11 @@ impl Secure {
         Ok(Self { stream: StreamOwned::new(connection, stream), received: Vec::new() })
     }
 
+    /// The certificate that was shown, as DER.
+    pub fn certificate(&self) -> Vec<u8> {
+        self.stream.conn.peer_certificates().expect("a handshake that is done")[0].to_vec()
+    }
+
     /// Logs in as the superuser: process number and secret.
     pub fn log_in(&mut self) -> (i32, Vec<u8>) {
         self.send(&startup(3, 0, super::support::raw::USER));
@@ -89,6 +94,22 @@ impl Secure {
                 Err(_) => return frames,
             }
         }
+    }
+}
+
+impl Secure {
+    /// A Query and its answer.
+    pub fn ask(&mut self, sql: &str) -> Vec<(u8, Vec<u8>)> {
+        self.send(&super::support::raw::query(sql));
+        self.until_ready()
+    }
+
+    /// The only value of a Query's answer, which must be no error.
+    #[track_caller]
+    pub fn value(&mut self, sql: &str) -> String {
+        let frames = self.ask(sql);
+        let row = frames.iter().find(|(kind, _)| *kind == b'D').unwrap_or_else(|| panic!("{sql}: {frames:?}"));
+        String::from_utf8_lossy(&row.1[6..]).into_owned()
     }
 }
 

@@ -50,8 +50,31 @@ pub fn root() -> PathBuf {
 
 /// Lines for `[pooler]`: TLS for clients.
 pub fn for_clients(mode: &str) -> String {
-    let [certificate, key] = own();
+    showing(mode, own())
+}
+
+/// The same, with a certificate and a key of the test's own.
+pub fn showing(mode: &str, [certificate, key]: &[PathBuf; 2]) -> String {
     format!("client_tls_sslmode = \"{mode}\"\nclient_tls_cert_file = {certificate:?}\nclient_tls_key_file = {key:?}\n")
+}
+
+/// The modes of both sides.
+pub const SSLMODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// What libpq comes to with this sslmode where PgOtter has that one: in, and whether over TLS; else a part of what it
+/// complains of. `shows` is whether the client has a certificate of our authority, which the verify modes want.
+pub fn comes_in(ours: &str, theirs: &str, shows: bool) -> Result<bool, &'static str> {
+    let has_tls = ours != "disable";
+    let wants_tls = ["require", "verify-ca", "verify-full"];
+    match theirs {
+        _ if wants_tls.contains(&theirs) && !has_tls => Err("does not support SSL"),
+        "disable" if wants_tls.contains(&ours) => Err("SSL required"),
+        "disable" => Ok(false),
+        "allow" if !wants_tls.contains(&ours) => Ok(false),
+        "prefer" if !has_tls => Ok(false),
+        _ if ours.starts_with("verify") && !shows => Err("certificate required"),
+        _ => Ok(true),
+    }
 }
 
 /// Lines for `[pooler]`: TLS towards servers.

@@ -1,0 +1,181 @@
+//! Certificates that are replaced while clients come, work and stay.
+
+use super::certificates::{Authority, Identity};
+use super::raw::{Secure, error_code};
+use super::support::PgOtter;
+use super::world::{cluster, config, file, files, ours, showing, strangers};
+use rustix::process::Signal;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What has not happened by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A PgOtter whose certificate lies where nobody else's does.
+struct Place {
+    pooler: PgOtter,
+    name: &'static str,
+    identity: [PathBuf; 2],
+}
+
+impl Place {
+    fn new(name: &'static str, mode: &str) -> Self {
+        let identity = files(name, &signed());
+        let pooler = PgOtter::start(|port| text(port, mode, &identity, ""));
+        Self { pooler, name, identity }
+    }
+
+    fn port(&self) -> u16 {
+        self.pooler.port()
+    }
+
+    /// Puts another certificate and key into its files.
+    fn write(&self, certificate: &str, key: &str) {
+        file(&format!("{}.crt", self.name), certificate);
+        file(&format!("{}.key", self.name), key);
+    }
+
+    /// Sends SIGHUP and waits until everything has been read; whether it is in force.
+    fn reload(&mut self) -> bool {
+        let ended = |word| move |pooler: &PgOtter| pooler.log().matches(word).count();
+        let (done, refused) = (ended("configuration reloaded"), ended("reload refused"));
+        let before = (done(&self.pooler), refused(&self.pooler));
+        self.pooler.signal(Signal::HUP);
+        let since = Instant::now();
+        loop {
+            let now = (done(&self.pooler), refused(&self.pooler));
+            if now != before {
+                return now.0 > before.0;
+            }
+            assert!(since.elapsed() < PATIENCE && self.pooler.ended().is_none(), "no reload");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The certificate that a new client is shown.
+    fn shown(&self) -> Vec<u8> {
+        Secure::asked(self.port(), &["postgresql"]).unwrap().certificate()
+    }
+}
+
+fn signed() -> Identity {
+    ours().sign("pgotter", &["localhost"])
+}
+
+fn text(port: u16, mode: &str, identity: &[PathBuf; 2], more: &str) -> String {
+    let lines = showing(mode, identity) + "server_tls_sslmode = \"require\"\nworkers = 2\n" + more;
+    config(port, &format!("localhost:{}", cluster().port()), &lines, "")
+}
+
+fn der(identity: &Identity) -> Vec<u8> {
+    CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap().to_vec()
+}
+
+#[test]
+fn f31_a_hundred_rotations_under_load_fail_no_handshake_and_drop_nobody() {
+    let mut place = Place::new("rotating", "require");
+    let (port, over) = (place.port(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let load = |stays: bool| {
+            let over = &over;
+            move || {
+                let mut handshakes = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let secure = if handshakes % 2 == 0 { Secure::asked } else { Secure::direct };
+                    let mut client = secure(port, &["postgresql"]).expect("a handshake");
+                    client.log_in();
+                    handshakes += 1;
+                    loop {
+                        assert_eq!(error_code(&client.ask("BEGIN")), None);
+                        let backend = client.value("SELECT pg_backend_pid()");
+                        assert_eq!(client.value("SELECT pg_backend_pid()"), backend, "it moved in a transaction");
+                        assert_eq!(error_code(&client.ask("COMMIT")), None);
+                        if !stays || over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                }
+                handshakes
+            }
+        };
+        let clients: Vec<_> = (0..6).map(|number| scope.spawn(load(number < 3))).collect();
+        for round in 0..100 {
+            let fresh = signed();
+            place.write(&fresh.certificate, &fresh.key);
+            // Each reload changes something else besides.
+            let more = format!("default_pool_size = {}\n", 2 + round % 4);
+            std::fs::write(place.pooler.config_file(), text(port, "require", &place.identity, &more)).unwrap();
+            assert!(place.reload(), "refused:\n{}", place.pooler.log());
+            if round % 10 == 0 {
+                assert_eq!(place.shown(), der(&fresh), "a new client sees the new one");
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        let handshakes: Vec<usize> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        println!("handshakes by client: {handshakes:?}");
+        assert_eq!(handshakes[..3], [1; 3], "who stays was dropped");
+        assert!(handshakes[3..].iter().all(|count| *count > 1), "nobody came in meanwhile: {handshakes:?}");
+    });
+    let log = place.pooler.log();
+    assert!(!log.contains("panicked") && !log.contains("handshake failed"), "{log}");
+}
+
+#[test]
+fn f31_a_bad_certificate_is_refused_and_the_one_in_force_goes_on() {
+    let mut place = Place::new("spoiling", "prefer");
+    let mut stays = Secure::asked(place.port(), &[]).unwrap();
+    stays.log_in();
+    let before = place.shown();
+    let (good, other) = (signed(), signed());
+    let half = &good.certificate[..good.certificate.len() / 2];
+    let empty_certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    for (what, certificate, key) in [
+        ("no certificate", "nonsense\n", &*good.key),
+        ("an empty file", "", &good.key),
+        ("half a certificate", half, &good.key),
+        ("an empty certificate", empty_certificate, &good.key),
+        ("no key", &good.certificate, "nonsense\n"),
+        ("a certificate as a key", &good.certificate, &good.certificate),
+        ("another's key", &good.certificate, &other.key),
+    ] {
+        place.write(certificate, key);
+        assert!(!place.reload(), "{what} is in force");
+        assert_eq!(place.shown(), before, "{what}");
+        assert_eq!(stays.value("SELECT 'still here'"), "still here", "{what}");
+    }
+    std::fs::remove_file(&place.identity[0]).unwrap();
+    assert!(!place.reload(), "a missing file is in force");
+    assert_eq!(place.shown(), before);
+    let log = place.pooler.log();
+    assert!(log.contains("client_tls_cert_file") && log.contains("client_tls_key_file"), "{log}");
+    place.write(&good.certificate, &good.key);
+    assert!(place.reload());
+    assert_eq!(place.shown(), der(&good));
+    assert_eq!(stays.certificate(), before, "a session that has begun has the certificate it began with");
+    assert_eq!(stays.value("SELECT 'still here'"), "still here");
+}
+
+#[test]
+fn f31_whom_servers_are_checked_against_is_replaced_with_everything_else() {
+    let trust = |authority: &Authority| file("trusted.crt", &authority.certificate);
+    let lines = |trusted: &PathBuf| format!("server_tls_sslmode = \"verify-full\"\nserver_tls_ca_file = {trusted:?}\n");
+    let host = format!("localhost:{}", cluster().port());
+    let trusted = trust(strangers());
+    let mut pooler = PgOtter::start(|port| config(port, &host, &lines(&trusted), ""));
+    let log_in = |pooler: &PgOtter| {
+        let mut client = super::support::raw::Raw::connect(pooler.port());
+        client.send(&super::support::raw::startup(3, 0, super::support::raw::USER));
+        client.until_ready().last().is_some_and(|frame| frame.kind == b'Z')
+    };
+    assert!(!log_in(&pooler), "a stranger's word was taken");
+    trust(ours());
+    pooler.signal(Signal::HUP);
+    let since = Instant::now();
+    while !log_in(&pooler) {
+        assert!(since.elapsed() < PATIENCE, "the authority is not replaced");
+    }
+}
