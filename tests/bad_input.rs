@@ -5,10 +5,14 @@ mod support;
 
 #[path = "bad_input/clients.rs"]
 mod clients;
+#[path = "bad_input/crowd.rs"]
+mod crowd;
 #[path = "bad_input/deaf.rs"]
 mod deaf;
 #[path = "bad_input/leaving.rs"]
 mod leaving;
+#[path = "bad_input/lengths.rs"]
+mod lengths;
 #[path = "bad_input/raw.rs"]
 mod raw;
 #[path = "bad_input/scripted.rs"]

@@ -123,8 +123,8 @@ impl Client {
         match first {
             None => None,
             Some(first) if is_copy(first) => None,
-            Some(kind::FLUSH) => None,
-            // PostgreSQL complains of one with a body.
+            // PostgreSQL complains of either with a body.
+            Some(kind::FLUSH) if chunk.len() == HEAD => None,
             Some(kind::SYNC) if chunk.len() == HEAD => {
                 self.tell_ready();
                 None

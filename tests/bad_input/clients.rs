@@ -21,7 +21,7 @@ fn all_is_well(pooler: &PgOtter) {
     assert!(!pooler.log().contains("panicked"), "{}", pooler.log());
 }
 
-fn assert_turned_away(heard: &Heard, what: &str) {
+pub fn assert_turned_away(heard: &Heard, what: &str) {
     assert!(heard.rest.is_empty(), "{what}: {heard:?}");
     let error = heard.last_error();
     let known = ["FATAL 08P01", "FATAL 0A000", "FATAL 28000"];
@@ -141,12 +141,14 @@ fn a_second_startup_message_is_no_message() {
 }
 
 /// Every head that PostgreSQL would not read.
-fn wrong_heads() -> Vec<Vec<u8>> {
+pub fn wrong_heads() -> Vec<Vec<u8>> {
     let mut heads = Vec::new();
     for kind in 0..=u8::MAX {
         match (SMALL.contains(&kind), LARGE.contains(&kind)) {
-            (true, _) => heads.extend([-1, 0, 3, 10_001, i32::MAX].map(|length| head(kind, length))),
-            (_, true) => heads.extend([i32::MIN, -1, 3, 0x3fff_ffff, i32::MAX].map(|length| head(kind, length))),
+            (true, _) => heads.extend([-1, 0, 1, 2, 3, 10_001, i32::MAX].map(|length| head(kind, length))),
+            (_, true) => {
+                heads.extend([i32::MIN, -1, 0, 1, 2, 3, 0x3fff_ffff, i32::MAX].map(|length| head(kind, length)))
+            }
             _ => heads.push(head(kind, 4)),
         }
     }
@@ -185,6 +187,28 @@ fn a_wrong_head_ends_a_copy() {
     psql(shared_postgres().port(), kinds);
     every_wrong_head_is_refused(&["COPY wrong_head FROM STDIN"], b'G');
     assert_eq!(psql(shared_postgres().port(), "SELECT count(*) FROM wrong_head"), "0");
+}
+
+#[test]
+fn a_wrong_head_ends_a_pipeline_and_what_was_not_synced_is_not_committed() {
+    psql(shared_postgres().port(), "CREATE TABLE IF NOT EXISTS wrong_head_in_pipeline (n text)");
+    let pooler = one_server("");
+    let executed = crate::support::raw::extended("INSERT INTO wrong_head_in_pipeline VALUES ('lost')", &[]);
+    for bytes in wrong_heads() {
+        for (behind, heard_before) in [(&[][..], None), (&frame(b'H', b""), Some(b'C'))] {
+            let mut conn = Conn::log_in(pooler.port(), "postgres");
+            conn.send(&[&executed, behind].concat());
+            if let Some(kind) = heard_before {
+                conn.until_kind(kind);
+            }
+            conn.send(&bytes);
+            let heard = conn.until_closed();
+            let shown = bytes.escape_ascii();
+            assert_eq!(heard.last_error().as_deref(), Some("FATAL 08P01"), "{shown}: {heard:?}");
+        }
+    }
+    all_is_well(&pooler);
+    assert_eq!(psql(shared_postgres().port(), "SELECT count(*) FROM wrong_head_in_pipeline"), "0");
 }
 
 #[test]

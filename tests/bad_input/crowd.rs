@@ -1,0 +1,57 @@
+//! Thousands who connect and do not log in.
+
+use crate::raw::startup;
+use crate::support::{PgOtter, psql, shared_postgres};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+const SOCKETS: usize = 5_000;
+/// For each of them, in a debug build: 7 KiB were measured.
+const ALLOWED_KIB: u64 = 16;
+/// Descriptors for everything else that this process and PgOtter have open.
+const OTHERS: u64 = 1_000;
+
+/// As many sockets as the system lets a process have, up to [`SOCKETS`].
+fn sockets() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let descriptors = if raised.is_ok() { limit.maximum } else { limit.current };
+    let fit = descriptors.map_or(SOCKETS, |all| usize::try_from(all.saturating_sub(OTHERS)).expect("64 bits"));
+    println!("{} sockets of {SOCKETS}", fit.min(SOCKETS));
+    fit.min(SOCKETS)
+}
+
+#[test]
+fn five_thousand_who_say_next_to_nothing_cost_little_and_keep_nobody_out() {
+    let login_timeout = Duration::from_secs(6);
+    let pooler = PgOtter::in_front_of(
+        shared_postgres(),
+        &format!("client_login_timeout = \"{}s\"\nlog_pooler_errors = false", login_timeout.as_secs()),
+    );
+    assert_eq!(psql(pooler.port(), "SELECT 'before'"), "before");
+    let (before, packet) = (pooler.resident_kib(), startup("postgres"));
+    let mut crowd = Vec::new();
+    for number in 0..sockets() {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, pooler.port())).expect("it listens");
+        stream.write_all(&packet[..[0, 1, 7][number % 3]]).expect("sent");
+        crowd.push(stream);
+    }
+    let since = Instant::now();
+    assert_eq!(psql(pooler.port(), "SELECT 'meanwhile'"), "meanwhile");
+    assert!(since.elapsed() < login_timeout, "served only when the others had gone");
+    let grown = pooler.resident_kib().saturating_sub(before);
+    let count = u64::try_from(crowd.len()).expect("few");
+    println!("{grown} KiB for {count} sockets");
+    assert!(grown < ALLOWED_KIB * count, "{grown} KiB for {count} sockets");
+    for mut stream in crowd {
+        stream.set_read_timeout(Some(5 * login_timeout)).expect("a timeout");
+        let mut heard = Vec::new();
+        match stream.read_to_end(&mut heard) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it is not closed"),
+            _ => assert!(heard.is_empty() || heard[0] == b'E', "{heard:?}"),
+        }
+    }
+    assert_eq!(psql(pooler.port(), "SELECT 'after'"), "after");
+}
