@@ -13,6 +13,8 @@ mod deaf;
 mod leaving;
 #[path = "bad_input/lengths.rs"]
 mod lengths;
+#[path = "bad_input/names.rs"]
+mod names;
 #[path = "bad_input/raw.rs"]
 mod raw;
 #[path = "bad_input/scripted.rs"]

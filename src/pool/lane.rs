@@ -359,7 +359,9 @@ impl Lane {
         let unreported = last.take().map_or(0, |(.., times)| times);
         let spec = self.spec.load();
         let login = &spec.login;
-        tracing::warn!(address = %login.address, user = %login.user.escape_debug(), %error, unreported, "cannot open a server");
+        // It may hold names that a client made up.
+        let (user, error) = (login.user.escape_debug(), text.escape_debug());
+        tracing::warn!(address = %login.address, %user, %error, unreported, "cannot open a server");
         *last = Some((text, now, 0));
     }
 
