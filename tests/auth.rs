@@ -12,6 +12,8 @@ mod matrix;
 mod place;
 #[path = "auth/roles.rs"]
 mod roles;
+#[path = "auth/states.rs"]
+mod states;
 #[path = "auth/strangers.rs"]
 mod strangers;
 #[path = "auth/tls.rs"]

@@ -32,7 +32,7 @@ pub fn server() -> &'static LocalPostgres {
     SERVER.get_or_init(|| {
         let hba = SERVER_METHODS.map(|method| format!("host all +{} 127.0.0.1/32 {method}", group(method)));
         let options =
-            Options { max_connections: 200, auth: HostAuth::ScramSha256, hba: hba.to_vec(), ..Options::default() };
+            Options { max_connections: 400, auth: HostAuth::ScramSha256, hba: hba.to_vec(), ..Options::default() };
         let server = postgres(&options);
         for method in SERVER_METHODS {
             must(server.psql("postgres", &format!("CREATE ROLE {}", group(method))));
@@ -41,7 +41,8 @@ pub fn server() -> &'static LocalPostgres {
     })
 }
 
-fn group(method: &str) -> String {
+/// Whose members PostgreSQL asks by this method.
+pub fn group(method: &str) -> String {
     format!("by_{}", method.replace('-', "_"))
 }
 

@@ -135,10 +135,16 @@ fn f34_a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
         "plain text" => line(&role.name, password),
         _ => line(&role.name, &role.stored()),
     };
-    for kind in ["plain text", "verifier"] {
+    for (client, server, kind) in [
+        ("scram-sha-256", "scram-sha-256", "plain text"),
+        ("scram-sha-256", "scram-sha-256", "verifier"),
+        ("md5", "scram-sha-256", "verifier"),
+        ("md5", "md5", "plain text"),
+        ("plain", "password", "plain text"),
+    ] {
         for pool in ["warm", "cold", "refused"] {
-            let role = fresh_role("scram-sha-256");
-            let mut pooler = pgotter("scram-sha-256", &secret_of(&role, kind, &role.password()));
+            let role = fresh_role(server);
+            let mut pooler = pgotter(client, &secret_of(&role, kind, &role.password()));
             assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
             role.becomes("new secret");
             if pool != "warm" {
@@ -149,7 +155,7 @@ fn f34_a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
                 eventually("the old one is refused", || again() == Err(refused(&role)));
             }
             rewrite(&mut pooler, &secret_of(&role, kind, "new secret"));
-            let case = format!("{kind}, {pool}");
+            let case = format!("{client}, {server}, {kind}, {pool}");
             assert_eq!(log_in(pooler.port(), &role.name, "new secret"), Ok(role.name.clone()), "{case}");
             assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Err(refused(&role)), "{case}");
         }
