@@ -3,17 +3,28 @@
 //!
 //! Other languages' drivers are small programs in `drivers/`, which print `ok` or fail; `.ci/install-drivers` gets them
 //! their packages. tokio-postgres is in `drivers/tokio_postgres.rs`. Each driver runs twice: in transaction mode with
-//! one server for all its connections, so that settings which stick to a server would be seen, and in session mode.
+//! one server for all its connections, so that settings which stick to a server would be seen, and in session mode. psycopg
+//! with every sslmode is in `drivers/sslmodes.rs`.
 //!
 //! Left out until sessions are carried from server to server: drivers that cannot be kept from sending other startup
 //! settings, which are refused (JDBC and Npgsql send extra_float_digits; options such as statement_timeout), LISTEN,
 //! and, in transaction mode, statements prepared by name outside of a transaction (tokio-postgres and asyncpg by
 //! default, psycopg 3 without `prepare_threshold=None`).
 
-#[path = "drivers/tokio_postgres.rs"]
-mod driver;
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
+
+#[path = "support/certificates.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod certificates;
+#[path = "drivers/tokio_postgres.rs"]
+mod driver;
+#[path = "drivers/sslmodes.rs"]
+mod sslmodes;
+#[path = "tls/world.rs"]
+#[allow(dead_code, reason = "as above")]
+mod world;
 
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use std::path::{Path, PathBuf};
