@@ -111,14 +111,10 @@ fn names_that_are_no_utf_8_are_refused_or_kept_as_they_are() {
     assert!(heard.kinds().ends_with('Z'), "{heard:?}");
     conn.send(&query("SHOW application_name"));
     let heard = conn.until_ready();
-    // What PostgreSQL makes of bytes that are no ASCII.
-    assert!(
-        heard
-            .frames
-            .iter()
-            .any(|(kind, body)| *kind == b'D' && body.ends_with(br"ot\xffter\xc3") || body.ends_with(b"ot?ter?")),
-        "{heard:?}"
-    );
+    let row = heard.frames.iter().find(|(kind, _)| *kind == b'D').map(|(_, body)| body.escape_ascii().to_string());
+    // What PostgreSQL 15, and what later ones make of bytes that are no ASCII.
+    let shown = row.as_deref().is_some_and(|row| row.ends_with("ot?ter?") || row.ends_with(r"ot\\xffter\\xc3"));
+    assert!(shown, "{heard:?}");
     // A parameter of that name.
     let mut conn = Conn::open(pooler.port());
     conn.send(&startup_bytes(3, 0, &[(b"user", postgres), (b"ot\xff\nter", b"x")]));

@@ -46,3 +46,30 @@ fn f21_without_descriptors_everybody_waits_and_nobody_is_lost() {
     assert!(complaints < 1000, "{complaints}: it does not rest between two attempts");
     assert!(pooler.ended().is_none());
 }
+
+#[test]
+fn f21_clients_beyond_what_the_descriptors_allow_are_told_53300_and_the_others_have_their_servers() {
+    let role = fresh_role();
+    let pooler = with_descriptors(230, "default_pool_size = 20");
+    let log = pooler.log();
+    let (_, rest) = log.split_once("\"max_clients\":").unwrap();
+    let fit: usize = rest.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap();
+    let login = || Client::try_connect(pooler.port(), &[("user", &role), ("database", "postgres")]);
+    // PgOtter's start was observed with a connection that may still count.
+    eventually("a first client", || login().is_ok());
+    let mut clients: Vec<Client> = Vec::new();
+    let mut refused = None;
+    eventually("all places are taken", || {
+        match login() {
+            Ok(client) => clients.push(client),
+            Err(answer) if clients.len() == fit => refused = Some(answer),
+            Err(_) => (),
+        }
+        refused.is_some()
+    });
+    refused.unwrap().fatal("53300");
+    for client in &mut clients[..20] {
+        assert_eq!(client.query("BEGIN").status, Some(b'T'), "a server for each place of the pool");
+    }
+    assert!(!pooler.log().contains("cannot accept") && !pooler.log().contains("cannot open"), "{}", pooler.log());
+}

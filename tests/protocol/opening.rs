@@ -33,6 +33,28 @@ fn requests_for_encryption_are_declined_and_the_login_goes_on() {
 }
 
 #[test]
+fn f18_a_login_does_not_depend_on_how_its_bytes_are_cut() {
+    let pgotter = pgotter();
+    let whole = [startup(3, 2, &[USER, &[("application_name", "cut")]].concat()), query("SELECT 'in'")].concat();
+    let heard = |cuts: &[usize]| {
+        let mut client = Raw::connect(pgotter.port());
+        let mut from = 0;
+        for &cut in cuts.iter().chain([&whole.len()]) {
+            client.send(&whole[from..cut]);
+            // Lets the other side see the pieces one by one; nothing depends on it.
+            std::thread::sleep(std::time::Duration::from_micros(300));
+            from = cut;
+        }
+        print(&[client.welcomed(), client.until_ready()].concat())
+    };
+    let uncut = heard(&[]);
+    for cut in 1..whole.len() {
+        assert_eq!(heard(&[cut]), uncut, "{cut}");
+    }
+    assert_eq!(heard(&(1..whole.len()).collect::<Vec<_>>()), uncut, "byte by byte");
+}
+
+#[test]
 fn encryption_asked_for_twice_is_refused() {
     let pgotter = pgotter();
     for (first, second) in [(SSL, GSS), (GSS, SSL)] {

@@ -38,6 +38,25 @@ fn a_new_longest_pause_holds_from_the_next_failure_on() {
     assert_eq!(backoff.failed(&LoginError::TimedOut, 0), Duration::from_secs(1));
 }
 
+#[test]
+fn f11_pauses_grow_with_each_failure_are_spread_and_begin_anew_after_a_success() {
+    let pauses = |backoff: &Backoff, random| (0..8).map(|_| backoff.failed(&LoginError::TimedOut, random)).collect();
+    let (longest, shortest): (Vec<_>, Vec<_>) = (pauses(&Backoff::new(HOUR), 0), pauses(&Backoff::new(HOUR), 255));
+    assert!(
+        longest[..7].is_sorted_by(|before, after| *after == 2 * *before) && longest[6..] == [HOUR; 2],
+        "{longest:?}"
+    );
+    for (long, short) in longest.iter().zip(&shortest) {
+        assert!(*short > *long / 2 && *short < *long * 51 / 100, "{short:?} of {long:?}");
+    }
+    // One that is not there, and may be at any moment, is knocked at.
+    assert_eq!(Backoff::new(HOUR).failed(&unreachable(Errno::CONNREFUSED), 0), KNOCK);
+    let backoff = Backoff::new(HOUR);
+    let _: Vec<_> = pauses(&backoff, 0);
+    backoff.succeeded();
+    assert_eq!(backoff.failed(&LoginError::TimedOut, 0), longest[0]);
+}
+
 /// A lane whose database's one place another lane has.
 struct Scene {
     stage: Stage,
