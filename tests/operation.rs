@@ -6,6 +6,8 @@ mod support;
 
 #[path = "operation/descriptors.rs"]
 mod descriptors;
+#[path = "operation/elsewhere.rs"]
+mod elsewhere;
 #[path = "operation/lanes.rs"]
 mod lanes;
 #[path = "operation/limits.rs"]
@@ -14,6 +16,9 @@ mod limits;
 mod memory;
 #[path = "operation/pause.rs"]
 mod pause;
+#[path = "pooling/proxy.rs"]
+#[allow(dead_code, reason = "as below")]
+mod proxy;
 #[path = "operation/reload.rs"]
 mod reload;
 #[path = "operation/reloading.rs"]

@@ -1,13 +1,18 @@
 //! Holds the repository to what ARCHITECTURE.md and CONTRIBUTING.md say of it: who may import whom, that every file
-//! opens with what it is, that every configuration key and metric is documented, and what may lie at the top.
+//! opens with what it is, that every configuration key and metric is documented, that every fault has a test, who may
+//! ask for the time of day, and what may lie at the top.
 //!
 //! Reads the sources as text (`tidy/scan.rs`), never as compiled code. Every check is a function from text to
 //! complaints, and is first tried on small bad inputs, so that one that finds nothing is known to have looked.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "tidy/clocks.rs"]
+mod clocks;
 #[path = "tidy/config_keys.rs"]
 mod config_keys;
+#[path = "tidy/faults.rs"]
+mod faults;
 #[path = "tidy/metric_names.rs"]
 mod metric_names;
 #[path = "tidy/rooms.rs"]
@@ -133,6 +138,19 @@ fn every_metric_is_documented() {
     let sources = rust_files("src/http");
     assert!(!sources.is_empty(), "no source found");
     assert_none(&metric_names::check(&sources, &document));
+}
+
+#[test]
+fn every_fault_has_a_test_of_its_name() {
+    let files: Vec<_> = ["src", "tests"].iter().flat_map(|folder| rust_files(folder)).collect();
+    assert_none(&faults::check(files.iter().map(|(_, text)| text.as_str())));
+}
+
+#[test]
+fn f32_no_timer_is_made_of_the_time_of_day() {
+    let files = rust_files("src");
+    assert!(files.iter().any(|(_, text)| text.contains("SystemTime")), "no source found");
+    assert_none(&files.iter().flat_map(|(file, text)| clocks::check(file, text)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 // Every test binary compiles this file and uses a part of it.
 #![allow(dead_code)]
 
+pub mod elsewhere;
 pub mod raw;
 mod skipped;
 
