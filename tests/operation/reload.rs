@@ -1,7 +1,7 @@
 //! A reload: all of it or nothing, and nobody is dropped.
 
 use super::reloading::{change, reload, reload_with};
-use super::support::{PgOtter, client, must, postgres, state};
+use super::support::{PgOtter, SetAtEnd, client, must, postgres, state};
 use super::talk::Client;
 use super::world::{cluster, config, eventually, fresh_role, host, pgotter};
 use pgotter::cli::local_postgres::Options;
@@ -17,6 +17,7 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
     let port = pooler.port();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let end = SetAtEnd(&over);
         let load = |reconnects: bool| {
             let (role, over) = (&role, &over);
             move || {
@@ -41,7 +42,7 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
                 format!("application_name = \"app {}\"\n[users.{role}]\npassword = \"{}\"", round / 2 % 2, round / 3);
             change(&mut pooler, &pooler_lines, &rest);
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         clients.into_iter().for_each(|client| client.join().unwrap());
     });
     assert!(!pooler.log().contains("panicked"));

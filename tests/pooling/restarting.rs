@@ -1,7 +1,7 @@
 //! PostgreSQL restarted again and again under clients that rest and clients that work: nobody's connection to us is lost, and
 //! who was in the middle of something hears why. Its sizes are the caller's: small in `make test`, whole in `make test-long`.
 
-use super::support::{PgOtter, must, postgres};
+use super::support::{PgOtter, SetAtEnd, must, postgres};
 use super::talk::{Answer, Client};
 use super::world::{PATIENCE, config, host};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, StopMode};
@@ -30,6 +30,7 @@ pub fn restart_under(idle: usize, active: usize, times: usize) {
     resting.iter_mut().for_each(|client| assert_eq!(client.value("SELECT 1"), "1"));
     let over = AtomicBool::new(false);
     let heard = thread::scope(|scope| {
+        let end = SetAtEnd(&over);
         let workers: Vec<_> = (0..active)
             .map(|number| {
                 scope.spawn({
@@ -46,7 +47,7 @@ pub fn restart_under(idle: usize, active: usize, times: usize) {
             assert!(since.elapsed() < BACK, "{:?} after the restart", since.elapsed());
             resting.iter().for_each(is_there);
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         workers.into_iter().map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
     resting.iter_mut().for_each(|client| assert_eq!(client.value("SELECT 'never dropped'"), "never dropped"));

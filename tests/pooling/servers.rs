@@ -57,10 +57,10 @@ fn f12_a_server_that_was_terminated_while_idle_is_not_seen_by_the_next_client() 
 #[test]
 fn f12_a_server_that_postgresql_closed_for_being_idle_is_not_seen_by_the_next_client() {
     let role = fresh_role();
-    look(&format!("ALTER ROLE {role} SET idle_session_timeout = '50ms'"));
+    look(&format!("ALTER ROLE {role} SET idle_session_timeout = '500ms'"));
     let pooler = pgotter("default_pool_size = 3", "");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
-    for _ in 0..5 {
+    for _ in 0..3 {
         let backend = client.backend();
         eventually("PostgreSQL closes it", || servers_of(&role) == 0);
         assert_ne!(client.backend(), backend);

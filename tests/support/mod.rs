@@ -18,6 +18,7 @@ use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -113,6 +114,15 @@ impl Drop for PgOtter {
             println!("--- log of pgotter, process {}\n{}", self.id(), self.log());
         }
         self.stop(Duration::from_secs(5));
+    }
+}
+
+/// Sets it at the end of its own life: clients that work until then must not keep a test that has failed from ending.
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::certificates::{Authority, Identity};
 use super::raw::{Secure, error_code};
-use super::support::PgOtter;
+use super::support::{PgOtter, SetAtEnd};
 use super::world::{cluster, config, file, files, ours, showing, strangers};
 use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
@@ -80,6 +80,7 @@ fn f31_a_hundred_rotations_under_load_fail_no_handshake_and_drop_nobody() {
     let mut place = Place::new("rotating", "require");
     let (port, over) = (place.port(), AtomicBool::new(false));
     thread::scope(|scope| {
+        let end = SetAtEnd(&over);
         let load = |stays: bool| {
             let over = &over;
             move || {
@@ -114,7 +115,7 @@ fn f31_a_hundred_rotations_under_load_fail_no_handshake_and_drop_nobody() {
                 assert_eq!(place.shown(), der(&fresh), "a new client sees the new one");
             }
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         let handshakes: Vec<usize> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         println!("handshakes by client: {handshakes:?}");
         assert_eq!(handshakes[..3], [1; 3], "who stays was dropped");
