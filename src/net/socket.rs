@@ -19,9 +19,12 @@ use tokio::io::AsyncWrite;
 /// Receiving from one side stops while the other side has more than this queued.
 pub const HIGH_WATER: usize = 256 * 1024;
 
-/// First size of a receive buffer: a small query or answer fits.
+/// First size of a receive buffer, doubled while reads fill it: any message of a login fits. A connection that has sent a
+/// byte and no more keeps such a buffer until it is closed, and there may be thousands.
+const READ_FIRST: usize = 1024;
+/// Size after a burst: a small query or answer fits.
 const READ_MIN: usize = 8 * 1024;
-/// Largest size, reached by doubling while reads fill the buffer.
+/// Largest size.
 const READ_MAX: usize = 128 * 1024;
 /// Chunks of one writev.
 const VECTORS: usize = 16;
@@ -83,16 +86,23 @@ pub(super) struct Wire {
 impl Wire {
     /// Receives more behind what is in `buffer`: the number of bytes, 0 at the peer's end.
     ///
-    /// A buffer is taken only once something is there to read; one recv, and no second one to learn that it was all.
+    /// A buffer is taken only once something is there to read; one recv, and no second one to learn that it was all. The
+    /// runtime takes a new stream to be readable until a recv has found nothing: that buffer goes back.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         ready!(self.stream.poll_read_ready(cx))?;
         buffer.reserve(self.read_size);
         let room = buffer.capacity() - buffer.len();
-        let received = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, buffer))?;
+        let Poll::Ready(received) = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, buffer) else {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
+        let received = received?;
         if received == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         } else if received < self.read_size / 4 {
-            self.read_size = READ_MIN;
+            self.read_size = self.read_size.min(READ_MIN);
         }
         self.bulk.received(received, &self.stream);
         Poll::Ready(Ok(received))
@@ -102,7 +112,7 @@ impl Wire {
 impl Socket {
     /// Wraps a stream; `left_over` was received before.
     pub fn new(stream: Stream, left_over: BytesMut) -> Self {
-        let wire = Wire { stream, read_size: READ_MIN, bulk: Bulk::default() };
+        let wire = Wire { stream, read_size: READ_FIRST, bulk: Bulk::default() };
         Self { wire, tls: None, inbox: left_over, outbox: Outbox::default(), sent: 0 }
     }
 

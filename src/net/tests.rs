@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use socket2::{Domain, Socket as RawSocket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -51,6 +52,21 @@ async fn a_burst_makes_the_buffer_grow_and_a_trickle_makes_it_shrink() {
     peer.write_all(b"x").await.expect("write");
     assert_eq!(socket.recv().await.expect("recv"), 1);
     assert_eq!(socket.received(), b"x");
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_or_next_to_nothing_costs_next_to_no_buffer() {
+    let (mut socket, mut peer) = pair();
+    let poll = |socket: &mut Socket| socket.poll_recv(&mut Context::from_waker(Waker::noop()));
+    assert!(poll(&mut socket).is_pending());
+    assert_eq!(socket.inbox().capacity(), 0);
+    for byte in [b"x", b"y"] {
+        peer.write_all(byte).await.expect("write");
+        socket.recv().await.expect("recv");
+        assert!(poll(&mut socket).is_pending());
+        assert!(socket.inbox().capacity() <= 2048, "{}", socket.inbox().capacity());
+    }
+    assert_eq!(socket.received(), b"xy");
 }
 
 #[tokio::test]
