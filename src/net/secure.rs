@@ -12,12 +12,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
+/// First byte of a record of the handshake, and the longest that follows its five bytes of head.
+const HANDSHAKE: u8 = 0x16;
+const RECORD_MAX: usize = 16 * 1024;
+
 impl Socket {
     /// Goes on under TLS with a client. What is in the inbox must have been sent as the beginning of the handshake.
     ///
     /// # Errors
     /// The handshake failed, or the connection; the peer has been told as TLS has it.
     pub async fn accept_tls(&mut self, acceptor: &Acceptor) -> io::Result<()> {
+        // A session has keys and states, 2 KiB in all: whoever only begins a record gets none.
+        while !is_whole_record(&self.inbox) {
+            let (wire, inbox) = (&mut self.wire, &mut self.inbox);
+            if poll_fn(|cx| wire.poll_read(cx, inbox)).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         let session = acceptor.session(std::mem::take(&mut self.inbox))?;
         self.shake_hands(session).await
     }
@@ -116,6 +127,19 @@ impl Socket {
     /// clients it has been verified against `client_tls_ca_file`.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.tls.as_ref()?.peer_certificate()
+    }
+}
+
+/// Whether a handshake's first record is there, or what is there is none: that is for the session to refuse.
+/// Source: RFC 8446, section 5.1.
+fn is_whole_record(received: &[u8]) -> bool {
+    match received {
+        [HANDSHAKE, _, _, high, low, body @ ..] => {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            body.len() >= length || length > RECORD_MAX
+        }
+        [] | [HANDSHAKE, ..] => false,
+        _ => true,
     }
 }
 

@@ -8,6 +8,8 @@ use super::*;
 use crate::net::{Socket, Stream};
 use certificates::{Authority, Identity, self_signed};
 use std::path::PathBuf;
+use std::task::{Context, Waker};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
 /// Files for one test.
@@ -281,5 +283,29 @@ fn a_file_that_does_not_do_is_named_with_the_reason() {
     for setting in ["verify-ca", "verify-full"] {
         let settings = format!("server_tls_sslmode = \"{setting}\"\nserver_tls_ca_file = {torn:?}\n");
         assert!(tls(&settings).err().expect("torn").to_string().contains("torn.pem"));
+    }
+}
+
+#[tokio::test]
+async fn a_session_begins_with_a_whole_record() {
+    let files = Files::new();
+    let tls = good(&files.client_settings(&self_signed("pg.example")));
+    let acceptor = tls.acceptor().expect("configured");
+    let begun = async |bytes: &'static [u8]| {
+        let (ours, mut theirs) = UnixStream::pair().expect("socketpair");
+        if !bytes.is_empty() {
+            theirs.write_all(bytes).await.expect("written");
+            ours.readable().await.expect("there");
+        }
+        let mut socket = Socket::new(Stream::Unix(ours), BytesMut::new());
+        let ended = std::pin::pin!(socket.accept_tls(acceptor)).poll(&mut Context::from_waker(Waker::noop()));
+        (socket.is_encrypted(), ended.is_ready())
+    };
+    for part in [&[][..], &[0x16], &[0x16, 3, 1, 2, 0, 1, 0], &[0x16, 3, 1, 0, 3, 1, 0]] {
+        assert_eq!(begun(part).await, (false, false), "{part:?}");
+    }
+    // One that cannot become a record is refused at once: by the session, in the words of TLS.
+    for none in [&b"GET /"[..], &[0x16, 3, 1, 0xff, 0xff], &[0x16, 3, 1, 0, 4, 0xff, 0, 0, 0]] {
+        assert_eq!(begun(none).await, (true, true), "{none:?}");
     }
 }
