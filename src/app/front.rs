@@ -19,6 +19,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long those who have left may wait for being forgotten. Short beside `run::DRAIN_LOOK`, which waits for that.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+
 /// Where those who are let in go.
 #[derive(Clone)]
 pub struct Hall {
@@ -63,9 +66,14 @@ pub async fn accept(listener: Listener, hall: Hall) {
     }
 }
 
-/// Removes the entries of clients that have left.
+/// Removes the entries of clients that have left. It does not listen all the time: a worker would have to wake this thread
+/// for each of them.
 pub async fn sweep(registry: Arc<Registry>, mut leaving: UnboundedReceiver<CancelKey>) {
     while let Some(key) = leaving.recv().await {
         registry.remove(&key);
+        while let Ok(key) = leaving.try_recv() {
+            registry.remove(&key);
+        }
+        tokio::time::sleep(SWEEP_PAUSE).await;
     }
 }
