@@ -2,6 +2,7 @@
 //! ends in any other way: `pgotter::cli::local_postgres` tells how.
 
 use crate::Result;
+use crate::identity::Identity;
 use crate::options::Options;
 use crate::pgbench;
 use crate::pooler::{Kind, Pooler};
@@ -36,6 +37,8 @@ pub struct Lab {
     pub pgbouncer: PathBuf,
     /// The one under test: a copy, so that a build meanwhile changes nothing.
     pub pgotter: PathBuf,
+    /// The poolers' certificate, the clients' password.
+    pub identity: Identity,
     /// Whether to stop.
     pub stopping: Stopping,
 }
@@ -57,7 +60,8 @@ impl Lab {
         let pgotter = state.path().join("pgotter");
         fs::copy(&built, &pgotter).map_err(|e| format!("copy {}: {e}", built.display()))?;
         state.run_as.give(&pgotter)?;
-        let lab = Lab { options, postgres, pgbench, pgbouncer, pgotter, stopping };
+        let identity = Identity::new()?;
+        let lab = Lab { options, postgres, pgbench, pgbouncer, pgotter, identity, stopping };
         lab.go_on()?;
         pgbench::load_tables(&lab)?;
         Ok(lab)

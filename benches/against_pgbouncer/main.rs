@@ -4,6 +4,8 @@
 //! Exit status: 0 if every chosen row was measured, whatever the verdicts; 1 if something could not run; 2 for a
 //! mistake on the command line. It deliberately judges nothing by absolute speed: only ratios travel between machines.
 
+mod half_open_rows;
+mod identity;
 mod lab;
 mod memory_rows;
 mod options;
@@ -11,8 +13,10 @@ mod pgbench;
 mod pooler;
 mod process;
 mod raw_client;
+mod raw_login;
 mod report;
 mod rows;
+mod secure_rows;
 mod statistics;
 
 use options::{Command, Options};

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::lab::{DATABASE, Lab, USER};
+use crate::pooler::Pooler;
 use crate::process::{Running, log_tail};
 use rustix::process::Signal;
 use std::fs;
@@ -53,10 +54,11 @@ pub fn load_tables(lab: &Lab) -> Result<()> {
     finish(lab, &mut command, &folder, Duration::from_secs(120)).map(|_| ())
 }
 
-/// Runs one load against a port.
-pub fn run(lab: &Lab, port: u16, load: &Load) -> Result<Outcome> {
+/// Runs one load against a pooler: over TLS where that has it.
+pub fn run(lab: &Lab, pooler: &Pooler, load: &Load) -> Result<Outcome> {
     let folder = lab.new_folder("run")?;
-    let mut command = command(lab, port, &folder)?;
+    let mut command = command(lab, pooler.entrance.port, &folder)?;
+    command.env("PGSSLMODE", if pooler.entrance.tls.is_some() { "require" } else { "disable" });
     // Two threads: one would be the bottleneck before a pooler is.
     command.args(["-n", "-j", "2", "-M", load.protocol, "-c", &load.clients.to_string()]);
     command.args(["-T", &load.seconds.to_string()]);

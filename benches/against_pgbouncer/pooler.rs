@@ -1,9 +1,10 @@
 //! Starting the two poolers with settings that mean the same, and asking what they cost.
 
 use crate::Result;
+use crate::identity::Identity;
 use crate::lab::{Lab, USER};
 use crate::process::{self, Running, Stopping, log_tail};
-use crate::raw_client::RawClient;
+use crate::raw_login::Entrance;
 use pgotter::cli::ports;
 use rustix::process::Signal;
 use std::path::Path;
@@ -22,23 +23,47 @@ pub enum Kind {
     PgOtter(Option<u32>),
 }
 
+/// What both poolers are told; everything else is as it comes.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    /// Servers at most.
+    pub pool_size: u32,
+    /// Whether clients get TLS, and [`Pooler::entrance`] asks for it.
+    pub tls: bool,
+    /// Whether they prove themselves by SCRAM, instead of trust.
+    pub scram: bool,
+    /// `client_login_timeout` in seconds; None is each pooler's default.
+    pub login_timeout: Option<u64>,
+}
+
+impl Setup {
+    /// So many servers, trust, no TLS.
+    pub const fn plain(pool_size: u32) -> Setup {
+        Setup { pool_size, tls: false, scram: false, login_timeout: None }
+    }
+}
+
 /// A running pooler that answers.
 pub struct Pooler {
-    /// Where it listens on 127.0.0.1.
-    pub port: u16,
+    /// Where clients come in, and how.
+    pub entrance: Entrance,
     process: Running,
 }
 
 impl Pooler {
-    /// Starts one with `pool_size` servers at most and everything else as it comes.
-    pub fn start(lab: &Lab, kind: Kind, pool_size: u32) -> Result<Pooler> {
+    /// Starts one.
+    pub fn start(lab: &Lab, kind: Kind, setup: Setup) -> Result<Pooler> {
         let folder = lab.new_folder("pooler")?;
         let (port, server_port) = (ports::free_port(), lab.postgres.port());
         let state = lab.postgres.state();
-        state.write(&folder.join("userlist.txt"), &format!("\"{USER}\" \"\"\n"))?;
+        let identity = &lab.identity;
+        let secret = if setup.scram { identity.verifier.as_str() } else { "" };
+        state.write(&folder.join("userlist.txt"), &format!("\"{USER}\" \"{secret}\"\n"))?;
+        state.write(&folder.join("tls.crt"), &identity.certificate)?;
+        state.write(&folder.join("tls.key"), &identity.key)?;
         let (program, config, text) = match kind {
-            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(server_port, port, pool_size)),
-            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(server_port, port, pool_size, workers)),
+            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(server_port, port, setup)),
+            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(server_port, port, setup, workers)),
         };
         let config = folder.join(config);
         state.write(&config, &text)?;
@@ -49,8 +74,14 @@ impl Pooler {
         }
         command.arg(&config);
         let mut process = Running::start(&mut command, Signal::TERM)?;
-        wait_until_it_answers(&mut process, port, &log, &lab.stopping)?;
-        Ok(Pooler { port, process })
+        let entrance = entrance(identity, port, setup);
+        wait_until_it_answers(&mut process, &entrance, &log, &lab.stopping)?;
+        Ok(Pooler { entrance, process })
+    }
+
+    /// Files and sockets it has open.
+    pub fn descriptors(&self) -> Result<usize> {
+        process::descriptors(self.process.pid())
     }
 
     /// CPU seconds used so far, all threads.
@@ -69,53 +100,83 @@ impl Pooler {
     }
 }
 
-/// Waits until one can log in at `port`. Fails when the process ends or 15 s have passed.
-fn wait_until_it_answers(process: &mut Running, port: u16, log: &Path, stopping: &Stopping) -> Result<()> {
+fn entrance(identity: &Identity, port: u16, setup: Setup) -> Entrance {
+    Entrance {
+        port,
+        tls: setup.tls.then(|| identity.trusted.clone()),
+        keys: setup.scram.then(|| identity.keys.clone()),
+    }
+}
+
+/// Waits until one can log in. Fails when the process ends or 15 s have passed.
+fn wait_until_it_answers(process: &mut Running, entrance: &Entrance, log: &Path, stopping: &Stopping) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
-        let Err(error) = RawClient::connect(port) else { return Ok(()) };
+        let Err(error) = entrance.log_in() else { return Ok(()) };
         if process.ended() || Instant::now() > deadline || stopping.requested() {
+            let port = entrance.port;
             return Err(format!("nothing answers on port {port} ({error}); its log ends:\n{}", log_tail(log)).into());
         }
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn pgbouncer_ini(server_port: u16, port: u16, pool_size: u32) -> String {
-    format!(
+fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
+    let Setup { pool_size, tls, scram, login_timeout } = setup;
+    let mut text = format!(
         "[databases]\n\
          * = host=127.0.0.1 port={server_port}\n\
          [pgbouncer]\n\
          listen_addr = 127.0.0.1\n\
          listen_port = {port}\n\
          unix_socket_dir =\n\
-         auth_type = trust\n\
+         auth_type = {}\n\
          auth_file = userlist.txt\n\
          pool_mode = transaction\n\
          default_pool_size = {pool_size}\n\
          max_client_conn = {MAX_CLIENT_CONN}\n\
          log_connections = 0\n\
-         log_disconnections = 0\n"
-    )
+         log_disconnections = 0\n",
+        auth_type(scram)
+    );
+    if tls {
+        text += "client_tls_sslmode = allow\nclient_tls_cert_file = tls.crt\nclient_tls_key_file = tls.key\n";
+    }
+    if let Some(seconds) = login_timeout {
+        text += &format!("client_login_timeout = {seconds}\nlog_pooler_errors = 0\n");
+    }
+    text
 }
 
-fn pooler_toml(server_port: u16, port: u16, pool_size: u32, workers: Option<u32>) -> String {
-    format!(
+fn pooler_toml(server_port: u16, port: u16, setup: Setup, workers: Option<u32>) -> String {
+    let Setup { pool_size, tls, scram, login_timeout } = setup;
+    let mut text = format!(
         "[pooler]\n\
          workers = {}\n\
          listen_addr = \"127.0.0.1\"\n\
          listen_port = {port}\n\
-         auth_type = \"trust\"\n\
+         auth_type = \"{}\"\n\
          auth_file = \"userlist.txt\"\n\
          pool_mode = \"transaction\"\n\
          default_pool_size = {pool_size}\n\
          max_client_conn = {MAX_CLIENT_CONN}\n\
          log_connections = false\n\
-         log_disconnections = false\n\
-         [databases.\"*\"]\n\
-         hosts = [\"127.0.0.1:{server_port}\"]\n\
-         [http]\n\
-         listen = \"\"\n",
-        workers.unwrap_or(0)
-    )
+         log_disconnections = false\n",
+        workers.unwrap_or(0),
+        auth_type(scram)
+    );
+    if tls {
+        text += "client_tls_sslmode = \"allow\"\n\
+                 client_tls_cert_file = \"tls.crt\"\n\
+                 client_tls_key_file = \"tls.key\"\n";
+    }
+    if let Some(seconds) = login_timeout {
+        text += &format!("client_login_timeout = {seconds}\nlog_pooler_errors = false\n");
+    }
+    text += &format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{server_port}\"]\n[http]\nlisten = \"\"\n");
+    text
+}
+
+fn auth_type(scram: bool) -> &'static str {
+    if scram { "scram-sha-256" } else { "trust" }
 }

@@ -121,6 +121,12 @@ pub fn resident_kib(pid: u32) -> Result<f64> {
     Ok(number.parse()?)
 }
 
+/// Descriptors a process has open.
+pub fn descriptors(pid: u32) -> Result<usize> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).map_err(|e| format!("the pooler is gone: {e}"))?;
+    Ok(entries.count())
+}
+
 /// Runs `work` while looking at a process' resident memory every millisecond; returns the highest seen, in KiB.
 pub fn peak_resident_kib(pid: u32, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let done = AtomicBool::new(false);

@@ -2,39 +2,26 @@
 //! Source of the formats: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
 
 use crate::Result;
-use crate::lab::{DATABASE, USER};
+use crate::raw_login::Line;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
 /// `bytea`'s type id.
 const BYTEA_OID: u32 = 17;
 
-/// One connection, blocking.
+/// One connection, blocking. `raw_login.rs` makes it.
 pub struct RawClient {
-    stream: BufReader<TcpStream>,
+    line: BufReader<Line>,
 }
 
 impl RawClient {
-    /// Connects to 127.0.0.1 and logs in by trust.
-    pub fn connect(port: u16) -> Result<RawClient> {
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        socket.set_nodelay(true)?;
-        // A pooler that has stopped answering must not stop the benchmark.
-        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
-        socket.set_write_timeout(Some(Duration::from_secs(60)))?;
-        let mut client = RawClient { stream: BufReader::with_capacity(64 * 1024, socket) };
-        let mut startup = 196_608_u32.to_be_bytes().to_vec();
-        for text in ["user", USER, "database", DATABASE] {
-            startup.extend_from_slice(text.as_bytes());
-            startup.push(0);
-        }
-        startup.push(0);
-        let mut packet = (length_of(startup.len())?).to_be_bytes().to_vec();
-        packet.extend_from_slice(&startup);
-        client.send(&packet)?;
-        client.until_ready()?;
-        Ok(client)
+    /// Over a line that the login goes on on.
+    pub fn new(line: Line) -> RawClient {
+        RawClient { line: BufReader::with_capacity(64 * 1024, line) }
+    }
+
+    /// Terminates the session, as libpq does: without waiting for the end of the connection.
+    pub fn leave(mut self) -> Result<()> {
+        self.send(&message(b'X', b"")?)
     }
 
     /// Runs one simple query; returns the number of bytes of the messages that came back.
@@ -72,23 +59,37 @@ impl RawClient {
         self.until_ready().map(|_| ())
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(self.stream.get_mut().write_all(bytes)?)
+    /// Sends all of it.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.line.get_mut().write_all(bytes)?)
+    }
+
+    /// The body of the next message, an Authentication one.
+    pub fn authentication(&mut self) -> Result<Vec<u8>> {
+        let (kind, length) = self.head()?;
+        let mut body = Vec::new();
+        (&mut self.line).take(length).read_to_end(&mut body)?;
+        if kind == b'R' { Ok(body) } else { Err(String::from_utf8_lossy(&body).replace('\0', " ").into()) }
+    }
+
+    /// Type and length of the body of the next message.
+    fn head(&mut self) -> Result<(u8, u64)> {
+        let mut head = [0; 5];
+        self.line.read_exact(&mut head)?;
+        let [kind, length @ ..] = head;
+        Ok((kind, u64::from(u32::from_be_bytes(length)).saturating_sub(4)))
     }
 
     /// Reads up to and with ReadyForQuery; returns the number of bytes. An ErrorResponse is an error.
-    fn until_ready(&mut self) -> Result<u64> {
+    pub fn until_ready(&mut self) -> Result<u64> {
         let mut total = 0;
         let mut refusal = None;
         loop {
-            let mut head = [0; 5];
-            self.stream.read_exact(&mut head)?;
-            let [kind, length @ ..] = head;
-            let body = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
+            let (kind, body) = self.head()?;
             total += 5 + body;
             if kind == b'E' {
                 let mut text = Vec::new();
-                (&mut self.stream).take(body).read_to_end(&mut text)?;
+                (&mut self.line).take(body).read_to_end(&mut text)?;
                 let text = String::from_utf8_lossy(&text).replace('\0', " ");
                 // One before the login is done is the last thing a server says: no ReadyForQuery follows.
                 if text.contains("FATAL") {
@@ -107,12 +108,12 @@ impl RawClient {
     fn skip(&mut self, bytes: u64) -> Result<()> {
         let mut left = bytes;
         while left > 0 {
-            let here = self.stream.fill_buf()?.len();
+            let here = self.line.fill_buf()?.len();
             if here == 0 {
                 return Err("the connection was closed in the middle of a message".into());
             }
             let part = here.min(usize::try_from(left).unwrap_or(here));
-            self.stream.consume(part);
+            self.line.consume(part);
             left -= part as u64;
         }
         Ok(())

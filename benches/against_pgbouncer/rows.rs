@@ -1,12 +1,14 @@
-//! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`.
+//! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`, those about logging in and
+//! TLS in `secure_rows.rs`, those about connections that never log in in `half_open_rows.rs`.
 
 use crate::Result;
+use crate::half_open_rows;
 use crate::lab::Lab;
 use crate::memory_rows;
 use crate::pgbench::{self, Load, Outcome, Script};
-use crate::pooler::{Kind, Pooler};
-use crate::raw_client::RawClient;
+use crate::pooler::{Kind, Pooler, Setup};
 use crate::report::{Bar, Row};
+use crate::secure_rows;
 use crate::statistics::{mean, median, p99};
 
 /// Servers of a pool, except where clients are to wait.
@@ -30,25 +32,39 @@ pub const GROUPS: &[Group] = &[
     Group { name: "copy", about: "CPU of 1 GB of COPY TO STDOUT", measure: copy },
     Group { name: "idle", about: "memory of 5,000 idle clients", measure: memory_rows::idle_clients },
     Group { name: "big", about: "memory while 1 GB passes in one message", measure: memory_rows::big_messages },
+    Group { name: "tls", about: "CPU per transaction over TLS, pgbench -S, 64 clients", measure: secure_rows::tls },
+    Group { name: "logins", about: "CPU per login, and logins a second", measure: secure_rows::logins },
+    Group { name: "idle-tls", about: "memory of 5,000 idle clients over TLS", measure: memory_rows::idle_tls_clients },
+    Group { name: "half-open", about: "5,000 connections that do not log in", measure: half_open_rows::half_open },
     Group { name: "waiters", about: "500 clients on 10 servers", measure: waiters },
 ];
 
 /// PgOtter as configured for a row, and the row's bar.
-struct Variant {
-    label: &'static str,
-    workers: Option<u32>,
-    bar: Bar,
+pub struct Variant {
+    /// Behind the row's name, where there are several.
+    pub label: &'static str,
+    /// None: the default.
+    pub workers: Option<u32>,
+    /// See [`Bar`].
+    pub bar: Bar,
+}
+
+impl Variant {
+    /// PgOtter as it comes, the only variant.
+    pub const fn default(bar: Bar) -> [Variant; 1] {
+        [Variant { label: "", workers: None, bar }]
+    }
 }
 
 /// PgBouncer first, then the variants; a self-check knows only one variant, as PgBouncer has no workers.
-fn start(lab: &Lab, variants: &[Variant], pool_size: u32) -> Result<Vec<Pooler>> {
+pub fn start(lab: &Lab, variants: &[Variant], setup: Setup) -> Result<Vec<Pooler>> {
     let count = if lab.options.self_check { 1 } else { variants.len() };
     let candidates = variants[..count].iter().map(|variant| lab.candidate(variant.workers));
-    std::iter::once(Kind::PgBouncer).chain(candidates).map(|kind| Pooler::start(lab, kind, pool_size)).collect()
+    std::iter::once(Kind::PgBouncer).chain(candidates).map(|kind| Pooler::start(lab, kind, setup)).collect()
 }
 
 /// One row for each variant, from `values[pooler][round]` in the order of [`start`].
-fn rows(what: &str, unit: &'static str, variants: &[Variant], values: Vec<Vec<f64>>) -> Vec<Row> {
+pub fn rows(what: &str, unit: &'static str, variants: &[Variant], values: Vec<Vec<f64>>) -> Vec<Row> {
     let mut values = values.into_iter();
     let pgbouncer = values.next().unwrap_or_default();
     let nameless = values.len() == 1;
@@ -72,14 +88,28 @@ fn full_speed(lab: &Lab, pooler: &Pooler, protocol: &'static str, clients: u32) 
         rate: None,
         latencies: false,
     };
-    pgbench::run(lab, pooler.port, &load)
+    pgbench::run(lab, pooler, &load)
 }
 
 /// Opens every server of every pool, so that no measured run has to.
-fn warm_up(lab: &Lab, poolers: &[Pooler]) -> Result<()> {
+pub fn warm_up(lab: &Lab, poolers: &[Pooler]) -> Result<()> {
     let load =
         Load { script: Script::SelectOnly, clients: 64, protocol: "simple", seconds: 1, rate: None, latencies: false };
-    poolers.iter().try_for_each(|pooler| pgbench::run(lab, pooler.port, &load).map(|_| ()))
+    poolers.iter().try_for_each(|pooler| pgbench::run(lab, pooler, &load).map(|_| ()))
+}
+
+/// In microseconds, at full speed, logins included: 64 are nothing beside the transactions of some seconds.
+pub fn cpu_per_transaction(
+    lab: &Lab,
+    poolers: &[Pooler],
+    protocol: &'static str,
+    clients: u32,
+) -> Result<Vec<Vec<f64>>> {
+    lab.alternate(poolers, lab.options.pairs, |pooler| {
+        let before = pooler.cpu_seconds()?;
+        let outcome = full_speed(lab, pooler, protocol, clients)?;
+        Ok((pooler.cpu_seconds()? - before) * 1e6 / outcome.transactions)
+    })
 }
 
 fn cpu(lab: &Lab) -> Result<Vec<Row>> {
@@ -89,16 +119,12 @@ fn cpu(lab: &Lab) -> Result<Vec<Row>> {
             Variant { label: "2 workers", workers: Some(2), bar: Bar::RatioAtMost(two_bar) },
         ]
     };
-    let poolers = start(lab, &variants(0.0, 0.0), POOL_SIZE)?;
+    let poolers = start(lab, &variants(0.0, 0.0), Setup::plain(POOL_SIZE))?;
     warm_up(lab, &poolers)?;
     let mut table = Vec::new();
     for protocol in ["simple", "extended"] {
         for (clients, default_bar, two_bar) in [(16, 1.15, 1.3), (64, 1.0, 1.05)] {
-            let values = lab.alternate(&poolers, lab.options.pairs, |pooler| {
-                let before = pooler.cpu_seconds()?;
-                let outcome = full_speed(lab, pooler, protocol, clients)?;
-                Ok((pooler.cpu_seconds()? - before) * 1e6 / outcome.transactions)
-            })?;
+            let values = cpu_per_transaction(lab, &poolers, protocol, clients)?;
             let what = format!("CPU per transaction, {protocol}, {clients} clients");
             table.extend(rows(&what, "µs", &variants(default_bar, two_bar), values));
         }
@@ -115,7 +141,7 @@ fn throughput(lab: &Lab) -> Result<Vec<Row>> {
         Variant { label: "1 worker", workers: Some(1), bar: Bar::RatioAtLeast(1.0) },
         Variant { label: "2 workers", workers: Some(2), bar: Bar::RatioAtLeast(1.05) },
     ];
-    let poolers = start(lab, &variants, POOL_SIZE)?;
+    let poolers = start(lab, &variants, Setup::plain(POOL_SIZE))?;
     warm_up(lab, &poolers)?;
     let values =
         lab.alternate(&poolers, lab.options.pairs, |pooler| Ok(full_speed(lab, pooler, "simple", 64)?.per_second))?;
@@ -123,8 +149,8 @@ fn throughput(lab: &Lab) -> Result<Vec<Row>> {
 }
 
 fn latency(lab: &Lab) -> Result<Vec<Row>> {
-    let variants = [Variant { label: "", workers: None, bar: Bar::RatioAtMost(1.1) }];
-    let poolers = start(lab, &variants, POOL_SIZE)?;
+    let variants = Variant::default(Bar::RatioAtMost(1.1));
+    let poolers = start(lab, &variants, Setup::plain(POOL_SIZE))?;
     warm_up(lab, &poolers)?;
     let most = lab.alternate(&poolers[..1], 3, |pooler| Ok(full_speed(lab, pooler, "simple", 64)?.per_second))?;
     let rate = 0.6 * median(&most.concat());
@@ -137,22 +163,22 @@ fn latency(lab: &Lab) -> Result<Vec<Row>> {
         latencies: true,
     };
     let values =
-        lab.alternate(&poolers, lab.options.pairs, |pooler| Ok(pgbench::run(lab, pooler.port, &load)?.latencies_us))?;
+        lab.alternate(&poolers, lab.options.pairs, |pooler| Ok(pgbench::run(lab, pooler, &load)?.latencies_us))?;
     let each = |statistic: fn(&[f64]) -> f64| -> Vec<Vec<f64>> {
         values.iter().map(|runs| runs.iter().map(|run| statistic(run) / 1e3).collect()).collect()
     };
     let mut table = rows(&format!("p99 at {rate:.0} tps, simple, 64 clients"), "ms", &variants, each(p99));
-    let informative = [Variant { label: "", workers: None, bar: Bar::None }];
+    let informative = Variant::default(Bar::None);
     table.extend(rows(&format!("p50 at {rate:.0} tps, simple, 64 clients"), "ms", &informative, each(median)));
     Ok(table)
 }
 
 fn copy(lab: &Lab) -> Result<Vec<Row>> {
     const COPY: &str = "copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout";
-    let variants = [Variant { label: "", workers: None, bar: Bar::RatioAtMost(0.5) }];
-    let poolers = start(lab, &variants, POOL_SIZE)?;
+    let variants = Variant::default(Bar::RatioAtMost(0.5));
+    let poolers = start(lab, &variants, Setup::plain(POOL_SIZE))?;
     let values = lab.alternate(&poolers, lab.options.pairs, |pooler| {
-        let mut client = RawClient::connect(pooler.port)?;
+        let mut client = pooler.entrance.log_in()?;
         let before = pooler.cpu_seconds()?;
         let bytes = client.query(COPY)?;
         if bytes < 1_000_000_000 {
@@ -171,21 +197,24 @@ struct Waiting {
 }
 
 fn waiters(lab: &Lab) -> Result<Vec<Row>> {
-    let variant = |bar| [Variant { label: "", workers: None, bar }];
-    let poolers = start(lab, &variant(Bar::None), 10)?;
+    let poolers = start(lab, &Variant::default(Bar::None), Setup::plain(10))?;
     warm_up(lab, &poolers)?;
     let runs = lab.alternate(&poolers, 1, |pooler| wait_in_line(lab, pooler))?;
     let each = |value: fn(&Waiting) -> f64| runs.iter().map(|r| r.iter().map(value).collect()).collect();
     let what = "500 clients on 10 servers";
-    let mut table =
-        rows(&format!("{what}: p99 wait / mean wait"), "", &variant(Bar::AtMost(3.0)), each(|w| w.p99_to_mean));
+    let mut table = rows(
+        &format!("{what}: p99 wait / mean wait"),
+        "",
+        &Variant::default(Bar::AtMost(3.0)),
+        each(|w| w.p99_to_mean),
+    );
     table.extend(rows(
         &format!("{what}: throughput / that of 10 clients"),
         "",
-        &variant(Bar::AtLeast(0.95)),
+        &Variant::default(Bar::AtLeast(0.95)),
         each(|w| w.to_ten_clients),
     ));
-    table.extend(rows(&format!("{what}: mean wait"), "ms", &variant(Bar::None), each(|w| w.mean_ms)));
+    table.extend(rows(&format!("{what}: mean wait"), "ms", &Variant::default(Bar::None), each(|w| w.mean_ms)));
     Ok(table)
 }
 
@@ -201,9 +230,9 @@ fn wait_in_line(lab: &Lab, pooler: &Pooler) -> Result<Waiting> {
         rate: None,
         latencies: true,
     };
-    let ten = pgbench::run(lab, pooler.port, &load(10))?;
+    let ten = pgbench::run(lab, pooler, &load(10))?;
     lab.go_on()?;
-    let many = pgbench::run(lab, pooler.port, &load(500))?;
+    let many = pgbench::run(lab, pooler, &load(500))?;
     let service_us = mean(&ten.latencies_us);
     let waits_us: Vec<f64> = many.latencies_us.iter().map(|latency| (latency - service_us).max(0.0)).collect();
     Ok(Waiting {
