@@ -21,7 +21,7 @@ pub const HIGH_WATER: usize = 256 * 1024;
 
 /// First size of a receive buffer, doubled while reads fill it: any message of a login fits. A connection that has sent a
 /// byte and no more keeps such a buffer until it is closed, and there may be thousands.
-const READ_FIRST: usize = 1024;
+const READ_FIRST: usize = 512;
 /// Size after a burst: a small query or answer fits.
 const READ_MIN: usize = 8 * 1024;
 /// Largest size.
