@@ -71,6 +71,7 @@ fn limits(pooler: &Pooler) -> Vec<Entry> {
         ("workers", text(pooler.workers)),
         ("pool_mode", text(pool_mode_text(pooler.pool_mode))),
         ("max_client_conn", pooler.max_client_conn.and_then(text)),
+        ("memory_budget", pooler.memory_budget.and_then(text)),
         ("default_pool_size", text(pooler.default_pool_size)),
         ("min_pool_size", text(pooler.min_pool_size)),
         ("reserve_pool_size", text(pooler.reserve_pool_size)),
@@ -133,6 +134,8 @@ fn users(pooler: &Pooler) -> Vec<Entry> {
     vec![
         ("auth_type", text(auth_type)),
         ("auth_file", path(pooler.auth_file.as_ref())),
+        ("login_failure_limit", text(pooler.login_failure_limit)),
+        ("login_failure_delay", time(pooler.login_failure_delay)),
         ("admin_users", text(pooler.admin_users.join(","))),
         ("stats_users", text(pooler.stats_users.join(","))),
         ("log_connections", flag(pooler.log_connections)),
