@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Meter, Repeated};
-use crate::net::{Holding, Memory, Peer, Socket};
+use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::Settings;
 use crate::wire::backend::{self, Status};
@@ -117,7 +117,6 @@ pub struct Client {
     pub(super) presence: Arc<Presence>,
     // Where the settings are that are shown there.
     pub(super) shown: usize,
-    pub(super) peer: Peer,
     _seat: Seat,
 }
 
@@ -152,7 +151,6 @@ impl Client {
         registration: Registration,
         presence: Arc<Presence>,
         seat: Seat,
-        peer: Peer,
     ) -> Self {
         pool.client_came();
         // Before what it counts: a reload in between shows as one more.
@@ -184,7 +182,6 @@ impl Client {
             registration,
             presence,
             shown: 0,
-            peer,
             _seat: seat,
         }
     }
@@ -207,8 +204,8 @@ impl Client {
                 Left::Gone => "connection lost",
                 Left::Refused(_) => "refused",
             };
-            let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
-            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, why, "leave");
+            let (database, user) = (self.pool.database.escape_debug(), self.presence.user().escape_debug());
+            tracing::info!(client = %self.id, peer = %self.presence.peer(), %database, %user, why, "leave");
         }
     }
 
@@ -217,9 +214,9 @@ impl Client {
         if self.rules.log_pooler_errors
             && let Some(unreported) = self.rules.told.note(clock::now())
         {
-            let (database, user) = (self.pool.database.escape_debug(), self.pool.user.escape_debug());
+            let (database, user) = (self.pool.database.escape_debug(), self.presence.user().escape_debug());
             let message = fault.message.escape_debug();
-            tracing::info!(client = %self.id, peer = %self.peer, %database, %user, sqlstate = fault.sqlstate.0, unreported, "{message}");
+            tracing::info!(client = %self.id, peer = %self.presence.peer(), %database, %user, sqlstate = fault.sqlstate.0, unreported, "{message}");
         }
     }
 

@@ -62,8 +62,6 @@ pub struct LoggedIn {
     pub user: Authenticated,
     /// It takes cancel keys of protocol 3.2.
     pub long_key: bool,
-    /// Where it is.
-    pub peer: Peer,
     /// Its pool.
     pub pool: Arc<Pool>,
     /// Its place under the limits.
@@ -132,7 +130,7 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
     match outcome {
         Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
-            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
+            Ok(()) => Opening::Client(Box::new(entry.with(door.socket))),
             Err(_) => Opening::Over,
         },
         Ok(Ok(Admitted::Console(entry))) => Opening::Console(Box::new(entry.with(door.socket, &gate.registry))),
@@ -205,9 +203,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
+    fn with(self, socket: Socket) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat } = self;
-        LoggedIn { socket, startup, user, long_key, peer, pool, seat }
+        LoggedIn { socket, startup, user, long_key, pool, seat }
     }
 }
 
@@ -242,14 +240,17 @@ impl Door<'_> {
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
         let Proved { user, keys } = self.prove(&startup.user).await?;
-        let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(|| {
+        let missing = || {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)
-        })?;
+        };
+        let pool = self.gate.cluster.pool(&startup.database, user.user()).ok_or_else(missing)?;
+        // Not the pool's: clients of one pool may have logged in under several names.
+        let limits = self.gate.config.resolve(&startup.database, user.user()).ok_or_else(missing)?;
         if let Some(keys) = keys {
             self.gate.cluster.learn(user.user(), keys);
         }
-        self.gate.seats.assign(&mut seat, &startup.database, user.user(), &pool.shape().settings)?;
+        self.gate.seats.assign(&mut seat, &startup.database, user.user(), &limits)?;
         self.log_login(user.user());
         self.socket.flush().await?;
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))

@@ -38,7 +38,7 @@ pub async fn welcome(
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
     let activity = ClientActivity::new(id, logged_in.socket.line(), clock::now());
-    let presence = Arc::new(Presence::new(activity, logged_in.pool.clone()));
+    let presence = Arc::new(Presence::new(activity, logged_in.pool.clone(), logged_in.user.user()));
     let registration = registry.enter(mailbox.clone(), Some(presence.clone()), logged_in.long_key);
     let meter = metrics.known_meter(worker, &logged_in.pool.database);
     let mut client = Client::new(
@@ -52,7 +52,6 @@ pub async fn welcome(
         registration,
         presence,
         logged_in.seat,
-        logged_in.peer,
     );
     match client.first_welcome().await {
         Ok(welcome) => {

@@ -67,18 +67,20 @@ impl Cluster {
         }
     }
 
-    /// The pool of an authenticated user; made if need be. `None`: no such database.
+    /// The pool for an authenticated user; made if need be. A database with a forced user has one pool for everybody.
+    /// `None`: no such database.
     pub fn pool(&self, database: &str, user: &str) -> Option<Arc<Pool>> {
         let books = &mut *self.books.lock();
-        let name = (database.to_owned(), user.to_owned());
+        let role = books.config.database(database)?.user.as_deref().unwrap_or(user);
+        let name = (database.to_owned(), role.to_owned());
         if let Some(pool) = books.pools.get(&name) {
             return Some(pool.clone());
         }
         if books.pools.len() >= MANY_POOLS {
             books.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_unused());
         }
-        let settings = books.config.resolve(database, user)?;
-        let pool = Pool::new(database, user, self.home(books.pools.len()), settings);
+        let settings = books.config.resolve(database, &name.1)?;
+        let pool = Pool::new(database, &name.1, self.home(books.pools.len()), settings);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
         books.pools.insert(name, pool.clone());

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Pool {
     /// As clients name it.
     pub database: String,
-    /// As the client logged in; servers log in as the forced user if there is one.
+    /// As servers log in: the database's forced user, or what all of the pool's clients have logged in as. A reload that
+    /// changes the forced user leaves it to the clients that are there, until they go.
     pub user: String,
     shape: ArcSwap<Shape>,
     clients: Arc<AtomicUsize>,

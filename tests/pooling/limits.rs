@@ -151,6 +151,24 @@ fn clients_are_limited_by_the_name_they_log_in_with_and_not_by_a_forced_user() {
 }
 
 #[test]
+fn all_clients_of_a_database_with_a_forced_user_share_one_pool() {
+    let (forced, users) = (fresh_role(), [fresh_role(), fresh_role(), fresh_role()]);
+    let host = super::world::host(super::world::cluster());
+    let database = format!("[databases.all]\ndbname = \"postgres\"\nhosts = [\"{host}\"]\nuser = \"{forced}\"");
+    let settings = format!("[users.{forced}]\npool_size = 2\n[users.{}]\npool_size = 9", users[0]);
+    let pooler = pgotter(NOTIFY, &format!("{database}\n{settings}"));
+    let mut clients = users.each_ref().map(|user| Client::connect(pooler.port(), user, "all"));
+    let [one, other, third] = &mut clients;
+    assert_eq!(one.query("BEGIN").status, Some(b'T'));
+    assert_eq!(other.query("BEGIN").status, Some(b'T'));
+    third.queue("SELECT current_user");
+    assert_eq!(servers_of(&forced), 2);
+    one.query("COMMIT");
+    assert_eq!(third.answer().value(), forced);
+    other.query("COMMIT");
+}
+
+#[test]
 fn a_starving_user_gets_the_place_of_anothers_idle_server() {
     let (rich, poor) = (fresh_role(), fresh_role());
     let pooler = pgotter(&format!("{NOTIFY}\ndefault_pool_size = 5"), "max_db_connections = 2");

@@ -3,6 +3,7 @@
 use super::super::desk::{Desk, PGBOUNCER, Process};
 use super::pools::{self, Seen};
 use super::{Row, int4, text};
+use crate::activity::ClientSeen;
 use crate::config::{Config, Database, Shown, User, pool_mode_text, show};
 use crate::wire::rows::{Cell, Column};
 use std::collections::BTreeSet;
@@ -125,24 +126,26 @@ fn console_row(config: &Config, consoles: usize) -> Row {
 /// Everybody whom the configuration names, and whoever else has come.
 pub(super) fn users<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let config = desk.process.config();
-    let pools = pools::seen(&desk.cluster);
+    let (pools, clients) = (pools::seen(&desk.cluster), desk.process.clients());
     let nobody = User::default();
-    let row = |name: &str| user_row(&config, name, config.users.get(name).unwrap_or(&nobody), &pools);
-    user_names(&config, &pools).into_iter().map(row).collect()
+    let row = |name: &str| {
+        let count = clients.iter().filter(|client| client.user == name).count();
+        user_row(&config, name, config.users.get(name).unwrap_or(&nobody), &pools, count)
+    };
+    user_names(&config, &pools, &clients).into_iter().map(row).collect()
 }
 
 /// See [`users`].
-pub(super) fn user_names<'a>(config: &'a Config, pools: &'a [Seen]) -> BTreeSet<&'a str> {
+pub(super) fn user_names<'a>(config: &'a Config, pools: &'a [Seen], clients: &'a [ClientSeen]) -> BTreeSet<&'a str> {
     let listed = config.pooler.auth_users.keys().chain(config.users.keys()).map(String::as_str);
-    let came = pools.iter().flat_map(|pool| [pool.user.as_str(), pool.role.as_str()]);
+    let came = pools.iter().map(|pool| &*pool.user).chain(clients.iter().map(|client| &*client.user));
     listed.chain(came).chain([PGBOUNCER]).collect()
 }
 
-fn user_row(config: &Config, name: &str, user: &User, pools: &[Seen]) -> Row {
+fn user_row(config: &Config, name: &str, user: &User, pools: &[Seen], clients: usize) -> Row {
     let pooler = &config.pooler;
     let size = |size: Option<usize>| size.map_or(String::new(), |size| format!("{size:9}"));
-    let servers = pools.iter().filter(|pool| pool.role == name).map(Seen::servers).sum::<usize>();
-    let clients = pools.iter().filter(|pool| pool.user == name).map(|pool| pool.clients).sum::<usize>();
+    let servers = pools.iter().filter(|pool| pool.user == name).map(Seen::servers).sum::<usize>();
     vec![
         name.into(),
         size(user.pool_size).into(),

@@ -116,10 +116,11 @@ pub(super) fn lists<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let config = desk.process.config();
     let pools = pools::seen(&desk.cluster);
     let (_, taken) = desk.process.seats();
-    let (clients, consoles) = (desk.process.clients().len(), desk.consoles().len());
+    let seen = desk.process.clients();
+    let (clients, consoles) = (seen.len(), desk.consoles().len());
     let items = [
         ("databases", database_names(&config, &pools).len() + 1),
-        ("users", user_names(&config, &pools).len()),
+        ("users", user_names(&config, &pools, &seen).len()),
         ("peers", 0),
         ("pools", pools.len() + 1),
         ("peer_pools", 0),

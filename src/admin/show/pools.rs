@@ -7,7 +7,6 @@ use crate::clock;
 use crate::cluster::{Cluster, Pool};
 use crate::config::{PoolMode, pool_mode_text};
 use crate::wire::rows::{Cell, Column};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub(super) const COLUMNS: [Column; 17] = [
@@ -33,10 +32,8 @@ pub(super) const COLUMNS: [Column; 17] = [
 /// One pool, all of its lanes together.
 pub(super) struct Seen {
     pub database: String,
-    /// As clients log in.
+    /// As servers log in: the database's forced user, or the clients'.
     pub user: String,
-    /// As servers log in: the database's forced user, or the same.
-    pub role: String,
     pub mode: PoolMode,
     pub clients: usize,
     pub waiting: usize,
@@ -58,7 +55,6 @@ impl Seen {
         let mut seen = Self {
             database: pool.database.clone(),
             user: pool.user.clone(),
-            role: shape.lane().map_or_else(|| pool.user.clone(), |lane| lane.role()),
             mode: shape.settings.pool_mode,
             clients: pool.clients(),
             waiting: 0,
@@ -81,21 +77,11 @@ impl Seen {
         seen
     }
 
-    fn add(&mut self, other: &Self) {
-        self.clients += other.clients;
-        self.waiting += other.waiting;
-        self.active += other.active;
-        self.idle += other.idle;
-        self.opening += other.opening;
-        self.repaired += other.repaired;
-        self.oldest_wait = self.oldest_wait.max(other.oldest_wait);
-    }
-
     fn row(&self) -> Row {
         let none = || Cell::Number(0);
         vec![
             self.database.as_str().into(),
-            self.role.as_str().into(),
+            self.user.as_str().into(),
             self.clients.saturating_sub(self.waiting).into(),
             self.waiting.into(),
             none(),
@@ -121,24 +107,17 @@ pub(super) fn seen(cluster: &Cluster) -> Vec<Seen> {
     cluster.pools().iter().map(|pool| Seen::of(pool, now)).collect()
 }
 
-/// One row for each database and role, and one for the console.
+/// One row for each, and one for the console.
 pub(super) fn pools<P: Process>(desk: &Desk<P>) -> Vec<Row> {
-    let mut rows: BTreeMap<(String, String), Seen> = BTreeMap::new();
-    let pools = seen(&desk.cluster).into_iter().chain([console(desk)]);
-    for pool in pools {
-        match rows.get_mut(&(pool.database.clone(), pool.role.clone())) {
-            Some(row) => row.add(&pool),
-            None => drop(rows.insert((pool.database.clone(), pool.role.clone()), pool)),
-        }
-    }
-    rows.values().map(Seen::row).collect()
+    let mut pools: Vec<Seen> = seen(&desk.cluster).into_iter().chain([console(desk)]).collect();
+    pools.sort_by(|one, other| (&one.database, &one.user).cmp(&(&other.database, &other.user)));
+    pools.iter().map(Seen::row).collect()
 }
 
 fn console<P: Process>(desk: &Desk<P>) -> Seen {
     Seen {
         database: PGBOUNCER.to_owned(),
         user: PGBOUNCER.to_owned(),
-        role: PGBOUNCER.to_owned(),
         mode: PoolMode::Statement,
         clients: desk.consoles().len(),
         waiting: 0,
