@@ -4,7 +4,8 @@
 #   make demo [FOR=30s]                PostgreSQL, two replicas, PgOtter on 6432 and a load; Ctrl-C ends it and cleans up
 #   make lint                          formatting and clippy, warnings are errors
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
-#   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes
+#   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes: waiters in their order, and PostgreSQL restarted
+#                                      20 times under 1,000 idle clients
 #   make test-drivers                  drivers of several languages, installed into target/drivers with pip and npm
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make build                         target/release/pgotter
