@@ -100,13 +100,14 @@ pub fn run(config: Config) -> io::Result<Stopped> {
 /// Starts the endpoint for monitoring, which shows what is behind the door.
 fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Result<()> {
     let (gate, door) = (door.load_full(), door.clone());
+    let seats = gate.seats.clone();
     let views = http::Views {
         metrics: gate.metrics.clone(),
         cluster: gate.cluster.clone(),
         memory: gate.memory.clone(),
         tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
-        max_clients: Box::new(move || gate.seats.limit()),
+        max_clients: Box::new(move || seats.limit()),
     };
     let serve = move || {
         if let Err(error) = http::serve(listening, views) {
@@ -175,8 +176,9 @@ async fn serve_until_the_end(
     if !emptied {
         registry.dismiss(true);
         empty(registry, Some(Instant::now() + LAST_WORDS)).await;
-        cancelled(&shared.in_force.partings, Instant::now() + LAST_CANCELS).await;
     }
+    // Also where everybody has left: some may have vanished in the middle of a statement.
+    cancelled(&shared.in_force.partings, Instant::now() + LAST_CANCELS).await;
     match lost {
         Some(_) => Stopped::WorkerLost,
         None if emptied => Stopped::InOrder,

@@ -72,6 +72,22 @@ fn f23_what_runs_at_a_second_sigterm_is_cancelled() {
 }
 
 #[test]
+fn f23_what_runs_for_a_client_that_vanishes_at_sigterm_is_cancelled() {
+    let role = fresh_role();
+    let mut pooler = pgotter("shutdown_timeout = \"1h\"", "");
+    let mut busy = Client::connect(pooler.port(), &role, "postgres");
+    let backend = busy.backend();
+    busy.send(&query("SELECT pg_sleep(100)"));
+    until_it_sleeps(&backend);
+    pooler.signal(Signal::TERM);
+    eventually("it ends", || pooler.log().contains("shutting down"));
+    busy.reset();
+    assert_eq!(exit_code(&mut pooler), Some(0));
+    let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
+    eventually("the statement has ended", || !runs());
+}
+
+#[test]
 fn f24_a_storm_of_signals_changes_nothing_that_one_would_not() {
     let role = fresh_role();
     let mut pooler = pgotter("default_pool_size = 3\nquery_wait_timeout = \"1min\"", "");
