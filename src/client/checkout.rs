@@ -117,7 +117,9 @@ impl Client {
                 Event::ClientGone => NoServer::ClientGone,
             };
             self.leave(lane, waiting).await;
-            return Err(outcome);
+            // A kill that came meanwhile counts; a cancel is of what is refused anyway, and not of the next request.
+            self.cancelled = false;
+            return Err(if self.killed { NoServer::Dismissed } else { outcome });
         }
     }
 
