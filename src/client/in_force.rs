@@ -66,5 +66,5 @@ impl Client {
 /// PgBouncer's words.
 pub(super) fn database_removed() -> Fault {
     Fault::fatal(Blame::Pooler, SqlState::ADMIN_SHUTDOWN, "database removed")
-        .with_hint("It is not in the configuration of PgOtter any more.")
+        .with_hint("It is not in the configuration of PgOtter any more, or it has another forced user: reconnect.")
 }

@@ -71,8 +71,8 @@ impl Cluster {
     /// `None`: no such database.
     pub fn pool(&self, database: &str, user: &str) -> Option<Arc<Pool>> {
         let books = &mut *self.books.lock();
-        let role = books.config.database(database)?.user.as_deref().unwrap_or(user);
-        let name = (database.to_owned(), role.to_owned());
+        let forced = books.config.database(database)?.user.as_deref();
+        let name = (database.to_owned(), forced.unwrap_or(user).to_owned());
         if let Some(pool) = books.pools.get(&name) {
             return Some(pool.clone());
         }
@@ -80,7 +80,7 @@ impl Cluster {
             books.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_unused());
         }
         let settings = books.config.resolve(database, &name.1)?;
-        let pool = Pool::new(database, &name.1, self.home(books.pools.len()), settings);
+        let pool = Pool::new(database, &name.1, forced.is_some(), self.home(books.pools.len()), settings);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
         books.pools.insert(name, pool.clone());
@@ -132,10 +132,13 @@ impl Cluster {
     }
 
     /// What the configuration in force makes of a pool. Lanes that can go on are taken from `before`, as they are. `None`:
-    /// the database is not there any more.
+    /// the database is not there any more, or who is in the pool is not to be served as its role any more.
     fn shape(&self, books: &Books, pool: &Pool, before: &[Arc<Lane>]) -> Option<Shape> {
         let config = &books.config;
         let entry = config.database(&pool.database)?;
+        if pool.forced != entry.user.is_some() || entry.user.as_ref().is_some_and(|role| *role != pool.user) {
+            return None;
+        }
         let settings = config.resolve(&pool.database, &pool.user)?;
         let specs = self.specs(books, pool, entry, &settings);
         let lane = |spec: LaneSpec| match before.iter().find(|lane| lane.can_become(&spec)) {
@@ -160,11 +163,11 @@ impl Cluster {
             quota: Quota {
                 database: pool.database.clone(),
                 database_limit: settings.max_db_connections,
-                user: entry.user.as_ref().unwrap_or(&pool.user).clone(),
+                user: pool.user.clone(),
                 user_limit: settings.max_user_connections,
             },
             connect_timeout: config.pooler.server_connect_timeout,
-            always_live: entry.user.is_some(),
+            always_live: pool.forced,
         };
         entry.hosts.iter().enumerate().map(spec).collect()
     }
@@ -192,10 +195,10 @@ impl Cluster {
             address: Address::new(&host.host, host.port),
             options: server_tcp_options(&config.pooler),
             tls: self.tls.clone(),
-            user: entry.user.as_ref().unwrap_or(&pool.user).clone(),
+            user: pool.user.clone(),
             database: entry.dbname.as_ref().unwrap_or(&pool.database).clone(),
             // A verifier logs in with the keys that its clients show, and a forced user uses no client's.
-            secret: stored.filter(|secret| entry.user.is_none() || !matches!(secret, Stored::Scram(_))),
+            secret: stored.filter(|secret| !pool.forced || !matches!(secret, Stored::Scram(_))),
             keyring: self.keyring.clone(),
             parameters: parameters
                 .into_iter()
@@ -234,9 +237,8 @@ fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
     }
 }
 
-/// What proves the role that servers of `user` log in as, as it was configured.
-fn secret<'a>(config: &'a Config, entry: &'a Database, user: &str) -> Option<&'a str> {
-    let role = entry.user.as_deref().unwrap_or(user);
+/// What proves the role that servers log in as, as it was configured.
+fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) -> Option<&'a str> {
     let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
     let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
     let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Pool {
     /// As clients name it.
     pub database: String,
-    /// As servers log in: the database's forced user, or what all of the pool's clients have logged in as. A reload that
-    /// changes the forced user leaves it to the clients that are there, until they go.
+    /// As servers log in: the database's forced user, or what all of the pool's clients have logged in as.
     pub user: String,
+    /// The former.
+    pub forced: bool,
     shape: ArcSwap<Shape>,
     clients: Arc<AtomicUsize>,
     home: WorkerId,
@@ -35,10 +36,11 @@ pub struct Shape {
 
 impl Pool {
     /// Without lanes until it gets its shape.
-    pub(super) fn new(database: &str, user: &str, home: WorkerId, settings: Resolved) -> Self {
+    pub(super) fn new(database: &str, user: &str, forced: bool, home: WorkerId, settings: Resolved) -> Self {
         Self {
             database: database.to_owned(),
             user: user.to_owned(),
+            forced,
             shape: ArcSwap::from_pointee(Shape::removed(settings)),
             clients: Arc::default(),
             home,
@@ -92,7 +94,7 @@ impl Pool {
 }
 
 impl Shape {
-    /// Of a pool whose database is not there any more.
+    /// Of a pool whose database is not there any more, or has another forced user.
     pub(super) fn removed(settings: Resolved) -> Self {
         Self { lanes: Vec::new(), view: ClusterView { hosts: Vec::new() }, settings, homes: Vec::new() }
     }

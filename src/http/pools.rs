@@ -81,8 +81,8 @@ impl Pools {
         let limits =
             [(settings.max_db_client_connections, (database, "")), (settings.max_user_client_connections, ("", user))];
         for (limit, (database, user)) in limits {
-            // Those who share a label have no limit in common.
-            if limit == 0 || database == OTHER || user == OTHER {
+            // Those who share a label have no limit in common, and a forced user's clients are limited by their own names.
+            if limit == 0 || database == OTHER || user == OTHER || pool.forced && !user.is_empty() {
                 continue;
             }
             self.client_limits.insert((database.to_owned(), user.to_owned()), limit);

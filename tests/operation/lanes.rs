@@ -60,6 +60,26 @@ fn servers_whose_login_has_changed_are_replaced_idle_ones_at_once_and_others_whe
 }
 
 #[test]
+fn nobody_goes_on_as_a_forced_user_that_a_reload_has_taken_away() {
+    let (owner, alice) = (fresh_role(), fresh_role());
+    let mut pooler = pgotter(NOTIFY, &format!("user = \"{owner}\""));
+    let mut busy = holder(pooler.port(), &alice);
+    let mut idle = Client::connect(pooler.port(), &alice, "postgres");
+    assert_eq!(busy.value("SELECT current_user"), owner);
+    change(&mut pooler, NOTIFY, "");
+    let answer = idle.answer();
+    answer.fatal("57P01");
+    assert_eq!(busy.value("SELECT current_user"), owner);
+    assert_eq!(busy.query("COMMIT").tags, ["COMMIT"]);
+    busy.answer().fatal("57P01");
+    let mut again = Client::connect(pooler.port(), &alice, "postgres");
+    assert_eq!(again.value("SELECT current_user"), alice);
+    change(&mut pooler, NOTIFY, &format!("user = \"{owner}\""));
+    again.answer().fatal("57P01");
+    assert_eq!(Client::connect(pooler.port(), &alice, "postgres").value("SELECT current_user"), owner);
+}
+
+#[test]
 fn f30_a_host_that_moved_takes_the_waiting_along_and_lets_transactions_end() {
     let role = fresh_role();
     let new = postgres(&Options::default());
