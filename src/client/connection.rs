@@ -115,8 +115,8 @@ pub struct Client {
     pub(super) skip_to: Option<u8>,
     pub(super) registration: Registration,
     pub(super) presence: Arc<Presence>,
-    // Where the settings are that are shown there.
-    pub(super) shown: usize,
+    // The settings when it was last looked whether others are to be shown there.
+    pub(super) shown: Arc<Settings>,
     _seat: Seat,
 }
 
@@ -181,7 +181,7 @@ impl Client {
             skip_to: None,
             registration,
             presence,
-            shown: 0,
+            shown: Arc::default(),
             _seat: seat,
         }
     }

@@ -62,6 +62,8 @@ pub struct LoggedIn {
     pub user: Authenticated,
     /// It takes cancel keys of protocol 3.2.
     pub long_key: bool,
+    /// Where it is.
+    pub peer: Peer,
     /// Its pool.
     pub pool: Arc<Pool>,
     /// Its place under the limits.
@@ -130,7 +132,7 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
     match outcome {
         Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
-            Ok(()) => Opening::Client(Box::new(entry.with(door.socket))),
+            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
             Err(_) => Opening::Over,
         },
         Ok(Ok(Admitted::Console(entry))) => Opening::Console(Box::new(entry.with(door.socket, &gate.registry))),
@@ -203,9 +205,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn with(self, socket: Socket) -> LoggedIn {
+    fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat } = self;
-        LoggedIn { socket, startup, user, long_key, pool, seat }
+        LoggedIn { socket, startup, user, long_key, peer, pool, seat }
     }
 }
 

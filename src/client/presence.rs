@@ -5,7 +5,7 @@ use crate::activity::{ClientActivity, ClientSeen, ClientState, End};
 use crate::cluster::Pool;
 use crate::net::Peer;
 use crate::session::Settings;
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ pub struct Presence {
     pool: Arc<Pool>,
     // As it logged in, where that is not its pool's.
     user: Option<Box<str>>,
-    // As the client's: replaced when that is another one.
-    settings: ArcSwap<Settings>,
+    // What it calls itself; `None`: nothing.
+    name: ArcSwapOption<Box<[u8]>>,
 }
 
 impl Presence {
     pub(super) fn new(activity: ClientActivity, pool: Arc<Pool>, user: &str) -> Self {
         let user = (pool.user != user).then(|| user.into());
-        Self { activity, pool, user, settings: ArcSwap::default() }
+        Self { activity, pool, user, name: ArcSwapOption::empty() }
     }
 
     /// Where it is.
@@ -40,12 +40,12 @@ impl Presence {
 
     /// As it is now.
     pub fn seen(&self) -> ClientSeen {
-        let name = Settings::index(b"application_name").map(|index| self.settings.load().get(index).to_vec());
+        let name = self.name.load().as_deref().map_or_else(Vec::new, |name| name.to_vec());
         ClientSeen {
             id: self.activity.id,
             user: self.user().to_owned(),
             database: self.pool.database.clone(),
-            application_name: name.unwrap_or_default(),
+            application_name: name,
             line: self.activity.line,
             connected: self.activity.connected,
             requested: self.activity.requested(),
@@ -55,17 +55,23 @@ impl Presence {
 }
 
 impl Client {
-    /// Shows the settings if they are others than those that were shown last. While they are shown they are shared, so
-    /// that a change makes others.
+    /// Shows what the client calls itself, if that has changed. Others with equal settings lend it theirs all the time.
     pub(super) fn show_settings(&mut self) {
-        let settings = Arc::as_ptr(&self.settings).addr();
-        if settings != self.shown {
-            self.shown = settings;
-            self.presence.settings.store(self.settings.clone());
+        if Arc::ptr_eq(&self.settings, &self.shown) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.shown, self.settings.clone());
+        let name = application_name(&self.settings);
+        if application_name(&before) != name {
+            self.presence.name.store((!name.is_empty()).then(|| Arc::new(name.into())));
         }
     }
 
     pub(super) fn does(&self, state: ClientState) {
         self.presence.activity.does(state);
     }
+}
+
+fn application_name(settings: &Settings) -> &[u8] {
+    Settings::index(b"application_name").map_or(b"", |index| settings.get(index))
 }

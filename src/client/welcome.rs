@@ -7,7 +7,7 @@ use super::in_force::{InForce, database_removed};
 use super::login::{LoggedIn, farewell, login_result};
 use super::presence::Presence;
 use super::registry::Registry;
-use crate::activity::ClientActivity;
+use crate::activity::{ClientActivity, Line};
 use crate::clock;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
@@ -37,7 +37,9 @@ pub async fn welcome(
     logged_in.socket.unpark().ok()?;
     let mailbox = Arc::new(Mailbox::default());
     mailbox.register(&waker);
-    let activity = ClientActivity::new(id, logged_in.socket.line(), clock::now());
+    // Its end is known from the accept: the system forgets that of a connection that was reset.
+    let line = Line { peer: logged_in.peer.end(), ..logged_in.socket.line() };
+    let activity = ClientActivity::new(id, line, clock::now());
     let presence = Arc::new(Presence::new(activity, logged_in.pool.clone(), logged_in.user.user()));
     let registration = registry.enter(mailbox.clone(), Some(presence.clone()), logged_in.long_key);
     let meter = metrics.known_meter(worker, &logged_in.pool.database);

@@ -1,8 +1,18 @@
 //! What a socket says of its connection: asked once, when it opens.
 
 use super::socket::Socket;
-use super::stream::Stream;
-use crate::activity::Line;
+use super::stream::{Peer, Stream};
+use crate::activity::{End, Line};
+
+impl Peer {
+    /// Its address; `None` for a unix socket.
+    pub fn end(self) -> Option<End> {
+        match self {
+            Self::Tcp(address) => Some(address.into()),
+            Self::Unix => None,
+        }
+    }
+}
 
 impl Socket {
     /// Both ends and the encryption, as they are now. Of a parked socket only the latter is known.
