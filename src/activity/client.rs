@@ -1,6 +1,6 @@
 //! What one client does.
 
-use super::{Line, Since};
+use super::{ClientSeen, Line, Since};
 use crate::ids::{ClientId, ServerId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -44,11 +44,6 @@ impl ClientActivity {
         self.requested.set(self.connected, now);
     }
 
-    /// When the last one came; when it was let in, before the first.
-    pub fn requested(&self) -> Instant {
-        self.requested.get(self.connected)
-    }
-
     /// It does something else now.
     pub fn does(&self, state: ClientState) {
         let link = match state {
@@ -59,12 +54,22 @@ impl ClientActivity {
         self.link.store(link, Ordering::Relaxed);
     }
 
-    /// What it does.
-    pub fn state(&self) -> ClientState {
-        match self.link.load(Ordering::Relaxed) {
+    /// As it is now, under the names that whoever keeps the record knows.
+    pub fn seen(&self, user: String, database: String, application_name: Vec<u8>) -> ClientSeen {
+        let state = match self.link.load(Ordering::Relaxed) {
             IDLE => ClientState::Idle,
             WAITING => ClientState::Waiting,
             server => ClientState::Active(ServerId(server)),
+        };
+        ClientSeen {
+            id: self.id,
+            user,
+            database,
+            application_name,
+            line: self.line,
+            connected: self.connected,
+            requested: self.requested.get(self.connected),
+            state,
         }
     }
 }

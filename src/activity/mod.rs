@@ -31,7 +31,7 @@ pub struct ClientSeen {
     pub line: Line,
     /// Since when.
     pub connected: Instant,
-    /// When its last request came.
+    /// When its last request came; when it was let in, before the first.
     pub requested: Instant,
     /// What it does.
     pub state: ClientState,

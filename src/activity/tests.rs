@@ -17,12 +17,18 @@ fn a_record_stays_small() {
 fn a_client_is_seen_as_it_was_last_written() {
     let start = clock::now();
     let client = ClientActivity::new(ClientId(7), Line::default(), start);
-    assert_eq!((client.state(), client.requested()), (ClientState::Idle, start));
+    let seen = || {
+        let seen = client.seen("me".to_owned(), "shop".to_owned(), b"psql".to_vec());
+        assert_eq!((seen.id, seen.connected, seen.line), (ClientId(7), start, Line::default()));
+        assert_eq!((&*seen.user, &*seen.database, &*seen.application_name), ("me", "shop", &b"psql"[..]));
+        (seen.state, seen.requested)
+    };
+    assert_eq!(seen(), (ClientState::Idle, start));
     let later = start + Duration::new(3_000_000_000, 5);
     client.requests(later);
     for state in [ClientState::Waiting, ClientState::Active(ServerId(1)), ClientState::Idle] {
         client.does(state);
-        assert_eq!((client.state(), client.requested()), (state, later));
+        assert_eq!(seen(), (state, later));
     }
 }
 

@@ -139,16 +139,7 @@ impl<P: Process> Desk<P> {
     /// Who sits here.
     pub(super) fn consoles(&self) -> Vec<ClientSeen> {
         let places: Vec<_> = self.places.lock().iter().filter_map(Weak::upgrade).collect();
-        let seen = |place: &Arc<Place>| ClientSeen {
-            id: place.activity.id,
-            user: place.user.clone(),
-            database: place.database.clone(),
-            application_name: Vec::new(),
-            line: place.activity.line,
-            connected: place.activity.connected,
-            requested: place.activity.requested(),
-            state: place.activity.state(),
-        };
+        let seen = |place: &Arc<Place>| place.activity.seen(place.user.clone(), place.database.clone(), Vec::new());
         places.iter().map(seen).collect()
     }
 

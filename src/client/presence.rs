@@ -41,16 +41,7 @@ impl Presence {
     /// As it is now.
     pub fn seen(&self) -> ClientSeen {
         let name = self.name.load().as_deref().map_or_else(Vec::new, |name| name.to_vec());
-        ClientSeen {
-            id: self.activity.id,
-            user: self.user().to_owned(),
-            database: self.pool.database.clone(),
-            application_name: name,
-            line: self.activity.line,
-            connected: self.activity.connected,
-            requested: self.activity.requested(),
-            state: self.activity.state(),
-        }
+        self.activity.seen(self.user().to_owned(), self.pool.database.clone(), name)
     }
 }
 
