@@ -56,21 +56,15 @@ enum Left {
 pub async fn serve<P: Process>(mut visitor: Visitor, desk: &Desk<P>) {
     let place = match desk.enter(&visitor) {
         Ok(place) => place,
-        Err(fault) => return refuse(&mut visitor.socket, &fault).await,
+        Err(fault) => return visitor.socket.part(&fault).await,
     };
     let Visitor { socket, user, cancelled, key, .. } = visitor;
     let (extended, out) = (Extended::default(), BytesMut::new());
     let mut console = Console { desk, user, extended, out, socket, cancelled, place, ending: None };
     console.greet(&key);
     if let Err(Left::Refused(fault)) = console.converse().await {
-        refuse(&mut console.socket, &fault).await;
+        console.socket.part(&fault).await;
     }
-}
-
-async fn refuse(socket: &mut Socket, fault: &Fault) {
-    let mut out = BytesMut::new();
-    backend::error_response(&mut out, fault);
-    socket.part(out).await;
 }
 
 impl<P: Process> Console<'_, P> {

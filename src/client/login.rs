@@ -172,9 +172,7 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
 
 /// Tells a client why it has to go, and gives it a moment to hear it.
 pub async fn farewell(socket: &mut Socket, fault: &Fault) {
-    let mut out = BytesMut::new();
-    backend::error_response(&mut out, fault);
-    socket.part(out).await;
+    socket.part(fault).await;
 }
 
 /// Who has passed the door.

@@ -1,6 +1,8 @@
 //! The end of a conversation.
 
 use super::socket::Socket;
+use crate::fault::Fault;
+use crate::wire::backend;
 use bytes::BytesMut;
 use std::io;
 use std::time::Duration;
@@ -9,9 +11,11 @@ use std::time::Duration;
 const PARTING: Duration = Duration::from_secs(1);
 
 impl Socket {
-    /// Says something last, and gives the peer a moment to hear it: closing at once over unread bytes would make the
-    /// system throw the message away.
-    pub async fn part(&mut self, last_words: BytesMut) {
+    /// Tells the peer why this is the end, and gives it a moment to hear it: closing at once over unread bytes would make
+    /// the system throw the message away.
+    pub async fn part(&mut self, why: &Fault) {
+        let mut last_words = BytesMut::new();
+        backend::error_response(&mut last_words, why);
         self.queue(last_words);
         let say = async {
             self.flush().await?;
