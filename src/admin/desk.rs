@@ -35,8 +35,13 @@ pub trait Process {
     fn is_closing(&self) -> bool;
     /// Reads the configuration anew. False: it was refused, and nothing has changed.
     fn reload(&self) -> impl Future<Output = bool>;
-    /// See [`Cluster::pause`].
-    fn pause(&self, database: Option<&str>) -> impl Future<Output = Result<(), NotPaused>>;
+    /// See [`Cluster::begin_pause`].
+    ///
+    /// # Errors
+    /// See [`NotPaused`].
+    fn pause(&self, database: Option<&str>) -> Result<bool, NotPaused>;
+    /// See [`Cluster::take_back_pause`].
+    fn take_back_pause(&self, database: Option<&str>);
     /// See [`Cluster::resume`].
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::command::{Command, Ending, Show, fault};
 use super::desk::Process;
 use super::serve::{Console, Interrupted};
 use super::show::{self, Row};
+use crate::cluster::{NotPaused, NotResumed};
 use crate::config::{Rights, is_console};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ClientId;
@@ -103,21 +104,27 @@ impl<P: Process> Console<'_, P> {
         }
     }
 
-    /// Answers once no server is open any more. Whoever breaks it off, as psql does with ^C, resumes; the pause of
-    /// whoever vanishes meanwhile stays.
+    /// Answers once no server is open any more. Whoever breaks it off, as psql does with ^C, ends what he has begun, and
+    /// no pause of others; the pause of whoever vanishes meanwhile stays.
     async fn pause(&mut self, database: Option<&str>) -> Result<Answer, Failed> {
-        let process = &self.desk.process;
+        let desk = self.desk;
         no_console("pause", database)?;
-        match self.watched(process.pause(database)).await {
-            Ok(Ok(())) if self.desk.cluster.is_paused(database) => Ok(Answer::done("PAUSE")),
-            Ok(Ok(())) => Err(not_now("the pause was ended before it was complete").into()),
-            Ok(Err(why @ crate::cluster::NotPaused::Already)) => Err(not_now(&why.to_string()).into()),
-            Ok(Err(why)) => Err(fault(SqlState::INVALID_CATALOG_NAME, why.to_string()).into()),
+        let begun = desk.process.pause(database).map_err(|why| match why {
+            NotPaused::Already => not_now(&why.to_string()),
+            NotPaused::NoSuchDatabase(_) => fault(SqlState::INVALID_CATALOG_NAME, why.to_string()),
+        })?;
+        match self.watched(desk.cluster.until_quiet(database)).await {
+            Ok(()) if desk.cluster.is_paused(database) => Ok(Answer::done("PAUSE")),
+            Ok(()) => Err(not_now("the pause was ended before it was complete").into()),
             Err(Interrupted::Cancelled) => {
-                // Somebody else may have been quicker.
-                let _ = process.resume(database);
+                let detail = if begun {
+                    desk.process.take_back_pause(database);
+                    "The pause has been ended."
+                } else {
+                    "It was paused before, and stays so."
+                };
                 let message = "canceling statement due to user request".to_owned();
-                Err(fault(SqlState::QUERY_CANCELED, message).with_detail("The pause has been ended.").into())
+                Err(fault(SqlState::QUERY_CANCELED, message).with_detail(detail).into())
             }
             Err(Interrupted::Gone) => Err(Failed::Gone),
         }
@@ -129,9 +136,7 @@ impl<P: Process> Console<'_, P> {
         }
         match self.desk.process.resume(database) {
             Ok(()) => Ok(Answer::done("RESUME")),
-            Err(why @ crate::cluster::NotResumed::NoSuchDatabase(_)) => {
-                Err(fault(SqlState::INVALID_CATALOG_NAME, why.to_string()))
-            }
+            Err(why @ NotResumed::NoSuchDatabase(_)) => Err(fault(SqlState::INVALID_CATALOG_NAME, why.to_string())),
             Err(why) => Err(not_now(&why.to_string())),
         }
     }

@@ -30,8 +30,12 @@ impl Process for Arc<Operator> {
         Operator::reload(self).await.is_ok()
     }
 
-    async fn pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
-        Operator::pause(self, database).await
+    fn pause(&self, database: Option<&str>) -> Result<bool, NotPaused> {
+        Operator::pause(self, database)
+    }
+
+    fn take_back_pause(&self, database: Option<&str>) {
+        Operator::take_back_pause(self, database);
     }
 
     fn resume(&self, database: Option<&str>) -> Result<(), NotResumed> {

@@ -132,15 +132,20 @@ impl Operator {
         self.registry.wake();
     }
 
-    /// Lets go of all servers of a database, or of all; see [`Cluster::pause`].
+    /// Begins to let go of all servers of a database, or of all; see [`Cluster::begin_pause`].
     ///
     /// # Errors
     /// See [`NotPaused`].
-    pub async fn pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
-        self.cluster.pause(database).await
+    pub fn pause(&self, database: Option<&str>) -> Result<bool, NotPaused> {
+        self.cluster.begin_pause(database)
     }
 
-    /// As [`Operator::pause`] with nobody who waits for its end, which goes to the log. Needs a `LocalRuntime`.
+    /// Ends this pause alone; see [`Cluster::take_back_pause`].
+    pub fn take_back_pause(&self, database: Option<&str>) {
+        self.cluster.take_back_pause(database);
+    }
+
+    /// As [`Operator::pause`] of everything; that it is complete goes to the log. Needs a `LocalRuntime`.
     pub fn begin_pause(&self) {
         // Begun here and not in the task: a RESUME right behind it must find it.
         if let Err(why) = self.cluster.begin_pause(None) {

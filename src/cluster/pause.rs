@@ -1,6 +1,6 @@
 //! PAUSE and RESUME: a database whose servers are let go, and whose clients wait.
 
-use super::Cluster;
+use super::{Books, Cluster};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -48,15 +48,28 @@ impl Paused {
 
 impl Cluster {
     /// No client of `database`, or of any, gets a server from now on: requests wait, each for `query_wait_timeout` at most.
-    /// Returns once all servers have been let go or somebody has ended the pause; dropped before, the pause stays. Clients
-    /// that are welcome already, or whose welcome is known, need no server to log in.
+    /// Clients that are welcome already, or whose welcome is known, need no server to log in. False: this database was
+    /// paused by its name before, as it still is.
     ///
     /// # Errors
     /// See [`NotPaused`].
-    pub async fn pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
-        self.begin_pause(database)?;
-        self.until_quiet(database).await;
-        Ok(())
+    pub fn begin_pause(&self, database: Option<&str>) -> Result<bool, NotPaused> {
+        let books = &mut *self.books.lock();
+        let begun = match database {
+            None if books.paused.all => return Err(NotPaused::Already),
+            None => {
+                books.paused.all = true;
+                true
+            }
+            Some(name) if books.config.database(name).is_none() => {
+                return Err(NotPaused::NoSuchDatabase(name.to_owned()));
+            }
+            Some(name) => books.paused.databases.insert(name.to_owned()),
+        };
+        for pool in books.pools_of(database) {
+            pool.shape().lanes.iter().for_each(|lane| lane.pause());
+        }
+        Ok(begun)
     }
 
     /// Returns once all servers of a database that is paused, or of all, have been let go, or somebody has ended the pause.
@@ -66,7 +79,17 @@ impl Cluster {
         }
     }
 
-    /// Ends a pause: whoever waits is served.
+    /// Ends what [`Cluster::begin_pause`] has begun, and no other pause. Nothing, if somebody else has ended it.
+    pub fn take_back_pause(&self, database: Option<&str>) {
+        let books = &mut *self.books.lock();
+        match database {
+            None => books.paused.all = false,
+            Some(name) => drop(books.paused.databases.remove(name)),
+        }
+        books.serve_again(database);
+    }
+
+    /// Ends a pause, and without a name every one: whoever waits is served.
     ///
     /// # Errors
     /// See [`NotResumed`].
@@ -81,9 +104,7 @@ impl Cluster {
             Some(name) if books.paused.databases.remove(name) => (),
             Some(name) => return Err(NotResumed::DatabaseNotPaused(name.to_owned())),
         }
-        for pool in books.pools_of(database).iter().filter(|pool| !books.paused.holds(&pool.database)) {
-            pool.shape().lanes.iter().for_each(|lane| lane.resume());
-        }
+        books.serve_again(database);
         Ok(())
     }
 
@@ -93,29 +114,18 @@ impl Cluster {
         database.map_or(books.paused.all, |database| books.paused.holds(database))
     }
 
-    /// The first half of [`Cluster::pause`].
-    ///
-    /// # Errors
-    /// See [`NotPaused`].
-    pub fn begin_pause(&self, database: Option<&str>) -> Result<(), NotPaused> {
-        let books = &mut *self.books.lock();
-        match database {
-            None if std::mem::replace(&mut books.paused.all, true) => return Err(NotPaused::Already),
-            None => (),
-            Some(name) if books.config.database(name).is_none() => {
-                return Err(NotPaused::NoSuchDatabase(name.to_owned()));
-            }
-            Some(name) => drop(books.paused.databases.insert(name.to_owned())),
-        }
-        for pool in books.pools_of(database) {
-            pool.shape().lanes.iter().for_each(|lane| lane.pause());
-        }
-        Ok(())
-    }
-
     fn is_quiet(&self, database: Option<&str>) -> bool {
         let pools = self.books.lock().pools_of(database);
         pools.iter().all(|pool| pool.shape().lanes.iter().all(|lane| lane.is_empty()))
+    }
+}
+
+impl Books {
+    /// After the end of a pause; what another one holds stays paused.
+    fn serve_again(&self, database: Option<&str>) {
+        for pool in self.pools_of(database).iter().filter(|pool| !self.paused.holds(&pool.database)) {
+            pool.shape().lanes.iter().for_each(|lane| lane.resume());
+        }
     }
 }
 

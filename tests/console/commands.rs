@@ -5,12 +5,14 @@ use super::talk::Client;
 use super::world::{cluster, config, eventually, fresh_role, holder, host, servers_of};
 use std::fs;
 
-/// Waits until everything, or this database, is paused.
+/// Whether this database is paused, by its name or with all others.
+fn is_paused(console: &mut Client, database: &str) -> bool {
+    let table = show(console, "DATABASES");
+    table.with(&[("name", database)]).iter().any(|row| row.number("paused") == 1)
+}
+
 fn until_paused(console: &mut Client, database: &str) {
-    eventually("it is paused", || {
-        let table = show(console, "DATABASES");
-        table.with(&[("name", database)]).iter().any(|row| row.number("paused") == 1)
-    });
+    eventually("it is paused", || is_paused(console, database));
 }
 
 #[test]
@@ -130,6 +132,39 @@ fn whoever_breaks_a_pause_off_ends_it_and_whoever_vanishes_leaves_it_to_others()
     eventually("the pause is complete", || servers_of(&role) == 0);
     assert_eq!(other.query("RESUME").tags, ["RESUME"]);
     assert_eq!(waiting.answer().value(), "served");
+}
+
+#[test]
+fn whoever_breaks_a_pause_off_ends_no_pause_of_others() {
+    let role = fresh_role();
+    let shop = format!("[databases.shop]\ndbname = \"postgres\"\nhosts = [\"{}\"]\n", host(cluster()));
+    let pooler = pgotter("query_wait_notify = \"50ms\"", &shop);
+    let mut busy = [holder(pooler.port(), &role), Client::connect(pooler.port(), &role, "shop")];
+    busy[1].query("BEGIN");
+    busy[1].query("SELECT 1");
+    let (mut first, mut second, mut other) = (console(&pooler), console(&pooler), console(&pooler));
+    first.send(&super::talk::query("PAUSE shop"));
+    until_paused(&mut other, "shop");
+    for (command, orders, detail) in
+        [("PAUSE", 2, "The pause has been ended."), ("PAUSE shop", 3, "It was paused before, and stays so.")]
+    {
+        second.send(&super::talk::query(command));
+        // Between its line in the log and its waiting nothing else is done.
+        eventually("it waits", || pooler.log().matches("\"command\":\"Pause(").count() == orders);
+        second.cancel();
+        let refused = second.answer();
+        refused.error("57014");
+        assert_eq!(refused.errors[0].detail, detail);
+        assert_eq!(["postgres", "shop"].map(|name| is_paused(&mut other, name)), [false, true], "{command}");
+    }
+    assert_eq!(Client::connect(pooler.port(), &role, "postgres").value("SELECT 'served'"), "served");
+    let mut waiting = Client::connect(pooler.port(), &role, "shop");
+    waiting.queue("SELECT 'later'");
+    assert_eq!(busy[1].query("COMMIT").tags, ["COMMIT"]);
+    assert_eq!(first.answer().tags, ["PAUSE"]);
+    assert_eq!(other.query("RESUME shop").tags, ["RESUME"]);
+    assert_eq!(waiting.answer().value(), "later");
+    assert_eq!(busy[0].query("COMMIT").tags, ["COMMIT"]);
 }
 
 #[test]
