@@ -5,7 +5,7 @@ use super::command::Ending;
 use crate::activity::{ClientActivity, ClientSeen};
 use crate::clock;
 use crate::cluster::{Cluster, NotPaused, NotResumed};
-use crate::config::Config;
+use crate::config::{Config, Rights};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ClientId;
 use crate::metrics::{Registry, Totals};
@@ -17,8 +17,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
 use tokio::sync::Notify;
 
-/// Consoles at a time: many more than there are operators and monitors.
-pub const CONSOLES_MAX: usize = 100;
+/// Consoles at a time: more than there are operators and monitors. Their descriptors are among those that the process
+/// keeps for itself, see `app::budget`.
+pub const CONSOLES_MAX: usize = 30;
+
+/// Those among them of users who may only look: the others' places are not theirs to take.
+const LOOKERS_MAX: usize = CONSOLES_MAX - 10;
 
 /// PgBouncer's name for the console, its user and its pool.
 pub const PGBOUNCER: &str = "pgbouncer";
@@ -124,12 +128,22 @@ impl<P: Process> Desk<P> {
         let activity = ClientActivity::new(visitor.id, visitor.socket.line(), clock::now());
         let place = Place { activity, user: visitor.user.clone(), database: visitor.database.clone() };
         let place = Arc::new(place);
+        let config = self.process.config();
+        // As rights are now: a reload may have taken some away.
+        let only_looks = |place: &Place| config.console_rights(&place.user) != Some(Rights::Everything);
         let mut places = self.places.lock();
         places.retain(|place| place.strong_count() > 0);
-        if places.len() >= CONSOLES_MAX {
+        let lookers = places.iter().filter_map(Weak::upgrade).filter(|place| only_looks(place)).count();
+        let full = if places.len() >= CONSOLES_MAX {
+            Some(format!("There may be {CONSOLES_MAX}."))
+        } else if only_looks(&place) && lookers >= LOOKERS_MAX {
+            Some(format!("There may be {LOOKERS_MAX} of users who may only look."))
+        } else {
+            None
+        };
+        if let Some(detail) = full {
             let message = "sorry, too many consoles already";
-            return Err(Fault::fatal(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, message)
-                .with_detail(format!("There may be {CONSOLES_MAX}.")));
+            return Err(Fault::fatal(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, message).with_detail(detail));
         }
         places.push(Arc::downgrade(&place));
         self.entered.fetch_add(1, Ordering::Relaxed);
