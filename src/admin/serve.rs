@@ -189,11 +189,12 @@ impl<P: Process> Console<'_, P> {
             return self.until_gone().await;
         }
         backend::ready_for_query(&mut self.out, Status::Idle);
-        self.flush().await?;
+        let flushed = self.flush().await;
+        // Even if nobody is there any more to hear of it.
         if let Some(how) = self.ending.take() {
             self.desk.process.end(how);
         }
-        Ok(())
+        flushed
     }
 
     async fn until_gone(&mut self) -> Result<(), Left> {

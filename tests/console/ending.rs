@@ -1,7 +1,7 @@
 //! SHUTDOWN in its forms.
 
 use super::table::{console, pgotter, show};
-use super::talk::Client;
+use super::talk::{Client, query};
 use super::world::{eventually, exit_code, fresh_role, holder};
 
 #[test]
@@ -62,5 +62,15 @@ fn the_same_shutdown_once_more_does_not_wait() {
         assert_eq!(console.query("SHUTDOWN WAIT_FOR_CLIENTS").tags, ["SHUTDOWN"]);
     }
     busy.answer().fatal("57P01");
+    assert_eq!(exit_code(&mut pooler), Some(0));
+}
+
+#[test]
+fn a_shutdown_is_carried_out_even_if_its_console_hears_nothing_of_it() {
+    let mut pooler = pgotter("", "");
+    let mut console = console(&pooler);
+    // The first answer takes a moment and then finds nobody, so that the second cannot be sent.
+    console.send(&[query("RELOAD"), query("SHUTDOWN WAIT_FOR_CLIENTS")].concat());
+    drop(console);
     assert_eq!(exit_code(&mut pooler), Some(0));
 }
