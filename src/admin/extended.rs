@@ -16,7 +16,8 @@ use std::collections::HashMap;
 /// Statements of one console. A driver's cache holds hundreds.
 const STATEMENTS_MAX: usize = 1000;
 
-/// Portals at a time. One that was not run to its end holds all the rest of its rows, which may be one for each client.
+/// Portals at a time. One of them may hold the rest of its rows, which may be one for each client: a driver that fetches a
+/// few rows at a time does so with one portal.
 const PORTALS_MAX: usize = 10;
 
 /// Bytes of a name.
@@ -60,7 +61,7 @@ impl Extended {
             let message = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(&name));
             return Err(fault(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
         }
-        check_room(&name, self.statements.len(), STATEMENTS_MAX)?;
+        check_room(&name, &self.statements, STATEMENTS_MAX)?;
         self.statements.insert(name, command);
         Ok(())
     }
@@ -72,9 +73,18 @@ impl Extended {
             let message = format!("bind message has {} result formats but query has {columns} columns", formats.len());
             return Err(fault(SqlState::PROTOCOL_VIOLATION, message));
         }
-        check_room(&portal, self.portals.len(), PORTALS_MAX)?;
+        check_room(&portal, &self.portals, PORTALS_MAX)?;
         self.portals.insert(portal, Portal { command, formats, answer: None });
         Ok(())
+    }
+
+    /// Whether this portal may hold the rest of its rows.
+    fn check_rest(&self, name: &[u8]) -> Result<(), Fault> {
+        let has_rest = |portal: &Portal| portal.answer.as_ref().is_some_and(|answer| answer.rows.len() > 0);
+        match self.portals.iter().any(|(other, portal)| other != name && has_rest(portal)) {
+            true => Err(too_much("another portal has not been run to its end".to_owned())),
+            false => Ok(()),
+        }
     }
 
     fn statement(&self, name: &[u8]) -> Result<&Command, Fault> {
@@ -92,15 +102,19 @@ impl Extended {
     }
 }
 
-fn check_room(name: &[u8], kept: usize, most: usize) -> Result<(), Fault> {
-    let why = if name.len() > NAME_MAX {
-        format!("a name may have {NAME_MAX} bytes")
-    } else if kept >= most {
-        format!("a console keeps {most} of them")
+/// What takes the place of another needs no room.
+fn check_room<T>(name: &[u8], kept: &HashMap<Vec<u8>, T>, most: usize) -> Result<(), Fault> {
+    if name.len() > NAME_MAX {
+        Err(too_much(format!("a name may have {NAME_MAX} bytes")))
+    } else if kept.len() >= most && !kept.contains_key(name) {
+        Err(too_much(format!("a console keeps {most} of them")))
     } else {
-        return Ok(());
-    };
-    Err(fault(SqlState::PROGRAM_LIMIT_EXCEEDED, "too much to be kept".to_owned()).with_detail(why))
+        Ok(())
+    }
+}
+
+fn too_much(why: String) -> Fault {
+    fault(SqlState::PROGRAM_LIMIT_EXCEEDED, "too much to be kept".to_owned()).with_detail(why)
 }
 
 fn columns(command: &Command) -> Vec<Column> {
@@ -182,8 +196,11 @@ impl<P: Process> Console<'_, P> {
             rows::data_row(&mut self.out, &answer.columns, &row, format_at(&formats));
         }
         if answer.rows.len() > 0 {
+            self.extended.check_rest(name)?;
             backend::empty(&mut self.out, kind::PORTAL_SUSPENDED);
         } else {
+            // Where they were is memory too.
+            answer.rows = Vec::new().into_iter();
             self.complete(&mut answer);
         }
         if let Ok(portal) = self.extended.portal(name) {

@@ -96,9 +96,28 @@ fn what_one_console_keeps_is_bounded() {
     assert_eq!((kinds(&frames).as_str(), error_code(&frames).as_deref()), ("2222222222EZ", Some("54000")));
     // A batch of its own has portals of its own.
     assert_eq!(kinds(&batch(client, &portals[..10])), "2222222222Z");
+    // One that takes the place of another needs no room.
+    assert_eq!(kinds(&batch(client, &[&portals[..10], &portals[..1]].concat())), "22222222222Z");
     let long = "n".repeat(256);
     assert_eq!(error_code(&batch(client, &[close(b'S', "s1"), parse(&long, "RELOAD")])).as_deref(), Some("54000"));
     assert_eq!(kinds(&batch(client, &[parse(&long[1..], "RELOAD")])), "1Z");
+}
+
+#[test]
+fn one_portal_keeps_the_rest_of_its_rows_and_others_are_run_beside_it() {
+    let pooler = pgotter("", "");
+    let client = &mut raw(&pooler);
+    // SHOW LISTS has 14 rows, SHOW STATE 3.
+    let begin = [parse("", "SHOW LISTS"), parse("s", "SHOW STATE"), bind("a", "", &[]), bind("b", "s", &[])].concat();
+    let frames = batch(client, &[begin.clone(), execute("a", 13), execute("b", 0), execute("a", 0)]);
+    assert_eq!(kinds(&frames), format!("1122{}sDDDCDCZ", "D".repeat(13)));
+    let frames = batch(client, &[bind("a", "s", &[]), bind("b", "s", &[]), execute("a", 1), execute("b", 1)]);
+    assert_eq!((kinds(&frames).as_str(), error_code(&frames).as_deref()), ("22DsDEZ", Some("54000")));
+    let ended = [close(b'P', "a"), execute("a", 0)];
+    for (end, answered) in ended.iter().zip(["3", "DDC"]) {
+        let some = [bind("a", "s", &[]), bind("b", "s", &[]), execute("a", 1), end.clone(), execute("b", 1)];
+        assert_eq!(kinds(&batch(client, &some)), format!("22Ds{answered}DsZ"));
+    }
 }
 
 #[test]
