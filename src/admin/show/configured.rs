@@ -6,7 +6,7 @@ use super::{Row, int4, text};
 use crate::activity::ClientSeen;
 use crate::config::{Config, Database, Shown, User, pool_mode_text, show};
 use crate::wire::rows::{Cell, Column};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CONFIG: [Column; 4] = [text("key"), text("value"), text("default"), text("changeable")];
 
@@ -128,32 +128,45 @@ pub(super) fn users<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let config = desk.process.config();
     let (pools, clients) = (pools::seen(&desk.cluster), desk.process.clients());
     let nobody = User::default();
-    let row = |name: &str| {
-        let count = clients.iter().filter(|client| client.user == name).count();
-        user_row(&config, name, config.users.get(name).unwrap_or(&nobody), &pools, count)
-    };
-    user_names(&config, &pools, &clients).into_iter().map(row).collect()
+    let row = |(name, count)| user_row(&config, name, config.users.get(name).unwrap_or(&nobody), count);
+    user_counts(&config, &pools, &clients).into_iter().map(row).collect()
 }
 
-/// See [`users`].
-pub(super) fn user_names<'a>(config: &'a Config, pools: &'a [Seen], clients: &'a [ClientSeen]) -> BTreeSet<&'a str> {
+/// What one user has.
+#[derive(Default)]
+pub(super) struct UserCount {
+    servers: usize,
+    clients: usize,
+}
+
+/// See [`users`]. Counted in one pass: there may be thousands of each.
+pub(super) fn user_counts<'a>(
+    config: &'a Config,
+    pools: &'a [Seen],
+    clients: &'a [ClientSeen],
+) -> BTreeMap<&'a str, UserCount> {
     let listed = config.pooler.auth_users.keys().chain(config.users.keys()).map(String::as_str);
-    let came = pools.iter().map(|pool| &*pool.user).chain(clients.iter().map(|client| &*client.user));
-    listed.chain(came).chain([PGBOUNCER]).collect()
+    let mut counts: BTreeMap<_, _> = listed.chain([PGBOUNCER]).map(|name| (name, UserCount::default())).collect();
+    for pool in pools {
+        counts.entry(&pool.user).or_default().servers += pool.servers();
+    }
+    for client in clients {
+        counts.entry(&client.user).or_default().clients += 1;
+    }
+    counts
 }
 
-fn user_row(config: &Config, name: &str, user: &User, pools: &[Seen], clients: usize) -> Row {
+fn user_row(config: &Config, name: &str, user: &User, count: UserCount) -> Row {
     let pooler = &config.pooler;
     let size = |size: Option<usize>| size.map_or(String::new(), |size| format!("{size:9}"));
-    let servers = pools.iter().filter(|pool| pool.user == name).map(Seen::servers).sum::<usize>();
     vec![
         name.into(),
         size(user.pool_size).into(),
         size(user.reserve_pool_size).into(),
         user.pool_mode.map(pool_mode_text).into(),
         user.max_user_connections.unwrap_or(pooler.max_user_connections).into(),
-        servers.into(),
+        count.servers.into(),
         user.max_user_client_connections.unwrap_or(pooler.max_user_client_connections).into(),
-        clients.into(),
+        count.clients.into(),
     ]
 }

@@ -3,7 +3,7 @@
 use super::super::averages::NUMBERS;
 use super::super::command::Show;
 use super::super::desk::{Desk, Process};
-use super::configured::{database_names, user_names};
+use super::configured::{database_names, user_counts};
 use super::pools::{self, Seen};
 use super::{Row, numeric, text};
 use crate::clock;
@@ -120,7 +120,7 @@ pub(super) fn lists<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let (clients, consoles) = (seen.len(), desk.consoles().len());
     let items = [
         ("databases", database_names(&config, &pools).len() + 1),
-        ("users", user_names(&config, &pools, &seen).len()),
+        ("users", user_counts(&config, &pools, &seen).len()),
         ("peers", 0),
         ("pools", pools.len() + 1),
         ("peer_pools", 0),
