@@ -1,6 +1,6 @@
 //! Worker threads: each runs its clients, and the stewards of the lanes it is home to, on a runtime of its own.
 
-use crate::client::{Client, InForce, Left, LoggedIn, Registry, Rules, farewell, serve, welcome};
+use crate::client::{Client, InForce, Left, LoggedIn, Registry, Rules, serve, welcome};
 use crate::clock;
 use crate::ids::{ClientId, Numbers, WorkerId};
 use crate::metrics;
@@ -142,7 +142,7 @@ async fn part(mut client: Client, left: Left) {
     client.log_leave(&left);
     if let Left::Refused(fault) = left {
         client.log_fault(&fault);
-        farewell(client.socket(), &fault).await;
+        client.socket().part(&fault).await;
     } else {
         client.flush_briefly().await;
     }

@@ -186,7 +186,7 @@ impl Client {
         }
     }
 
-    /// Its socket, for the farewell.
+    /// Its socket, for its last words.
     pub fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }

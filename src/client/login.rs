@@ -143,13 +143,13 @@ pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
                 let (sqlstate, message) = (fault.sqlstate.0, fault.message.escape_debug());
                 tracing::info!(%peer, sqlstate, unreported, "login refused: {message}");
             }
-            farewell(&mut door.socket, &fault).await;
+            door.socket.part(&fault).await;
             Opening::Over
         }
         Err(_) => {
             gate.metrics.front_login(&door.database, LoginResult::Timeout);
             let message = "canceling authentication due to timeout";
-            farewell(&mut door.socket, &Fault::fatal(Blame::Client, SqlState::QUERY_CANCELED, message)).await;
+            door.socket.part(&Fault::fatal(Blame::Client, SqlState::QUERY_CANCELED, message)).await;
             Opening::Over
         }
     }
@@ -168,11 +168,6 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
             _ => LoginResult::Protocol,
         },
     }
-}
-
-/// Tells a client why it has to go, and gives it a moment to hear it.
-pub async fn farewell(socket: &mut Socket, fault: &Fault) {
-    socket.part(fault).await;
 }
 
 /// Who has passed the door.

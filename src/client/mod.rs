@@ -21,7 +21,7 @@ mod welcome;
 pub use authenticate::Credentials;
 pub use connection::{Client, Rules};
 pub use in_force::InForce;
-pub use login::{Caller, Gate, LoggedIn, Opening, farewell, log_in};
+pub use login::{Caller, Gate, LoggedIn, Opening, log_in};
 pub use presence::Presence;
 pub use registry::{Registration, Registry, Seat, Seats};
 pub use serve::{Left, serve};

@@ -4,7 +4,7 @@
 use super::checkout::NoServer;
 use super::connection::Client;
 use super::in_force::{InForce, database_removed};
-use super::login::{LoggedIn, farewell, login_result};
+use super::login::{LoggedIn, login_result};
 use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
@@ -68,16 +68,16 @@ pub async fn welcome(
             let fault = Fault { severity: Severity::Fatal, ..fault };
             client.meter.login(login_result(&fault));
             client.log_fault(&fault);
-            farewell(client.socket(), &fault).await;
+            client.socket().part(&fault).await;
             None
         }
         Err(NoServer::Dismissed) => {
             let fault = client.dismissal();
-            farewell(client.socket(), &fault).await;
+            client.socket().part(&fault).await;
             None
         }
         Err(NoServer::SentAway) => {
-            farewell(client.socket(), &database_removed()).await;
+            client.socket().part(&database_removed()).await;
             None
         }
         Err(NoServer::ClientGone) => None,
