@@ -8,6 +8,9 @@ use std::time::Instant;
 const IDLE: u64 = 0;
 const REPAIR: u64 = u64::MAX;
 
+/// Older than every configuration: those are numbered from 1.
+const OUTDATED: u64 = 0;
+
 /// One server. Written by whoever holds it.
 #[derive(Debug)]
 pub struct ServerActivity {
@@ -17,8 +20,7 @@ pub struct ServerActivity {
     pub connected: Instant,
     /// Its connection; the process is PostgreSQL's.
     pub line: Line,
-    /// Of the configuration that it was opened with.
-    pub generation: u64,
+    generation: AtomicU64,
     requested: Since,
     // The number of its client, or one of the two above: clients are numbered from 1.
     link: AtomicU64,
@@ -38,7 +40,18 @@ pub enum ServerState {
 impl ServerActivity {
     /// Of a server that has served nobody yet.
     pub fn new(id: ServerId, line: Line, generation: u64, now: Instant) -> Self {
-        Self { id, connected: now, line, generation, requested: Since::default(), link: AtomicU64::new(IDLE) }
+        let (generation, link) = (AtomicU64::new(generation), AtomicU64::new(IDLE));
+        Self { id, connected: now, line, generation, requested: Since::default(), link }
+    }
+
+    /// Of the configuration that it was opened with, or 0.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// It is to be closed when it is idle, whatever it was opened with. False: it was so already.
+    pub fn outdate(&self) -> bool {
+        self.generation.swap(OUTDATED, Ordering::Relaxed) != OUTDATED
     }
 
     /// It gets a request.
@@ -69,7 +82,7 @@ impl ServerActivity {
             connected: self.connected,
             requested: self.requested.get(self.connected),
             state,
-            outdated: self.generation < generation,
+            outdated: self.generation() < generation,
         }
     }
 }

@@ -44,6 +44,8 @@ fn a_server_is_outdated_once_there_is_a_newer_generation() {
         assert_eq!(seen.requested - seen.connected, Duration::from_millis(1));
     }
     assert!(server.seen(4).outdated);
+    assert!(server.outdate() && !server.outdate(), "once");
+    assert!(server.seen(1).outdated, "whatever the configuration");
 }
 
 #[test]

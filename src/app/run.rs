@@ -77,10 +77,10 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let cluster = door.load().cluster.clone();
-    let desk = Arc::new(Desk::new(operator.clone(), cluster, metrics.clone()));
+    let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone()));
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-    runtime.block_on(async {
+    let stopped = runtime.block_on(async {
         let mut accepting = Vec::new();
         for listener in listeners(&config)? {
             tracing::info!(address = listener.describe(), "listening");
@@ -89,12 +89,16 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         tokio::task::spawn_local(sweep(registry.clone(), leaving));
         tokio::task::spawn_local(beat(metrics.clone(), config.pooler.workers));
         tokio::task::spawn_local(async move { desk.keep_averages().await });
+        tokio::task::spawn_local(async move { cluster.follow_names().await });
         signals::listen(&operator)?;
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
         let stopped = serve_until_the_end(&mut orders, losses, &operator, &shared, &accepting).await;
         tracing::info!(clients = registry.len(), "stopped");
         Ok(stopped)
-    })
+    });
+    // A name may be looked up at this moment, for as long as the system likes.
+    runtime.shutdown_background();
+    stopped
 }
 
 /// Starts the endpoint for monitoring, which shows what is behind the door.

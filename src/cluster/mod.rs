@@ -1,4 +1,4 @@
-//! The hosts of each database, and the pools on them, made here and changed in `reload` and `pause`. Roles are what the
+//! The hosts of each database, and the pools on them, made here and changed in `reload`, `pause` and `names`. Roles are what the
 //! configuration says; discovering and following them comes later.
 
 use crate::auth::{BorrowedKeys, Stored};
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+mod names;
 mod pause;
 mod pool;
 mod reload;
@@ -46,7 +47,7 @@ pub struct Cluster {
 /// What changes together: a pool is made under the configuration in force, and a reload misses none.
 struct Books {
     config: Arc<Config>,
-    // Counts what makes servers outdated: reloads and RECONNECT.
+    // Counts what makes servers outdated: reloads and RECONNECT. From 1.
     generation: u64,
     pools: HashMap<(String, String), Arc<Pool>>,
     paused: Paused,
@@ -57,7 +58,7 @@ impl Cluster {
     pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
         Self {
             workers: config.pooler.workers.max(1),
-            books: Mutex::new(Books { config, generation: 0, pools: HashMap::new(), paused: Paused::default() }),
+            books: Mutex::new(Books { config, generation: 1, pools: HashMap::new(), paused: Paused::default() }),
             backoffs: Mutex::default(),
             ledger: Arc::default(),
             keyring: Arc::default(),

@@ -14,8 +14,8 @@ const KEYS: &str = "
     service_name conffile max_prepared_statements disable_pqexec application_name_add_host
     track_extra_parameters ignore_startup_parameters login_notify_message auth_user auth_query auth_dbname
     auth_hba_file auth_ident_file auth_ldap_options scram_iterations server_reset_query_always
-    server_check_query server_fast_close suspend_timeout autodb_idle_timeout pool_idle_timeout dns_max_ttl
-    dns_nxdomain_ttl dns_zone_check_period resolv_conf client_tls_ciphers client_tls13_ciphers
+    server_check_query server_fast_close suspend_timeout autodb_idle_timeout pool_idle_timeout dns_nxdomain_ttl
+    dns_zone_check_period resolv_conf client_tls_ciphers client_tls13_ciphers
     client_tls_dheparams client_tls_ecdhcurve server_tls_ciphers server_tls13_ciphers peer_id load_balance_hosts
 ";
 

@@ -99,6 +99,8 @@ pub struct Pooler {
     /// Longest pause between two attempts on a host that refuses our login; the first is 1/64 of it, doubled each time.
     /// One that cannot be reached or is starting up is asked at least every 500 ms. Default 15 s.
     pub server_login_retry: Duration,
+    /// How often hosts' names are looked up while servers are open. 0 = never (None). Default 15 s.
+    pub dns_max_ttl: Option<Duration>,
     /// An idle server is probed before use after this long. 0 = always. Default 30 s.
     pub server_check_delay: Duration,
     /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.

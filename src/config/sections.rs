@@ -96,6 +96,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         server_idle_timeout: s.or("server_idle_timeout", Some(seconds(600)), limit),
         server_connect_timeout: s.or("server_connect_timeout", seconds(15), positive),
         server_login_retry: s.or("server_login_retry", seconds(15), positive),
+        dns_max_ttl: s.or("dns_max_ttl", Some(seconds(15)), limit),
         server_check_delay: s.or("server_check_delay", seconds(30), duration),
         server_reset_query: s.or("server_reset_query", "DISCARD ALL".to_owned(), text),
         query_timeout: s.or("query_timeout", None, limit),

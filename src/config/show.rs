@@ -94,6 +94,7 @@ fn timeouts(pooler: &Pooler) -> Vec<Entry> {
         ("server_idle_timeout", limit(pooler.server_idle_timeout)),
         ("server_connect_timeout", time(pooler.server_connect_timeout)),
         ("server_login_retry", time(pooler.server_login_retry)),
+        ("dns_max_ttl", limit(pooler.dns_max_ttl)),
         ("server_check_delay", time(pooler.server_check_delay)),
         ("query_timeout", limit(pooler.query_timeout)),
         ("idle_transaction_timeout", limit(pooler.idle_transaction_timeout)),

@@ -4,7 +4,7 @@ use super::stream::{Stream, TcpOptions};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::Poll;
@@ -40,6 +40,11 @@ impl Address {
             Self::Unix(_) => "",
         }
     }
+
+    /// What has to be looked up before one can connect; `None` for an IP and a unix socket.
+    pub fn name(&self) -> Option<&str> {
+        Some(self.host()).filter(|host| !host.is_empty() && host.parse::<IpAddr>().is_err())
+    }
 }
 
 impl fmt::Display for Address {
@@ -65,6 +70,14 @@ pub async fn connect(address: &Address, options: &TcpOptions) -> io::Result<Stre
             Ok(Stream::Tcp(stream))
         }
     }
+}
+
+/// The addresses of a name. Blocks a thread of the runtime's and not the caller's, for as long as the system likes.
+///
+/// # Errors
+/// The system's, whether nobody knows the name or nobody could be asked.
+pub async fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok(lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
 }
 
 /// The first of several addresses that answers. One that says nothing is overtaken by the next and not given up: all of

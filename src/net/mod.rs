@@ -11,7 +11,7 @@ mod socket;
 mod stream;
 mod tls;
 
-pub use connect::{Address, connect};
+pub use connect::{Address, connect, resolve};
 pub use listen::{Listener, listen_tcp, listen_unix};
 pub use memory::{Holding, Memory};
 pub use socket::{HIGH_WATER, Socket};

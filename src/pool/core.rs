@@ -79,7 +79,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
         Self {
             limits,
             service: Service::Open,
-            generation: 0,
+            generation: 1,
             seats: (0..workers.max(1)).map(|_| Seat { idle: Shelf::new(), waiters: Queue::new() }).collect(),
             idle: 0,
             active: 0,

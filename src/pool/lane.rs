@@ -257,7 +257,7 @@ impl Lane {
         self.spec.load().always_live || self.clients.load(Ordering::Relaxed) > 0
     }
 
-    /// What made the last login fail may be gone: the pause that it asked for ends.
+    /// What made the last login fail may be gone: the pause that it asked for ends. Idle servers that are outdated go.
     pub fn try_again(&self) {
         self.with_books(|books, now, todo| books.retire(now, 0, todo));
     }

@@ -34,7 +34,7 @@ impl Stage {
             keyring: Arc::default(),
             parameters: Vec::new(),
             connect_query: None,
-            generation: 0,
+            generation: 1,
         };
         let limits = Limits {
             size: 1,

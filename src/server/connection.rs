@@ -142,9 +142,9 @@ impl Server {
         self.opened
     }
 
-    /// Generation of the configuration it was opened with.
+    /// Generation of the configuration it was opened with; 0 if it is to be closed whatever that was.
     pub fn generation(&self) -> u64 {
-        self.activity.generation
+        self.activity.generation()
     }
 
     /// What it does, for whoever asks.

@@ -43,7 +43,7 @@ pub struct LoginSpec {
     pub parameters: Vec<(String, String)>,
     /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
     pub connect_query: Option<String>,
-    /// Generation of the configuration.
+    /// Generation of the configuration, from 1.
     pub generation: u64,
 }
 

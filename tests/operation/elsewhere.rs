@@ -5,7 +5,8 @@ use super::reloading::reload;
 use super::support::PgOtter;
 use super::support::elsewhere::Elsewhere;
 use super::talk::{Client, query};
-use super::world::{Gate, cluster, config, eventually, fresh_role, holder, host, look, servers_of};
+use super::world::{Gate, cluster, config, eventually, exit_code, fresh_role, holder, host, look, servers_of};
+use rustix::process::Signal;
 
 /// PgOtter in front of a name that only `place` knows.
 fn in_front_of_a_name(place: &Elsewhere, port_of_host: u16, pooler: &str) -> PgOtter {
@@ -54,6 +55,80 @@ fn f30_a_host_that_cannot_be_reached_is_looked_up_again_while_its_clients_wait()
         place.move_hosts("127.0.0.1");
         assert_ne!(client.answer().value(), backend, "{address}");
     }
+}
+
+/// Names are looked up all the time.
+const OFTEN: &str = "dns_max_ttl = \"5ms\"";
+
+fn until_it_is_looked_up(place: &Elsewhere, times: u64) {
+    let before = place.lookups();
+    eventually("its host's name is looked up", || place.lookups() >= before + times);
+}
+
+#[test]
+fn f30_servers_at_an_address_that_its_name_has_left_are_replaced_when_they_are_idle() {
+    let Some(place) = Elsewhere::new("a host whose old address still answers", "127.0.0.1") else { return };
+    let role = fresh_role();
+    let old = Proxy::new(0);
+    let new = Proxy::at(&format!("127.0.0.2:{}", old.port), cluster().port(), 0);
+    let pooler = in_front_of_a_name(&place, old.port, OFTEN);
+    let (mut busy, mut idle) = (holder(pooler.port(), &role), holder(pooler.port(), &role));
+    assert_eq!(idle.query("COMMIT").tags, ["COMMIT"]);
+    let here = old.connections();
+    // While nobody knows the name, nobody moves.
+    place.move_hosts("");
+    until_it_is_looked_up(&place, 10);
+    assert_eq!(servers_of(&role), 2);
+    place.move_hosts("127.0.0.2");
+    eventually("the idle one is closed", || servers_of(&role) == 1);
+    assert_eq!(idle.value("SELECT 'moved'"), "moved");
+    assert_eq!((old.connections(), new.connections()), (here, 1));
+    assert_eq!(busy.value("SELECT 'not moved'"), "not moved");
+    assert_eq!(busy.query("COMMIT").tags, ["COMMIT"]);
+    eventually("so is the other one", || servers_of(&role) == 1);
+    assert_eq!(busy.value("SELECT 'moved'"), "moved");
+    until_it_is_looked_up(&place, 10);
+    assert_eq!((old.connections(), new.connections()), (here, 1), "those at the new address stay");
+    let log = pooler.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("leads elsewhere")).collect();
+    assert!(matches!(&lines[..], [line] if line.contains("INFO") && line.contains("\"servers\":2")), "{lines:?}");
+}
+
+#[test]
+fn f30_a_name_that_answers_with_its_addresses_in_turn_replaces_no_server() {
+    let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+    let Some(place) = Elsewhere::new("a host with five addresses", &addresses.join(" ")) else { return };
+    let role = fresh_role();
+    let first = Proxy::new(0);
+    let _others = addresses[1..].iter().map(|ip| Proxy::at(&format!("{ip}:{}", first.port), cluster().port(), 0));
+    let _others: Vec<_> = _others.collect();
+    let pooler = in_front_of_a_name(&place, first.port, OFTEN);
+    // The first five answers could be those of a name that moves.
+    let mut clients: Vec<_> = vec![Client::connect(pooler.port(), &role, "postgres")];
+    until_it_is_looked_up(&place, 20);
+    clients.extend((0..4).map(|_| holder(pooler.port(), &role)));
+    clients[0].query("BEGIN");
+    let backends: Vec<_> = clients.iter_mut().map(Client::backend).collect();
+    clients.iter_mut().for_each(|client| drop(client.query("COMMIT")));
+    until_it_is_looked_up(&place, 150);
+    clients.iter_mut().for_each(|client| drop(client.query("BEGIN")));
+    assert!(clients.iter_mut().all(|client| backends.contains(&client.backend())), "a server was replaced");
+}
+
+#[test]
+fn f30_a_resolver_that_does_not_answer_holds_up_neither_clients_nor_the_end() {
+    let Some(place) = Elsewhere::new("a resolver that does not answer", "127.0.0.1") else { return };
+    let role = fresh_role();
+    let mut pooler = in_front_of_a_name(&place, cluster().port(), OFTEN);
+    let mut client = holder(pooler.port(), &role);
+    let backend = client.backend();
+    place.move_hosts("?");
+    until_it_is_looked_up(&place, 1);
+    assert_eq!(client.query("COMMIT").tags, ["COMMIT"]);
+    let mut other = Client::connect(pooler.port(), &role, "postgres");
+    assert_eq!(other.backend(), backend);
+    pooler.signal(Signal::TERM);
+    assert_eq!(exit_code(&mut pooler), Some(0));
 }
 
 /// When the last event was logged, by the clock that the process believes: the year.

@@ -11,6 +11,7 @@ pub struct Elsewhere {
     library: &'static Path,
     clock: PathBuf,
     address: PathBuf,
+    lookups: PathBuf,
 }
 
 impl Elsewhere {
@@ -22,16 +23,22 @@ impl Elsewhere {
             return None;
         };
         let folder = must(state().new_folder("elsewhere"));
-        let place = Self { library, clock: folder.join("clock"), address: folder.join("address") };
+        let file = |name| folder.join(name);
+        let place = Self { library, clock: file("clock"), address: file("address"), lookups: file("lookups") };
         place.move_clock(0);
         place.move_hosts(address);
         Some(place)
     }
 
     /// For the environment of a pgotter.
-    pub fn environment(&self) -> [(&str, &str); 3] {
-        [("LD_PRELOAD", self.library), ("ELSEWHERE_CLOCK", &self.clock), ("ELSEWHERE_ADDRESS", &self.address)]
-            .map(|(name, path)| (name, path.to_str().expect("a path of ours")))
+    pub fn environment(&self) -> [(&str, &str); 4] {
+        [
+            ("LD_PRELOAD", self.library),
+            ("ELSEWHERE_CLOCK", &self.clock),
+            ("ELSEWHERE_ADDRESS", &self.address),
+            ("ELSEWHERE_LOOKUPS", &self.lookups),
+        ]
+        .map(|(name, path)| (name, path.to_str().expect("a path of ours")))
     }
 
     /// The time of day is so many seconds later than it is.
@@ -39,9 +46,15 @@ impl Elsewhere {
         write(&self.clock, &seconds.to_string());
     }
 
-    /// Names that end in `.test` have this address.
+    /// Names that end in `.test` have this address; none if it is empty, one after the other of several with spaces between,
+    /// and with `?` nobody who asks for them gets an answer.
     pub fn move_hosts(&self, address: &str) {
         write(&self.address, address);
+    }
+
+    /// How often such a name has been asked for.
+    pub fn lookups(&self) -> u64 {
+        std::fs::metadata(&self.lookups).map_or(0, |file| file.len())
     }
 }
 

@@ -70,7 +70,7 @@ impl Lane {
     fn new(limits: Limits) -> Self {
         let core = PoolCore::new(limits, 2);
         let now = Instant::now();
-        Self { core, now, servers: 0, generation: 0, attempts: vec![], grants: vec![], closed: vec![] }
+        Self { core, now, servers: 0, generation: 1, attempts: vec![], grants: vec![], closed: vec![] }
     }
 
     /// A lane with one idle server for each of `workers`; their ids are 1, 2, …
@@ -522,7 +522,7 @@ fn a_new_configuration_ends_a_rest() {
     let mut lane = Lane::new(limits(1));
     lane.wait(A, 1);
     assert_eq!(lane.fail_for_good(), [1]);
-    lane.act(|core, now, actions| core.retire(now, 1, actions));
+    lane.act(|core, now, actions| core.retire(now, 2, actions));
     lane.wait(A, 2);
     assert_eq!(lane.attempts.len(), 1);
 }
@@ -718,8 +718,8 @@ fn servers_of_an_older_generation_retire_now_if_idle_and_else_at_check_in() {
     let mut lane = Lane::with_idle(limits(3), &[A, B]);
     let (server, _) = lane.take(A, 0);
     lane.wait(A, 5);
-    lane.generation = 1;
-    lane.act(|core, now, actions| core.retire(now, 1, actions));
+    lane.generation = 2;
+    lane.act(|core, now, actions| core.retire(now, 2, actions));
     assert_eq!(lane.closed, [(2, CloseReason::Retired)]);
     lane.checkin(A, server);
     assert_eq!(lane.closed[1], (1, CloseReason::Retired));
@@ -728,10 +728,20 @@ fn servers_of_an_older_generation_retire_now_if_idle_and_else_at_check_in() {
 }
 
 #[test]
+fn a_server_that_has_to_go_in_any_case_retires_although_no_configuration_is_newer() {
+    let mut lane = Lane::with_idle(limits(3), &[A, A]);
+    let (mut server, _) = lane.take(A, 0);
+    server.generation = 0;
+    lane.checkin(A, server);
+    assert_eq!(lane.closed, [(2, CloseReason::Retired)]);
+    assert_eq!(lane.counts(), (1, 0, 0, 0), "the other one stays");
+}
+
+#[test]
 fn a_server_opened_with_a_replaced_configuration_is_closed_and_opened_again() {
     let mut lane = Lane::new(limits(1));
     lane.wait(A, 1);
-    lane.act(|core, now, actions| core.retire(now, 1, actions));
+    lane.act(|core, now, actions| core.retire(now, 2, actions));
     lane.open(A);
     assert_eq!(lane.closed, [(1, CloseReason::Retired)]);
     assert_eq!(lane.counts(), (0, 0, 1, 1));
@@ -741,7 +751,7 @@ fn a_server_opened_with_a_replaced_configuration_is_closed_and_opened_again() {
 fn what_failed_with_a_replaced_configuration_says_nothing_about_the_one_in_force() {
     let mut lane = Lane::new(limits(2));
     lane.wait(A, 1);
-    lane.act(|core, now, actions| core.retire(now, 1, actions));
+    lane.act(|core, now, actions| core.retire(now, 2, actions));
     assert_eq!(lane.fail_for_good(), [0_u32; 0]);
     assert!(!lane.core.is_failing());
     assert_eq!(lane.counts(), (0, 0, 1, 1), "it is tried at once with the new one");

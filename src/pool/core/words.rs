@@ -44,7 +44,8 @@ pub trait Pooled {
     fn state_key(&self) -> usize;
     /// When it was opened.
     fn opened(&self) -> Instant;
-    /// The generation of the configuration it was opened with; see [`PoolCore::retire`].
+    /// The generation of the configuration it was opened with, from 1; 0 if it has to go in any case. See
+    /// [`PoolCore::retire`].
     fn generation(&self) -> u64;
 }
 

@@ -5,7 +5,8 @@ use crate::clock;
 #[cfg(doc)]
 use crate::pool::core::PoolCore;
 use crate::pool::steward::Chore;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 
 impl Lane {
     /// Whether it can go on under `spec`: on the same host, in the same role. Whatever else differs can be changed.
@@ -31,6 +32,18 @@ impl Lane {
             }
         });
         self.chores.send(Chore::Look);
+    }
+
+    /// Replaces the servers at addresses that are `lost` to its host: idle ones now, the others when they come in. Returns
+    /// how many there are that it did not know of.
+    pub fn leave(&self, lost: impl Fn(IpAddr) -> bool) -> usize {
+        let servers: Vec<_> = self.servers.lock().iter().filter_map(Weak::upgrade).collect();
+        let lost = servers.iter().filter(|server| server.line.peer.is_some_and(|end| lost(end.ip)));
+        let left = lost.filter(|server| server.outdate()).count();
+        if left > 0 {
+            self.try_again();
+        }
+        left
     }
 
     /// See [`PoolCore::pause`].

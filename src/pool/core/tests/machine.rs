@@ -152,7 +152,7 @@ impl Model {
             workers,
             now: Instant::now(),
             servers: 0,
-            generation: 0,
+            generation: 1,
             places: BTreeMap::new(),
             held: vec![],
             homes: BTreeMap::new(),
