@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// So long a client is not read before it is read on; then between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// How far one client is read on. More would find more, and be paid for by every client whose server pauses.
+/// How far one client is read on; less far when memory is tight. More would find more, and be paid for by every client whose server pauses.
 const EACH: usize = 1024 * 1024;
 
 /// One client's look-out.
@@ -67,6 +67,35 @@ impl Lookout {
     }
 
     fn has_room(&self, memory: &Memory) -> bool {
-        self.held < EACH && !memory.is_tight()
+        self.held < memory.room_to_read_on(EACH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How far is far enough.
+    use super::*;
+    use crate::net::{Holding, Stream};
+    use bytes::BytesMut;
+    use std::sync::Arc;
+    use tokio::net::UnixStream;
+
+    #[tokio::test]
+    async fn an_orderly_end_a_little_further_on_is_found_although_memory_is_tight() {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        drop(theirs);
+        let mut socket = Socket::new(Stream::Unix(ours), BytesMut::new());
+        assert!(socket.recv().await.is_err() && socket.peer_closed());
+        let memory = Arc::new(Memory::new(0));
+        let mut hog = Holding::new(memory.clone());
+        hog.note(EACH, 0);
+        let mut lookout = Lookout::default();
+        lookout.look(clock::now());
+        lookout.read(60 * 1024);
+        assert!(memory.is_tight() && lookout.wants_more(&memory) && !lookout.has_lost(&socket, &memory));
+        lookout.read(60 * 1024);
+        assert!(!lookout.wants_more(&memory) && lookout.has_lost(&socket, &memory));
+        drop(hog);
+        assert!(lookout.wants_more(&memory));
     }
 }

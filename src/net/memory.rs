@@ -84,6 +84,11 @@ impl Memory {
         queued > SMALL && (queued > HIGH_WATER || self.is_tight())
     }
 
+    /// How far somebody may be read on who is not read as usual, where `most` is the most.
+    pub fn room_to_read_on(&self, most: usize) -> usize {
+        if self.is_tight() { most.min(SMALL) } else { most }
+    }
+
     /// Whether somebody new may come in.
     ///
     /// # Errors
@@ -114,8 +119,11 @@ impl Holding {
         self.watch.as_ref().map(|watch| watch.next_look)
     }
 
-    /// It is too much, and its client is closed. As that is told.
-    pub fn shed(&self) -> Fault {
+    /// It is too much, and its client is closed. As that is told. What it holds counts no more from now on: its farewell may
+    /// take a second, and others would have to go for it meanwhile.
+    pub fn shed(&mut self) -> Fault {
+        self.set(0);
+        self.watch = None;
         self.all.shed.fetch_add(1, Ordering::Relaxed);
         out_of_memory().with_hint("Read results as they come, send less at once, or raise memory_budget.")
     }
@@ -137,6 +145,10 @@ impl Holding {
     }
 
     fn set(&mut self, bytes: usize) {
+        if bytes == self.bytes {
+            // Nothing to tell the other threads' processors.
+            return;
+        }
         match bytes.checked_sub(self.bytes) {
             Some(more) => self.all.held.fetch_add(more, Ordering::Relaxed),
             None => self.all.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed),

@@ -191,7 +191,7 @@ impl Socket {
 
     /// Bytes of memory that its buffers take.
     pub fn memory(&self) -> usize {
-        self.inbox.capacity() + self.outbox.memory() + self.tls.as_ref().map_or(0, |tls| tls.unsent())
+        self.inbox.capacity() + self.outbox.memory() + self.tls.as_ref().map_or(0, |tls| tls.memory())
     }
 
     /// Bytes the system has taken so far.

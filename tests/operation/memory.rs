@@ -89,6 +89,33 @@ fn f22_results_that_nobody_reads_take_no_more_than_the_budget_and_small_queries_
 }
 
 #[test]
+fn f22_no_more_are_closed_than_must_be_and_who_reads_a_big_result_reads_on() {
+    let (server, pooler) = with_budget("4MiB");
+    let mut reader = login(&pooler).unwrap();
+    let stuck = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'ClientWrite'";
+    let mut hogs = Vec::new();
+    // One after the other, so that it is the last one that is too much.
+    while shed(&pooler) == 0 && hogs.len() < HOGS {
+        let mut hog = Client::open_narrow(pooler.port());
+        hog.send(&startup(LOGIN));
+        if hog.answer().status.is_none() {
+            break;
+        }
+        hog.send(&query(BIG));
+        hogs.push(hog);
+        let all_are_stuck = || must(server.psql("postgres", stuck)) == hogs.len().to_string();
+        eventually("nothing more is read for it", || all_are_stuck() || shed(&pooler) > 0);
+    }
+    eventually("one is closed", || shed(&pooler) > 0);
+    for _ in 0..2 {
+        assert_eq!(reader.query(BIG).rows.len(), 100_000);
+    }
+    let (closed, of) = (shed(&pooler), hogs.len());
+    println!("{closed} of {of} were closed");
+    assert!(closed * 2 < of, "{closed} of {of} were closed");
+}
+
+#[test]
 fn f22_messages_that_no_server_takes_are_refused_when_memory_is_short() {
     let (server, pooler) = with_budget("1MiB");
     let clients: Vec<_> = (0..6).map(|_| login(&pooler).unwrap()).collect();

@@ -52,6 +52,28 @@ async fn f22_a_quarter_above_the_budget_nobody_holds_much() {
     assert!(small.note(SMALL, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn f22_who_is_shed_makes_room_at_once_and_nobody_else_has_to_go() {
+    let all = all(MIB);
+    let (mut hog, mut other) = (Holding::new(all.clone()), Holding::new(all.clone()));
+    assert!(other.note(2 * SMALL, 1));
+    assert!(!hog.note(MIB + MIB / 4, 1));
+    hog.shed();
+    assert!(other.note(3 * SMALL, 2), "the hog has not left yet");
+    assert_eq!((all.held(), hog.deadline()), (3 * SMALL, None));
+    drop(hog);
+    assert_eq!(all.held(), 3 * SMALL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_memory_is_tight_clients_are_read_on_a_little_all_the_same() {
+    let all = all(MIB);
+    let mut hog = Holding::new(all.clone());
+    assert_eq!(all.room_to_read_on(MIB), MIB);
+    hog.note(2 * MIB, 0);
+    assert_eq!((all.room_to_read_on(MIB), all.room_to_read_on(1)), (SMALL, 1));
+}
+
 #[test]
 fn f22_a_reload_changes_the_budget_and_takes_the_usual_one_where_there_is_none() {
     let all = all(MIB);

@@ -83,6 +83,11 @@ impl Session {
         self.outgoing.len()
     }
 
+    /// Bytes of memory that its buffers take.
+    pub(in crate::net) fn memory(&self) -> usize {
+        self.incoming.capacity() + self.outgoing.capacity()
+    }
+
     /// Whether more may be encrypted before what was is sent.
     pub(in crate::net) fn has_room(&self) -> bool {
         self.outgoing.len() < ENCRYPT_MAX

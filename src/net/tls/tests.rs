@@ -243,6 +243,24 @@ async fn close_notify_is_the_end_although_the_connection_stays_open() {
 }
 
 #[tokio::test]
+async fn f22_what_stands_before_the_rest_of_its_record_counts_as_memory() {
+    let tls = good(&Files::new().client_settings(&Authority::new("ours").sign("pg", &[])));
+    let (mut socket, mut peer) = secure_pair(&tls).await;
+    assert_eq!(socket.memory(), 0);
+    let session = peer.tls.as_mut().expect("TLS");
+    let taken = session.encrypt(&[7; 16 << 10]).expect("encrypted");
+    let whole = session.unsent();
+    session.outgoing().truncate(whole - 1);
+    peer.flush().await.expect("all but a byte");
+    while socket.tls.as_mut().expect("TLS").incoming().len() < whole - 1 {
+        let received = std::future::poll_fn(|cx| std::task::Poll::Ready(socket.poll_recv(cx))).await;
+        assert!(received.is_pending(), "{received:?}");
+        tokio::task::yield_now().await;
+    }
+    assert!(socket.received().is_empty() && socket.memory() >= taken, "{}", socket.memory());
+}
+
+#[tokio::test]
 async fn a_peer_that_takes_nothing_stops_the_encrypting() {
     let tls = good(&Files::new().client_settings(&Authority::new("ours").sign("pg", &[])));
     let (mut socket, _deaf) = secure_pair(&tls).await;
