@@ -128,8 +128,12 @@ impl From<Fault> for Turned {
 
 /// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
 pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
-    let mut door = Door { socket: Socket::new(stream, BytesMut::new()), peer, gate, database: String::new() };
+    let socket = Socket::new(stream, BytesMut::new());
+    let mut door = Door { socket, peer, gate, database: String::new(), is_charged: false };
     let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
+    if door.is_charged {
+        gate.strangers.login_forgiven(peer, &gate.config);
+    }
     match outcome {
         Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
             Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
@@ -211,6 +215,8 @@ pub(super) struct Door<'a> {
     pub(super) gate: &'a Gate,
     // What it asks for; empty before it has said so.
     database: String,
+    // It had to wait, and counts as failed although it has not.
+    is_charged: bool,
 }
 
 impl Door<'_> {
@@ -225,7 +231,7 @@ impl Door<'_> {
         }
         let (user, database) = session::names(&packet)?;
         self.database.clone_from(&database);
-        self.gate.strangers.hold_up_login(self.peer, &self.gate.config).await;
+        self.hold_up().await;
         if config::is_console(&database) {
             let user = self.prove(&user).await?.user;
             return self.console(user, database, packet.long_keys()).map(Admitted::Console);
@@ -251,13 +257,29 @@ impl Door<'_> {
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
     }
 
-    /// An address that fails again and again will have to wait.
-    async fn prove(&mut self, user: &str) -> Result<Proved, Turned> {
-        self.authenticate(user).await.inspect_err(|turned| {
-            if turned.is_wrong_proof() {
-                self.gate.strangers.login_failed(self.peer, &self.gate.config);
+    /// An address that fails again and again has to wait.
+    async fn hold_up(&mut self) {
+        if !self.is_charged {
+            let delay = self.gate.strangers.login_delay(self.peer, &self.gate.config);
+            if !delay.is_zero() {
+                self.is_charged = true;
+                tokio::time::sleep(delay).await;
             }
-        })
+        }
+    }
+
+    /// Others from there may have failed since it was let through: of guesses made at once, right and wrong ones alike wait
+    /// before they hear which they are.
+    async fn prove(&mut self, user: &str) -> Result<Proved, Turned> {
+        let proved = self.authenticate(user).await;
+        let is_wrong = proved.as_ref().is_err_and(Turned::is_wrong_proof);
+        if is_wrong || proved.is_ok() {
+            self.hold_up().await;
+        }
+        if is_wrong && !std::mem::take(&mut self.is_charged) {
+            self.gate.strangers.login_failed(self.peer, &self.gate.config);
+        }
+        proved
     }
 
     /// No seat is taken: an operator must get in when there is none left.
@@ -317,8 +339,9 @@ impl Door<'_> {
     /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL.
     async fn cancel(&self, key: &CancelKey) {
         let Gate { strangers, registry, config, .. } = self.gate;
-        if strangers.hold_up_cancel(self.peer, config).await && !registry.cancel(key) {
-            strangers.cancel_failed(self.peer, config);
+        // A right one at once: late, it would hit its owner's next statement.
+        if !registry.cancel(key) {
+            strangers.keep_wrong_cancel(self.peer, config).await;
         }
     }
 

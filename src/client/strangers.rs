@@ -1,4 +1,5 @@
 //! What comes to the door and does not know the password, or the key of a cancel request: it is made to wait, by its address.
+//! Does not know whether a password or a key is right: its callers say so.
 //! Peers on the unix socket never wait: who they are is settled by the file's permissions.
 
 use crate::auth::{Pace, Throttle};
@@ -14,7 +15,7 @@ use tokio::sync::Semaphore;
 /// Addresses that are remembered. An entry takes about 60 bytes.
 const ADDRESSES: usize = 10_000;
 
-/// Cancel requests that may wait at a time; a further one is not looked at, as if its key were wrong.
+/// Wrong cancel requests whose connections are kept at a time; a further one is closed at once.
 const CANCELS: usize = 100;
 
 /// Lines of log in ten seconds about those who were not let in.
@@ -38,42 +39,40 @@ impl Default for Strangers {
 }
 
 impl Strangers {
-    /// Waits as long as a login from there has to.
-    pub(super) async fn hold_up_login(&self, peer: Peer, config: &Config) {
-        let delay = delay(&self.logins, peer, config);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+    /// How long a login from there has to wait. Unless 0, it counts as failed until [`Self::login_forgiven`].
+    pub(super) fn login_delay(&self, peer: Peer, config: &Config) -> Duration {
+        address(peer).map_or(Duration::ZERO, |from| self.logins.lock().enter(from, pace(config), clock::now()))
     }
 
-    /// A proof from there was wrong.
+    /// A proof from there was wrong, and had not to wait.
     pub(super) fn login_failed(&self, peer: Peer, config: &Config) {
-        failed(&self.logins, peer, config);
+        address(peer).inspect(|from| self.logins.lock().failed(*from, pace(config), clock::now()));
     }
 
-    /// Waits as long as a cancel request from there has to. False: too many do.
-    pub(super) async fn hold_up_cancel(&self, peer: Peer, config: &Config) -> bool {
-        let delay = delay(&self.cancels, peer, config);
-        if delay.is_zero() {
-            return true;
+    /// A login from there that was made to wait has ended, and not by a wrong proof.
+    pub(super) fn login_forgiven(&self, peer: Peer, config: &Config) {
+        address(peer).inspect(|from| self.logins.lock().forgive(*from, pace(config), clock::now()));
+    }
+
+    /// The key of a cancel request from there is nobody's. Returns once its connection may be closed: at most
+    /// `login_failure_delay` later.
+    pub(super) async fn keep_wrong_cancel(&self, peer: Peer, config: &Config) {
+        let wait = address(peer).map_or(Duration::ZERO, |from| self.count_cancel(from, pace(config)));
+        if !wait.is_zero()
+            && let Ok(_place) = self.waiting_cancels.try_acquire()
+        {
+            tokio::time::sleep(wait.min(pace(config).delay)).await;
         }
-        let Ok(_place) = self.waiting_cancels.try_acquire() else { return false };
-        tokio::time::sleep(delay).await;
-        true
     }
 
-    /// The key of a cancel request from there is nobody's.
-    pub(super) fn cancel_failed(&self, peer: Peer, config: &Config) {
-        failed(&self.cancels, peer, config);
+    fn count_cancel(&self, from: IpAddr, pace: Pace) -> Duration {
+        let (mut cancels, now) = (self.cancels.lock(), clock::now());
+        let wait = cancels.enter(from, pace, now);
+        if wait.is_zero() {
+            cancels.failed(from, pace, now);
+        }
+        wait
     }
-}
-
-fn delay(of: &Mutex<Throttle>, peer: Peer, config: &Config) -> Duration {
-    address(peer).map_or(Duration::ZERO, |from| of.lock().delay(from, pace(config), clock::now()))
-}
-
-fn failed(of: &Mutex<Throttle>, peer: Peer, config: &Config) {
-    address(peer).inspect(|from| of.lock().failed(*from, pace(config), clock::now()));
 }
 
 fn pace(config: &Config) -> Pace {

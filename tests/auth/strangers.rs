@@ -1,7 +1,7 @@
 //! Who is not let in learns nothing and costs nothing.
 
-use super::place::{CLIENT_METHODS, Role, fresh_role, line, log_in, pgotter, pgotter_with, server};
-use super::support::raw::{Frame, Raw, message, startup};
+use super::place::{CLIENT_METHODS, Role, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, server};
+use super::support::raw::{Frame, Raw, error_code, first_packet, message, query, startup};
 use super::support::{PgOtter, client, must, state};
 use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
 use pgotter::secret::Secret;
@@ -37,6 +37,17 @@ pub fn salt_of(port: u16, user: &str) -> Vec<u8> {
     scram.server_first(request(&frame).1).unwrap().salt().to_vec()
 }
 
+/// Goes on with SCRAM up to where nothing but the proof is missing: what was heard, and the proof.
+fn proof(client: &mut Raw, password: &str) -> (Frame, Vec<u8>) {
+    let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
+    client.send(&sasl_initial(&scram.client_first()));
+    let heard = client.frame().unwrap();
+    let needs_keys = scram.server_first(request(&heard).1).unwrap();
+    let password = Secret::new(password.to_owned());
+    let keys: ScramKeys = Derivation::new(password, needs_keys.salt(), needs_keys.iterations()).run();
+    (heard, message(b'p', &needs_keys.with_keys(&keys).1))
+}
+
 /// Answers whatever is asked for with a wrong password; everything that was said.
 fn visit(port: u16, user: &str, database: &str) -> Vec<Frame> {
     let mut client = ask(port, user, database);
@@ -45,13 +56,9 @@ fn visit(port: u16, user: &str, database: &str) -> Vec<Frame> {
         3 => client.send(&message(b'p', b"wrong\0")),
         5 => client.send(&message(b'p', b"md500000000000000000000000000000000\0")),
         10 => {
-            let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
-            client.send(&sasl_initial(&scram.client_first()));
-            heard.push(client.frame().unwrap());
-            let needs_keys = scram.server_first(request(&heard[1]).1).unwrap();
-            let keys: ScramKeys =
-                Derivation::new(Secret::new("wrong".to_owned()), needs_keys.salt(), needs_keys.iterations()).run();
-            client.send(&message(b'p', &needs_keys.with_keys(&keys).1));
+            let (frame, proof) = proof(&mut client, "wrong");
+            heard.push(frame);
+            client.send(&proof);
         }
         other => panic!("asked for {other}"),
     }
@@ -108,7 +115,10 @@ fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served(
         let role = fresh_role("trust");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = |name, port| format!("[databases.{name}]\nhosts = [\"127.0.0.1:{port}\"]\n");
-        let databases = host("watched", listener.local_addr().unwrap().port()) + &host("postgres", server().port());
+        // A hundred failures, one after the other.
+        let settings = "login_failure_delay = \"10ms\"\n".to_owned();
+        let databases =
+            settings + &host("watched", listener.local_addr().unwrap().port()) + &host("postgres", server().port());
         let pooler = pgotter_with(method, &line(&role.name, &role.password()), &databases);
         thread::scope(|scope| {
             for user in ["nobody", &role.name] {
@@ -163,9 +173,62 @@ fn f33_an_address_that_has_failed_is_held_up_and_no_other_one() {
 }
 
 #[test]
+fn f33_guesses_made_at_once_hear_no_more_than_guesses_made_one_after_the_other() {
+    let role = fresh_role("trust");
+    let pooler = suspicious(&role, "1h");
+    let port = pooler.port();
+    let right = role.password();
+    // All are asked before anybody has failed.
+    let mut guesses = ["1", "2", "3", "4", &right].map(|password| {
+        let mut client = ask(port, &role.name, "postgres");
+        client.frame().unwrap();
+        let proof = proof(&mut client, password).1;
+        (client, proof)
+    });
+    guesses.iter_mut().for_each(|(client, proof)| client.send(proof));
+    for (client, _) in &mut guesses[..3] {
+        assert_eq!(error_code(&client.until_end()).as_deref(), Some("28P01"));
+    }
+    let mut neighbour = Raw::connect_from([127, 0, 0, 2].into(), port);
+    neighbour.send(&startup(3, 0, &[("user", &role.name), ("database", "postgres")]));
+    neighbour.frame().unwrap();
+    let proof = proof(&mut neighbour, &right).1;
+    neighbour.send(&proof);
+    assert_eq!(error_code(&neighbour.until_ready()), None);
+    // Neither that it is wrong, nor that it is right.
+    assert!(guesses[3..].iter().all(|(client, _)| client.hears_nothing()));
+}
+
+/// A CancelRequest.
+fn cancel(port: u16, pid: i32, secret: &[u8]) -> Raw {
+    let mut connection = Raw::connect(port);
+    connection.send(&first_packet(80_877_102, &[&pid.to_be_bytes()[..], secret].concat()));
+    connection
+}
+
+#[test]
+fn f33_where_cancel_keys_are_guessed_right_ones_are_delivered_at_once() {
+    let role = fresh_role("trust");
+    let lines = "login_failure_limit = 1\nlogin_failure_delay = \"1h\"\nclient_login_timeout = \"2h\"";
+    let host = format!("[databases.postgres]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    let pooler = pgotter_with("trust", &line(&role.name, &role.password()), &format!("{lines}\n{host}"));
+    let mut client = ask(pooler.port(), &role.name, "postgres");
+    client.welcomed();
+    let (pid, secret) = (client.pid, client.secret.clone());
+    assert!(cancel(pooler.port(), pid ^ 1, &secret).until_end().is_empty());
+    let wrong = cancel(pooler.port(), pid ^ 2, &secret);
+    client.send(&query("SELECT pg_sleep(100)"));
+    let asleep = format!("FROM pg_stat_activity WHERE usename = '{}' AND wait_event = 'PgSleep'", role.name);
+    eventually("it sleeps", || look(&format!("SELECT count(*) {asleep}")) == "1");
+    assert!(cancel(pooler.port(), pid, &secret).until_end().is_empty());
+    assert_eq!(error_code(&client.until_ready()).as_deref(), Some("57014"));
+    assert!(wrong.hears_nothing(), "its connection is kept");
+}
+
+#[test]
 fn f33_the_right_password_gets_in_while_its_address_is_held_up() {
     let role = fresh_role("trust");
-    let pooler = suspicious(&role, "300ms");
+    let pooler = suspicious(&role, "100ms");
     thread::scope(|scope| {
         for _ in 0..10 {
             scope.spawn(|| (0..5).for_each(|_| assert!(!visit(pooler.port(), &role.name, "postgres").is_empty())));

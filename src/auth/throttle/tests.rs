@@ -19,10 +19,22 @@ impl Stage {
         (0..times).for_each(|_| self.throttle.failed(address(from), PACE, self.now));
     }
 
-    fn waits(&self, from: &str) -> bool {
-        let delay = self.throttle.delay(address(from), PACE, self.now);
-        assert!(delay.is_zero() || delay == PACE.delay);
-        !delay.is_zero()
+    /// An attempt begins: the milliseconds it waits.
+    fn enter(&mut self, from: &str) -> u128 {
+        self.throttle.enter(address(from), PACE, self.now).as_millis()
+    }
+
+    fn forgive(&mut self, from: &str) {
+        self.throttle.forgive(address(from), PACE, self.now);
+    }
+
+    /// Whether an attempt would wait.
+    fn waits(&mut self, from: &str) -> bool {
+        let waits = self.enter(from) > 0;
+        if waits {
+            self.forgive(from);
+        }
+        waits
     }
 
     fn after(&mut self, millis: u64) {
@@ -48,7 +60,11 @@ fn f33_the_first_failures_cost_nothing_and_the_next_attempt_waits() {
 #[test]
 fn f33_a_failure_is_forgiven_after_each_delay_however_long_the_storm_was() {
     let mut stage = Stage::new(10);
-    stage.fail("10.0.0.1", 100_000);
+    stage.fail("10.0.0.1", 5);
+    for _ in 0..100_000 {
+        assert_eq!(stage.enter("10.0.0.1"), 1000, "each waits, and fails");
+        stage.after(1000);
+    }
     stage.after(999);
     assert!(stage.waits("10.0.0.1"));
     stage.after(1);
@@ -58,6 +74,34 @@ fn f33_a_failure_is_forgiven_after_each_delay_however_long_the_storm_was() {
     stage.after(5000);
     stage.fail("10.0.0.1", 4);
     assert!(!stage.waits("10.0.0.1"), "all were forgiven");
+}
+
+#[test]
+fn f33_attempts_at_once_wait_for_each_other() {
+    let mut stage = Stage::new(10);
+    stage.fail("10.0.0.1", 5);
+    for number in 1..=900 {
+        assert_eq!(stage.enter("10.0.0.1"), 1000 * number);
+    }
+    assert!(!stage.waits("10.0.0.2"), "the neighbour has done nothing");
+    // After three and a half of them the next one still stands behind the last.
+    stage.after(3500);
+    assert_eq!(stage.enter("10.0.0.1"), 1000 * 901 - 3500);
+}
+
+#[test]
+fn f33_what_turns_out_to_be_no_failure_is_given_back() {
+    let mut stage = Stage::new(10);
+    stage.fail("10.0.0.1", 5);
+    assert_eq!([(); 3].map(|()| stage.enter("10.0.0.1")), [1000, 2000, 3000]);
+    (0..3).for_each(|_| stage.forgive("10.0.0.1"));
+    assert_eq!(stage.enter("10.0.0.1"), 1000, "the failures are still owed");
+    stage.after(60_000);
+    stage.forgive("10.0.0.1");
+    assert!(stage.throttle.forgiven.is_empty(), "nobody is owed anything");
+    stage.forgive("10.0.0.1");
+    stage.fail("10.0.0.1", 5);
+    assert_eq!(stage.enter("10.0.0.1"), 1000, "nothing is given in advance");
 }
 
 #[test]
@@ -86,9 +130,12 @@ fn f33_the_table_is_bounded_and_the_worst_are_remembered() {
 }
 
 #[test]
-fn f33_without_a_delay_nobody_waits() {
-    let mut throttle = Throttle::new(10);
-    let (now, pace) = (clock::now(), Pace { free: 1, delay: Duration::ZERO });
-    (0..100).for_each(|_| throttle.failed(address("10.0.0.1"), pace, now));
-    assert_eq!(throttle.delay(address("10.0.0.1"), pace, now), Duration::ZERO);
+fn f33_a_reload_that_changes_the_pace_forgives_and_without_a_delay_nobody_is_remembered() {
+    let mut stage = Stage::new(10);
+    stage.fail("10.0.0.1", 1000);
+    assert!(stage.waits("10.0.0.1"));
+    let (from, none) = (address("10.0.0.1"), Pace { free: 1, delay: Duration::ZERO });
+    assert_eq!(stage.throttle.enter(from, none, stage.now), Duration::ZERO);
+    stage.throttle.failed(from, none, stage.now);
+    assert!(stage.throttle.forgiven.is_empty());
 }
