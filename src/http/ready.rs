@@ -13,9 +13,11 @@ use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
 use bytes::BytesMut;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 /// An answer serves for this long.
 const FRESH: Duration = Duration::from_secs(1);
@@ -64,26 +66,40 @@ async fn ask_all(views: &Views) -> Vec<String> {
         let role = role.map_or("postgres", String::as_str).to_owned();
         asking.entry(address.to_string()).or_insert_with(|| {
             let (address, host, tls) = (address.clone(), host.clone(), tls.clone());
-            tokio::task::spawn_local(async move {
+            async move {
                 let answer = tokio::time::timeout(PATIENCE, ask(&address, (&options, &tls), &role, &dbname)).await;
                 let answer = answer.unwrap_or(Err(LoginError::TimedOut));
                 if !answer.as_ref().is_err_and(LoginError::is_our_own) {
                     host.meter.seen(answer.is_ok());
                 }
                 answer.map_err(|error| error.to_string())
-            })
+            }
         });
     }
-    let mut answers = BTreeMap::new();
-    for (address, answer) in asking {
-        answers.insert(address, answer.await.unwrap_or_else(|error| Err(error.to_string())));
-    }
+    let answers = together(asking).await;
     let against = |(name, address, ..): &(String, Address, _, _)| {
         let address = address.to_string();
         let error = answers.get(&address)?.as_ref().err()?;
         Some(format!("database {}: {address}: {error}", name.escape_debug()))
     };
     chosen.iter().filter_map(against).collect()
+}
+
+/// Asks all at once; whoever gives up waiting for the answers ends the asking as well.
+async fn together<Q>(questions: BTreeMap<String, Q>) -> BTreeMap<String, Result<(), String>>
+where
+    Q: Future<Output = Result<(), String>> + 'static,
+{
+    // As it stays where asking panics.
+    let mut answers: BTreeMap<_, _> = questions.keys().map(|of| (of.clone(), Err("no answer".to_owned()))).collect();
+    let mut asking = JoinSet::new();
+    for (of, question) in questions {
+        asking.spawn_local(async move { (of, question.await) });
+    }
+    while let Some(answer) = asking.join_next().await {
+        answers.extend(answer);
+    }
+    answers
 }
 
 /// Begins a login and looks at the first answer: a PostgreSQL that accepts connections asks for a proof, or refuses.
@@ -127,6 +143,50 @@ fn judge(message: u8, body: &[u8]) -> io::Result<()> {
 mod tests {
     //! First answers.
     use super::*;
+    use std::future::pending;
+    use std::rc::Rc;
+    use tokio::task::{LocalSet, yield_now};
+
+    #[tokio::test]
+    async fn all_are_asked_at_once_and_who_does_not_wait_ends_the_asking() {
+        let asked = Rc::new(());
+        let questions = || {
+            let question = |name: &str| {
+                let asked = asked.clone();
+                let answer = match name {
+                    "good" => Some(Ok(())),
+                    "bad" => Some(Err("no".to_owned())),
+                    _ => None,
+                };
+                (name.to_owned(), async move {
+                    let _asked = asked;
+                    match answer {
+                        Some(answer) => answer,
+                        None => pending().await,
+                    }
+                })
+            };
+            BTreeMap::from(["bad", "good", "silent"].map(question))
+        };
+        LocalSet::new()
+            .run_until(async {
+                let mut answerable = questions();
+                answerable.remove("silent");
+                let answers = together(answerable).await;
+                assert_eq!(answers["good"], Ok(()));
+                assert_eq!(answers["bad"], Err("no".to_owned()));
+                let waiting = tokio::task::spawn_local(together(questions()));
+                while Rc::strong_count(&asked) != 2 {
+                    yield_now().await;
+                }
+                waiting.abort();
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+                assert_eq!(Rc::strong_count(&asked), 1, "somebody still asks");
+            })
+            .await;
+    }
 
     #[test]
     fn a_refusal_is_an_answer_unless_it_says_not_yet() {
