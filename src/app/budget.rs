@@ -5,8 +5,8 @@ use crate::config::{self, Config, HostSum, sums_per_host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt::Write;
 
-/// Descriptors for listeners, runtimes, logs, cancel connections and consoles.
-const OWN: u64 = 100;
+/// Descriptors for 30 consoles, 40 wrong cancel requests, 32 requests for metrics, and some for listeners, runtimes and logs.
+const OWN: u64 = 128;
 
 /// Servers that pools which nobody can foresee may open.
 const FORESEEN_POOLS: u64 = 4;

@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 #[cfg(test)]
 mod tests;
 
+/// What an address may owe beyond what is free, in delays: who stops is forgiven in a known time.
+const OWED_MOST: u32 = 60;
+
 /// What the configuration says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     /// Failures that cost nothing.
     pub free: u32,
-    /// What each attempt waits beyond them, behind those that wait already; also how long it takes until one more is forgiven. 0 = nobody waits.
+    /// What each attempt waits beyond them, behind those that wait already; also how long it takes until one more is
+    /// forgiven. 0 = nobody waits.
     pub delay: Duration,
 }
 
@@ -62,8 +66,9 @@ impl Throttle {
             self.make_room(now);
         }
         let forgiven = self.forgiven.entry(from).or_insert(now);
-        let debt_from = (*forgiven).max(now);
-        *forgiven = debt_from.checked_add(pace.delay).unwrap_or(debt_from);
+        let most = pace.delay.saturating_mul(pace.free.saturating_add(OWED_MOST));
+        let debt = (*forgiven).saturating_duration_since(now).saturating_add(pace.delay).min(most);
+        *forgiven = now.checked_add(debt).unwrap_or(*forgiven);
     }
 
     /// An attempt from there that waited, or began to, has not failed.

@@ -257,13 +257,15 @@ impl Door<'_> {
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
     }
 
-    /// An address that fails again and again has to wait.
+    /// An address that fails again and again has to wait. Never for so long that the right password would be too late: many
+    /// may come from behind one address, and one of them with a wrong password must not keep the others out.
     async fn hold_up(&mut self) {
         if !self.is_charged {
             let delay = self.gate.strangers.login_delay(self.peer, &self.gate.config);
             if !delay.is_zero() {
                 self.is_charged = true;
-                tokio::time::sleep(delay).await;
+                let most = self.gate.config.pooler.client_login_timeout / 4;
+                tokio::time::sleep(delay.min(most)).await;
             }
         }
     }

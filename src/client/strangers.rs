@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 const ADDRESSES: usize = 10_000;
 
 /// Wrong cancel requests whose connections are kept at a time; a further one is closed at once.
-const CANCELS: usize = 100;
+const CANCELS: usize = 40;
 
 /// Lines of log in ten seconds about those who were not let in.
 const LINES: u32 = 20;

@@ -25,12 +25,12 @@ fn with_descriptors(limit: usize, pooler: &str) -> PoolerProcess {
 fn f21_without_descriptors_everybody_waits_and_nobody_is_lost() {
     let role = fresh_role();
     let lines = "query_wait_timeout = \"1min\"\nserver_login_retry = \"1h\"\nclient_login_timeout = \"1h\"";
-    let mut pooler = with_descriptors(200, lines);
+    let mut pooler = with_descriptors(260, lines);
     let port = pooler.port();
     let mut busy = holder(port, &role);
     let mut waiting = Client::connect(port, &role, "postgres");
     // They say nothing, and there are more of them than descriptors.
-    let silent: Vec<_> = (0..250).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let silent: Vec<_> = (0..310).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     eventually("a client cannot be accepted", || pooler.log().contains("cannot accept a connection"));
     waiting.send(&query("SELECT 'served'"));
     eventually("a server cannot be opened", || pooler.log().contains("cannot open a server"));
