@@ -21,4 +21,5 @@ pub mod router;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod sql;
 pub mod wire;

@@ -1,0 +1,548 @@
+//! Reads SQL as PostgreSQL's scanner does, piece by piece as it arrives: bytes in, [`Token`]s out.
+//!
+//! A *push* scanner: [`Scanner::feed`] takes the next bytes of a text, cut anywhere, and keeps some 80 bytes of state
+//! between two calls, however long the text or anything in it is. It does not know what a statement is, nor any keyword
+//! but the prefixes of strings. A proxy that reads a text differently from the server behind it is a security hole, so
+//! whatever servers of different versions or settings might read in different ways makes the scanner [`Unsure`], for good.
+//!
+//! Source: PostgreSQL `src/backend/parser/scan.l`, versions 15 to 18; manual, "Lexical Structure".
+
+use super::token::{NAME_MAX, Reading, Token, Unsure};
+
+mod number;
+mod unicode;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strings {
+    /// A backslash is itself.
+    Plain,
+    /// It is an escape: `E'…'`, and `'…'` without `standard_conforming_strings`.
+    Escaped,
+    /// `B'…'` and `X'…'`.
+    Bits,
+    /// `U&'…'`.
+    Unicode,
+}
+
+/// Where the scanner stands between two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Between,
+    Word,
+    /// Behind `u&`, which may begin `U&"…"` or `U&'…'`.
+    WordAmpersand,
+    Quoted {
+        unicode: bool,
+    },
+    /// Behind a quote that ends the name, or is half of a doubled one.
+    QuotedEnd {
+        unicode: bool,
+    },
+    Number,
+    /// Behind a dot that begins a number if a digit follows.
+    Dot,
+    Dollar,
+    DollarTag,
+    DollarBody {
+        matched: u8,
+    },
+    Parameter,
+    Operator,
+    LineComment,
+    BlockComment {
+        depth: u32,
+        last: u8,
+    },
+    String(Strings),
+    /// Behind a backslash in an escaped string.
+    StringEscape,
+    /// Behind a quote that ends the string, or is half of a doubled one.
+    StringEnd(Strings),
+    /// Behind a string, in white space: a quote on another line goes on with it.
+    StringGap {
+        kind: Strings,
+        newline: bool,
+    },
+    /// Behind one dash there, which begins a comment if another follows.
+    StringGapDash {
+        kind: Strings,
+        newline: bool,
+    },
+    StringGapComment(Strings),
+}
+
+/// Reads one text. Everything that was found goes to the `sink` of each call, in order.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    reading: Reading,
+    state: State,
+    unsure: Option<Unsure>,
+    // The word, number, operator or tag under way.
+    word: [u8; NAME_MAX + 1],
+    length: usize,
+    // Nothing in the string under way needs to be decoded.
+    exact: bool,
+    // The last token was `U&"…"` or `U&'…'`, which UESCAPE may follow.
+    unicode: bool,
+}
+
+impl Scanner {
+    /// At the beginning of a text.
+    pub fn new(reading: Reading) -> Self {
+        let word = [0; NAME_MAX + 1];
+        Self { reading, state: State::Between, unsure: None, word, length: 0, exact: true, unicode: false }
+    }
+
+    /// The next bytes of the text. What is not complete at their end is told in a later call.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(Token<'_>)) {
+        if self.reading.ascii_trails && !bytes.is_ascii() {
+            self.doubt(Unsure::Encoding);
+        }
+        let mut rest = bytes;
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = match self.state {
+                State::Between => self.begin(byte, behind, sink),
+                State::Word => self.in_word(rest, sink),
+                State::Quoted { unicode } => self.in_quoted(rest, unicode),
+                State::LineComment => skip_to(rest, is_newline, || self.state = State::Between),
+                State::StringGapComment(kind) => {
+                    skip_to(rest, is_newline, || self.state = State::StringGap { kind, newline: false })
+                }
+                State::BlockComment { depth, last } => self.in_comment(byte, behind, depth, last),
+                State::String(kind) => self.in_string(rest, kind, sink),
+                State::DollarBody { matched } => self.in_dollar_body(rest, matched, sink),
+                _ => self.look(byte, rest, behind, sink),
+            };
+        }
+    }
+
+    /// The text is over.
+    ///
+    /// # Errors
+    /// It cannot be told with certainty what it says: whatever the sink was told may be wrong.
+    pub fn finish(mut self, sink: &mut impl FnMut(Token<'_>)) -> Result<(), Unsure> {
+        match self.state {
+            State::Between | State::LineComment => (),
+            State::Word => self.end_word(sink),
+            State::WordAmpersand => {
+                self.end_word(sink);
+                sink(Token::Operator(b"&"));
+            }
+            State::QuotedEnd { unicode } => self.end_quoted(unicode, sink),
+            State::Number => self.end_number(sink),
+            State::Dot => sink(Token::Symbol(b'.')),
+            State::Dollar => sink(Token::Symbol(b'$')),
+            State::DollarTag => self.end_tag(sink),
+            State::Parameter => sink(Token::Parameter),
+            State::Operator => self.end_operator(sink),
+            State::StringEnd(kind) | State::StringGap { kind, .. } | State::StringGapComment(kind) => {
+                self.end_string(kind, sink);
+            }
+            State::StringGapDash { kind, .. } => {
+                self.end_string(kind, sink);
+                sink(Token::Operator(b"-"));
+            }
+            State::Quoted { .. }
+            | State::DollarBody { .. }
+            | State::BlockComment { .. }
+            | State::String(_)
+            | State::StringEscape => self.doubt(Unsure::Unterminated),
+        }
+        self.unsure.map_or(Ok(()), Err)
+    }
+
+    /// Whether the text read so far is certain.
+    pub fn unsure(&self) -> Option<Unsure> {
+        self.unsure
+    }
+
+    fn doubt(&mut self, why: Unsure) {
+        self.unsure.get_or_insert(why);
+    }
+
+    /// A byte that belongs to nothing before it.
+    fn begin<'a>(&mut self, byte: u8, behind: &'a [u8], sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
+        self.length = 0;
+        self.state = match byte {
+            // A vertical tab is white space since 16 and an error before.
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => State::Between,
+            b'\'' => {
+                self.exact = true;
+                State::String(if self.reading.standard_strings { Strings::Plain } else { Strings::Escaped })
+            }
+            b'"' => State::Quoted { unicode: false },
+            b'$' => State::Dollar,
+            b'.' => State::Dot,
+            b'0'..=b'9' => {
+                self.put(byte);
+                State::Number
+            }
+            _ if is_operator(byte) => {
+                self.put(byte);
+                State::Operator
+            }
+            _ if begins_name(byte) => {
+                self.put(byte.to_ascii_lowercase());
+                State::Word
+            }
+            _ => {
+                self.tell(Token::Symbol(byte), sink);
+                State::Between
+            }
+        };
+        behind
+    }
+
+    /// States in which one byte decides. It is left in `rest` where it belongs to what follows.
+    fn look<'a>(&mut self, byte: u8, rest: &'a [u8], behind: &'a [u8], sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
+        let (state, used) = match self.state {
+            State::WordAmpersand => match byte {
+                b'"' => (self.restart(State::Quoted { unicode: true }), true),
+                b'\'' => (self.restart(State::String(Strings::Unicode)), true),
+                _ => {
+                    self.end_word(sink);
+                    self.put(b'&');
+                    (State::Operator, false)
+                }
+            },
+            State::QuotedEnd { unicode } if byte == b'"' => {
+                self.put(byte);
+                (State::Quoted { unicode }, true)
+            }
+            State::QuotedEnd { unicode } => {
+                self.end_quoted(unicode, sink);
+                (State::Between, false)
+            }
+            State::Number => self.in_number(byte, sink),
+            State::Dot if byte.is_ascii_digit() => {
+                self.put(b'.');
+                (State::Number, false)
+            }
+            State::Dot => {
+                self.tell(Token::Symbol(b'.'), sink);
+                (State::Between, false)
+            }
+            State::Dollar => self.behind_dollar(byte, sink),
+            State::DollarTag => self.in_tag(byte, sink),
+            State::Parameter if byte.is_ascii_digit() => (State::Parameter, true),
+            State::Parameter => {
+                if continues_name(byte) {
+                    self.doubt(Unsure::Junk);
+                }
+                self.tell(Token::Parameter, sink);
+                (State::Between, false)
+            }
+            State::Operator => self.in_operator(byte, sink),
+            State::StringEscape => {
+                sink(Token::Text(&[byte]));
+                (State::String(Strings::Escaped), true)
+            }
+            State::StringEnd(kind) if byte == b'\'' => {
+                if kind == Strings::Bits {
+                    self.doubt(Unsure::Nonsense);
+                }
+                sink(Token::Text(b"'"));
+                (State::String(kind), true)
+            }
+            State::StringEnd(kind) => (State::StringGap { kind, newline: false }, false),
+            State::StringGap { kind, newline } => self.in_gap(byte, kind, newline, sink),
+            State::StringGapDash { kind, .. } if byte == b'-' => (State::StringGapComment(kind), true),
+            State::StringGapDash { kind, .. } => {
+                self.end_string(kind, sink);
+                self.put(b'-');
+                (State::Operator, false)
+            }
+            // Those that read on by themselves.
+            state => (state, true),
+        };
+        self.state = state;
+        if used { behind } else { rest }
+    }
+
+    fn in_word<'a>(&mut self, rest: &'a [u8], sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
+        let end = rest.iter().position(|byte| !continues_name(*byte)).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        for byte in name {
+            self.put(byte.to_ascii_lowercase());
+        }
+        let Some((&next, after)) = behind.split_first() else { return behind };
+        let kind = match (self.word(), next) {
+            (b"e", b'\'') => Strings::Escaped,
+            (b"b" | b"x", b'\'') => Strings::Bits,
+            // The standard's national characters: what follows is a string as any other.
+            (b"n", b'\'') if self.reading.standard_strings => Strings::Plain,
+            (b"n", b'\'') => Strings::Escaped,
+            (b"u", b'&') => {
+                self.state = State::WordAmpersand;
+                return after;
+            }
+            _ => {
+                self.end_word(sink);
+                return behind;
+            }
+        };
+        self.exact = kind != Strings::Bits;
+        self.state = State::String(kind);
+        after
+    }
+
+    fn in_quoted<'a>(&mut self, rest: &'a [u8], unicode: bool) -> &'a [u8] {
+        let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        for byte in name {
+            self.put(*byte);
+        }
+        let Some((_, after)) = behind.split_first() else { return behind };
+        self.state = State::QuotedEnd { unicode };
+        after
+    }
+
+    fn in_number(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        let sign_of_exponent = matches!(byte, b'+' | b'-') && number::is_exponent(self.word());
+        if byte == b'.' || continues_name(byte) || sign_of_exponent {
+            self.put(byte);
+            return (State::Number, true);
+        }
+        self.end_number(sink);
+        (State::Between, false)
+    }
+
+    fn behind_dollar(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        match byte {
+            b'0'..=b'9' => (State::Parameter, true),
+            b'$' => (State::DollarBody { matched: 0 }, true),
+            _ if begins_name(byte) => {
+                self.put(byte);
+                (State::DollarTag, true)
+            }
+            _ => {
+                self.tell(Token::Symbol(b'$'), sink);
+                (State::Between, false)
+            }
+        }
+    }
+
+    fn in_tag(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        match byte {
+            b'$' => (State::DollarBody { matched: 0 }, true),
+            _ if continues_name(byte) => {
+                self.put(byte);
+                (State::DollarTag, true)
+            }
+            _ => {
+                self.end_tag(sink);
+                (State::Between, false)
+            }
+        }
+    }
+
+    /// Looks for the closing `$tag$`. A dollar that does not go on with the tag may begin the one that does.
+    fn in_dollar_body<'a>(&mut self, rest: &'a [u8], mut matched: u8, sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
+        let closing = self.length + 2;
+        for (at, &byte) in rest.iter().enumerate() {
+            let seen = usize::from(matched);
+            let expected = if seen == 0 || seen + 1 == closing { b'$' } else { self.word[seen - 1] };
+            if byte == expected {
+                matched += 1;
+                if seen + 1 == closing {
+                    self.state = State::Between;
+                    self.length = 0;
+                    sink(Token::TextEnd { exact: false });
+                    return &rest[at + 1..];
+                }
+            } else {
+                matched = u8::from(byte == b'$');
+            }
+        }
+        self.state = State::DollarBody { matched };
+        &[]
+    }
+
+    fn in_operator(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        let comment = match (self.word().last(), byte) {
+            (Some(b'-'), b'-') => State::LineComment,
+            (Some(b'/'), b'*') => State::BlockComment { depth: 1, last: 0 },
+            _ if is_operator(byte) => {
+                self.put(byte);
+                return (State::Operator, true);
+            }
+            _ => {
+                self.end_operator(sink);
+                return (State::Between, false);
+            }
+        };
+        self.length -= 1;
+        self.end_operator(sink);
+        (comment, true)
+    }
+
+    fn in_comment<'a>(&mut self, byte: u8, behind: &'a [u8], depth: u32, last: u8) -> &'a [u8] {
+        self.state = match (last, byte) {
+            (b'*', b'/') if depth == 1 => State::Between,
+            (b'*', b'/') => State::BlockComment { depth: depth - 1, last: 0 },
+            (b'/', b'*') => State::BlockComment { depth: depth.saturating_add(1), last: 0 },
+            _ => State::BlockComment { depth, last: byte },
+        };
+        behind
+    }
+
+    fn in_string<'a>(&mut self, rest: &'a [u8], kind: Strings, sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
+        let escapes = kind == Strings::Escaped;
+        let end = rest.iter().position(|byte| *byte == b'\'' || escapes && *byte == b'\\').unwrap_or(rest.len());
+        let (text, behind) = rest.split_at(end);
+        if !text.is_empty() {
+            if kind == Strings::Unicode && text.contains(&b'\\') {
+                self.exact = false;
+            }
+            sink(Token::Text(text));
+        }
+        let Some((&byte, after)) = behind.split_first() else { return behind };
+        if byte == b'\\' {
+            self.exact = false;
+            self.state = State::StringEscape;
+        } else {
+            self.state = State::StringEnd(kind);
+        }
+        after
+    }
+
+    fn in_gap(&mut self, byte: u8, kind: Strings, newline: bool, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        match byte {
+            b'\n' | b'\r' => (State::StringGap { kind, newline: true }, true),
+            b' ' | b'\t' | 0x0b | 0x0c => (State::StringGap { kind, newline }, true),
+            b'-' => (State::StringGapDash { kind, newline }, true),
+            b'\'' if newline => (State::String(kind), true),
+            _ => {
+                self.end_string(kind, sink);
+                (State::Between, false)
+            }
+        }
+    }
+
+    fn restart(&mut self, state: State) -> State {
+        self.length = 0;
+        self.exact = true;
+        state
+    }
+
+    fn put(&mut self, byte: u8) {
+        match self.word.get_mut(self.length) {
+            Some(place) => {
+                *place = byte;
+                self.length += 1;
+            }
+            None => self.doubt(Unsure::Overlong),
+        }
+    }
+
+    fn word(&self) -> &[u8] {
+        &self.word[..self.length]
+    }
+
+    fn end_word(&mut self, sink: &mut impl FnMut(Token<'_>)) {
+        if self.unicode && self.word() == b"uescape" {
+            self.doubt(Unsure::UnicodeEscape);
+        }
+        self.tell_name(false, sink);
+    }
+
+    /// No tag after all, but a character that PostgreSQL does not take, and a word.
+    fn end_tag(&mut self, sink: &mut impl FnMut(Token<'_>)) {
+        self.tell(Token::Symbol(b'$'), sink);
+        self.word.make_ascii_lowercase();
+        self.end_word(sink);
+    }
+
+    fn end_quoted(&mut self, unicode: bool, sink: &mut impl FnMut(Token<'_>)) {
+        if unicode && !self.decode() {
+            self.doubt(Unsure::UnicodeEscape);
+        }
+        self.tell_name(true, sink);
+        self.unicode = unicode;
+    }
+
+    fn tell_name(&mut self, quoted: bool, sink: &mut impl FnMut(Token<'_>)) {
+        if self.length > NAME_MAX {
+            self.doubt(Unsure::Overlong);
+            self.length = NAME_MAX;
+        }
+        sink(Token::Word { name: self.word(), quoted });
+        self.unicode = false;
+        self.reset();
+    }
+
+    fn end_number(&mut self, sink: &mut impl FnMut(Token<'_>)) {
+        if !number::is_number(self.word()) {
+            self.doubt(Unsure::Junk);
+        }
+        self.unicode = false;
+        sink(Token::Number(self.word()));
+        self.reset();
+    }
+
+    fn end_operator(&mut self, sink: &mut impl FnMut(Token<'_>)) {
+        if self.length > 0 {
+            self.unicode = false;
+            sink(Token::Operator(self.word()));
+        }
+        self.reset();
+    }
+
+    fn end_string(&mut self, kind: Strings, sink: &mut impl FnMut(Token<'_>)) {
+        sink(Token::TextEnd { exact: self.exact });
+        self.unicode = kind == Strings::Unicode;
+        self.reset();
+    }
+
+    /// A token that holds nothing of the text.
+    fn tell(&mut self, token: Token<'_>, sink: &mut impl FnMut(Token<'_>)) {
+        self.unicode = false;
+        sink(token);
+    }
+
+    fn reset(&mut self) {
+        self.length = 0;
+        self.state = State::Between;
+    }
+
+    /// Decodes `\XXXX`, `\+XXXXXX` and `\\` in the name under way. False: it cannot be.
+    fn decode(&mut self) -> bool {
+        if !self.word().contains(&b'\\') {
+            return true;
+        }
+        let Some(decoded) = std::str::from_utf8(self.word()).ok().and_then(unicode::decoded) else { return false };
+        self.length = 0;
+        decoded.bytes().for_each(|byte| self.put(byte));
+        true
+    }
+}
+
+/// Moves behind everything up to the first byte that is `wanted`, where `found` is called.
+fn skip_to(rest: &[u8], wanted: fn(u8) -> bool, found: impl FnOnce()) -> &[u8] {
+    match rest.iter().position(|byte| wanted(*byte)) {
+        Some(at) => {
+            found();
+            &rest[at..]
+        }
+        None => &[],
+    }
+}
+
+fn is_newline(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fn begins_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 128
+}
+
+fn continues_name(byte: u8) -> bool {
+    begins_name(byte) || byte.is_ascii_digit() || byte == b'$'
+}
+
+fn is_operator(byte: u8) -> bool {
+    b"~!@#^&|`?+-*/%<>=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! Which characters make one number in every version of PostgreSQL. Source: PostgreSQL `src/backend/parser/scan.l`.
+
+/// A decimal number that ends with an `e`, which a sign may follow.
+pub(super) fn is_exponent(number: &[u8]) -> bool {
+    matches!(number.split_last(), Some((b'e' | b'E', digits)) if !digits.is_empty() && digits.iter().all(|digit| digit.is_ascii_digit() || matches!(digit, b'.' | b'_')))
+}
+
+/// Whether every version from 15 on takes all of this for one number, or for an error.
+pub(super) fn is_number(number: &[u8]) -> bool {
+    let digits = |part: &[u8]| part.iter().all(|digit| digit.is_ascii_digit() || *digit == b'_');
+    let based = match number {
+        [b'0', b'x' | b'X', rest @ ..] => Some(rest.iter().all(|digit| digit.is_ascii_hexdigit() || *digit == b'_')),
+        [b'0', b'o' | b'O' | b'b' | b'B', rest @ ..] => Some(digits(rest)),
+        _ => None,
+    };
+    if let Some(based) = based {
+        return based;
+    }
+    let (mantissa, exponent) = match number.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&number[..at], Some(&number[at + 1..])),
+        None => (number, None),
+    };
+    let exponent =
+        exponent.map(|exponent| exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent));
+    let mut parts = mantissa.splitn(3, |byte| *byte == b'.');
+    let whole = parts.next().unwrap_or_default();
+    let fraction = parts.next().unwrap_or_default();
+    parts.next().is_none()
+        && digits(whole)
+        && digits(fraction)
+        && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
+}
