@@ -1,8 +1,10 @@
 //! Reading SQL: what a text says, as far as that must be known to keep its session and to choose its server. Pure, and
 //! deliberately without a grammar: it knows tokens, not trees. Start at [`Scanner`].
 
+mod normal;
 mod scan;
 mod token;
 
+pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;
 pub use token::{NAME_MAX, Reading, Token, Unsure};
