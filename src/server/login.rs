@@ -81,11 +81,12 @@ impl LoginError {
         }
     }
 
-    /// Whether the host is not there (yet): nobody listens, or PostgreSQL is starting up.
+    /// Whether the host is not there, or not yet or no longer: nobody listens, or PostgreSQL is starting up or stopping.
     pub fn is_absence(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Refused { sqlstate, .. } => sqlstate == SqlState::CANNOT_CONNECT_NOW.0,
+            // 57P01 and 57P02 end a login that is under way when PostgreSQL stops or has crashed.
+            Self::Refused { sqlstate, .. } => ["57P01", "57P02", "57P03"].contains(&sqlstate.as_str()),
             Self::TimedOut | Self::NoSecret(_) | Self::Insecure(_) | Self::Untrusted(_) => false,
         }
     }

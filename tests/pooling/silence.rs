@@ -2,7 +2,7 @@
 //! notices.
 
 use super::proxy::Proxy;
-use super::support::fall_silent;
+use super::support::{fall_silent, may_fall_silent, needs_root};
 use super::talk::{Client, query};
 use super::world::{eventually, fresh_role, holder, look, pgotter, until_it_sleeps};
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ const FOUND: Duration = Duration::from_secs(25);
 
 #[test]
 fn f1_a_client_that_vanishes_without_a_word_is_rolled_back_and_its_statement_cancelled() {
+    if !may_fall_silent() {
+        return needs_root("machines that vanish without a word");
+    }
     let role = fresh_role();
     look(&format!("CREATE TABLE kept_by_{role} AS SELECT 1 AS n; ALTER TABLE kept_by_{role} OWNER TO {role}"));
     let probes = "tcp_keepidle = 1\ntcp_keepintvl = 1\ntcp_keepcnt = 1";
@@ -34,6 +37,9 @@ fn f1_a_client_that_vanishes_without_a_word_is_rolled_back_and_its_statement_can
 
 #[test]
 fn f14_a_host_that_is_gone_without_a_word_is_found_in_time_by_everybody_who_waits_for_it() {
+    if !may_fall_silent() {
+        return needs_root("machines that vanish without a word");
+    }
     let role = fresh_role();
     let proxy = Proxy::new(0);
     let pooler = proxy.behind_pgotter("default_pool_size = 10\nserver_check_delay = \"1h\"");
@@ -57,6 +63,9 @@ fn f14_a_host_that_is_gone_without_a_word_is_found_in_time_by_everybody_who_wait
 
 #[test]
 fn f14_an_idle_server_on_a_host_that_is_gone_is_closed_before_anybody_asks_it() {
+    if !may_fall_silent() {
+        return needs_root("machines that vanish without a word");
+    }
     let role = fresh_role();
     let proxy = Proxy::new(0);
     let pooler = proxy.behind_pgotter("default_pool_size = 1\nmin_pool_size = 1\nserver_check_delay = \"1h\"");

@@ -9,7 +9,7 @@ pub mod raw;
 mod skipped;
 
 #[allow(unused_imports)]
-pub use skipped::could_not_run;
+pub use skipped::{could_not_run, needs_root};
 
 use pgotter::cli::local_postgres::{Error, LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD, StateDir};
 use pgotter::cli::pooler_process::PoolerProcess;
@@ -129,9 +129,19 @@ impl Drop for SetAtEnd<'_> {
 /// From now on nothing that is sent to `stream` arrives, and the system does not say so: to its peer the whole machine is
 /// gone, although both are on loopback.
 pub fn fall_silent(stream: &TcpStream) {
-    // Of every segment, keep nothing. Source: Linux, Documentation/networking/filter.rst.
-    let nothing = [socket2::SockFilter::new(0x06, 0, 0, 0)];
-    must(socket2::SockRef::from(stream).attach_filter(&nothing));
+    must(keep_nothing(stream));
+}
+
+/// Whether this user may [`fall_silent`]; some kernels want privileges for it.
+pub fn may_fall_silent() -> bool {
+    let listener = must(std::net::TcpListener::bind("127.0.0.1:0"));
+    let stream = must(TcpStream::connect(must(listener.local_addr())));
+    !keep_nothing(&stream).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// Of every segment. Source: Linux, Documentation/networking/filter.rst.
+fn keep_nothing(stream: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(stream).attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])
 }
 
 /// psql, pgbench, pg_dump, pg_restore … on 127.0.0.1:`port` as the superuser. Runs in [`state`]'s folder: name files

@@ -21,6 +21,17 @@ pub fn could_not_run(what: &str, why: &str) {
     }
 }
 
+/// As [`could_not_run`], for what only root may do here: the half of CI that is an ordinary user's goes without it, since
+/// root's runs it.
+#[allow(dead_code, reason = "as above")]
+pub fn needs_root(what: &str) {
+    let others_run_it = std::env::var("PGOTTER_ROOT_RUNS_TOO").as_deref() == Ok("1");
+    match others_run_it {
+        true => eprintln!("left to root: {what}"),
+        false => could_not_run(what, "only root may do that here"),
+    }
+}
+
 /// One write of one short line: tests of several processes may append at the same time.
 fn append(file: &std::ffi::OsStr, line: &str) {
     std::fs::OpenOptions::new()

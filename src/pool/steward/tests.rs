@@ -39,6 +39,16 @@ fn a_new_longest_pause_holds_from_the_next_failure_on() {
 }
 
 #[test]
+fn f13_a_host_that_stops_or_starts_is_asked_again_soon_however_many_it_has_turned_away() {
+    for code in ["57P01", "57P02", "57P03"] {
+        let backoff = Backoff::new(Duration::from_secs(15));
+        let refused = LoginError::Refused { sqlstate: code.to_owned(), message: "not now".to_owned(), detail: None };
+        let pauses = (0..50).map(|_| backoff.failed(&refused, 0));
+        assert!(pauses.max() <= Some(KNOCK), "{code}");
+    }
+}
+
+#[test]
 fn f11_pauses_grow_with_each_failure_are_spread_and_begin_anew_after_a_success() {
     let pauses = |backoff: &Backoff, random| (0..8).map(|_| backoff.failed(&LoginError::TimedOut, random)).collect();
     let (longest, shortest): (Vec<_>, Vec<_>) = (pauses(&Backoff::new(HOUR), 0), pauses(&Backoff::new(HOUR), 255));
