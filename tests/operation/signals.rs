@@ -1,6 +1,7 @@
 //! The end of the process, and signals that come in numbers.
 
 use super::reloading::reload;
+use super::support::PgOtter;
 use super::talk::{Client, query};
 use super::world::{PATIENCE, eventually, exit_code, fresh_role, holder, look, pgotter, until_it_sleeps};
 use rustix::process::Signal;
@@ -54,8 +55,8 @@ fn f23_sigquit_and_a_second_sigint_end_at_once() {
     }
 }
 
-#[test]
-fn f23_what_runs_at_a_second_sigterm_is_cancelled() {
+/// SIGTERM while a statement runs, then `end`: the process ends well, and so does the statement.
+fn a_statement_ends_with_the_process(end: impl FnOnce(&mut PgOtter, Client)) {
     let role = fresh_role();
     let mut pooler = pgotter("shutdown_timeout = \"1h\"", "");
     let mut busy = Client::connect(pooler.port(), &role, "postgres");
@@ -64,27 +65,23 @@ fn f23_what_runs_at_a_second_sigterm_is_cancelled() {
     until_it_sleeps(&backend);
     pooler.signal(Signal::TERM);
     eventually("it ends", || pooler.log().contains("shutting down"));
-    pooler.signal(Signal::TERM);
-    busy.answer().fatal("57P01");
+    end(&mut pooler, busy);
     assert_eq!(exit_code(&mut pooler), Some(0));
     let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
     eventually("the statement has ended", || !runs());
 }
 
 #[test]
+fn f23_what_runs_at_a_second_sigterm_is_cancelled() {
+    a_statement_ends_with_the_process(|pooler, mut busy| {
+        pooler.signal(Signal::TERM);
+        busy.answer().fatal("57P01");
+    });
+}
+
+#[test]
 fn f23_what_runs_for_a_client_that_vanishes_at_sigterm_is_cancelled() {
-    let role = fresh_role();
-    let mut pooler = pgotter("shutdown_timeout = \"1h\"", "");
-    let mut busy = Client::connect(pooler.port(), &role, "postgres");
-    let backend = busy.backend();
-    busy.send(&query("SELECT pg_sleep(100)"));
-    until_it_sleeps(&backend);
-    pooler.signal(Signal::TERM);
-    eventually("it ends", || pooler.log().contains("shutting down"));
-    busy.reset();
-    assert_eq!(exit_code(&mut pooler), Some(0));
-    let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
-    eventually("the statement has ended", || !runs());
+    a_statement_ends_with_the_process(|_, busy| busy.reset());
 }
 
 #[test]
