@@ -53,7 +53,11 @@ impl Client {
                 Checked::Refused(error) => return Err(refused(&error)),
                 Checked::Closed => return Err(NoServer::SentAway),
             };
-            match self.inspect(grant, last).await {
+            let found = match self.inspect(grant) {
+                Ok(server) if self.must_probe(&server) => Box::pin(self.probe(server, last)).await,
+                other => other,
+            };
+            match found {
                 Ok(server) => return Ok(server),
                 Err(dead) if dead.is_newborn(self.now) => lane.stillborn(dead),
                 Err(dead) => drop(dead),
@@ -65,22 +69,23 @@ impl Client {
         }
     }
 
-    /// Whether a server is alive as far as can be known. If not it comes back as an error, to be closed.
-    async fn inspect(&self, grant: Grant, last: Option<Instant>) -> Result<Box<Server>, Box<Server>> {
+    /// Whether a server is alive as far as is known without asking it. If not it comes back as an error, to be closed.
+    fn inspect(&self, grant: Grant) -> Result<Box<Server>, Box<Server>> {
         let mut server = grant.server;
-        if grant.moved && !server.move_here() {
+        if grant.moved && !server.move_here() || !server.still_idle() {
             return Err(server);
         }
-        if !server.still_idle() {
-            return Err(server);
-        }
-        let idle = self.now.saturating_duration_since(server.last_used());
-        if idle < self.rules.server_check_delay {
-            return Ok(server);
-        }
-        // A host that died without a word shows only in a round trip.
+        Ok(server)
+    }
+
+    /// A host that died without a word shows only in a round trip.
+    fn must_probe(&self, server: &Server) -> bool {
+        self.now.saturating_duration_since(server.last_used()) >= self.rules.server_check_delay
+    }
+
+    async fn probe(&self, mut server: Box<Server>, last: Option<Instant>) -> Result<Box<Server>, Box<Server>> {
         let left = last.map_or(REPAIR_DEADLINE, |last| last.saturating_duration_since(self.now));
-        let alive = tokio::time::timeout(left.clamp(SIGN_OF_LIFE, REPAIR_DEADLINE), Box::pin(probe(&mut server))).await;
+        let alive = tokio::time::timeout(left.clamp(SIGN_OF_LIFE, REPAIR_DEADLINE), probe(&mut server)).await;
         if matches!(alive, Ok(true)) { Ok(server) } else { Err(server) }
     }
 

@@ -91,21 +91,30 @@ impl Client {
     /// Waits for a request while no server is linked.
     async fn next_request(&mut self) -> Result<Request, Left> {
         loop {
-            match self.gather.look(self.socket.received(), self.rules.request_gather).map_err(Left::Refused)? {
-                Gathered::Terminate => return Err(Left::Terminated),
-                Gathered::Take { bytes, end, first } => {
+            // Apart: what a look finds would stay in the future of every client that waits.
+            if let Some(found) = self.find_request() {
+                return found;
+            }
+            self.step(Step::Gather);
+            self.idle().await?;
+        }
+    }
+
+    /// A request that is there already, or why there will be none.
+    fn find_request(&mut self) -> Option<Result<Request, Left>> {
+        loop {
+            match self.gather.look(self.socket.received(), self.rules.request_gather) {
+                Err(fault) => return Some(Err(Left::Refused(fault))),
+                Ok(Gathered::Terminate) => return Some(Err(Left::Terminated)),
+                Ok(Gathered::Take { bytes, end, first }) => {
                     if let Some(request) = self.begin(bytes, end, first) {
-                        return Ok(request);
+                        return Some(Ok(request));
                     }
                 }
-                Gathered::More => {
-                    if self.draining && self.gather.is_between(self.socket.received()) {
-                        return Err(Left::Refused(shutting_down()));
-                    }
-                    self.renew()?;
-                    self.step(Step::Gather);
-                    self.idle().await?;
+                Ok(Gathered::More) if self.draining && self.gather.is_between(self.socket.received()) => {
+                    return Some(Err(Left::Refused(shutting_down())));
                 }
+                Ok(Gathered::More) => return self.renew().err().map(Err),
             }
         }
     }

@@ -27,8 +27,14 @@ pub enum Event {
 }
 
 /// Sends what is queued on both sides and waits for the next thing to happen. Cancel-safe.
-pub async fn turn(client: &mut Client, mut server: Option<&mut Server>, deadline: Option<Instant>) -> Event {
-    poll_fn(|cx| poll(client, server.as_deref_mut(), deadline, cx)).await
+///
+/// No async fn: that would hold its arguments twice, in the task of every client.
+pub fn turn(
+    client: &mut Client,
+    mut server: Option<&mut Server>,
+    deadline: Option<Instant>,
+) -> impl Future<Output = Event> {
+    poll_fn(move |cx| poll(client, server.as_deref_mut(), deadline, cx))
 }
 
 fn poll(

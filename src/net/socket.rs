@@ -43,7 +43,8 @@ pub struct Socket {
 pub(super) struct Outbox {
     // The first chunk stands alone because there is hardly ever a second.
     pub(super) first: BytesMut,
-    rest: VecDeque<BytesMut>,
+    #[allow(clippy::box_collection, reason = "every idle connection pays for what stands here")]
+    rest: Option<Box<VecDeque<BytesMut>>>,
     pub(super) queued: usize,
 }
 
@@ -53,12 +54,16 @@ impl Outbox {
         if self.first.is_empty() {
             self.first = chunk;
         } else {
-            self.rest.push_back(chunk);
+            self.rest.get_or_insert_default().push_back(chunk);
         }
     }
 
     fn memory(&self) -> usize {
-        self.first.capacity() + self.rest.iter().map(BytesMut::capacity).sum::<usize>()
+        self.chunks().map(BytesMut::capacity).sum()
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &BytesMut> {
+        std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
     /// Drops from the front.
@@ -66,7 +71,7 @@ impl Outbox {
         self.queued -= bytes;
         while bytes >= self.first.len() && bytes > 0 {
             bytes -= self.first.len();
-            self.first = self.rest.pop_front().unwrap_or_default();
+            self.first = self.rest.as_mut().and_then(|rest| rest.pop_front()).unwrap_or_default();
         }
         self.first.advance(bytes);
         if self.queued == 0 {
@@ -207,13 +212,12 @@ impl Socket {
         let outbox = &mut self.outbox;
         while outbox.queued > 0 {
             let stream = Pin::new(&mut self.wire.stream);
-            let sent = if outbox.rest.is_empty() {
+            let sent = if outbox.rest.is_none() {
                 ready!(stream.poll_write(cx, &outbox.first))?
             } else {
                 let mut slices = [io::IoSlice::new(&[]); VECTORS];
-                let chunks = std::iter::once(&outbox.first).chain(&outbox.rest);
                 let mut used = 0;
-                for (slice, chunk) in slices.iter_mut().zip(chunks) {
+                for (slice, chunk) in slices.iter_mut().zip(outbox.chunks()) {
                     *slice = io::IoSlice::new(chunk);
                     used += 1;
                 }

@@ -15,7 +15,8 @@ fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -
 #[test]
 fn f19_an_idle_clients_task_stays_within_a_kibibyte() {
     let bytes = size_of_future(guarded);
-    assert!(bytes <= 1024, "the task of an idle client holds {bytes} bytes; box the phase that grew");
+    // The runtime adds 96 bytes, and the allocator's next size is 1,280.
+    assert!(bytes <= 1024 - 96, "the task of an idle client holds {bytes} bytes; box the phase that grew");
 }
 
 fn shared() -> Arc<Shared> {
