@@ -4,9 +4,11 @@
 mod settings;
 mod spelling;
 mod startup;
+mod statements;
 
 pub use settings::{NAMES, Settings};
 pub use startup::{ClientStartup, Parameter, Welcome, names, read};
+pub use statements::{Change, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, key};
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,12 @@ impl Settings {
         self.values.get(index).map_or(b"", |value| value)
     }
 
+    /// Whether a statement prepared under one means the same under the other. Unlike any other, an application_name has
+    /// no meaning to PostgreSQL.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        self.values.iter().zip(&other.values).enumerate().all(|(index, (a, b))| index == APPLICATION_NAME || a == b)
+    }
+
     /// Name and value of every setting that a server believed to be in state `believed` lacks; all of them when
     /// nothing is believed.
     pub fn lacking<'a>(&'a self, believed: Option<&'a Arc<Self>>) -> impl Iterator<Item = (&'static str, &'a [u8])> {

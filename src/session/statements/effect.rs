@@ -1,0 +1,72 @@
+//! What a message was taken to do when it was sent, kept until it is answered, and how that is taken back if PostgreSQL
+//! refused or skipped it.
+
+use super::{ServerName, ServerStatements, Statement, Statements};
+use std::sync::Arc;
+
+/// One message's doing, as what held before it.
+#[derive(Debug)]
+pub enum Effect {
+    /// The client's name got or lost a statement.
+    Name {
+        /// The client's name.
+        name: Box<[u8]>,
+        /// What it stood for.
+        before: Option<Arc<Statement>>,
+    },
+    /// As `Name`, and the server was sent the statement for it.
+    NameAndParse {
+        /// The client's name.
+        name: Box<[u8]>,
+        /// What the server calls it.
+        parsed: ServerName,
+    },
+    /// The server was sent a statement that it lacked.
+    Parse(ServerName),
+    /// The server was told to close one.
+    Close(ServerName),
+    /// The unnamed statement was replaced or dropped.
+    Unnamed {
+        /// The client's before; `None` as well where it keeps what it has.
+        client: Change,
+        /// The server's before.
+        server: Option<Arc<Statement>>,
+    },
+}
+
+/// What was done to the client's unnamed statement.
+#[derive(Debug)]
+pub enum Change {
+    /// Nothing: its own was put on the server.
+    Kept,
+    /// It was another one before, or none.
+    From(Option<Arc<Statement>>),
+}
+
+impl Effect {
+    /// The message was refused (`failed`) or skipped. Without a client, only the server is put right.
+    pub fn take_back(self, failed: bool, client: Option<&mut Statements>, server: &mut ServerStatements) {
+        match self {
+            Self::Name { name, before } => put(client, &name, before),
+            Self::NameAndParse { name, parsed } => {
+                put(client, &name, None);
+                server.forget(parsed);
+            }
+            Self::Parse(name) => server.forget(name),
+            Self::Close(name) => server.still_has(name),
+            // A Parse that fails has dropped the unnamed statement before it looks at the text.
+            Self::Unnamed { client: change, server: before } => {
+                server.put_unnamed(if failed { None } else { before });
+                if let Change::From(before) = change {
+                    put(client, b"", if failed { None } else { before });
+                }
+            }
+        }
+    }
+}
+
+fn put(client: Option<&mut Statements>, name: &[u8], statement: Option<Arc<Statement>>) {
+    if let Some(client) = client {
+        client.put(name, statement);
+    }
+}

@@ -1,0 +1,84 @@
+//! Prepared statements of the extended protocol, as the client names them and as servers have them.
+//!
+//! A client's statement is a [`Statement`]: the text, the types, and the settings that PostgreSQL froze into it. Servers
+//! have it under a name of PgOtter's own, [`Statement::server_name`], so that clients with equal statements share one
+//! ([`StatementTable`]) and clients with different ones of the same name do not meet. [`Statements`] is what one client has,
+//! [`ServerStatements`] what one server has. Both change when a message is *sent*, since those behind it in the same write
+//! build on it; what PostgreSQL then refuses or skips is taken back by an [`Effect`].
+//!
+//! The unnamed statement is a client's as well: Parse and Sync, then Bind and Sync may meet two servers.
+//!
+//! Source: PostgreSQL `src/backend/commands/prepare.c`, `src/backend/tcop/postgres.c` (`exec_parse_message`,
+//! `exec_simple_query`: both drop the unnamed statement first).
+
+mod client;
+mod effect;
+mod server;
+mod table;
+
+pub use client::Statements;
+pub use effect::{Change, Effect};
+pub use server::{Has, ServerStatements};
+pub use table::StatementTable;
+
+use super::settings::Settings;
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes of a statement's name that count; PostgreSQL keeps names in a table with keys of `NAMEDATALEN` - 1 bytes.
+const NAME_MAX: usize = 63;
+
+/// What a Parse said, and under which settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Statement {
+    // 0: it has no name on servers.
+    id: u64,
+    // The body of Parse behind the name. None: it was too long to be kept.
+    body: Option<Box<[u8]>>,
+    settings: Arc<Settings>,
+}
+
+/// A statement's name on servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerName(u64);
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pgotter_{}", self.0)
+    }
+}
+
+impl Statement {
+    /// One that stays unnamed; `None` for a body that was too long to be kept.
+    pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
+        Self { id: 0, body: body.map(Box::from), settings: settings.clone() }
+    }
+
+    /// What it is called on servers.
+    pub fn server_name(&self) -> ServerName {
+        ServerName(self.id)
+    }
+
+    /// The body of Parse behind the name: text, zero, types. `None`: only the server that was sent it has it.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    /// Whether it is this one, under settings that mean the same to PostgreSQL.
+    fn is(&self, body: &[u8], settings: &Arc<Settings>) -> bool {
+        self.body.as_deref() == Some(body)
+            && (Arc::ptr_eq(&self.settings, settings) || self.settings.means_the_same(settings))
+    }
+
+    fn len(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.len())
+    }
+}
+
+/// As much of a name as PostgreSQL looks at.
+pub fn key(name: &[u8]) -> &[u8] {
+    name.get(..NAME_MAX).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests;

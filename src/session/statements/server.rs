@@ -1,0 +1,80 @@
+//! What one server has prepared, as far as is believed.
+
+use super::{ServerName, Statement};
+use foldhash::HashMap;
+use std::sync::Arc;
+
+/// Whether a server has a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// It may: Close it before Parse.
+    Perhaps,
+}
+
+/// A server's statements, and which of them has gone unused for longest.
+#[derive(Debug, Default)]
+pub struct ServerStatements {
+    // When it was last used; the clock is a count of uses.
+    named: HashMap<u64, u64>,
+    uses: u64,
+    // A client's own words may have dropped any of them.
+    doubtful: bool,
+    unnamed: Option<Arc<Statement>>,
+}
+
+impl ServerStatements {
+    /// Whether it has this one, which is used now if it does.
+    pub fn has(&mut self, statement: &Statement) -> Has {
+        self.uses += 1;
+        match self.named.get_mut(&statement.id) {
+            Some(last) => {
+                *last = self.uses;
+                Has::Yes
+            }
+            None if self.doubtful => Has::Perhaps,
+            None => Has::No,
+        }
+    }
+
+    /// It is sent this one. With more than `limit`, the one that is closed for it.
+    pub fn parsed(&mut self, statement: &Statement, limit: usize) -> Option<ServerName> {
+        let oldest = if self.named.len() >= limit.max(1) { self.named.iter().min_by_key(|(_, last)| **last) } else { None };
+        let oldest = oldest.map(|(id, _)| *id);
+        if let Some(id) = oldest {
+            self.named.remove(&id);
+        }
+        self.uses += 1;
+        self.named.insert(statement.id, self.uses);
+        oldest.map(ServerName)
+    }
+
+    /// It does not have this one after all.
+    pub fn forget(&mut self, name: ServerName) {
+        self.named.remove(&name.0);
+    }
+
+    /// It still has this one.
+    pub fn still_has(&mut self, name: ServerName) {
+        self.named.insert(name.0, self.uses);
+    }
+
+    /// Nothing is known of it any more: each one is closed before it is sent again.
+    pub fn doubt(&mut self) {
+        self.named.clear();
+        self.doubtful = true;
+    }
+
+    /// Whether its unnamed statement is this one.
+    pub fn has_unnamed(&self, statement: &Arc<Statement>) -> bool {
+        self.unnamed.as_ref().is_some_and(|unnamed| Arc::ptr_eq(unnamed, statement))
+    }
+
+    /// Its unnamed statement from now on. Says what it was.
+    pub fn put_unnamed(&mut self, statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
+        std::mem::replace(&mut self.unnamed, statement)
+    }
+}

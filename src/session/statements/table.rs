@@ -1,0 +1,77 @@
+//! The statements of a pool's clients: equal ones are one.
+
+use super::Statement;
+use crate::session::Settings;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// Bytes of statements that are kept although no client has them: the next client will prepare the same ones.
+pub(super) const SPARE: usize = 16 * 1024 * 1024;
+
+/// What is charged for a statement beside its text.
+const OVERHEAD: usize = 96;
+
+/// Statements by a hash of their bodies; found ones are compared in full.
+#[derive(Debug)]
+pub struct StatementTable {
+    table: HashMap<u64, Vec<Arc<Statement>>>,
+    hasher: RandomState,
+    bytes: usize,
+    max: usize,
+    sweep_at: usize,
+    last: u64,
+}
+
+impl StatementTable {
+    /// For at most `max` bytes of statements that clients have.
+    pub fn new(max: usize) -> Self {
+        let (table, hasher) = (HashMap::default(), RandomState::default());
+        Self { table, hasher, bytes: 0, max, sweep_at: SPARE.min(max), last: 0 }
+    }
+
+    /// What is charged now.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The statement with this body of Parse (behind the name) and these settings. `None`: clients have too many.
+    pub fn share(&mut self, body: &[u8], settings: &Arc<Settings>) -> Option<Arc<Statement>> {
+        let hash = self.hasher.hash_one(body);
+        let found = self.table.get(&hash).and_then(|same| same.iter().find(|statement| statement.is(body, settings)));
+        if let Some(found) = found {
+            return Some(found.clone());
+        }
+        self.make_room(body.len() + OVERHEAD)?;
+        self.last += 1;
+        let statement = Arc::new(Statement { id: self.last, body: Some(body.into()), settings: settings.clone() });
+        self.bytes += cost(&statement);
+        self.table.entry(hash).or_default().push(statement.clone());
+        Some(statement)
+    }
+
+    /// One that is its client's alone, whose body was too long to be kept.
+    pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
+        self.last += 1;
+        Arc::new(Statement { id: self.last, body: None, settings: settings.clone() })
+    }
+
+    /// Drops what no client has once that may be much. `None`: what clients have is too much.
+    fn make_room(&mut self, bytes: usize) -> Option<()> {
+        if self.bytes + bytes > self.sweep_at {
+            self.table.retain(|_, same| {
+                same.retain(|statement| Arc::strong_count(statement) > 1);
+                !same.is_empty()
+            });
+            self.bytes = self.table.values().flatten().map(cost).sum();
+            self.sweep_at = (self.bytes * 2).max(SPARE).min(self.max);
+        }
+        (self.bytes + bytes <= self.max).then_some(())
+    }
+}
+
+fn cost(statement: &Arc<Statement>) -> usize {
+    statement.len() + OVERHEAD
+}
