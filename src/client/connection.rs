@@ -15,7 +15,7 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
-use crate::session::Settings;
+use crate::session::{Settings, Statements};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Rules {
     pub cancel_wait_timeout: Duration,
     /// Sent behind a session.
     pub server_reset_query: String,
+    /// Statements that a server keeps prepared; 0: statements are not carried from server to server.
+    pub max_prepared_statements: usize,
     /// Log leaves.
     pub log_disconnections: bool,
     /// Log errors told to clients.
@@ -68,6 +70,7 @@ impl Rules {
             server_connect_timeout: pooler.server_connect_timeout,
             cancel_wait_timeout: pooler.cancel_wait_timeout,
             server_reset_query: pooler.server_reset_query.clone(),
+            max_prepared_statements: pooler.max_prepared_statements,
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
             memory,
@@ -89,6 +92,8 @@ pub struct Client {
     pub(super) socket: Socket,
     pub(super) gather: Gather,
     pub(super) settings: Arc<Settings>,
+    // Boxed: an idle client that prepares nothing does not pay for them.
+    pub(super) statements: Option<Box<Statements>>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pool: Arc<Pool>,
     // What held when its transaction began, and after how many reloads that was.
@@ -161,6 +166,7 @@ impl Client {
             socket,
             gather: Gather::default(),
             settings: Arc::default(),
+            statements: None,
             mailbox,
             shape: pool.shape(),
             pool,

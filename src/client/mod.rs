@@ -6,6 +6,7 @@ mod connection;
 mod in_force;
 mod login;
 mod lookout;
+mod prepared;
 mod presence;
 mod registry;
 mod relay;

@@ -1,7 +1,7 @@
 //! A client and its server, linked: bytes both ways, the deadlines of that time, and every way in which it ends.
 
 use super::connection::{Client, Step};
-use super::request::Gathered;
+use super::request::{Gathered, is_copy};
 use super::serve::{Left, shutting_down, take};
 use super::stopwatch::Stopwatch;
 use super::take_back::{TakeBack, take_back};
@@ -134,6 +134,7 @@ impl Client {
             && !link.server.exchange().is_full()
             && !refused(link)
             && !link.awaits_cancel()
+            && !self.awaits_effects(link)
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);
             // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of
@@ -144,7 +145,7 @@ impl Client {
             match look.map_err(Left::Refused)? {
                 Gathered::Terminate => return Err(Left::Terminated),
                 Gathered::More => break,
-                Gathered::Take { bytes, .. } => {
+                Gathered::Take { bytes, first, .. } => {
                     link.sent = self.now;
                     self.presence.activity.requests(self.now);
                     link.server.activity().requests(self.now);
@@ -155,7 +156,8 @@ impl Client {
                         self.renew()?;
                         link.since = self.now;
                     }
-                    link.server.send(take(self.socket.inbox(), bytes));
+                    let chunk = take(self.socket.inbox(), bytes);
+                    self.send(&mut link.server, link.mode, chunk, first)?;
                 }
             }
         }
@@ -170,12 +172,22 @@ impl Client {
         Ok(())
     }
 
+    /// What the next request names depends on whether an earlier one is skipped. COPY data names nothing.
+    fn awaits_effects(&mut self, link: &Link) -> bool {
+        link.server.exchange().awaits_effects()
+            && !self.gather.is_passing()
+            && !self.socket.received().first().is_some_and(|&kind| is_copy(kind))
+    }
+
     /// Passes on what the server said. `Some`: the link ends, well or not.
     fn hear(&mut self, link: &mut Link) -> Option<Result<(), Left>> {
         self.step(Step::Hear);
         let blocks = link.mode != PoolMode::Statement;
         let queued = self.socket.queued();
-        let received = link.server.receive(&mut self.socket, &mut self.settings, blocks);
+        let received = {
+            let statements = self.statements.as_deref_mut();
+            link.server.receive(&mut self.socket, &mut self.settings, statements, blocks)
+        };
         let answered = link.server.take_answered();
         self.show_settings();
         self.meter.heard(self.socket.queued() - queued, answered);
@@ -214,7 +226,9 @@ impl Client {
 
     fn may_release(&self, link: &Link) -> bool {
         // A session has not begun before its settings are in force.
-        let held = link.mode == PoolMode::Session && !self.draining && !link.server.lacks_settings();
+        let session = link.mode == PoolMode::Session && !link.server.lacks_settings();
+        let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
+        let held = (session || tied) && !self.draining;
         // A cancel on its way could hit the next client.
         !held && !self.gather.is_passing() && !link.server.cancel_under_way() && link.server.boundary().is_some()
     }
@@ -237,7 +251,7 @@ impl Client {
     }
 
     /// The client leaves its server; another task brings the server back.
-    fn part(&mut self, link: Link, left: Left) -> Left {
+    pub(super) fn part(&mut self, link: Link, left: Left) -> Left {
         self.step(Step::Part);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
         let how = TakeBack {

@@ -16,6 +16,7 @@ use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Why a client's task has ended.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ struct Request {
     bytes: BytesMut,
     // The message that ended it; None while it goes on.
     end: Option<u8>,
+    // The message it begins with.
+    first: u8,
 }
 
 /// Serves a client that has been welcomed until it leaves.
@@ -47,7 +50,7 @@ pub async fn serve(client: &mut Client) -> Left {
         }
         let received = client.now;
         client.presence.activity.requests(received);
-        let (mut server, lane) = match client.server().await {
+        let (server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
                 Ok(()) => continue,
@@ -57,14 +60,11 @@ pub async fn serve(client: &mut Client) -> Left {
             Err(NoServer::Dismissed) => return Left::Refused(client.dismissal()),
             Err(NoServer::SentAway) => return Left::Refused(database_removed()),
         };
-        client.step(Step::Adopt);
-        server.adopt(&mut client.settings);
-        client.step(Step::Send);
-        server.send(request.bytes);
-        let mode = client.shape.settings.pool_mode;
-        client.does(ClientState::Active(server.id));
-        server.serves(client.id, client.now);
-        if let Err(left) = client.relay(Link::new(server, lane, mode, received, client.now)).await {
+        let link = match client.link(server, lane, request, received) {
+            Ok(link) => link,
+            Err(left) => return left,
+        };
+        if let Err(left) = client.relay(link).await {
             return left;
         }
         client.does(ClientState::Idle);
@@ -85,6 +85,28 @@ impl Client {
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(other) => return Err(other),
             }
+        }
+    }
+
+    /// Gives the request to the server, with what the server lacks in front of it.
+    fn link(
+        &mut self,
+        mut server: Box<Server>,
+        lane: Arc<Lane>,
+        request: Request,
+        received: Instant,
+    ) -> Result<Link, Left> {
+        self.step(Step::Adopt);
+        server.adopt(&mut self.settings);
+        self.step(Step::Send);
+        let mode = self.shape.settings.pool_mode;
+        let sent = self.send(&mut server, mode, request.bytes, Some(request.first));
+        self.does(ClientState::Active(server.id));
+        server.serves(self.id, self.now);
+        let link = Link::new(server, lane, mode, received, self.now);
+        match sent {
+            Ok(()) => Ok(link),
+            Err(left) => Err(self.part(link, left)),
         }
     }
 
@@ -138,7 +160,7 @@ impl Client {
                 self.tell_ready();
                 None
             }
-            Some(_) => Some(Request { bytes: chunk, end }),
+            Some(first) => Some(Request { bytes: chunk, end, first }),
         }
     }
 

@@ -4,9 +4,14 @@ use crate::config::Resolved;
 use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::router::{self, ClusterView};
+use crate::session::StatementTable;
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of statements that all clients of a pool may have prepared together.
+const STATEMENTS: usize = 512 * 1024 * 1024;
 
 /// The servers of one (database, user). Lives until nobody uses it, through every reload.
 pub struct Pool {
@@ -18,6 +23,7 @@ pub struct Pool {
     pub forced: bool,
     shape: ArcSwap<Shape>,
     clients: Arc<AtomicUsize>,
+    statements: Mutex<StatementTable>,
     home: WorkerId,
     next_home: AtomicUsize,
 }
@@ -43,9 +49,15 @@ impl Pool {
             forced,
             shape: ArcSwap::from_pointee(Shape::removed(settings)),
             clients: Arc::default(),
+            statements: Mutex::new(StatementTable::new(STATEMENTS)),
             home,
             next_home: AtomicUsize::new(0),
         }
+    }
+
+    /// What its clients have prepared. Never held over an await, nor with another lock.
+    pub fn statements(&self) -> MutexGuard<'_, StatementTable> {
+        self.statements.lock()
     }
 
     /// What the configuration in force makes of it.

@@ -103,6 +103,9 @@ pub struct Pooler {
     pub dns_max_ttl: Option<Duration>,
     /// An idle server is probed before use after this long. 0 = always. Default 30 s.
     pub server_check_delay: Duration,
+    /// Prepared statements that a server keeps at most; the one unused for longest goes first. 0 = names of statements are not
+    /// carried from server to server. Session mode does without. Default 200.
+    pub max_prepared_statements: usize,
     /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.
     pub server_reset_query: String,
     /// A statement that runs longer is cancelled. Default none.

@@ -98,6 +98,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         server_login_retry: s.or("server_login_retry", seconds(15), positive),
         dns_max_ttl: s.or("dns_max_ttl", Some(seconds(15)), limit),
         server_check_delay: s.or("server_check_delay", seconds(30), duration),
+        max_prepared_statements: s.or("max_prepared_statements", 200, count),
         server_reset_query: s.or("server_reset_query", "DISCARD ALL".to_owned(), text),
         query_timeout: s.or("query_timeout", None, limit),
         idle_transaction_timeout: s.or("idle_transaction_timeout", None, limit),

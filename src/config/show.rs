@@ -80,6 +80,7 @@ fn limits(pooler: &Pooler) -> Vec<Entry> {
         ("max_db_client_connections", text(pooler.max_db_client_connections)),
         ("max_user_client_connections", text(pooler.max_user_client_connections)),
         ("server_round_robin", flag(pooler.server_round_robin)),
+        ("max_prepared_statements", text(pooler.max_prepared_statements)),
         ("server_reset_query", text(&pooler.server_reset_query)),
         ("request_gather", text(pooler.request_gather)),
     ]

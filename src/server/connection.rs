@@ -6,8 +6,9 @@ use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
-use crate::session::{NAMES, Settings};
+use crate::session::{Effect, NAMES, ServerStatements, Settings, Statements};
 use crate::wire::backend::{self, Status};
+use crate::wire::frame;
 use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct Server {
     // What they will be when the guard under way has been answered.
     pub(super) pending: Option<Arc<Settings>>,
     pub(super) cancel: Arc<CancelTarget>,
+    // What it has prepared.
+    pub(super) statements: ServerStatements,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
     opened: Instant,
@@ -119,6 +122,7 @@ impl Server {
             settings: Some(settings),
             pending: None,
             cancel: Arc::new(cancel),
+            statements: ServerStatements::default(),
             unread: 0,
             opened: now,
             last_used: now,
@@ -222,6 +226,21 @@ impl Server {
     /// Queues bytes of the client.
     pub fn send(&mut self, chunk: BytesMut) {
         self.exchange.sending(&chunk);
+        self.queue(chunk);
+    }
+
+    /// Whether it has an unnamed statement, which a Query would drop.
+    pub fn has_unnamed(&self) -> bool {
+        self.statements.has_any_unnamed()
+    }
+
+    /// The next answer of our own that the client may have now; see [`Exchange::take_due`].
+    pub fn take_due(&mut self) -> Option<BytesMut> {
+        self.exchange.take_due()
+    }
+
+    /// Queues bytes that the exchange knows of already.
+    pub(super) fn queue(&mut self, chunk: BytesMut) {
         let before = self.unread;
         self.unread = before.saturating_add(chunk.len());
         if before <= ANY_WINDOW && self.unread > ANY_WINDOW {
@@ -251,8 +270,8 @@ impl Server {
         self.socket.queue(sync);
     }
 
-    /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told.
-    /// Without `blocks` nothing is passed on from the ReadyForQuery on that shows an open transaction.
+    /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told;
+    /// `statements` what it has prepared, as far as was believed until now. Without `blocks` nothing is passed on from the ReadyForQuery on that shows an open transaction.
     ///
     /// # Errors
     /// [`Violation`]: the server must be closed.
@@ -260,10 +279,18 @@ impl Server {
         &mut self,
         client: &mut Socket,
         settings: &mut Arc<Settings>,
+        statements: Option<&mut Statements>,
         blocks: bool,
     ) -> Result<(), Violation> {
-        let (known, pending) = (&mut self.settings, &mut self.pending);
-        let mut out = ToClient { client, told: settings, settings: known, pending, blocks };
+        let mut out = ToClient {
+            client,
+            told: settings,
+            settings: &mut self.settings,
+            pending: &mut self.pending,
+            prepared: statements,
+            statements: &mut self.statements,
+            blocks,
+        };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
         if !self.exchange.owes() {
             self.note_all_read();
@@ -296,7 +323,7 @@ impl Server {
 
     /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
     pub(super) fn take_in(&mut self) -> bool {
-        let mut out = Nowhere { settings: &mut self.settings, passed: false };
+        let mut out = Nowhere { settings: &mut self.settings, statements: &mut self.statements, passed: false };
         let received = self.exchange.receive(self.socket.inbox(), &mut out);
         received.is_ok() && !out.passed && self.exchange.boundary().is_some() && !self.exchange.said_goodbye()
     }
@@ -333,6 +360,8 @@ struct ToClient<'a> {
     told: &'a mut Arc<Settings>,
     settings: &'a mut Option<Arc<Settings>>,
     pending: &'a mut Option<Arc<Settings>>,
+    prepared: Option<&'a mut Statements>,
+    statements: &'a mut ServerStatements,
     blocks: bool,
 }
 
@@ -355,6 +384,17 @@ impl Outlet for ToClient<'_> {
         Arc::make_mut(self.told).set(index, value);
         share(self.settings, self.told);
         true
+    }
+
+    fn take_back(&mut self, effect: Effect, failed: bool) {
+        effect.take_back(failed, self.prepared.as_deref_mut(), self.statements);
+    }
+
+    fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
+        let names = self.prepared.as_deref()?;
+        let mut reworded = BytesMut::new();
+        frontend::message(&mut reworded, backend::kind::ERROR_RESPONSE, |out| names.reword(error, out));
+        (reworded.len() > frame::HEAD).then_some(reworded)
     }
 
     fn ready(&mut self, status: Status) -> bool {
@@ -390,6 +430,7 @@ fn note(settings: &mut Option<Arc<Settings>>, index: usize, value: &[u8]) {
 /// Nobody is there to see what comes from the server.
 pub(super) struct Nowhere<'a> {
     pub(super) settings: &'a mut Option<Arc<Settings>>,
+    pub(super) statements: &'a mut ServerStatements,
     pub(super) passed: bool,
 }
 
@@ -404,6 +445,10 @@ impl Outlet for Nowhere<'_> {
             note(self.settings, index, value);
         }
         false
+    }
+
+    fn take_back(&mut self, effect: Effect, failed: bool) {
+        effect.take_back(failed, None, self.statements);
     }
 
     fn guard_done(&mut self) {}

@@ -13,6 +13,7 @@ mod tangle;
 
 use super::reply_queue::{Awaits, Disposition, ReplyQueue};
 use crate::metrics::Answered;
+use crate::session::Effect;
 use crate::wire::backend::Status;
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
@@ -32,6 +33,15 @@ pub trait Outlet {
     fn pass(&mut self, chunk: BytesMut);
     /// A ParameterStatus; says whether the client is to be told.
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool;
+    /// What a message was taken to do is to be taken back: it was refused (`failed`) or skipped.
+    fn take_back(&mut self, effect: Effect, failed: bool) {
+        let _ = (effect, failed);
+    }
+    /// An ErrorResponse for the client, by its body: another one in its place, if that says it in the client's own names.
+    fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
+        let _ = error;
+        None
+    }
     /// A ReadyForQuery for the client. False: it may not be in this state; it is told nothing further.
     fn ready(&mut self, status: Status) -> bool {
         let _ = status;
@@ -122,10 +132,44 @@ impl Exchange {
         self.sent(kind, disposition);
     }
 
-    fn sent(&mut self, kind: u8, disposition: Disposition) {
+    /// Takes note of one frame, or the beginning of one, that is sure to fail for the statement it names. If it fails for that (26000
+    /// or 42P05), the client is told `error`, an ErrorResponse, instead.
+    pub fn sending_refused(&mut self, frame: &[u8], error: BytesMut) {
+        if let Some(head) = Head::read(frame)
+            && self.sent(head.kind, Disposition::Refuse)
+        {
+            self.queue.expect_refusal(error);
+        }
+        self.outgoing = frame_len(frame).saturating_sub(frame.len());
+    }
+
+    /// What the message that was sent last is taken to do, to be taken back if it is refused or skipped.
+    pub fn attach(&mut self, effect: Effect) {
+        self.queue.attach(effect);
+    }
+
+    /// Whether the next request depends on whether an earlier one was skipped, which is not known yet.
+    pub fn awaits_effects(&self) -> bool {
+        self.queue.awaits_effects()
+    }
+
+    /// Answers `message` to the client when everything sent before has been answered; see [`Exchange::take_due`].
+    pub fn invent(&mut self, message: BytesMut) {
+        if !self.doubt.is_lasting() {
+            self.queue.push_invented(message);
+        }
+    }
+
+    /// The next answer of our own that the client may have now, if nothing comes from the server that would bring it.
+    pub fn take_due(&mut self) -> Option<BytesMut> {
+        if self.incoming > 0 { None } else { self.queue.take_due_invention() }
+    }
+
+    /// Whether an answer to it is owed from now on.
+    fn sent(&mut self, kind: u8, disposition: Disposition) -> bool {
         use frontend::kind::*;
         if self.doubt.is_lasting() {
-            return;
+            return false;
         }
         self.doubt.sending(kind, &self.queue);
         let awaits = match kind {
@@ -133,14 +177,14 @@ impl Exchange {
             FUNCTION_CALL => Awaits::FunctionCall,
             SYNC => {
                 if self.copy_in {
-                    return; // PostgreSQL ignores a Sync in the middle of COPY data
+                    return false; // PostgreSQL ignores a Sync in the middle of COPY data
                 }
                 self.unsynced = false;
                 Awaits::Sync
             }
             COPY_DONE | COPY_FAIL => {
                 if std::mem::take(&mut self.copy_in) || self.queue.is_empty() {
-                    return; // the end of the COPY we know of, or a stray one that PostgreSQL ignores
+                    return false; // the end of the COPY we know of, or a stray one that PostgreSQL ignores
                 }
                 Awaits::CopyEnd
             }
@@ -149,21 +193,15 @@ impl Exchange {
             DESCRIBE => Awaits::Describe,
             EXECUTE => Awaits::Execute,
             CLOSE => Awaits::Close,
-            _ => return, // Flush, CopyData, Terminate: no answer of their own
+            _ => return false, // Flush, CopyData, Terminate: no answer of their own
         };
-        if awaits.is_extended() && disposition == Disposition::Forward {
+        if awaits.is_extended() && !matches!(disposition, Disposition::Swallow | Disposition::Hold) {
             self.unsynced = true;
         }
         if matches!(awaits, Awaits::Query | Awaits::FunctionCall) && self.unsynced {
             self.tangle.query_unsynced();
         }
-        self.queue.push(awaits, disposition);
-    }
-
-    /// Answers `message` to the client when everything sent before has been answered.
-    pub fn invent(&mut self, message: BytesMut, out: &mut impl Outlet) {
-        self.queue.push_invented(message);
-        self.settle(out);
+        self.queue.push(awaits, disposition)
     }
 
     /// Marks the guard as sent: the next ReadyForQuery is its own.
@@ -276,4 +314,8 @@ impl Exchange {
             && self.loss.is_none();
         quiet.then_some(Boundary(()))
     }
+}
+
+fn frame_len(frame: &[u8]) -> usize {
+    Head::read(frame).and_then(Head::frame_len).unwrap_or(HEAD)
 }

@@ -4,6 +4,7 @@
 use super::cancel::{CancelTarget, cancel};
 use super::connection::{CleanServer, Nowhere, Server};
 use super::exchange::Boundary;
+use super::forwarding::NOTHING;
 use super::reply_queue::Disposition::Swallow;
 use crate::activity::ServerState;
 use crate::wire::backend::Status;
@@ -23,10 +24,6 @@ const LAST_CANCEL: Duration = Duration::from_secs(600);
 
 /// How often a statement is cancelled whose connection is closed: the first may come before it has begun.
 const LAST_TRIES: u32 = 3;
-
-/// A statement that does not exist once it has been closed: naming it fails, and takes an unfinished implicit
-/// transaction with it.
-const NOTHING: &str = "pgotter.nothing";
 
 /// How the client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +79,8 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
             return None;
         }
     }
+    // A session names and drops its statements as it likes.
+    server.statements.doubt();
     let boundary = server.boundary()?;
     Some(CleanServer::kept(server, boundary))
 }
@@ -181,7 +180,7 @@ async fn drain(server: &mut Server) -> Option<()> {
             return Some(());
         }
         server.socket.recv().await.ok()?;
-        let mut out = Nowhere { settings: &mut server.settings, passed: false };
+        let mut out = Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false };
         server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
         if server.exchange.said_fatal() {
             return None;
@@ -196,7 +195,8 @@ fn fail_copy(server: &mut Server) {
     server.socket.queue(out);
 }
 
-/// A Sync alone would commit what the client never synced.
+/// A Sync alone would commit what the client never synced. Naming what does not exist fails, and takes an unfinished implicit
+/// transaction with it.
 fn abort_implicit_transaction(server: &mut Server) {
     let mut out = BytesMut::new();
     frontend::close_statement(&mut out, NOTHING);

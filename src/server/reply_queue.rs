@@ -1,5 +1,6 @@
 //! The reply queue: one entry for each answer owed, with what becomes of it: forward, swallow, invent or hold.
 
+use crate::session::Effect;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 
@@ -48,13 +49,29 @@ pub enum Disposition {
     Swallow,
     /// It belongs to the guard: dropped when good; the first error is kept for the client.
     Hold,
+    /// Ours, in the client's place: nobody sees it when good, and the client sees its error.
+    Quiet,
+    /// It is sure to fail; the client is told an error of ours in place of PostgreSQL's.
+    Refuse,
 }
 
-/// Answers owed, oldest first. Two bytes each; the caller bounds the length.
+#[derive(Clone, Copy)]
+struct Entry {
+    awaits: Awaits,
+    disposition: Disposition,
+    // The first of `effects` is of this entry, or of one behind it.
+    effect: bool,
+}
+
+/// Answers owed, oldest first. Three bytes each; the caller bounds the length.
 #[derive(Default)]
 pub struct ReplyQueue {
-    entries: VecDeque<(Awaits, Disposition)>,
+    entries: VecDeque<Entry>,
+    // Our own answers and refusals, in the order of their entries.
     invented: VecDeque<BytesMut>,
+    effects: VecDeque<Effect>,
+    // Effects of what was refused (true) or skipped since they were taken last, oldest first.
+    undone: Vec<(Effect, bool)>,
     // PostgreSQL skips what it gets until the next Sync.
     skipping: bool,
 }
@@ -65,39 +82,57 @@ impl ReplyQueue {
         Self::default()
     }
 
-    /// Something was sent. While PostgreSQL skips, only a Sync will be answered.
-    pub fn push(&mut self, awaits: Awaits, disposition: Disposition) {
-        if self.skipping {
-            if awaits != Awaits::Sync {
-                return;
-            }
-            self.skipping = false;
+    /// Something was sent. While PostgreSQL skips, only a Sync will be answered: whether this will be.
+    pub fn push(&mut self, awaits: Awaits, disposition: Disposition) -> bool {
+        if self.skipping && awaits != Awaits::Sync {
+            return false;
         }
-        self.entries.push_back((awaits, disposition));
+        self.skipping = false;
+        self.entries.push_back(Entry { awaits, disposition, effect: false });
+        true
     }
 
     /// An answer of our own, due when everything before it has been answered.
     pub fn push_invented(&mut self, message: BytesMut) {
         if !self.skipping {
-            self.entries.push_back((Awaits::Invented, Disposition::Forward));
+            self.entries.push_back(Entry {
+                awaits: Awaits::Invented,
+                disposition: Disposition::Forward,
+                effect: false,
+            });
             self.invented.push_back(message);
+        }
+    }
+
+    /// What was pushed last, to be refused, is answered by `error`.
+    pub fn expect_refusal(&mut self, error: BytesMut) {
+        self.invented.push_back(error);
+    }
+
+    /// What the last message was taken to do, should it be refused or skipped. Only behind what was pushed.
+    pub fn attach(&mut self, effect: Effect) {
+        if let Some(last) = self.entries.back_mut().filter(|last| !last.effect) {
+            last.effect = true;
+            self.effects.push_back(effect);
         }
     }
 
     /// The oldest entry.
     pub fn front(&self) -> Option<(Awaits, Disposition)> {
-        self.entries.front().copied()
+        self.entries.front().map(|entry| (entry.awaits, entry.disposition))
     }
 
     /// Whether the client sees what comes now. With nothing owed it is something PostgreSQL says unasked.
     pub fn shows(&self) -> bool {
-        self.entries.front().is_none_or(|(_, disposition)| *disposition == Disposition::Forward)
+        self.entries.front().is_none_or(|entry| entry.disposition == Disposition::Forward)
     }
 
     /// The oldest entry was answered. Ends of COPY behind it were for nothing: PostgreSQL ignores them.
     pub fn pop(&mut self) {
-        self.entries.pop_front();
-        while matches!(self.entries.front(), Some((Awaits::CopyEnd, _))) {
+        if self.entries.pop_front().is_some_and(|entry| entry.effect) {
+            self.effects.pop_front();
+        }
+        while self.entries.front().is_some_and(|entry| entry.awaits == Awaits::CopyEnd) {
             self.entries.pop_front();
         }
     }
@@ -112,29 +147,56 @@ impl ReplyQueue {
         Some(disposition)
     }
 
-    /// An error in the extended protocol: drops what PostgreSQL will skip, up to the next Sync.
-    pub fn skip_to_sync(&mut self) {
-        while let Some((awaits, _)) = self.front() {
-            match awaits {
-                Awaits::Sync => return,
-                Awaits::Invented => drop(self.invented.pop_front()),
-                _ => (),
+    /// An error in the extended protocol: drops what PostgreSQL will skip, up to the next Sync. The oldest entry has failed.
+    /// Gives its refusal, if it is one.
+    pub fn skip_to_sync(&mut self) -> Option<BytesMut> {
+        let mut refusal = None;
+        let mut failed = true;
+        while let Some(entry) = self.entries.front().copied() {
+            if entry.awaits == Awaits::Sync {
+                return refusal;
             }
             self.entries.pop_front();
+            if entry.effect {
+                self.undone.extend(self.effects.pop_front().map(|effect| (effect, failed)));
+            }
+            if entry.awaits == Awaits::Invented || entry.disposition == Disposition::Refuse {
+                let message = self.invented.pop_front();
+                refusal = refusal.or(message.filter(|_| failed));
+            }
+            failed = false;
         }
         self.skipping = true;
+        refusal
+    }
+
+    /// Whether it is still open what becomes of a message that was taken to do something, and a request goes on behind it: if
+    /// it is skipped, that one will not be.
+    pub fn awaits_effects(&self) -> bool {
+        let mut open = false;
+        !self.effects.is_empty()
+            && self.entries.iter().any(|entry| {
+                let ended = open && entry.awaits.is_sync_point();
+                open |= entry.effect;
+                ended
+            })
+    }
+
+    /// Effects of what was refused or skipped, the last one first: they are to be taken back in this order. True: refused.
+    pub fn take_undone(&mut self) -> impl Iterator<Item = (Effect, bool)> {
+        std::mem::take(&mut self.undone).into_iter().rev()
     }
 
     /// Whether the entry behind the oldest one is a Query or FunctionCall.
     pub fn is_next_simple(&self) -> bool {
-        matches!(self.entries.get(1), Some((Awaits::Query | Awaits::FunctionCall, _)))
+        self.entries.get(1).is_some_and(|entry| matches!(entry.awaits, Awaits::Query | Awaits::FunctionCall))
     }
 
     /// COPY asks for data: Syncs sent behind it are read as part of the data and ignored. Says whether data is still
     /// to come, that is, no end of it was sent already.
     pub fn copy_in_started(&mut self) -> bool {
-        while let Some((awaits, _)) = self.entries.get(1) {
-            match awaits {
+        while let Some(entry) = self.entries.get(1) {
+            match entry.awaits {
                 Awaits::Sync => drop(self.entries.remove(1)),
                 Awaits::CopyEnd => {
                     self.entries.remove(1);
@@ -158,23 +220,23 @@ impl ReplyQueue {
 
     /// Whether an invented answer's turn has come.
     pub fn has_due_invention(&self) -> bool {
-        matches!(self.entries.front(), Some((Awaits::Invented, _)))
+        self.entries.front().is_some_and(|entry| entry.awaits == Awaits::Invented)
     }
 
     /// Whether a Sync is owed its answer.
     pub fn has_sync(&self) -> bool {
-        self.entries.iter().any(|(awaits, _)| *awaits == Awaits::Sync)
+        self.entries.iter().any(|entry| entry.awaits == Awaits::Sync)
     }
 
     /// Whether a ReadyForQuery is owed.
     pub fn has_sync_point(&self) -> bool {
-        self.entries.iter().any(|(awaits, _)| awaits.is_sync_point())
+        self.entries.iter().any(|entry| entry.awaits.is_sync_point())
     }
 
     /// Whether CopyData sent now may be data: something behind the last end of data may turn out to be a COPY.
     pub fn may_want_data(&self) -> bool {
-        let behind_end = self.entries.iter().rev().take_while(|(awaits, _)| *awaits != Awaits::CopyEnd);
-        behind_end.into_iter().any(|(awaits, _)| matches!(awaits, Awaits::Query | Awaits::Execute))
+        let behind_end = self.entries.iter().rev().take_while(|entry| entry.awaits != Awaits::CopyEnd);
+        behind_end.into_iter().any(|entry| matches!(entry.awaits, Awaits::Query | Awaits::Execute))
     }
 
     /// Whether PostgreSQL reads what it is sent, rather than skipping it up to a Sync.

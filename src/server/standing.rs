@@ -27,7 +27,10 @@ pub async fn may_log_in(server: &mut Server) -> Option<bool> {
     while server.exchange.owes() {
         server.socket.flush().await.ok()?;
         server.socket.recv().await.ok()?;
-        let mut out = Heard { heard: &mut heard, rest: Nowhere { settings: &mut server.settings, passed: false } };
+        let mut out = Heard {
+            heard: &mut heard,
+            rest: Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false },
+        };
         server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
         if server.exchange.said_fatal() || heard.len() > ANSWER {
             return None;

@@ -47,7 +47,7 @@ fn unknown_names_get_the_nearest_known_one() {
 fn what_comes_later_is_called_not_supported_yet() {
     pooler("[routing]\nmode = \"split\"", 2, "[routing] is not supported yet", "");
     pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
-    pooler("max_prepared_statements = 3", 1, "`max_prepared_statements` is not supported yet", "PgBouncer");
+    pooler("disable_pqexec = 1", 1, "`disable_pqexec` is not supported yet", "PgBouncer");
     pooler("auth_type = \"any\"", 13, "\"scram-sha-256\" or \"cert\"", "not supported yet");
     database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
 }

@@ -92,7 +92,14 @@ impl Exchange {
                     backend::parameter_status(body).ok_or(Violation("ParameterStatus without name and value"))?;
                 Ok(out.parameter(name, value).into())
             }
-            kind::ERROR_RESPONSE => Ok(self.error(body)),
+            kind::ERROR_RESPONSE => {
+                let verdict = self.error(body);
+                self.queue.take_undone().for_each(|(effect, failed)| out.take_back(effect, failed));
+                Ok(match verdict {
+                    Verdict::Show => out.reword(body).map_or(Verdict::Show, Verdict::Replace),
+                    other => other,
+                })
+            }
             kind::NOTICE_RESPONSE => {
                 // While something runs, it may be that statement's own doing.
                 self.said_goodbye |= self.queue.is_empty() && backend::is_goodbye(body);
@@ -144,14 +151,20 @@ impl Exchange {
         }
         let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };
         let before_simple = self.queue.is_next_simple();
+        let mut refusal = None;
         if awaits.is_extended() {
-            if disposition == Disposition::Forward {
+            if matches!(disposition, Disposition::Forward | Disposition::Refuse) {
                 self.tally.query();
             }
-            self.queue.skip_to_sync();
+            refusal = self.queue.skip_to_sync();
         }
         match disposition {
-            Disposition::Forward => Verdict::Show,
+            Disposition::Forward | Disposition::Quiet => Verdict::Show,
+            // PostgreSQL may have found something else to say first.
+            Disposition::Refuse => {
+                let of_name = matches!(backend::error_field(body, b'C'), Some(b"26000" | b"42P05"));
+                refusal.filter(|_| of_name).map_or(Verdict::Show, Verdict::Replace)
+            }
             Disposition::Swallow => {
                 self.swallowed_error = true;
                 Verdict::Hide
@@ -195,6 +208,9 @@ impl Exchange {
         }
         if awaits == Describe && self.guard.must_fail() {
             return Err(Violation("settings failed and their guard did not"));
+        }
+        if disposition == Disposition::Refuse {
+            return Err(Violation("what must fail did not"));
         }
         if message == kind::COPY_IN_RESPONSE {
             self.copy_in = self.queue.copy_in_started();

@@ -10,7 +10,8 @@ fn conversation() -> (Talk, Vec<u8>) {
     talk.send_own("CCPBEPSD", Hold);
     talk.exchange.guard_sent();
     talk.send("PBDES").send_own("PBDES", Swallow).send("QQ").send("PBES");
-    talk.exchange.invent(said("3")[..].into(), &mut talk.seen);
+    talk.exchange.invent(said("3")[..].into());
+    talk.settle();
     talk.send("QF");
     let words =
         "3 3 1 E Zi E Zi 1 2 T D C Zi S:TimeZone:UTC T D D C S:hidden:x Zi E Zi 1 2 D s Zi H d d c C Zi N A V Zi";

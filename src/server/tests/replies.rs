@@ -133,10 +133,12 @@ fn a_notification_is_shown_whatever_is_owed() {
 fn f6_an_invented_answer_comes_when_all_before_it_have_come() {
     let invention = || BytesMut::from(&said("3")[..]);
     let mut talk = Talk::default();
-    talk.exchange.invent(invention(), &mut talk.seen);
+    talk.exchange.invent(invention());
+    talk.settle();
     assert_eq!(talk.seen(), "3", "nothing was owed");
     talk.send("PB");
-    talk.exchange.invent(invention(), &mut talk.seen);
+    talk.exchange.invent(invention());
+    talk.settle();
     talk.send("ES").hear("1");
     assert_eq!(talk.seen(), "31");
     talk.hear("2 C Zi");
@@ -148,13 +150,16 @@ fn f6_an_invented_answer_comes_when_all_before_it_have_come() {
 fn f6_an_invented_answer_is_skipped_with_the_others() {
     let mut talk = Talk::default();
     talk.send("P");
-    talk.exchange.invent(BytesMut::from(&said("3")[..]), &mut talk.seen);
+    talk.exchange.invent(BytesMut::from(&said("3")[..]));
+    talk.settle();
     talk.send("BS").hear("E");
-    talk.exchange.invent(BytesMut::from(&said("3")[..]), &mut talk.seen);
+    talk.exchange.invent(BytesMut::from(&said("3")[..]));
+    talk.settle();
     talk.hear("Zi");
     assert_eq!(talk.seen(), "EZ3", "the second one came behind the Sync");
     talk.send("P").hear("E");
-    talk.exchange.invent(BytesMut::from(&said("3")[..]), &mut talk.seen);
+    talk.exchange.invent(BytesMut::from(&said("3")[..]));
+    talk.settle();
     assert_eq!(talk.seen(), "EZ3E");
 }
 

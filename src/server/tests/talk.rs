@@ -77,6 +77,13 @@ impl Talk {
         self
     }
 
+    /// Our own answers that are due.
+    pub fn settle(&mut self) {
+        while let Some(answer) = self.exchange.take_due() {
+            self.seen.pass(answer);
+        }
+    }
+
     pub fn try_hear(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.inbox.extend_from_slice(bytes);
         self.exchange.receive(&mut self.inbox, &mut self.seen)

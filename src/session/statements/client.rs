@@ -2,11 +2,15 @@
 
 use super::{Statement, key};
 use crate::session::Settings;
+use bytes::BytesMut;
 use foldhash::HashMap;
 use std::sync::Arc;
 
 /// Bytes of names and statements that one client may have prepared.
 const CLIENT_MAX: usize = 16 * 1024 * 1024;
+
+/// How the name of a statement on a server begins in PostgreSQL's messages.
+const MARK: &[u8] = b"\"pgotter_";
 
 /// A client's statements by the names that it gave them. Names are looked at as far as PostgreSQL does (63 bytes).
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub struct Statements {
     named: HashMap<Box<[u8]>, Arc<Statement>>,
     unnamed: Option<Arc<Statement>>,
     bytes: usize,
+    // Those that only one server has.
+    tied: usize,
 }
 
 impl Statements {
@@ -24,10 +30,18 @@ impl Statements {
 
     /// Gives a name a statement, or takes it away. Says what it had before.
     pub fn put(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
+        let tied =
+            |statement: &Option<Arc<Statement>>| usize::from(statement.as_ref().is_some_and(|s| s.body().is_none()));
+        self.tied += tied(&statement);
+        let before = self.replace(key(name), statement);
+        self.tied -= tied(&before);
+        before
+    }
+
+    fn replace(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
         if name.is_empty() {
             return std::mem::replace(&mut self.unnamed, statement);
         }
-        let name = key(name);
         let cost = |statement: &Arc<Statement>| name.len() + statement.len();
         self.bytes += statement.as_ref().map_or(0, cost);
         let before = match statement {
@@ -44,6 +58,21 @@ impl Statements {
         same.cloned().unwrap_or_else(|| Arc::new(Statement::unnamed(Some(body), settings)))
     }
 
+    /// Appends a text in which a server's name for one of its statements, in double quotes, is replaced by its own. Appends
+    /// nothing if there is none.
+    pub fn reword(&self, text: &[u8], out: &mut BytesMut) {
+        let Some(at) = text.windows(MARK.len()).position(|part| part == MARK) else { return };
+        let digits = &text[at + MARK.len()..];
+        let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let id = std::str::from_utf8(&digits[..length]).ok().and_then(|digits| digits.parse().ok());
+        let own = self.named.iter().find(|(_, statement)| Some(statement.server_name().0) == id);
+        if let (Some((name, _)), Some(b'"')) = (own, digits.get(length)) {
+            out.extend_from_slice(&text[..=at]);
+            out.extend_from_slice(name);
+            out.extend_from_slice(&digits[length..]);
+        }
+    }
+
     /// Whether one more statement of so many bytes is not too much.
     pub fn has_room(&self, name: &[u8], bytes: usize) -> bool {
         self.bytes + key(name).len() + bytes <= CLIENT_MAX
@@ -51,19 +80,12 @@ impl Statements {
 
     /// Whether it has a statement that only one server has.
     pub fn is_tied(&self) -> bool {
-        let tied = |statement: &Arc<Statement>| statement.body().is_none();
-        self.unnamed.as_ref().is_some_and(tied) || self.named.values().any(tied)
+        self.tied > 0
     }
 
     /// Bytes of names and statements.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Forgets all that have names.
-    pub fn clear(&mut self) {
-        self.named.clear();
-        self.bytes = 0;
     }
 }

@@ -42,7 +42,8 @@ impl ServerStatements {
 
     /// It is sent this one. With more than `limit`, the one that is closed for it.
     pub fn parsed(&mut self, statement: &Statement, limit: usize) -> Option<ServerName> {
-        let oldest = if self.named.len() >= limit.max(1) { self.named.iter().min_by_key(|(_, last)| **last) } else { None };
+        let oldest =
+            if self.named.len() >= limit.max(1) { self.named.iter().min_by_key(|(_, last)| **last) } else { None };
         let oldest = oldest.map(|(id, _)| *id);
         if let Some(id) = oldest {
             self.named.remove(&id);
@@ -65,12 +66,18 @@ impl ServerStatements {
     /// Nothing is known of it any more: each one is closed before it is sent again.
     pub fn doubt(&mut self) {
         self.named.clear();
+        self.unnamed = None;
         self.doubtful = true;
     }
 
     /// Whether its unnamed statement is this one.
     pub fn has_unnamed(&self, statement: &Arc<Statement>) -> bool {
         self.unnamed.as_ref().is_some_and(|unnamed| Arc::ptr_eq(unnamed, statement))
+    }
+
+    /// Whether it has any unnamed statement.
+    pub fn has_any_unnamed(&self) -> bool {
+        self.unnamed.is_some()
     }
 
     /// Its unnamed statement from now on. Says what it was.

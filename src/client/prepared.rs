@@ -1,0 +1,220 @@
+//! A client's prepared statements: its requests name them as it does, and go to servers in names of PgOtter's own.
+//!
+//! A statement that the server lacks goes in front of the message that needs it, as a bare Parse, which is safe
+//! anywhere. What cannot be had is refused by PostgreSQL itself: the message goes with a name with which it must fail, and the
+//! client is told the error in its own words. So everything behind it is skipped as it would be.
+//!
+//! In session mode the server is the client's alone, and everything goes as it came.
+//!
+//! Source: PostgreSQL `src/backend/tcop/postgres.c` (`exec_parse_message`, `exec_bind_message`,
+//! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
+
+use super::connection::Client;
+use super::serve::Left;
+use crate::config::PoolMode;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::server::{Forwarding, Message, Server};
+use crate::session::{Change, Effect, Statement};
+use crate::wire::backend::{self, Status};
+use crate::wire::frontend::kind;
+use bytes::BytesMut;
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Client {
+    /// Sends bytes of a request on; `first` is the type of the message that they begin with, `None` in the middle of one.
+    ///
+    /// # Errors
+    /// FATAL 54000 for a name that is too long to be read.
+    pub(super) fn send(
+        &mut self,
+        server: &mut Server,
+        mode: PoolMode,
+        chunk: BytesMut,
+        first: Option<u8>,
+    ) -> Result<(), Left> {
+        let Some(first) = first.filter(|_| mode != PoolMode::Session && self.rules.max_prepared_statements > 0) else {
+            server.send(chunk);
+            return Ok(());
+        };
+        if first == kind::QUERY && !server.has_unnamed() && self.statements.is_none() {
+            server.send(chunk);
+            return Ok(());
+        }
+        // PostgreSQL does not look at it either.
+        if server.exchange().is_skipping() {
+            server.send(chunk);
+            return Ok(());
+        }
+        let mut under_way = server.forward(chunk);
+        while let Some(message) = under_way.message() {
+            match read(&message).map_err(Left::Refused)? {
+                Said::Other => under_way.pass(None),
+                Said::Query => drop_unnamed(self, &mut under_way),
+                Said::Parse { name } => self.parse(&mut under_way, name),
+                Said::Use { name } => self.name(&mut under_way, name),
+                Said::Close { name } => self.close(&mut under_way, name),
+            }
+        }
+        under_way.finish();
+        while let Some(answer) = server.take_due() {
+            self.socket.queue(answer);
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+        let limit = self.rules.max_prepared_statements;
+        let Some(message) = under_way.message() else { return };
+        let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
+        let body = Some(body).filter(|_| message.whole);
+        let statements = self.statements.get_or_insert_default();
+        if name.is_empty() {
+            let statement = match body {
+                Some(body) => statements.unnamed_for(body, &self.settings),
+                None => Arc::new(Statement::unnamed(None, &self.settings)),
+            };
+            let client = Change::From(statements.put(b"", Some(statement.clone())));
+            let server = under_way.statements().put_unnamed(Some(statement));
+            under_way.pass(Some(Effect::Unnamed { client, server }));
+            return;
+        }
+        if let Some(taken) = statements.get(name).cloned() {
+            let error = error(SqlState::DUPLICATE_PREPARED_STATEMENT, name, "already exists");
+            under_way.prepare(&taken, limit);
+            under_way.refuse(at, &taken.server_name().to_string(), error);
+            return;
+        }
+        let shared = match body {
+            Some(body) if !statements.has_room(name, body.len()) => None,
+            Some(body) => self.pool.statements().share(body, &self.settings),
+            None => Some(self.pool.statements().alone(&self.settings)),
+        };
+        let Some(statement) = shared else {
+            let error = fault(SqlState::OUT_OF_MEMORY, "too many prepared statements".into());
+            under_way.replace_refused(error);
+            return;
+        };
+        let name: Box<[u8]> = name.into();
+        statements.put(&name, Some(statement.clone()));
+        let server_name = statement.server_name();
+        if under_way.make_place(&statement, limit) {
+            let effect = Effect::NameAndParse { name, parsed: server_name };
+            under_way.rename(at, &server_name.to_string(), Some(effect));
+            return;
+        }
+        let effect = Some(Effect::Name { name, before: None });
+        if under_way.server().exchange().status() == Status::Failed {
+            // PostgreSQL says that nothing is done before it says that the name is taken.
+            under_way.rename(at, &server_name.to_string(), effect);
+        } else {
+            under_way.answer(complete(backend::kind::PARSE_COMPLETE), effect);
+        }
+    }
+
+    /// Bind, or Describe of a statement.
+    fn name(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+        let limit = self.rules.max_prepared_statements;
+        let Some(message) = under_way.message() else { return };
+        let name = &message.body[at.clone()];
+        let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+        let Some(statement) = statement else {
+            let error = error(SqlState::INVALID_SQL_STATEMENT_NAME, name, "does not exist");
+            under_way.refuse_unknown(at, error);
+            return;
+        };
+        if !name.is_empty() {
+            under_way.prepare(&statement, limit);
+            under_way.rename(at, &statement.server_name().to_string(), None);
+            return;
+        }
+        if !under_way.statements().has_unnamed(&statement) {
+            let server = under_way.statements().put_unnamed(Some(statement.clone()));
+            under_way.prepare_unnamed(&statement, Effect::Unnamed { client: Change::Kept, server });
+        }
+        under_way.pass(None);
+    }
+
+    /// Close of a statement. Servers keep it for others, and for the next time.
+    fn close(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+        let Some(message) = under_way.message() else { return };
+        let name = &message.body[at];
+        if name.is_empty() {
+            return drop_unnamed(self, under_way);
+        }
+        let effect = self.statements.as_mut().and_then(|statements| {
+            let before = statements.put(name, None)?;
+            Some(Effect::Name { name: name.into(), before: Some(before) })
+        });
+        under_way.answer(complete(backend::kind::CLOSE_COMPLETE), effect);
+    }
+}
+
+/// A Query, or a Close of the unnamed statement.
+fn drop_unnamed(client: &mut Client, under_way: &mut Forwarding<'_>) {
+    let before = client.statements.as_mut().and_then(|statements| statements.put(b"", None));
+    let server = under_way.statements().put_unnamed(None);
+    let effect =
+        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server });
+    under_way.pass(effect);
+}
+
+/// What a message says about statements, and where in its body it names one.
+enum Said {
+    Other,
+    Query,
+    Parse { name: Range<usize> },
+    Use { name: Range<usize> },
+    Close { name: Range<usize> },
+}
+
+fn read(message: &Message<'_>) -> Result<Said, Fault> {
+    Ok(match message.kind {
+        kind::QUERY => Said::Query,
+        kind::PARSE => name(message, 0)?.map_or(Said::Other, |name| Said::Parse { name }),
+        kind::BIND => match name(message, 0)? {
+            Some(portal) => name_at(message, portal.end + 1)?,
+            None => Said::Other,
+        },
+        kind::DESCRIBE if message.body.first() == Some(&b'S') => name_at(message, 1)?,
+        kind::CLOSE if message.body.first() == Some(&b'S') => {
+            name(message, 1)?.map_or(Said::Other, |name| Said::Close { name })
+        }
+        _ => Said::Other,
+    })
+}
+
+fn name_at(message: &Message<'_>, at: usize) -> Result<Said, Fault> {
+    Ok(name(message, at)?.map_or(Said::Other, |name| Said::Use { name }))
+}
+
+/// Where the name is that begins at `at`. `None`: it does not end, of which PostgreSQL will complain.
+fn name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault> {
+    let end = message.body.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0));
+    match end {
+        Some(end) => Ok(Some(at..at + end)),
+        None if message.whole => Ok(None),
+        None => Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "name of a statement is too long")
+            .with_hint("Use a shorter name; PostgreSQL looks at its first 63 bytes only.")),
+    }
+}
+
+fn complete(kind: u8) -> BytesMut {
+    BytesMut::from(&[kind, 0, 0, 0, 4][..])
+}
+
+fn error(code: SqlState, name: &[u8], what: &str) -> BytesMut {
+    let name = String::from_utf8_lossy(name);
+    let what = if name.is_empty() {
+        format!("unnamed prepared statement {what}")
+    } else {
+        format!("prepared statement \"{name}\" {what}")
+    };
+    fault(code, what)
+}
+
+fn fault(code: SqlState, message: String) -> BytesMut {
+    let mut out = BytesMut::new();
+    backend::error_response(&mut out, &Fault::error(Blame::Client, code, message));
+    out
+}

@@ -1,0 +1,201 @@
+//! A client's request on its way to a server: most messages go as they came, some are renamed, left out, or have others
+//! put in front of them. Bytes that do not change are not copied if nothing changes at all.
+
+use super::connection::Server;
+use super::reply_queue::Disposition::{Quiet, Swallow};
+use crate::session::{Effect, Has, ServerName, ServerStatements, Statement};
+use crate::wire::frame::{HEAD, Head};
+use crate::wire::frontend::{self, kind};
+use bytes::{BufMut, BytesMut};
+use std::ops::Range;
+
+/// A statement that no server has.
+pub(super) const NOTHING: &str = "pgotter.nothing";
+
+/// Messages that begin with a whole head, and what has become of them so far.
+pub struct Forwarding<'a> {
+    server: &'a mut Server,
+    chunk: BytesMut,
+    // The message looked at.
+    at: usize,
+    // What is in front of this has been copied or left out.
+    copied: usize,
+    out: BytesMut,
+}
+
+/// The message looked at. Its body may go on behind the chunk.
+pub struct Message<'a> {
+    /// Type byte.
+    pub kind: u8,
+    /// As much of the body as is here.
+    pub body: &'a [u8],
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
+impl Server {
+    /// Begins with a chunk whose first byte is that of a message.
+    pub fn forward(&mut self, chunk: BytesMut) -> Forwarding<'_> {
+        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new() }
+    }
+}
+
+impl Forwarding<'_> {
+    /// The message to be dealt with next.
+    pub fn message(&self) -> Option<Message<'_>> {
+        let rest = self.chunk.get(self.at..)?;
+        let head = Head::read(rest)?;
+        let total = head.frame_len()?;
+        Some(Message { kind: head.kind, body: &rest[HEAD..total.min(rest.len())], whole: rest.len() >= total })
+    }
+
+    /// What the server has prepared.
+    pub fn statements(&mut self) -> &mut ServerStatements {
+        &mut self.server.statements
+    }
+
+    /// The server it goes to.
+    pub fn server(&self) -> &Server {
+        self.server
+    }
+
+    /// It goes as it is.
+    pub fn pass(&mut self, effect: Option<Effect>) {
+        let end = self.end();
+        self.server.exchange.sending(&self.chunk[self.at..end]);
+        self.attach(effect);
+        self.at = end;
+    }
+
+    /// It goes with another name in place of the one at `old` in its body.
+    pub fn rename(&mut self, old: Range<usize>, new: &str, effect: Option<Effect>) {
+        let from = self.put_renamed(old, new);
+        self.server.exchange.sending(&self.out[from..]);
+        self.attach(effect);
+    }
+
+    /// As [`Self::rename`] to a name with which it will fail; see [`Exchange::sending_refused`](super::Exchange::sending_refused).
+    pub fn refuse(&mut self, old: Range<usize>, new: &str, error: BytesMut) {
+        let from = self.put_renamed(old, new);
+        self.server.exchange.sending_refused(&self.out[from..], error);
+    }
+
+    /// As [`Self::refuse`], with a name that no server has.
+    pub fn refuse_unknown(&mut self, old: Range<usize>, error: BytesMut) {
+        self.close(NOTHING, None);
+        self.refuse(old, NOTHING, error);
+    }
+
+    /// Something that fails goes in its place; the client is told `error`, an ErrorResponse. Only for a whole message.
+    pub fn replace_refused(&mut self, error: BytesMut) {
+        self.close(NOTHING, None);
+        let from = self.out.len();
+        frontend::describe_statement(&mut self.out, NOTHING);
+        self.server.exchange.sending_refused(&self.out[from..], error);
+        let end = self.end();
+        (self.copied, self.at) = (end, end);
+    }
+
+    /// It does not go; the client is answered in its turn.
+    pub fn answer(&mut self, answer: BytesMut, effect: Option<Effect>) {
+        self.copy();
+        let end = self.end();
+        (self.copied, self.at) = (end, end);
+        self.server.exchange.invent(answer);
+        self.attach(effect);
+    }
+
+    /// Has the server prepare a statement that it may lack, in front of this message.
+    pub fn prepare(&mut self, statement: &Statement, limit: usize) {
+        if let Some(body) = statement.body()
+            && self.make_place(statement, limit)
+        {
+            let name = statement.server_name();
+            self.put_parse(&name.to_string(), body, Effect::Parse(name));
+        }
+    }
+
+    /// As [`Self::prepare`], for the statement that has no name.
+    pub fn prepare_unnamed(&mut self, statement: &Statement, effect: Effect) {
+        if let Some(body) = statement.body() {
+            self.put_parse("", body, effect);
+        }
+    }
+
+    /// Counts a statement among those that the server has, and closes another one for it if need be. False: it has it already.
+    pub fn make_place(&mut self, statement: &Statement, limit: usize) -> bool {
+        let name = statement.server_name();
+        match self.server.statements.has(statement) {
+            Has::Yes => return false,
+            Has::Perhaps => self.close(&name.to_string(), None),
+            Has::No => (),
+        }
+        if let Some(oldest) = self.server.statements.parsed(statement, limit) {
+            self.close(&oldest.to_string(), Some(oldest));
+        }
+        true
+    }
+
+    /// Queues what has become of the chunk. Nothing may be left of it.
+    pub fn finish(mut self) {
+        if self.copied == 0 && self.out.is_empty() {
+            self.server.queue(self.chunk);
+            return;
+        }
+        self.copy();
+        self.server.queue(self.out);
+    }
+
+    fn end(&self) -> usize {
+        let rest = &self.chunk[self.at..];
+        let total = Head::read(rest).and_then(Head::frame_len).unwrap_or(rest.len());
+        self.at + total.min(rest.len())
+    }
+
+    fn attach(&mut self, effect: Option<Effect>) {
+        if let Some(effect) = effect {
+            self.server.exchange.attach(effect);
+        }
+    }
+
+    /// Brings `out` up to the message looked at.
+    fn copy(&mut self) {
+        self.out.extend_from_slice(&self.chunk[self.copied..self.at]);
+        self.copied = self.at;
+    }
+
+    fn put_renamed(&mut self, old: Range<usize>, new: &str) -> usize {
+        self.copy();
+        let end = self.end();
+        let frame = &self.chunk[self.at..end];
+        let from = self.out.len();
+        // Names of ours are short: a length that PostgreSQL takes stays one.
+        let length = Head::read(frame).map_or(0, |head| head.length);
+        let change = i32::try_from(new.len()).unwrap_or(0) - i32::try_from(old.len()).unwrap_or(0);
+        self.out.reserve(frame.len() + new.len());
+        self.out.extend_from_slice(&frame[..1]);
+        self.out.put_i32(length.saturating_add(change));
+        self.out.extend_from_slice(&frame[HEAD..HEAD + old.start]);
+        self.out.extend_from_slice(new.as_bytes());
+        self.out.extend_from_slice(&frame[HEAD + old.end..]);
+        (self.copied, self.at) = (end, end);
+        from
+    }
+
+    fn put_parse(&mut self, name: &str, body: &[u8], effect: Effect) {
+        self.copy();
+        frontend::message(&mut self.out, kind::PARSE, |out| {
+            frontend::put_cstr(out, name.as_bytes());
+            out.extend_from_slice(body);
+        });
+        self.server.exchange.sending_own(kind::PARSE, Quiet);
+        self.attach(Some(effect));
+    }
+
+    fn close(&mut self, name: &str, closed: Option<ServerName>) {
+        self.copy();
+        frontend::close_statement(&mut self.out, name);
+        self.server.exchange.sending_own(kind::CLOSE, Swallow);
+        self.attach(closed.map(Effect::Close));
+    }
+}

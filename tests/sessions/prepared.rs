@@ -1,0 +1,272 @@
+//! Prepared statements of the extended protocol.
+
+use crate::support::raw::*;
+use crate::support::{PgOtter, must, postgres, shared_postgres};
+use pgotter::cli::local_postgres::Options;
+
+/// Requests, each answered up to ReadyForQuery; an empty one is what another client does meanwhile.
+type Script = Vec<Vec<u8>>;
+
+/// What a client of PgOtter is answered while another one, on the same server, uses the same names for other
+/// statements between any two of its requests, must be what PostgreSQL answers.
+fn as_postgresql_answers(script: &Script) {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let mut direct = Raw::log_in(server.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    let mut free = true;
+    for (step, request) in script.iter().enumerate() {
+        if free {
+            disturb(&mut other);
+        }
+        direct.send(request);
+        client.send(request);
+        let (expected, got) = (direct.until_ready(), client.until_ready());
+        assert_eq!(print(&got), print(&expected), "step {step}");
+        free = got.last().unwrap().body == b"I";
+    }
+}
+
+fn disturb(other: &mut Raw) {
+    for name in ["", "a", "b"] {
+        let request = [parse(name, "SELECT 'of another'"), bind("", name, &[]), execute("", 0), sync()].concat();
+        other.send(&request);
+        assert_eq!(first_value(&other.until_ready()).as_deref(), Some("of another"));
+        other.send(&[close(b'S', name), sync()].concat());
+        other.until_ready();
+    }
+    other.send(&[parse("", "SELECT 'of another'"), sync()].concat());
+    other.until_ready();
+}
+
+/// Bind and Execute.
+fn run(name: &str, values: &[&[u8]]) -> Vec<u8> {
+    [bind("", name, values), execute("", 0)].concat()
+}
+
+fn synced(messages: &[Vec<u8>]) -> Vec<u8> {
+    [messages.concat(), sync()].concat()
+}
+
+#[test]
+fn a_named_statement_is_there_in_every_transaction_and_is_its_clients_alone() {
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT 'mine', $1::int"), describe(b'S', "a")]),
+        synced(&[run("a", &[b"1"])]),
+        query("BEGIN"),
+        synced(&[run("a", &[b"2"])]),
+        synced(&[parse("b", "SELECT 'in a block'"), run("b", &[])]),
+        query("ROLLBACK"),
+        synced(&[run("b", &[]), run("a", &[b"3"])]),
+        synced(&[close(b'S', "a")]),
+        synced(&[run("a", &[b"4"])]),
+        synced(&[close(b'S', "a"), close(b'S', "never was")]),
+        synced(&[parse("a", "SELECT 'anew'"), describe(b'S', "a"), run("a", &[])]),
+    ]);
+}
+
+#[test]
+fn an_unnamed_statement_is_there_in_the_next_transaction_and_a_query_drops_it() {
+    as_postgresql_answers(&vec![
+        synced(&[parse("", "SELECT 'unnamed', $1::text")]),
+        synced(&[run("", &[b"x"])]),
+        synced(&[describe(b'S', "")]),
+        synced(&[run("", &[b"y"]), run("", &[b"z"])]),
+        query("SELECT 1"),
+        synced(&[run("", &[b"gone"])]),
+        synced(&[parse("", "SELECT broken(")]),
+        synced(&[run("", &[])]),
+        synced(&[parse("", "SELECT 5")]),
+        synced(&[close(b'S', "")]),
+        synced(&[run("", &[])]),
+    ]);
+}
+
+#[test]
+fn errors_about_names_are_postgresqls_and_skip_what_is_behind_them() {
+    as_postgresql_answers(&vec![
+        synced(&[run("a", &[])]),
+        synced(&[describe(b'S', "no such"), parse("skipped", "SELECT 1")]),
+        synced(&[run("skipped", &[])]),
+        synced(&[parse("a", "SELECT 1")]),
+        synced(&[parse("a", "SELECT 2"), parse("b", "SELECT 3")]),
+        synced(&[run("a", &[])]),
+        synced(&[run("b", &[])]),
+        // The text is looked at before the name.
+        synced(&[parse("a", "SELEC")]),
+        synced(&[parse("broken", "SELECT no_such_column")]),
+        synced(&[run("broken", &[])]),
+        // Closed, skipped, and there again.
+        synced(&[run("a", &[b"one too many"]), close(b'S', "a")]),
+        synced(&[run("a", &[])]),
+        query("BEGIN"),
+        synced(&[run("no such", &[])]),
+        synced(&[parse("c", "SELECT 1")]),
+        synced(&[run("a", &[])]),
+        synced(&[parse("a", "SELECT 1")]),
+        query("ROLLBACK"),
+        synced(&[parse("c", "SELECT 'now'"), run("c", &[])]),
+    ]);
+}
+
+#[test]
+fn a_pipeline_of_many_requests_is_answered_in_order() {
+    let mut pipeline = Vec::new();
+    for round in 0..50 {
+        let name = format!("s{}", round % 7);
+        pipeline.extend(synced(&[parse(&name, &format!("SELECT {round}, $1::int")), run(&name, &[b"1"])]));
+        pipeline.extend(synced(&[run(&name, &[b"2"]), run(&name, &[b"not a number"]), close(b'S', &name)]));
+        if round % 2 == 0 {
+            pipeline.extend(synced(&[close(b'S', &name)]));
+        }
+        pipeline.extend(query("SELECT 'between'"));
+    }
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let mut answers = Vec::new();
+    for port in [server.port(), pgotter.port()] {
+        let mut client = Raw::log_in(port, &[]);
+        client.send(&[pipeline.clone(), terminate()].concat());
+        answers.push(print(&client.until_end()));
+    }
+    assert_eq!(answers[1], answers[0]);
+}
+
+#[test]
+fn names_of_64_kib_and_names_that_agree_in_63_bytes() {
+    let long = "n".repeat(60_000);
+    as_postgresql_answers(&vec![
+        synced(&[parse(&long, "SELECT 'long'"), run(&long, &[])]),
+        synced(&[run(&long[..63], &[])]),
+        synced(&[run(&long[..62], &[])]),
+        synced(&[parse(&long[..70], "SELECT 1")]),
+        synced(&[close(b'S', &long[..64])]),
+        synced(&[run(&long, &[])]),
+    ]);
+}
+
+#[test]
+fn malformed_messages_about_statements_are_refused_by_postgresql_itself() {
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT $1::int")]),
+        synced(&[message(b'B', b"\0a\0\0\x05\0\0\0\0")]),
+        synced(&[message(b'B', b"\0a")]),
+        synced(&[message(b'P', b"no end")]),
+        synced(&[message(b'D', b"Sa")]),
+        synced(&[message(b'D', b"Xa\0")]),
+        synced(&[message(b'C', b"S")]),
+        synced(&[run("a", &[b"7"])]),
+    ]);
+}
+
+#[test]
+fn a_statement_too_long_to_be_kept_stays_on_its_server_and_so_does_its_client() {
+    let long = format!("SELECT '{}', $1::int", "x".repeat(200_000));
+    as_postgresql_answers(&vec![
+        query("SELECT 1"),
+        [synced(&[parse("big", &long)]), synced(&[run("big", &[b"1"])]), synced(&[close(b'S', "big")])].concat(),
+    ]);
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    for name in ["", "big"] {
+        client.send(&synced(&[parse(name, &long)]));
+        client.until_ready();
+        client.send(&synced(&[run(name, &[b"1"])]));
+        assert!(error_code(&client.until_ready()).is_none());
+        client.send(&synced(&[close(b'S', name)]));
+        client.until_ready();
+    }
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    assert_eq!(other.value("SELECT 'free again'"), "free again");
+}
+
+#[test]
+fn a_server_keeps_no_more_statements_than_it_may_and_clients_lose_none() {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1\nmax_prepared_statements = 3");
+    let mut clients = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
+    for (number, client) in clients.iter_mut().enumerate() {
+        for statement in 0..5 {
+            client.send(&synced(&[parse(&format!("s{statement}"), &format!("SELECT '{number}{statement}'"))]));
+            client.until_ready();
+        }
+    }
+    for round in 0..3 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            for statement in 0..5 {
+                client.send(&synced(&[run(&format!("s{}", (statement * round) % 5), &[])]));
+                let answer = client.until_ready();
+                assert_eq!(
+                    first_value(&answer),
+                    Some(format!("{number}{}", (statement * round) % 5)),
+                    "{}",
+                    print(&answer)
+                );
+            }
+        }
+    }
+    let kept: usize =
+        clients[0].value("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'pgotter\\_%'").parse().unwrap();
+    assert!((1..=3).contains(&kept), "{kept}");
+}
+
+#[test]
+fn equal_statements_under_other_time_zones_are_not_the_same() {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let zones = [("UTC", "00"), ("Asia/Tokyo", "09"), ("UTC", "00")];
+    let mut clients = zones.map(|(zone, _)| Raw::log_in(pgotter.port(), &[("TimeZone", zone)]));
+    // PostgreSQL reads the constant when it prepares the statement.
+    let text = "SELECT extract(epoch FROM timestamptz '2026-01-01 00:00:00')::bigint";
+    let mut seen = Vec::new();
+    for client in &mut clients {
+        client.send(&synced(&[parse("s", text)]));
+        client.until_ready();
+    }
+    for client in &mut clients {
+        client.send(&synced(&[run("s", &[])]));
+        seen.push(first_value(&client.until_ready()).unwrap());
+    }
+    assert_eq!(seen, ["1767225600", "1767193200", "1767225600"]);
+    assert_eq!(
+        clients[0].value("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'pgotter\\_%'"),
+        "2",
+        "equal ones are shared"
+    );
+}
+
+#[test]
+fn close_and_flush_without_a_sync_are_answered_at_once() {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    client.send(&synced(&[parse("a", "SELECT 1")]));
+    client.until_ready();
+    client.send(&[close(b'S', "a"), flush()].concat());
+    assert_eq!(client.frame().unwrap().kind, b'3');
+    client.send(&[parse("a", "SELECT 1"), flush()].concat());
+    assert_eq!(client.frame().unwrap().kind, b'1');
+    client.send(&sync());
+    assert_eq!(client.until_ready().len(), 1);
+}
+
+#[test]
+fn a_client_that_vanishes_in_a_pipeline_leaves_what_is_believed_of_the_server_true() {
+    let server = postgres(&Options::default());
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 1");
+    for round in 0..10 {
+        let mut client = Raw::log_in(pgotter.port(), &[]);
+        let text = format!("SELECT {round}");
+        // The first fails; the second is skipped, or cut off.
+        client.send(&[parse("bad", "SELECT no_such"), parse("good", &text), bind("", "good", &[])].concat());
+        drop(client);
+        let mut next = Raw::log_in(pgotter.port(), &[]);
+        next.send(&synced(&[parse("good", &text), run("good", &[])]));
+        let answer = next.until_ready();
+        assert_eq!(first_value(&answer), Some(round.to_string()), "{}", print(&answer));
+    }
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    assert_eq!(must(server.psql("postgres", sql)), "1", "the server was good enough to be kept");
+}
