@@ -1,6 +1,7 @@
 //! Our connections to PostgreSQL: logging in, the conversation, settings in front of a request, repair and reset,
 //! cancelling. Knows nothing of clients, and nothing of the pool that keeps the connection.
 
+mod ask;
 mod cancel;
 mod connection;
 mod derivers;
@@ -15,6 +16,7 @@ mod repair;
 mod reply_queue;
 mod standing;
 
+pub use ask::{Answer, Row, ask};
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
 pub use derivers::Derivers;

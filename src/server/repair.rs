@@ -211,5 +211,6 @@ fn simple_query(server: &mut Server, sql: &str) {
     let mut out = BytesMut::new();
     frontend::query(&mut out, sql);
     server.exchange.sending_own(kind::QUERY, Swallow);
+    server.statements.put_unnamed(None);
     server.socket.queue(out);
 }

@@ -1,12 +1,8 @@
 //! Whether PostgreSQL would still let a server's role in. A connection that is open stays open whatever becomes of its
 //! role; the next client must not profit from that.
 
-use super::connection::{Nowhere, Server};
-use super::exchange::Outlet;
-use super::reply_queue::Disposition::Forward;
-use crate::wire::backend::{error_field, kind};
-use crate::wire::{frame, frontend};
-use bytes::{Buf, BytesMut};
+use super::ask::{Answer, ask};
+use super::connection::Server;
 
 /// The role that logged in, whatever a client has made of the current one. A client that bends search_path bends the
 /// answer for its own role alone.
@@ -19,58 +15,15 @@ const ANSWER: usize = 8 * 1024;
 /// Asks an idle server. True also where the answer cannot be understood: then the role is only not known to be barred.
 /// None: the server is dead. No deadline of its own.
 pub async fn may_log_in(server: &mut Server) -> Option<bool> {
-    let mut out = BytesMut::new();
-    frontend::query(&mut out, QUESTION);
-    server.exchange.sending_own(frontend::kind::QUERY, Forward);
-    server.socket.queue(out);
-    let mut heard = BytesMut::new();
-    while server.exchange.owes() {
-        server.socket.flush().await.ok()?;
-        server.socket.recv().await.ok()?;
-        let mut out = Heard {
-            heard: &mut heard,
-            rest: Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false },
-        };
-        server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
-        if server.exchange.said_fatal() || heard.len() > ANSWER {
-            return None;
-        }
-    }
-    server.boundary()?;
-    Some(is_fine(heard))
+    ask(server, QUESTION, ANSWER).await.map(|answer| is_fine(&answer))
 }
 
-fn is_fine(mut heard: BytesMut) -> bool {
-    let mut rows = 0;
-    while let Some((message, body, total)) = frame::first(&heard) {
-        match message {
-            // One column, one byte.
-            kind::DATA_ROW if body == b"\0\x01\0\0\0\x01f" => return false,
-            kind::DATA_ROW => rows += 1,
-            // What is not allowed, or takes too long, says nothing of the role, unless it is that there is none.
-            kind::ERROR_RESPONSE => return error_field(body, b'C') != Some(b"42704"),
-            _ => (),
-        }
-        heard.advance(total);
+fn is_fine(answer: &Answer) -> bool {
+    match &answer.error {
+        // What is not allowed, or takes too long, says nothing of the role, unless it is that there is none.
+        Some(code) => **code != *b"42704",
+        None => answer.rows.iter().any(|row| !matches!(row.first(), Some(Some(value)) if **value == *b"f")),
     }
-    rows > 0
-}
-
-struct Heard<'a> {
-    heard: &'a mut BytesMut,
-    rest: Nowhere<'a>,
-}
-
-impl Outlet for Heard<'_> {
-    fn pass(&mut self, chunk: BytesMut) {
-        self.heard.extend_from_slice(&chunk);
-    }
-
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
-        self.rest.parameter(name, value)
-    }
-
-    fn guard_done(&mut self) {}
 }
 
 #[cfg(test)]

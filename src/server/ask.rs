@@ -1,0 +1,130 @@
+//! A question of PgOtter's own to a server at a boundary, in place of its client: one Query and its rows.
+
+use super::connection::{Nowhere, Server};
+use super::exchange::Outlet;
+use super::reply_queue::Disposition::Forward;
+use crate::session::Effect;
+use crate::wire::backend::{error_field, kind};
+use crate::wire::frame::{first, take_i32};
+use crate::wire::frontend;
+use bytes::{Buf, BytesMut};
+
+/// Columns of one row; `None` is NULL.
+pub type Row = Vec<Option<Box<[u8]>>>;
+
+/// What came back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The rows of all statements of the Query, in order.
+    pub rows: Vec<Row>,
+    /// SQLSTATE of the first error.
+    pub error: Option<Box<[u8]>>,
+}
+
+/// Asks a server that owes nothing. An answer of more than `limit` bytes is none. `None`: the server is dead, or not at a
+/// boundary behind it, and can only be closed. No deadline of its own.
+pub async fn ask(server: &mut Server, sql: &str, limit: usize) -> Option<Answer> {
+    let mut out = BytesMut::new();
+    frontend::query(&mut out, sql);
+    server.exchange.sending_own(frontend::kind::QUERY, Forward);
+    // As any Query does.
+    server.statements.put_unnamed(None);
+    server.socket.queue(out);
+    let mut heard = BytesMut::new();
+    while server.exchange.owes() {
+        server.socket.flush().await.ok()?;
+        server.socket.recv().await.ok()?;
+        let rest = Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false };
+        let mut out = Heard { heard: &mut heard, rest };
+        server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
+        if server.exchange.said_fatal() || heard.len() > limit {
+            return None;
+        }
+    }
+    // It was no query of the client's.
+    let _ = server.exchange.take_answered();
+    server.boundary()?;
+    Some(read(heard))
+}
+
+fn read(mut heard: BytesMut) -> Answer {
+    let mut answer = Answer::default();
+    while let Some((message, body, total)) = first(&heard) {
+        match message {
+            kind::DATA_ROW => answer.rows.push(row(body).unwrap_or_default()),
+            kind::ERROR_RESPONSE if answer.error.is_none() => {
+                answer.error = Some(error_field(body, b'C').unwrap_or_default().into());
+            }
+            _ => (),
+        }
+        heard.advance(total);
+    }
+    answer
+}
+
+fn row(body: &[u8]) -> Option<Row> {
+    let mut rest = body.get(2..)?;
+    let mut row = Row::new();
+    while !rest.is_empty() {
+        let value = match usize::try_from(take_i32(&mut rest)?) {
+            Ok(length) => {
+                let (value, behind) = rest.split_at_checked(length)?;
+                rest = behind;
+                Some(value.into())
+            }
+            Err(_) => None,
+        };
+        row.push(value);
+    }
+    Some(row)
+}
+
+struct Heard<'a> {
+    heard: &'a mut BytesMut,
+    rest: Nowhere<'a>,
+}
+
+impl Outlet for Heard<'_> {
+    fn pass(&mut self, chunk: BytesMut) {
+        self.heard.extend_from_slice(&chunk);
+    }
+
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+        self.rest.parameter(name, value)
+    }
+
+    fn take_back(&mut self, effect: Effect, failed: bool) {
+        self.rest.take_back(effect, failed);
+    }
+
+    fn guard_done(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    //! What answers say.
+
+    use super::*;
+    use crate::fault::{Blame, Fault, SqlState};
+    use crate::wire::backend;
+
+    #[test]
+    fn rows_and_the_first_error_are_read() {
+        let mut heard = BytesMut::new();
+        frontend::message(&mut heard, kind::DATA_ROW, |out| {
+            out.extend_from_slice(b"\0\x03\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\0");
+        });
+        for code in ["42704", "XX000"] {
+            backend::error_response(&mut heard, &Fault::error(Blame::Server, SqlState(code), "no"));
+        }
+        let value = |text: &[u8]| Some(Box::from(text));
+        let expected = Answer { rows: vec![vec![value(b"ab"), None, value(b"")]], error: value(b"42704") };
+        assert_eq!(read(heard), expected);
+    }
+
+    #[test]
+    fn a_row_that_breaks_off_says_nothing() {
+        assert_eq!(row(b"\0\x01\0\0\0\x05ab"), None);
+        assert_eq!(row(b"\0"), None);
+    }
+}
