@@ -11,6 +11,7 @@ mod memory_rows;
 mod options;
 mod pgbench;
 mod pooler;
+mod prepared_rows;
 mod process;
 mod raw_client;
 mod raw_login;

@@ -25,7 +25,7 @@ pub struct Load {
     pub script: Script,
     /// Clients at once.
     pub clients: u32,
-    /// `simple` or `extended`.
+    /// `simple`, `extended` or `prepared`.
     pub protocol: &'static str,
     /// How long.
     pub seconds: u64,

@@ -34,12 +34,14 @@ pub struct Setup {
     pub scram: bool,
     /// `client_login_timeout` in seconds; None is each pooler's default.
     pub login_timeout: Option<u64>,
+    /// PgBouncer runs in session mode, with so many servers.
+    pub pgbouncer_sessions: Option<u32>,
 }
 
 impl Setup {
     /// So many servers, trust, no TLS.
     pub const fn plain(pool_size: u32) -> Setup {
-        Setup { pool_size, tls: false, scram: false, login_timeout: None }
+        Setup { pool_size, tls: false, scram: false, login_timeout: None, pgbouncer_sessions: None }
     }
 }
 
@@ -47,6 +49,7 @@ impl Setup {
 pub struct Pooler {
     /// Where clients come in, and how.
     pub entrance: Entrance,
+    kind: Kind,
     process: Running,
 }
 
@@ -76,7 +79,12 @@ impl Pooler {
         let mut process = Running::start(&mut command, Signal::TERM)?;
         let entrance = entrance(identity, port, setup);
         wait_until_it_answers(&mut process, &entrance, &log, &lab.stopping)?;
-        Ok(Pooler { entrance, process })
+        Ok(Pooler { entrance, kind, process })
+    }
+
+    /// Not PgBouncer.
+    pub fn is_pgotter(&self) -> bool {
+        self.kind != Kind::PgBouncer
     }
 
     /// Files and sockets it has open.
@@ -122,7 +130,9 @@ fn wait_until_it_answers(process: &mut Running, entrance: &Entrance, log: &Path,
 }
 
 fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
-    let Setup { pool_size, tls, scram, login_timeout } = setup;
+    let Setup { tls, scram, login_timeout, .. } = setup;
+    let pool_mode = if setup.pgbouncer_sessions.is_some() { "session" } else { "transaction" };
+    let pool_size = setup.pgbouncer_sessions.unwrap_or(setup.pool_size);
     let mut text = format!(
         "[databases]\n\
          * = host=127.0.0.1 port={server_port}\n\
@@ -132,7 +142,7 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
          unix_socket_dir =\n\
          auth_type = {}\n\
          auth_file = userlist.txt\n\
-         pool_mode = transaction\n\
+         pool_mode = {pool_mode}\n\
          default_pool_size = {pool_size}\n\
          max_client_conn = {MAX_CLIENT_CONN}\n\
          log_connections = 0\n\
@@ -149,7 +159,7 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
 }
 
 fn pooler_toml(server_port: u16, port: u16, setup: Setup, workers: Option<u32>) -> String {
-    let Setup { pool_size, tls, scram, login_timeout } = setup;
+    let Setup { pool_size, tls, scram, login_timeout, .. } = setup;
     let mut text = format!(
         "[pooler]\n\
          workers = {}\n\

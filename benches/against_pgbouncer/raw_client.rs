@@ -59,6 +59,19 @@ impl RawClient {
         self.until_ready().map(|_| ())
     }
 
+    /// Prepares so many statements of some 100 bytes, under names of their own or none.
+    pub fn prepare(&mut self, statements: u32, named: bool) -> Result<()> {
+        for number in 0..statements {
+            let name = if named { format!("statement_{number}") } else { String::new() };
+            let text =
+                format!("select abalance, bid, filler from pgbench_accounts where aid = $1 and bid <> {number:03}");
+            let body = [name.as_bytes(), b"\0", text.as_bytes(), b"\0\0\0"].concat();
+            self.send(&message(b'P', &body)?)?;
+        }
+        self.send(&message(b'S', b"")?)?;
+        self.until_ready().map(|_| ())
+    }
+
     /// Sends all of it.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.line.get_mut().write_all(bytes)?)

@@ -82,7 +82,7 @@ impl Client {
         if let Some(taken) = statements.get(name).cloned() {
             let error = error(SqlState::DUPLICATE_PREPARED_STATEMENT, name, "already exists");
             under_way.prepare(&taken, limit);
-            under_way.refuse(at, &taken.server_name().to_string(), error);
+            under_way.refuse(at, taken.name(), error);
             return;
         }
         let shared = match body {
@@ -97,18 +97,19 @@ impl Client {
         };
         let name: Box<[u8]> = name.into();
         statements.put(&name, Some(statement.clone()));
-        let server_name = statement.server_name();
         if under_way.make_place(&statement, limit) {
-            let effect = Effect::NameAndParse { name, parsed: server_name };
-            under_way.rename(at, &server_name.to_string(), Some(effect));
+            let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
+            under_way.rename(at, statement.name(), Some(effect));
             return;
         }
-        let effect = Some(Effect::Name { name, before: None });
-        if under_way.server().exchange().status() == Status::Failed {
-            // PostgreSQL says that nothing is done before it says that the name is taken.
-            under_way.rename(at, &server_name.to_string(), effect);
+        let exchange = under_way.server().exchange();
+        if exchange.status() == Status::Failed || exchange.may_want_data() {
+            // PostgreSQL refuses it, or would if this were a COPY: that is for PostgreSQL to say.
+            let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
+            under_way.close(statement.name());
+            under_way.rename(at, statement.name(), Some(effect));
         } else {
-            under_way.answer(complete(backend::kind::PARSE_COMPLETE), effect);
+            under_way.answer(complete(backend::kind::PARSE_COMPLETE), Some(Effect::Name { name, before: None }));
         }
     }
 
@@ -125,7 +126,7 @@ impl Client {
         };
         if !name.is_empty() {
             under_way.prepare(&statement, limit);
-            under_way.rename(at, &statement.server_name().to_string(), None);
+            under_way.rename(at, statement.name(), None);
             return;
         }
         if !under_way.statements().has_unnamed(&statement) {
@@ -135,10 +136,11 @@ impl Client {
         under_way.pass(None);
     }
 
-    /// Close of a statement. Servers keep it for others, and for the next time.
+    /// Close of a statement. Servers keep it for others, and for the next time: they are told to close what they do not have,
+    /// which PostgreSQL takes for no mistake.
     fn close(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
-        let name = &message.body[at];
+        let name = &message.body[at.clone()];
         if name.is_empty() {
             return drop_unnamed(self, under_way);
         }
@@ -146,7 +148,7 @@ impl Client {
             let before = statements.put(name, None)?;
             Some(Effect::Name { name: name.into(), before: Some(before) })
         });
-        under_way.answer(complete(backend::kind::CLOSE_COMPLETE), effect);
+        under_way.rename_to_nothing(at, effect);
     }
 }
 

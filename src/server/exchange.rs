@@ -286,6 +286,11 @@ impl Exchange {
         self.copy_in
     }
 
+    /// What is sent now may be read by a COPY that has not begun yet.
+    pub fn may_want_data(&self) -> bool {
+        self.copy_in || self.queue.may_want_data()
+    }
+
     /// Extended messages were sent without a Sync behind them.
     pub fn unsynced(&self) -> bool {
         self.unsynced

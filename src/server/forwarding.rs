@@ -3,7 +3,7 @@
 
 use super::connection::Server;
 use super::reply_queue::Disposition::{Quiet, Swallow};
-use crate::session::{Effect, Has, ServerName, ServerStatements, Statement};
+use crate::session::{Effect, Has, ServerStatements, Statement};
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
@@ -74,6 +74,11 @@ impl Forwarding<'_> {
         self.attach(effect);
     }
 
+    /// As [`Self::rename`], to a name that no server has.
+    pub fn rename_to_nothing(&mut self, old: Range<usize>, effect: Option<Effect>) {
+        self.rename(old, NOTHING, effect);
+    }
+
     /// As [`Self::rename`] to a name with which it will fail; see [`Exchange::sending_refused`](super::Exchange::sending_refused).
     pub fn refuse(&mut self, old: Range<usize>, new: &str, error: BytesMut) {
         let from = self.put_renamed(old, new);
@@ -82,13 +87,13 @@ impl Forwarding<'_> {
 
     /// As [`Self::refuse`], with a name that no server has.
     pub fn refuse_unknown(&mut self, old: Range<usize>, error: BytesMut) {
-        self.close(NOTHING, None);
+        self.close(NOTHING);
         self.refuse(old, NOTHING, error);
     }
 
     /// Something that fails goes in its place; the client is told `error`, an ErrorResponse. Only for a whole message.
     pub fn replace_refused(&mut self, error: BytesMut) {
-        self.close(NOTHING, None);
+        self.close(NOTHING);
         let from = self.out.len();
         frontend::describe_statement(&mut self.out, NOTHING);
         self.server.exchange.sending_refused(&self.out[from..], error);
@@ -110,8 +115,7 @@ impl Forwarding<'_> {
         if let Some(body) = statement.body()
             && self.make_place(statement, limit)
         {
-            let name = statement.server_name();
-            self.put_parse(&name.to_string(), body, Effect::Parse(name));
+            self.put_parse(statement.name(), body, Effect::Parse(statement.server_name()));
         }
     }
 
@@ -124,16 +128,23 @@ impl Forwarding<'_> {
 
     /// Counts a statement among those that the server has, and closes another one for it if need be. False: it has it already.
     pub fn make_place(&mut self, statement: &Statement, limit: usize) -> bool {
-        let name = statement.server_name();
         match self.server.statements.has(statement) {
             Has::Yes => return false,
-            Has::Perhaps => self.close(&name.to_string(), None),
+            Has::Perhaps => self.close(statement.name()),
             Has::No => (),
         }
         if let Some(oldest) = self.server.statements.parsed(statement, limit) {
-            self.close(&oldest.to_string(), Some(oldest));
+            self.close(&oldest.to_string());
+            self.attach(Some(Effect::Close(oldest)));
         }
         true
+    }
+
+    /// Has the server close a statement, in front of this message.
+    pub fn close(&mut self, name: &str) {
+        self.copy();
+        frontend::close_statement(&mut self.out, name);
+        self.server.exchange.sending_own(kind::CLOSE, Swallow);
     }
 
     /// Queues what has become of the chunk. Nothing may be left of it.
@@ -160,6 +171,10 @@ impl Forwarding<'_> {
 
     /// Brings `out` up to the message looked at.
     fn copy(&mut self) {
+        if self.out.capacity() == 0 {
+            // A name of ours for each message that has one, most likely.
+            self.out.reserve(self.chunk.len() + 64);
+        }
         self.out.extend_from_slice(&self.chunk[self.copied..self.at]);
         self.copied = self.at;
     }
@@ -172,7 +187,6 @@ impl Forwarding<'_> {
         // Names of ours are short: a length that PostgreSQL takes stays one.
         let length = Head::read(frame).map_or(0, |head| head.length);
         let change = i32::try_from(new.len()).unwrap_or(0) - i32::try_from(old.len()).unwrap_or(0);
-        self.out.reserve(frame.len() + new.len());
         self.out.extend_from_slice(&frame[..1]);
         self.out.put_i32(length.saturating_add(change));
         self.out.extend_from_slice(&frame[HEAD..HEAD + old.start]);
@@ -190,12 +204,5 @@ impl Forwarding<'_> {
         });
         self.server.exchange.sending_own(kind::PARSE, Quiet);
         self.attach(Some(effect));
-    }
-
-    fn close(&mut self, name: &str, closed: Option<ServerName>) {
-        self.copy();
-        frontend::close_statement(&mut self.out, name);
-        self.server.exchange.sending_own(kind::CLOSE, Swallow);
-        self.attach(closed.map(Effect::Close));
     }
 }

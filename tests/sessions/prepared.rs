@@ -238,6 +238,26 @@ fn equal_statements_under_other_time_zones_are_not_the_same() {
 }
 
 #[test]
+fn what_is_said_of_statements_in_the_middle_of_a_copy_ends_the_connection() {
+    let server = shared_postgres();
+    must(server.psql("postgres", "CREATE TABLE IF NOT EXISTS copied (n int)"));
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    for more in [close(b'S', "c"), parse("other", "SELECT 1")] {
+        let mut answers = Vec::new();
+        for port in [server.port(), pgotter.port()] {
+            let mut client = Raw::log_in(port, &[]);
+            client.send(&synced(&[parse("other", "SELECT 1"), close(b'S', "other")]));
+            client.until_ready();
+            let copy = [parse("c", "COPY copied FROM STDIN"), bind("", "c", &[]), execute("", 0)].concat();
+            client.send(&[copy, more.clone(), sync()].concat());
+            let kinds: String = client.until_end().iter().map(|frame| char::from(frame.kind)).collect();
+            answers.push(kinds);
+        }
+        assert_eq!(answers[1], answers[0]);
+    }
+}
+
+#[test]
 fn close_and_flush_without_a_sync_are_answered_at_once() {
     let server = shared_postgres();
     let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");

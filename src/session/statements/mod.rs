@@ -31,15 +31,16 @@ const NAME_MAX: usize = 63;
 /// What a Parse said, and under which settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Statement {
-    // 0: it has no name on servers.
-    id: u64,
+    id: ServerName,
+    // As servers call it; empty: it has no name. Every Bind needs it.
+    name: Box<str>,
     // The body of Parse behind the name. None: it was too long to be kept.
     body: Option<Box<[u8]>>,
     settings: Arc<Settings>,
 }
 
 /// A statement's name on servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerName(u64);
 
 impl fmt::Display for ServerName {
@@ -51,12 +52,23 @@ impl fmt::Display for ServerName {
 impl Statement {
     /// One that stays unnamed; `None` for a body that was too long to be kept.
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
-        Self { id: 0, body: body.map(Box::from), settings: settings.clone() }
+        let (id, name) = (ServerName(0), Box::default());
+        Self { id, name, body: body.map(Box::from), settings: settings.clone() }
+    }
+
+    fn named(id: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
+        let id = ServerName(id);
+        Self { id, name: id.to_string().into(), body: body.map(Box::from), settings: settings.clone() }
     }
 
     /// What it is called on servers.
     pub fn server_name(&self) -> ServerName {
-        ServerName(self.id)
+        self.id
+    }
+
+    /// As [`Self::server_name`], written out.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The body of Parse behind the name: text, zero, types. `None`: only the server that was sent it has it.

@@ -19,7 +19,7 @@ pub enum Has {
 #[derive(Debug, Default)]
 pub struct ServerStatements {
     // When it was last used; the clock is a count of uses.
-    named: HashMap<u64, u64>,
+    named: HashMap<ServerName, u64>,
     uses: u64,
     // A client's own words may have dropped any of them.
     doubtful: bool,
@@ -50,17 +50,17 @@ impl ServerStatements {
         }
         self.uses += 1;
         self.named.insert(statement.id, self.uses);
-        oldest.map(ServerName)
+        oldest
     }
 
     /// It does not have this one after all.
     pub fn forget(&mut self, name: ServerName) {
-        self.named.remove(&name.0);
+        self.named.remove(&name);
     }
 
     /// It still has this one.
     pub fn still_has(&mut self, name: ServerName) {
-        self.named.insert(name.0, self.uses);
+        self.named.insert(name, self.uses);
     }
 
     /// Nothing is known of it any more: each one is closed before it is sent again.

@@ -46,7 +46,7 @@ impl StatementTable {
         }
         self.make_room(body.len() + OVERHEAD)?;
         self.last += 1;
-        let statement = Arc::new(Statement { id: self.last, body: Some(body.into()), settings: settings.clone() });
+        let statement = Arc::new(Statement::named(self.last, Some(body), settings));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
@@ -55,7 +55,7 @@ impl StatementTable {
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement { id: self.last, body: None, settings: settings.clone() })
+        Arc::new(Statement::named(self.last, None, settings))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.
