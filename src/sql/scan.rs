@@ -8,6 +8,7 @@
 //! Source: PostgreSQL `src/backend/parser/scan.l`, versions 15 to 18; manual, "Lexical Structure".
 
 use super::token::{NAME_MAX, Reading, Token, Unsure};
+use std::cell::Cell;
 
 mod number;
 mod strings;
@@ -85,24 +86,34 @@ pub struct Scanner {
     exact: bool,
     // The last token was `U&"…"` or `U&'…'`, which UESCAPE may follow.
     unicode: bool,
+    // Bytes of the text in earlier calls.
+    fed: usize,
 }
 
 impl Scanner {
     /// At the beginning of a text.
     pub fn new(reading: Reading) -> Self {
         let word = [0; NAME_MAX + 1];
-        Self { reading, state: State::Between, unsure: None, word, length: 0, exact: true, unicode: false }
+        Self { reading, state: State::Between, unsure: None, word, length: 0, exact: true, unicode: false, fed: 0 }
     }
 
     /// The next bytes of the text. What is not complete at their end is told in a later call.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(Token<'_>)) {
+        self.feed_telling(bytes, &Cell::new(0), sink);
+    }
+
+    /// As [`Self::feed`]; whenever the sink is called, `begun` is where its token begins in the text, in bytes.
+    pub(super) fn feed_telling(&mut self, bytes: &[u8], begun: &Cell<usize>, sink: &mut impl FnMut(Token<'_>)) {
         if self.reading.ascii_trails && !bytes.is_ascii() {
             self.doubt(Unsure::Encoding);
         }
         let mut rest = bytes;
         while let Some((&byte, behind)) = rest.split_first() {
             rest = match self.state {
-                State::Between => self.begin(byte, behind, sink),
+                State::Between => {
+                    begun.set(self.fed + bytes.len() - rest.len());
+                    self.begin(byte, behind, sink)
+                }
                 State::Word => self.in_word(rest, sink),
                 State::Quoted { unicode } => self.in_quoted(rest, unicode),
                 State::LineComment => skip_to(rest, is_newline, || self.state = State::Between),
@@ -115,6 +126,12 @@ impl Scanner {
                 _ => self.look(byte, rest, behind, sink),
             };
         }
+        self.fed += bytes.len();
+    }
+
+    /// Bytes of the text so far.
+    pub(super) fn fed(&self) -> usize {
+        self.fed
     }
 
     /// The text is over.
@@ -299,6 +316,14 @@ impl Scanner {
     }
 
     fn in_number(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
+        if byte == b'.' && number::ends_before_range(self.word()) {
+            // `1..2` in PL/pgSQL.
+            self.length -= 1;
+            self.end_number(sink);
+            sink(Token::Symbol(b'.'));
+            sink(Token::Symbol(b'.'));
+            return (State::Between, true);
+        }
         let sign_of_exponent = matches!(byte, b'+' | b'-') && number::is_exponent(self.word());
         if byte == b'.' || continues_name(byte) || sign_of_exponent {
             self.put(byte);

@@ -5,6 +5,11 @@ pub(super) fn is_exponent(number: &[u8]) -> bool {
     matches!(number.split_last(), Some((b'e' | b'E', digits)) if !digits.is_empty() && digits.iter().all(|digit| digit.is_ascii_digit() || matches!(digit, b'.' | b'_')))
 }
 
+/// Digits with one dot behind them: another dot belongs to that one, not to the number.
+pub(super) fn ends_before_range(number: &[u8]) -> bool {
+    matches!(number.split_last(), Some((b'.', digits)) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
 /// Whether every version from 15 on takes all of this for one number, or for an error.
 pub(super) fn is_number(number: &[u8]) -> bool {
     let digits = |part: &[u8]| part.iter().all(|digit| digit.is_ascii_digit() || *digit == b'_');

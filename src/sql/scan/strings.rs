@@ -97,15 +97,22 @@ impl Scanner {
             if byte == expected {
                 matched += 1;
                 if seen + 1 == closing {
+                    tell_text(&rest[..(at + 1).saturating_sub(closing)], sink);
                     self.state = State::Between;
                     self.length = 0;
-                    sink(Token::TextEnd { exact: false });
+                    sink(Token::TextEnd { exact: true });
                     return &rest[at + 1..];
                 }
             } else {
+                // What looked like the tag is text; its part in earlier pieces has not been told.
+                if let Some(earlier) = seen.checked_sub(at).filter(|earlier| *earlier > 0) {
+                    sink(Token::Text(b"$"));
+                    tell_text(&self.word[..earlier - 1], sink);
+                }
                 matched = u8::from(byte == b'$');
             }
         }
+        tell_text(&rest[..rest.len().saturating_sub(usize::from(matched))], sink);
         self.state = State::DollarBody { matched };
         &[]
     }
@@ -115,5 +122,11 @@ impl Scanner {
         self.tell(Token::Symbol(b'$'), sink);
         self.word.make_ascii_lowercase();
         self.end_word(sink);
+    }
+}
+
+fn tell_text(text: &[u8], sink: &mut impl FnMut(Token<'_>)) {
+    if !text.is_empty() {
+        sink(Token::Text(text));
     }
 }
