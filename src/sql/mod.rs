@@ -1,10 +1,16 @@
 //! Reading SQL: what a text says, as far as that must be known to keep its session and to choose its server. Pure, and
-//! deliberately without a grammar: it knows tokens, not trees. Start at [`Scanner`].
+//! deliberately without a grammar: it knows tokens, not trees. Start at [`read`] for what statements may do, at [`Scanner`]
+//! for the tokens.
 
+mod facts;
 mod normal;
 mod scan;
 mod token;
 
+pub use facts::{
+    Begin, Discard, Facts, Functions, Isolation, Name, Names, Prepare, Reader, Setting, Statement, Statements, Touches,
+    Unknown, Value, Verb, read,
+};
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;
 pub use token::{NAME_MAX, Reading, Token, Unsure};

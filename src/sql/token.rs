@@ -63,6 +63,8 @@ pub enum Unsure {
     UnicodeEscape,
     /// Something that only a syntax error can come of, such as a quote right behind a bit string.
     Nonsense,
+    /// More statements or names than are kept of one text.
+    Overfull,
 }
 
 impl fmt::Display for Unsure {
@@ -74,6 +76,7 @@ impl fmt::Display for Unsure {
             Self::Junk => "letters right behind a number",
             Self::UnicodeEscape => "a Unicode escape",
             Self::Nonsense => "text that is no SQL",
+            Self::Overfull => "more statements or settings in one text than are kept",
         })
     }
 }

@@ -1,0 +1,158 @@
+//! What a text may do to its session, as far as the text alone tells: its statements, the settings it names, and what it
+//! may touch. One pass over the bytes with the [`Scanner`]; start at [`read`], or at [`Reader`] for a text in pieces.
+//!
+//! Text decides only *when to ask* PostgreSQL, whose answer counts: where it is not clear, more is said to be touched than
+//! is. Deliberately without a grammar: a text that PostgreSQL refuses has facts, too, and they mean nothing. Out of reach of
+//! the text are functions behind operators, casts, defaults and index expressions, and `t.f` for `f(t)` where no catalog
+//! knows `f`; functions behind tables and views are asked for through [`Functions::relation`].
+
+mod builtin;
+mod call;
+mod end;
+mod head;
+mod keywords;
+mod machine;
+mod set_config;
+mod touches;
+mod value;
+mod verb;
+mod words;
+
+pub use touches::{Functions, Names, Touches, Unknown};
+pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
+
+use super::scan::Scanner;
+use super::token::{Reading, Token, Unsure};
+use machine::Machine;
+use std::cell::Cell;
+
+/// Statements of one text that are kept; in a longer text nothing is sure ([`Unsure::Overfull`]).
+pub const STATEMENTS_MAX: usize = 4096;
+
+/// Bytes of a setting's value that are kept; a longer one is [`Value::Computed`].
+pub const VALUE_MAX: usize = 64 * 1024;
+
+/// Settings that are kept of one text; in one that names more nothing is sure ([`Unsure::Overfull`]).
+pub const NAMES_MAX: usize = 256;
+
+/// The facts of a whole text.
+pub fn read(text: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
+    let mut reader = Reader::new(reading);
+    reader.feed(text, functions);
+    reader.finish(functions)
+}
+
+/// Reads one text in pieces, cut anywhere. Keeps less than a kibibyte, and beyond that what [`Facts`] keeps and, of a `SET` and
+/// its like, at most three times [`VALUE_MAX`].
+#[derive(Clone, Debug)]
+pub struct Reader {
+    scanner: Scanner,
+    begun: Cell<usize>,
+    machine: Machine,
+}
+
+impl Reader {
+    /// At the beginning of a text.
+    pub fn new(reading: Reading) -> Self {
+        Self { scanner: Scanner::new(reading), begun: Cell::new(0), machine: Machine::new(reading) }
+    }
+
+    /// The next bytes of the text. `functions` should stay the same for all of it.
+    pub fn feed(&mut self, bytes: &[u8], functions: &dyn Functions) {
+        let Self { scanner, begun, machine } = self;
+        scanner.feed_telling(bytes, begun, &mut |token| machine.token(token, begun.get(), functions));
+    }
+
+    /// The text is over.
+    pub fn finish(self, functions: &dyn Functions) -> Facts {
+        let Self { scanner, begun, mut machine } = self;
+        let end = scanner.fed();
+        let sure = scanner.finish(&mut |token: Token<'_>| machine.token(token, begun.get(), functions));
+        machine.settle(functions);
+        let mut facts = machine.finish(end);
+        facts.unsure = sure.err().or(facts.unsure);
+        if facts.unsure.is_some() {
+            facts.touches = Touches::ALL;
+        }
+        facts
+    }
+}
+
+/// What one text may do to its session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its statements in order, without empty ones.
+    pub statements: Statements,
+    /// What any of them may touch.
+    pub touches: Touches,
+    /// Why the text cannot be told. Then it touches everything, and its statements may be others.
+    pub unsure: Option<Unsure>,
+    named: Vec<Named>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    name: Name,
+    local: bool,
+}
+
+impl Facts {
+    /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.named.iter().filter(|named| !named.local).map(|named| &*named.name)
+    }
+
+    /// Custom settings (with a dot) that the text touches in any way, also with `SET LOCAL`: where they were unknown to
+    /// their server they stay behind as `''`. Each once.
+    pub fn custom_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.named.iter().map(|named| &*named.name).filter(|name| name.contains(&b'.'))
+    }
+}
+
+/// Statements in order. Holds one without allocating.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statements {
+    first: Option<Statement>,
+    more: Vec<Statement>,
+}
+
+impl Statements {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Statement> {
+        self.first.iter().chain(&self.more)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    /// The text has no statement: PostgreSQL answers with an EmptyQueryResponse.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The statement, where there is exactly one.
+    pub fn only(&self) -> Option<&Statement> {
+        self.first.as_ref().filter(|_| self.more.is_empty())
+    }
+
+    /// By its place in the text, from 0.
+    pub fn get(&self, at: usize) -> Option<&Statement> {
+        match at.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(at) => self.more.get(at),
+        }
+    }
+
+    fn push(&mut self, statement: Statement) {
+        if self.first.is_none() {
+            self.first = Some(statement);
+        } else {
+            self.more.push(statement);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The functions of `pg_catalog` by name (`builtin.names`), and what calling them touches. Nothing, with few exceptions: most
+//! keep no state, and what many of the others keep ends with the transaction (`_xact_` locks, large objects).
+
+use super::Touches;
+
+const NAMES: &str = include_str!("builtin.names");
+
+/// Places of the table: a power of two, and enough that few names share one.
+const PLACES: usize = 8192;
+
+/// Where the line of each name begins in [`NAMES`], from 1; found by [`hash`], or in one of the next places. 0: none.
+static TABLE: [u16; PLACES] = table();
+
+const fn hash(name: &[u8]) -> usize {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut at = 0;
+    while at < name.len() {
+        hash = (hash ^ name[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash ^ hash >> 15) as usize % PLACES
+}
+
+const fn table() -> [u16; PLACES] {
+    let mut table = [0; PLACES];
+    let text = NAMES.as_bytes();
+    let mut begin = 0;
+    while begin < text.len() {
+        let mut end = begin;
+        while text[end] != b'\n' {
+            end += 1;
+        }
+        if text[begin] != b'#' {
+            let (_, behind) = text.split_at(begin);
+            let (name, _) = behind.split_at(end - begin);
+            let mut place = hash(name);
+            while table[place] != 0 {
+                place = (place + 1) % PLACES;
+            }
+            table[place] = begin as u16 + 1;
+        }
+        begin = end + 1;
+    }
+    table
+}
+
+// Places of lines fit into 16 bits.
+const _: () = assert!(NAMES.len() < u16::MAX as usize);
+
+/// Whether some version of PostgreSQL has a function of this name in `pg_catalog`.
+fn is_builtin(name: &[u8]) -> bool {
+    let mut place = hash(name);
+    loop {
+        let Some(line) = TABLE.get(place).copied().unwrap_or_default().checked_sub(1) else { return false };
+        let behind = NAMES.as_bytes().get(usize::from(line)..).unwrap_or_default();
+        if behind.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'\n')) {
+            return true;
+        }
+        place = (place + 1) % PLACES;
+    }
+}
+
+/// What calling a built-in function touches. `None`: it is none.
+pub(super) fn touches(name: &[u8]) -> Option<Touches> {
+    Some(match name {
+        // Its arguments tell more.
+        b"set_config" => Touches::SETTINGS,
+        b"pg_advisory_lock" | b"pg_advisory_lock_shared" | b"pg_try_advisory_lock" | b"pg_try_advisory_lock_shared" => {
+            Touches::SESSION_LOCK
+        }
+        b"pg_advisory_unlock" | b"pg_advisory_unlock_shared" | b"pg_advisory_unlock_all" => Touches::RELEASES,
+        b"nextval" | b"setval" => Touches::SEQUENCE_WRITE,
+        b"currval" | b"lastval" => Touches::SEQUENCE_READ,
+        b"pg_notify" => Touches::NOTIFIES,
+        b"pg_listening_channels" => Touches::LISTENS,
+        b"setseed"
+        // The session's until `pg_backup_stop`.
+        | b"pg_backup_start" | b"pg_start_backup"
+        | b"pg_replication_origin_session_setup" | b"pg_replication_origin_session_reset"
+        // The session's if temporary.
+        | b"pg_create_logical_replication_slot" | b"pg_create_physical_replication_slot"
+        | b"pg_copy_logical_replication_slot" | b"pg_copy_physical_replication_slot" => Touches::UNMOVABLE,
+        b"pg_backup_stop" | b"pg_stop_backup" => Touches::UNMOVABLE.and(Touches::RELEASES),
+        // They run a text, or what stands behind tables.
+        b"query_to_xml" | b"query_to_xmlschema" | b"query_to_xml_and_xmlschema" | b"ts_stat" | b"ts_rewrite" => {
+            Touches::HIDDEN.and(Touches::DYNAMIC)
+        }
+        b"cursor_to_xml" | b"cursor_to_xmlschema" | b"table_to_xml" | b"table_to_xml_and_xmlschema"
+        | b"schema_to_xml" | b"schema_to_xml_and_xmlschema" | b"database_to_xml" | b"database_to_xml_and_xmlschema" => {
+            Touches::HIDDEN
+        }
+        _ if is_builtin(name) => Touches::NOTHING,
+        _ => return None,
+    })
+}

@@ -1,0 +1,154 @@
+//! Names that are called: which words in front of a bracket are the grammar's, and what calling the others touches.
+
+use super::keywords::{self, Kind};
+use super::words::Key;
+use super::{Functions, Touches, builtin};
+use crate::sql::token::NAME_MAX;
+
+/// What the last token was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Last {
+    #[default]
+    Start,
+    Word,
+    Constant,
+    Parameter,
+    Operator,
+    Open,
+    Close,
+    /// A closing bracket behind which an operand stands: `DISTINCT ON (…)` and `OPERATOR(…)`.
+    CloseBefore,
+    Dot,
+    Colon,
+    /// `::`.
+    Cast,
+    Semicolon,
+    Other,
+}
+
+/// The schema that a name was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Schema {
+    #[default]
+    None,
+    Catalog,
+    Other,
+}
+
+/// The last name, until the token behind it tells what it is.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    name: [u8; NAME_MAX],
+    length: u8,
+    /// It waits for the next token.
+    pub(super) waits: bool,
+    pub(super) quoted: bool,
+    pub(super) key: Key,
+    pub(super) schema: Schema,
+    /// It stands behind a dot that stands behind an operand: `(x).f` calls `f`.
+    pub(super) notation: bool,
+    /// What stood in front of it, and of its schema.
+    pub(super) before: (Last, Key),
+    /// The first word of its statement.
+    pub(super) first: bool,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            name: [0; NAME_MAX],
+            length: 0,
+            waits: false,
+            quoted: false,
+            key: Key::Plain,
+            schema: Schema::None,
+            notation: false,
+            before: (Last::Start, Key::Plain),
+            first: false,
+        }
+    }
+}
+
+impl Held {
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name[..usize::from(self.length)]
+    }
+
+    pub(super) fn keep(&mut self, name: &[u8]) {
+        let length = name.len().min(NAME_MAX);
+        self.name[..length].copy_from_slice(&name[..length]);
+        // No more than NAME_MAX.
+        self.length = length as u8;
+    }
+
+    /// `set_config`, PostgreSQL's own.
+    pub(super) fn is_set_config(&self) -> bool {
+        self.schema != Schema::Other && self.name() == b"set_config"
+    }
+
+    /// What it touches with a bracket behind it.
+    pub(super) fn called(&self, functions: &dyn Functions) -> Touches {
+        let name = self.name();
+        if !self.quoted && self.schema == Schema::None {
+            if matches!(keywords::kind(name), Some(Kind::Reserved | Kind::Column)) || self.first {
+                return Touches::NOTHING;
+            }
+            if self.is_grammar() {
+                return functions.touches(name).unwrap_or_default();
+            }
+        }
+        let (last, key) = self.before;
+        // A name with a list of columns or types, a type.
+        if last == Last::Word && key.names() || matches!(last, Last::Close | Last::Cast) {
+            return functions.relation(name) | functions.touches(name).unwrap_or_default();
+        }
+        self.run(functions)
+    }
+
+    /// What calling it touches.
+    fn run(&self, functions: &dyn Functions) -> Touches {
+        let name = self.name();
+        let builtin = if self.schema == Schema::Other && !self.notation { None } else { builtin::touches(name) };
+        // Such a connection stays with its session.
+        let dblink = if name.starts_with(b"dblink_connect") { Touches::UNMOVABLE } else { Touches::NOTHING };
+        let touches = match (builtin, functions.touches(name)) {
+            (None, None) => Touches::HIDDEN,
+            (builtin, own) => builtin.unwrap_or_default() | own.unwrap_or_default(),
+        };
+        touches | dblink
+    }
+
+    /// What it touches without a bracket.
+    pub(super) fn mentioned(&self, functions: &dyn Functions) -> Touches {
+        let name = self.name();
+        let temp = if name == b"pg_temp" || name.starts_with(b"pg_temp_") { Touches::TEMP } else { Touches::NOTHING };
+        let called = match (self.notation, self.schema) {
+            (true, _) => self.run(functions),
+            (false, Schema::None) => Touches::NOTHING,
+            // `t.f` is `f(t)` if there is no such column.
+            (false, _) => functions.touches(name).unwrap_or_default(),
+        };
+        functions.relation(name) | called | temp
+    }
+
+    /// Words that may be names of functions, but belong to the grammar where they stand.
+    fn is_grammar(&self) -> bool {
+        let (last, key) = self.before;
+        let operand = match last {
+            Last::Word => !key.begins_operand(),
+            Last::Constant | Last::Parameter | Last::Close => true,
+            _ => false,
+        };
+        match self.name() {
+            b"over" | b"filter" | b"join" | b"like" | b"ilike" | b"set" | b"escape" | b"zone" | b"overlaps"
+            | b"include" | b"options" | b"inherits" | b"similar" | b"is" => operand,
+            b"insert" => true,
+            b"by" => key == Key::Sorts,
+            b"key" => key == Key::KeyOf,
+            b"range" | b"list" | b"hash" | b"cube" | b"rollup" => key == Key::By,
+            b"conflict" => key == Key::On,
+            b"materialized" => matches!(key, Key::As | Key::Not),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The end of a statement: what it was, and what it touches beside the names in it.
+
+use super::machine::{Body, Machine, Now, Shape};
+use super::set_config::Called;
+use super::verb::{Discard, Name, Prepare, Setting, Statement, Verb};
+use super::words::First;
+use super::{Facts, Named, STATEMENTS_MAX, Touches};
+use super::{NAMES_MAX, value};
+use crate::sql::token::Unsure;
+
+impl Machine {
+    /// The text is over, at `end`. A semicolon may have been its last token.
+    pub(super) fn finish(&mut self, end: usize) -> Facts {
+        self.end(end);
+        std::mem::take(&mut self.facts)
+    }
+
+    /// The statement under way ends in front of `end`.
+    pub(super) fn end(&mut self, end: usize) {
+        if self.now.begun {
+            self.end_body();
+            if self.call.take().is_some() {
+                self.now.touches |= Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC;
+            }
+            let statement = self.statement(end);
+            self.facts.touches |= statement.touches;
+            if self.facts.statements.len() >= STATEMENTS_MAX {
+                self.facts.unsure = Some(Unsure::Overfull);
+            } else if !self.in_body {
+                self.facts.statements.push(statement);
+            }
+            self.head.clear();
+            self.said.clear();
+        }
+        self.reset();
+    }
+
+    fn statement(&mut self, end: usize) -> Statement {
+        let verb = match self.now.first {
+            First::Prepare => self.prepare(end),
+            first if first.is_kept() => self.head.verb(first, end),
+            _ => Some(self.plain()),
+        };
+        let Some(verb) = verb else {
+            // PostgreSQL refuses it, as far as is known here.
+            return Statement { verb: Verb::Other, touches: Touches::ALL };
+        };
+        let touches = self.now.touches;
+        let touches = match &verb {
+            Verb::Prepare(_) => Touches::STATEMENTS,
+            Verb::Set(settings) => self.set(settings) | touches,
+            Verb::Reset(name) => self.note(name, value::ends_with_transaction(name)) | touches,
+            verb => touches | of_verb(verb),
+        };
+        Statement { verb, touches }
+    }
+
+    fn prepare(&mut self, end: usize) -> Option<Verb> {
+        let Some(body) = self.now.body else {
+            return self.head.is_prepare_transaction().then_some(Verb::PrepareTransaction);
+        };
+        let (name, types) = self.head.prepared()?;
+        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches }))
+    }
+
+    /// Of a statement that is not kept.
+    fn plain(&mut self) -> Verb {
+        let Now { first, writes, copies_in, shape, executed, touches, .. } = &mut self.now;
+        *touches |= match first {
+            First::Create | First::Import => Touches::CREATES,
+            First::Drop => Touches::RELEASES,
+            // Of a table: it fills a new column, from a sequence for one.
+            First::Alter => Touches::SEQUENCE_WRITE,
+            _ => Touches::NOTHING,
+        };
+        if let Some(name) = executed.take().filter(|name| !name.is_empty()) {
+            return Verb::Execute { name, within: true };
+        }
+        match first {
+            First::Select if matches!(shape, Shape::Closed | Shape::Label) && !self.said.is_empty() => {
+                Verb::SetConfig(std::mem::take(&mut self.said))
+            }
+            First::Select if *writes => Verb::Write,
+            First::Select => Verb::Select,
+            First::Write => Verb::Write,
+            First::Copy => Verb::Copy { from: *copies_in },
+            First::Explain => Verb::Explain,
+            First::Do => Verb::Do,
+            First::Call => Verb::Call,
+            First::Load => Verb::Load,
+            First::Lock => Verb::Lock,
+            First::Fetch => Verb::Fetch,
+            _ => Verb::Other,
+        }
+    }
+
+    fn end_body(&mut self) {
+        let Some(body) = self.body.take() else { return };
+        let Body { scanner, mut machine } = *body;
+        let end = scanner.finish(&mut |_| ());
+        let facts = machine.finish(0);
+        self.now.touches |= facts.touches;
+        if end.is_err() || facts.unsure.is_some() {
+            self.now.touches |= Touches::DYNAMIC;
+        }
+        for Named { name, local } in facts.named {
+            let _ = self.note(&name, local);
+        }
+    }
+
+    fn set(&mut self, settings: &[Setting]) -> Touches {
+        settings.iter().map(|setting| self.note(&setting.name, setting.local)).fold(Touches::NOTHING, Touches::and)
+    }
+
+    /// A setting that is named: what that touches.
+    fn note(&mut self, name: &[u8], local: bool) -> Touches {
+        // What PREPARE prepares is not run yet.
+        let prepares = self.now.first == First::Prepare;
+        let custom = name.contains(&b'.');
+        if !prepares && (custom || !local) {
+            let Facts { named, unsure, .. } = &mut self.facts;
+            match named.iter().position(|named| *named.name == *name) {
+                Some(at) => named[at].local &= local,
+                None if named.len() >= NAMES_MAX => *unsure = Some(Unsure::Overfull),
+                None => named.push(Named { name: Name::from(name), local }),
+            }
+        }
+        match name {
+            // It keeps nothing that could be read.
+            b"seed" => Touches::UNMOVABLE,
+            // Outside ASCII PostgreSQL may know it under another.
+            _ if !name.is_ascii() => Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC,
+            _ if local => Touches::NOTHING,
+            _ => Touches::SETTINGS,
+        }
+    }
+
+    /// A call of `set_config`.
+    pub(super) fn called(&mut self, called: Called) {
+        let touches = match called {
+            Called::Tells(setting) => {
+                let touches = self.note(&setting.name, setting.local);
+                if self.now.shape == Shape::Closed && self.said.len() < NAMES_MAX {
+                    self.said.push(setting);
+                } else {
+                    self.now.shape = Shape::No;
+                }
+                touches
+            }
+            Called::Names(name, local) => {
+                self.now.shape = Shape::No;
+                self.note(&name, local == Some(true) || value::ends_with_transaction(&name))
+            }
+            Called::Nothing(local) => {
+                self.now.shape = Shape::No;
+                match local {
+                    Some(true) => Touches::PLACEHOLDERS,
+                    _ => Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC,
+                }
+            }
+        };
+        self.now.touches |= touches;
+    }
+}
+
+/// What a statement touches whatever is named in it.
+fn of_verb(verb: &Verb) -> Touches {
+    match verb {
+        Verb::Begin(_)
+        | Verb::Commit { .. }
+        | Verb::Rollback { .. }
+        | Verb::Savepoint(_)
+        | Verb::Release(_)
+        | Verb::RollbackTo(_)
+        | Verb::PrepareTransaction => Touches::CONTROLS,
+        Verb::ResetAll => Touches::SETTINGS | Touches::ALL_SETTINGS,
+        Verb::Execute { .. } | Verb::Deallocate(_) | Verb::DeallocateAll => Touches::STATEMENTS,
+        Verb::Discard(Discard::All) => {
+            Touches::SETTINGS
+                | Touches::ALL_SETTINGS
+                | Touches::STATEMENTS
+                | Touches::LISTENS
+                | Touches::RELEASES
+                | Touches::SEQUENCE_WRITE
+        }
+        Verb::Discard(Discard::Sequences) => Touches::SEQUENCE_WRITE,
+        Verb::Discard(Discard::Temp) | Verb::CloseCursor(_) | Verb::CloseAll => Touches::RELEASES,
+        Verb::Listen(_) | Verb::Unlisten(_) | Verb::UnlistenAll => Touches::LISTENS,
+        Verb::Notify(_) => Touches::NOTIFIES,
+        Verb::Declare { hold: true, .. } => Touches::HOLD_CURSOR,
+        Verb::Do => Touches::HIDDEN,
+        Verb::Load => Touches::UNMOVABLE,
+        _ => Touches::NOTHING,
+    }
+}
