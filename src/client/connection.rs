@@ -89,6 +89,8 @@ pub struct Client {
     pub(super) socket: Socket,
     pub(super) gather: Gather,
     pub(super) settings: Arc<Settings>,
+    // What it came with, and RESET returns to.
+    pub(super) base: Arc<Settings>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pool: Arc<Pool>,
     // What held when its transaction began, and after how many reloads that was.
@@ -161,6 +163,7 @@ impl Client {
             socket,
             gather: Gather::default(),
             settings: Arc::default(),
+            base: Arc::default(),
             mailbox,
             shape: pool.shape(),
             pool,
@@ -237,7 +240,7 @@ impl Client {
     /// A place where a test can make this client's task panic.
     pub(super) fn step(&self, step: Step) {
         if cfg!(debug_assertions) && self.rules.panic_probe {
-            let name = String::from_utf8_lossy(self.settings.get(0));
+            let name = String::from_utf8_lossy(self.settings.get(b"application_name").unwrap_or_default());
             assert_ne!(name, format!("panic at {step:?}"), "the panic probe");
         }
     }

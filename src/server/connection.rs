@@ -1,12 +1,13 @@
 //! One connection to PostgreSQL, logged in, with what is believed of its state.
 
+use super::belief::{Belief, Heard};
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Outlet, Violation};
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
-use crate::session::{NAMES, Settings};
+use crate::session::{Settings, TooMuch};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend;
 use bytes::BytesMut;
@@ -66,10 +67,7 @@ pub struct Server {
     pub id: ServerId,
     pub(super) socket: Socket,
     pub(super) exchange: Exchange,
-    // What its settings are; None = unknown, all must be sent again.
-    pub(super) settings: Option<Arc<Settings>>,
-    // What they will be when the guard under way has been answered.
-    pub(super) pending: Option<Arc<Settings>>,
+    pub(super) belief: Belief,
     pub(super) cancel: Arc<CancelTarget>,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
@@ -116,8 +114,7 @@ impl Server {
             activity: Arc::new(ServerActivity::new(id, line, generation, now)),
             socket,
             exchange: Exchange::default(),
-            settings: Some(settings),
-            pending: None,
+            belief: Belief::new(settings),
             cancel: Arc::new(cancel),
             unread: 0,
             opened: now,
@@ -158,9 +155,14 @@ impl Server {
         self.activity.requests(now);
     }
 
-    /// Names the settings it is in: equal numbers mean equal settings.
-    pub fn state_key(&self) -> usize {
-        self.settings.as_ref().map_or(0, state_key)
+    /// Names the settings it is in, for the pool's preference: see [`Settings::key`].
+    pub fn state_key(&self) -> u64 {
+        self.belief.key()
+    }
+
+    /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
+    pub fn suits(&self, settings: &Settings) -> bool {
+        self.belief.suits(settings)
     }
 
     /// When it last went idle.
@@ -185,7 +187,36 @@ impl Server {
 
     /// The client's settings were refused, so nothing of it may run here.
     pub fn lacks_settings(&self) -> bool {
-        self.settings.is_none() && self.pending.is_none()
+        self.belief.is_refused()
+    }
+
+    /// The client has set this here, by SQL, and PostgreSQL has acknowledged it. `settings` are the client's.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: it can be set here, but not be kept for the client elsewhere. Nothing is noted: call
+    /// [`Server::forget_settings`], unless the client keeps this server.
+    pub fn note_set(&mut self, settings: &mut Arc<Settings>, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
+        self.belief.note(settings, name, |settings| settings.set(name, value))
+    }
+
+    /// As [`Server::note_set`], for what has been brought to PostgreSQL's default.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn note_unset(&mut self, settings: &mut Arc<Settings>, name: &[u8]) -> Result<(), TooMuch> {
+        self.belief.note(settings, name, |settings| settings.unset(name))
+    }
+
+    /// A custom setting of this name was used in passing, as by SET LOCAL: only clients that use it too may get this
+    /// server from now on.
+    pub fn note_custom(&mut self, name: &[u8]) {
+        self.belief.note_custom(name);
+    }
+
+    /// Nobody knows what its settings are, except that custom names used here have been noted. Whoever uses it next has
+    /// everything undone first. Reported ones follow what the server says all the same.
+    pub fn forget_settings(&mut self) {
+        self.belief.forget();
     }
 
     /// Where a cancel request for it goes.
@@ -201,7 +232,8 @@ impl Server {
     /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, or it
     /// has announced its end.
     pub fn has_no_future(&self) -> bool {
-        self.exchange.said_goodbye() || self.cancel.astray.load(Ordering::Relaxed) > 0
+        let doomed = self.exchange.said_goodbye() || self.belief.is_beyond_memory();
+        doomed || self.cancel.astray.load(Ordering::Relaxed) > 0
     }
 
     /// The conversation.
@@ -262,15 +294,13 @@ impl Server {
         settings: &mut Arc<Settings>,
         blocks: bool,
     ) -> Result<(), Violation> {
-        let (known, pending) = (&mut self.settings, &mut self.pending);
-        let mut out = ToClient { client, told: settings, settings: known, pending, blocks };
+        let mut out = ToClient { client, told: settings, belief: &mut self.belief, blocks };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
         if !self.exchange.owes() {
             self.note_all_read();
         }
         if self.exchange.take_failed_guard() {
-            self.settings = None;
-            self.pending = None;
+            self.belief.guard_failed();
         }
         Ok(())
     }
@@ -296,7 +326,7 @@ impl Server {
 
     /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
     pub(super) fn take_in(&mut self) -> bool {
-        let mut out = Nowhere { settings: &mut self.settings, passed: false };
+        let mut out = Nowhere { belief: &mut self.belief, passed: false };
         let received = self.exchange.receive(self.socket.inbox(), &mut out);
         received.is_ok() && !out.passed && self.exchange.boundary().is_some() && !self.exchange.said_goodbye()
     }
@@ -322,17 +352,11 @@ impl Server {
     }
 }
 
-/// Names settings for the pool's preference; see [`Server::state_key`].
-pub fn state_key(settings: &Arc<Settings>) -> usize {
-    Arc::as_ptr(settings).addr()
-}
-
 /// What comes from a server goes to its client.
 struct ToClient<'a> {
     client: &'a mut Socket,
     told: &'a mut Arc<Settings>,
-    settings: &'a mut Option<Arc<Settings>>,
-    pending: &'a mut Option<Arc<Settings>>,
+    belief: &'a mut Belief,
     blocks: bool,
 }
 
@@ -342,18 +366,16 @@ impl Outlet for ToClient<'_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let Some(index) = Settings::index(name) else { return true };
-        if let Some(pending) = self.pending {
-            // The guard's doing; what it comes to is told at its end.
-            Arc::make_mut(pending).set(index, value);
+        match self.belief.hear(name, value) {
+            Heard::Foreign => return true,
+            Heard::OfGuard => return false,
+            Heard::News => (),
+        }
+        if self.told.get(name) == Some(value) {
             return false;
         }
-        note(self.settings, index, value);
-        if self.told.get(index) == value {
-            return false;
-        }
-        Arc::make_mut(self.told).set(index, value);
-        share(self.settings, self.told);
+        Arc::make_mut(self.told).hear(name, value);
+        self.belief.share_with(self.told);
         true
     }
 
@@ -362,34 +384,23 @@ impl Outlet for ToClient<'_> {
     }
 
     fn guard_done(&mut self) {
-        let Some(now) = self.pending.take() else { return };
+        let Some(now) = self.belief.guard_done() else { return };
+        if Arc::ptr_eq(&now, self.told) {
+            return;
+        }
         // The server's spelling of a value is what PostgreSQL would have told the client.
         let mut news = BytesMut::new();
-        for (index, name) in NAMES.iter().enumerate().filter(|(index, _)| self.told.get(*index) != now.get(*index)) {
-            backend::put_parameter_status(&mut news, name.as_bytes(), now.get(index));
+        for (name, value) in now.reported().filter(|(name, value)| self.told.get(name) != Some(*value)) {
+            backend::put_parameter_status(&mut news, name, value);
         }
         self.client.queue(news);
-        *self.told = now.clone();
-        *self.settings = Some(now);
-    }
-}
-
-/// Equal settings become one, so that the next comparison is of two pointers.
-fn share(settings: &mut Option<Arc<Settings>>, told: &Arc<Settings>) {
-    if settings.as_ref().is_some_and(|known| known == told) {
-        *settings = Some(told.clone());
-    }
-}
-
-fn note(settings: &mut Option<Arc<Settings>>, index: usize, value: &[u8]) {
-    if let Some(settings) = settings {
-        Arc::make_mut(settings).set(index, value);
+        *self.told = now;
     }
 }
 
 /// Nobody is there to see what comes from the server.
 pub(super) struct Nowhere<'a> {
-    pub(super) settings: &'a mut Option<Arc<Settings>>,
+    pub(super) belief: &'a mut Belief,
     pub(super) passed: bool,
 }
 
@@ -400,11 +411,11 @@ impl Outlet for Nowhere<'_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
-        if let Some(index) = Settings::index(name) {
-            note(self.settings, index, value);
-        }
+        self.belief.hear(name, value);
         false
     }
 
-    fn guard_done(&mut self) {}
+    fn guard_done(&mut self) {
+        self.belief.guard_done();
+    }
 }

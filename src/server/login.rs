@@ -43,6 +43,8 @@ pub struct LoginSpec {
     pub parameters: Vec<(String, String)>,
     /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
     pub connect_query: Option<String>,
+    /// `track_extra_parameters`.
+    pub track_extra: Vec<String>,
     /// Generation of the configuration, from 1.
     pub generation: u64,
 }
@@ -275,7 +277,7 @@ impl Login<'_> {
         }
         // Without a key the server cannot be cancelled; nobody answers to this one.
         let key = key.unwrap_or(CancelKey { pid: 0, secret: Box::default() });
-        Ok((Welcome::new(parameters), key))
+        Ok((Welcome::new(parameters, &self.spec.track_extra), key))
     }
 
     /// What came together with the last ReadyForQuery: a server that takes its leave again is not open.

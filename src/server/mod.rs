@@ -1,6 +1,7 @@
 //! Our connections to PostgreSQL: logging in, the conversation, settings in front of a request, repair and reset,
 //! cancelling. Knows nothing of clients, and nothing of the pool that keeps the connection.
 
+mod belief;
 mod cancel;
 mod connection;
 mod derivers;
@@ -13,6 +14,7 @@ mod prove;
 mod repair;
 mod reply_queue;
 mod standing;
+mod vet;
 
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
@@ -24,6 +26,7 @@ pub use open::knock;
 pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use standing::may_log_in;
+pub use vet::vet;
 
 #[cfg(test)]
 mod tests;

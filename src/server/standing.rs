@@ -19,22 +19,31 @@ const ANSWER: usize = 8 * 1024;
 /// Asks an idle server. True also where the answer cannot be understood: then the role is only not known to be barred.
 /// None: the server is dead. No deadline of its own.
 pub async fn may_log_in(server: &mut Server) -> Option<bool> {
+    if server.belief.is_somebody_else() {
+        // It would speak of a role that a client has taken on.
+        return Some(true);
+    }
     let mut out = BytesMut::new();
     frontend::query(&mut out, QUESTION);
     server.exchange.sending_own(frontend::kind::QUERY, Forward);
     server.socket.queue(out);
+    Some(is_fine(hear_answer(server, ANSWER).await?))
+}
+
+/// What comes until nothing is owed, `most` bytes of it. `None`: the server is dead, or says more.
+pub(super) async fn hear_answer(server: &mut Server, most: usize) -> Option<BytesMut> {
     let mut heard = BytesMut::new();
     while server.exchange.owes() {
         server.socket.flush().await.ok()?;
         server.socket.recv().await.ok()?;
-        let mut out = Heard { heard: &mut heard, rest: Nowhere { settings: &mut server.settings, passed: false } };
+        let mut out = Heard { heard: &mut heard, rest: Nowhere { belief: &mut server.belief, passed: false } };
         server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
-        if server.exchange.said_fatal() || heard.len() > ANSWER {
+        if server.exchange.said_fatal() || heard.len() > most {
             return None;
         }
     }
     server.boundary()?;
-    Some(is_fine(heard))
+    Some(heard)
 }
 
 fn is_fine(mut heard: BytesMut) -> bool {
@@ -67,7 +76,9 @@ impl Outlet for Heard<'_> {
         self.rest.parameter(name, value)
     }
 
-    fn guard_done(&mut self) {}
+    fn guard_done(&mut self) {
+        self.rest.guard_done();
+    }
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         keyring: Arc::default(),
         parameters: vec![("application_name".to_owned(), "pgotter init".to_owned())],
         connect_query: None,
+        track_extra: Vec::new(),
         generation: 0,
     };
     match tokio::time::timeout(target.timeout, log_in(&spec, ServerId(0))).await {
