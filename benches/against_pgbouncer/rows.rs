@@ -1,5 +1,6 @@
 //! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`, those about logging in and
-//! TLS in `secure_rows.rs`, those about connections that never log in in `half_open_rows.rs`.
+//! TLS in `secure_rows.rs`, those about connections that never log in in `half_open_rows.rs`, those about settings in
+//! `settings_rows.rs`.
 
 use crate::Result;
 use crate::half_open_rows;
@@ -9,6 +10,7 @@ use crate::pgbench::{self, Load, Outcome, Script};
 use crate::pooler::{Kind, Pooler, Setup};
 use crate::report::{Bar, Row};
 use crate::secure_rows;
+use crate::settings_rows;
 use crate::statistics::{mean, median, p99};
 
 /// Servers of a pool, except where clients are to wait.
@@ -36,6 +38,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "logins", about: "CPU per login, and logins a second", measure: secure_rows::logins },
     Group { name: "idle-tls", about: "memory of 5,000 idle clients over TLS", measure: memory_rows::idle_tls_clients },
     Group { name: "half-open", about: "5,000 connections that do not log in", measure: half_open_rows::half_open },
+    Group { name: "settings", about: "1,000 clients with settings of their own", measure: settings_rows::settings },
     Group { name: "waiters", about: "500 clients on 10 servers", measure: waiters },
 ];
 

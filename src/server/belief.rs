@@ -12,7 +12,7 @@ pub(super) struct Belief {
     settings: Option<Arc<Settings>>,
     // Those of the guard under way.
     pending: Option<Pending>,
-    // As it logged in.
+    // What it is in when nobody has set anything.
     home: Arc<Settings>,
     custom: CustomNames,
     // The last guard failed, and no other was sent.
@@ -53,9 +53,9 @@ pub(super) enum Heard {
 }
 
 impl Belief {
-    /// Of a server that has just logged in.
-    pub fn new(home: Arc<Settings>) -> Self {
-        let settings = Some(home.clone());
+    /// Of a server that has just logged in, and is in `settings`. `home` as for [`Settings::lacking`].
+    pub fn new(settings: Arc<Settings>, home: Arc<Settings>) -> Self {
+        let settings = Some(settings);
         Self { settings, pending: None, home, custom: CustomNames::default(), refused: false }
     }
 
@@ -162,10 +162,15 @@ impl Belief {
         &self.home
     }
 
-    /// All was undone that is not reported; what is has been heard of.
-    pub fn discarded(&mut self) {
+    /// It has been brought home.
+    pub fn came_home(&mut self) {
         let settings = self.settings.get_or_insert_with(|| self.home.clone());
         Arc::make_mut(settings).drop_unreported();
+    }
+
+    /// DISCARD ALL was run, which also undoes what a connect_query has set.
+    pub fn discarded(&mut self) {
+        if self.home.iter().next().is_none() { self.came_home() } else { self.forget() }
     }
 
     /// A custom name was used that leaves no setting behind, as in SET LOCAL.

@@ -99,11 +99,11 @@ impl CleanServer {
 }
 
 impl Server {
-    /// Wraps a connection that has just logged in.
+    /// Wraps a connection that has just logged in. For `home` see [`Settings::lacking`].
     pub(super) fn new(
         id: ServerId,
         socket: Socket,
-        settings: Arc<Settings>,
+        (settings, home): (Arc<Settings>, Arc<Settings>),
         cancel: CancelTarget,
         now: Instant,
         generation: u64,
@@ -114,7 +114,7 @@ impl Server {
             activity: Arc::new(ServerActivity::new(id, line, generation, now)),
             socket,
             exchange: Exchange::default(),
-            belief: Belief::new(settings),
+            belief: Belief::new(settings, home),
             cancel: Arc::new(cancel),
             unread: 0,
             opened: now,

@@ -78,7 +78,7 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
                 if server.go_home() {
                     drain(&mut server).await?;
                 }
-                server.belief.discarded();
+                server.belief.came_home();
             }
             simple_query(&mut server, query);
             drain(&mut server).await

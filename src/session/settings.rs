@@ -175,18 +175,23 @@ impl Settings {
         key(of.half_key(), self.hash)
     }
 
-    /// What a server in state `believed` lacks of these, in the order in which it is to be set. `home` are the settings
-    /// with which it logged in. With `anew` nothing is believed: the server has just been brought home, all but who it
-    /// runs as.
+    /// What a server in state `believed` lacks of these, in the order in which it is to be set. `home` is what it is in when
+    /// nobody has set anything: as it logged in, and of its own what its connect_query has set. With `anew` nothing is
+    /// believed: the server has just been brought back to its login, all but who it runs as.
     ///
     /// Whatever else is to be set is set with the rights of the role that logged in, as PostgreSQL does at a login. So who
     /// it runs as is undone first and set last.
-    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &Self, anew: bool) -> Vec<Lack<'a>> {
+    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, anew: bool) -> Vec<Lack<'a>> {
         let mut plain = Vec::new();
-        self.own_lacking(believed, &mut plain);
+        self.own_lacking(believed, home, &mut plain);
         self.reported_lacking(believed, home, &mut plain);
-        let own_role = self.own_role();
-        let same_roles = own_role == believed.own_role() && self.user() == believed.user();
+        if anew {
+            let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
+            let missing: Vec<_> = home.own.iter().filter(|own| !is_role(&own.name)).filter(is_missing).collect();
+            plain.extend(missing.iter().map(|own| (&*own.name, self.get(&own.name).or(own.value.as_deref()))));
+        }
+        let own_role = self.own_role().or(home.own_role());
+        let same_roles = own_role == believed.own_role().or(home.own_role()) && self.user() == believed.user();
         if plain.is_empty() && same_roles && !anew {
             return plain;
         }
@@ -194,7 +199,7 @@ impl Settings {
         if anew || believed.user() != home.user() {
             lacking.push((SESSION_AUTHORIZATION, None));
         }
-        if anew || believed.own_role().is_some() {
+        if anew || believed.own_role().or(home.own_role()).is_some() {
             lacking.push((ROLE, None));
         }
         lacking.append(&mut plain);
@@ -208,7 +213,7 @@ impl Settings {
     }
 
     /// What is not reported.
-    fn own_lacking<'a>(&'a self, believed: &'a Self, out: &mut Vec<Lack<'a>>) {
+    fn own_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
         let is_plain = |settings: &Self, name: &[u8]| settings.reported_at(name).is_none() && !is_role(name);
         for own in &self.own {
             let same = believed.find(&own.name).is_ok_and(|at| believed.own.get(at) == Some(own));
@@ -218,20 +223,21 @@ impl Settings {
         }
         for other in &believed.own {
             if !self.has(&other.name) && is_plain(believed, &other.name) {
-                out.push((&other.name, None));
+                out.push((&other.name, home.own(&other.name)));
             }
         }
     }
 
     /// What is reported always has a value; where that is the server's own, it is set back to it.
-    fn reported_lacking<'a>(&'a self, believed: &'a Self, home: &Self, out: &mut Vec<Lack<'a>>) {
+    fn reported_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
         if self.own.is_empty() && believed.own.is_empty() && Arc::ptr_eq(&self.reported, &believed.reported) {
             return;
         }
         for (name, value) in believed.reported() {
             let Some(wanted) = self.get(name) else { continue };
             if !is_role(name) && !same_value(name, wanted, value) {
-                out.push((name, Some(wanted).filter(|wanted| home.get(name) != Some(*wanted))));
+                let is_logins = home.default_of(name) == Some(wanted);
+                out.push((name, Some(wanted).filter(|_| !is_logins)));
             }
         }
     }

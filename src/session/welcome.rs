@@ -48,6 +48,24 @@ impl Welcome {
         Self { parameters, settings }
     }
 
+    /// What this server is in when nobody has set anything. `set` is what its connect_query has set: what is reported of it is
+    /// told to clients from then on.
+    pub fn home(&mut self, set: &[Parameter], extra: &[String]) -> Arc<Settings> {
+        if set.is_empty() {
+            return self.settings.clone();
+        }
+        let mut home = Settings::clone(&self.settings);
+        for (name, value) in set {
+            home.hear(name, value);
+            let told = self.parameters.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            if let Some((_, told)) = told {
+                *told = value.clone();
+            }
+        }
+        *self = Self::new(std::mem::take(&mut self.parameters), extra);
+        Arc::new(home)
+    }
+
     /// The settings of a client that asked for `wanted`, as PostgreSQL spells them.
     ///
     /// # Errors

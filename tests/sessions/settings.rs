@@ -233,3 +233,52 @@ fn a_session_leaves_nothing_to_the_next_one() {
         assert!(bob.until_end().is_empty());
     }
 }
+
+#[test]
+fn what_a_connect_query_sets_is_what_clients_find_who_set_nothing() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "create role reader"));
+    let connect = "set search_path = shop; set timezone = 'Asia/Tokyo'; set work_mem = '99kB'; set role reader";
+    let settings = "select concat_ws(' ', current_setting('search_path'), current_setting('timezone'), \
+         current_setting('work_mem'), current_user)";
+    for mode in ["transaction", "session"] {
+        let pgotter = PgOtter::start(|port| {
+            format!(
+                "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\ndefault_pool_size = 1\npool_mode = \"{mode}\"\n\
+                 [databases.postgres]\nhosts = [\"{}:{}\"]\nconnect_query = \"{connect}\"\n",
+                server.host(),
+                server.port()
+            )
+        });
+        let own = [("search_path", "own"), ("timezone", "UTC"), ("work_mem", "88kB"), ("role", "postgres")];
+        for round in 0..3 {
+            let mut plain = Raw::log_in(pgotter.port(), &[]);
+            assert_eq!(plain.parameter("TimeZone"), "Asia/Tokyo");
+            assert_eq!(plain.value(settings), "shop Asia/Tokyo 99kB reader", "{mode}, round {round}");
+            plain.send(&terminate());
+            let mut with = Raw::log_in(pgotter.port(), &own);
+            assert_eq!(with.value(settings), "own UTC 88kB postgres", "{mode}, round {round}");
+            with.send(&terminate());
+        }
+    }
+}
+
+#[test]
+fn a_reset_query_of_ones_own_runs_where_nothing_is_left_of_the_session() {
+    let reset = "server_reset_query = \"set work_mem = '99kB'\"";
+    let pooler = format!("default_pool_size = 1\npool_mode = \"session\"\n{reset}");
+    let pgotter = PgOtter::in_front_of(shared_postgres(), &pooler);
+    let shown =
+        "select concat_ws(' ', current_setting('search_path'), current_setting('geqo'), current_setting('work_mem'))";
+    let own = [("search_path", "own"), ("geqo", "off")];
+    for expected in ["4MB", "99kB", "99kB"] {
+        let mut with = Raw::log_in(pgotter.port(), &own);
+        assert_eq!(with.value(shown), format!("own off {expected}"));
+        with.send(&terminate());
+        assert!(with.until_end().is_empty());
+        let mut without = Raw::log_in(pgotter.port(), &[]);
+        assert_eq!(without.value(shown), "\"$user\", public on 99kB");
+        without.send(&terminate());
+        assert!(without.until_end().is_empty());
+    }
+}
