@@ -1,5 +1,5 @@
-//! A client keeps its session, on whatever server it is served, and nobody else sees any of it: real PostgreSQL, a real
-//! `pgotter run` in transaction mode, and more clients than servers.
+//! In transaction mode a client keeps its session, on whatever server it is served, and nobody else sees any of it: real
+//! PostgreSQL, a real `pgotter run`, and clients that speak the protocol byte by byte.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -7,3 +7,7 @@ mod support;
 
 #[path = "sessions/prepared.rs"]
 mod prepared;
+#[path = "sessions/settings.rs"]
+mod settings;
+#[path = "sessions/startup.rs"]
+mod startup;

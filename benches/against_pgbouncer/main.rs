@@ -18,6 +18,7 @@ mod raw_login;
 mod report;
 mod rows;
 mod secure_rows;
+mod settings_rows;
 mod statistics;
 
 use options::{Command, Options};

@@ -146,7 +146,8 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
          default_pool_size = {pool_size}\n\
          max_client_conn = {MAX_CLIENT_CONN}\n\
          log_connections = 0\n\
-         log_disconnections = 0\n",
+         log_disconnections = 0\n\
+         ignore_startup_parameters = search_path\n",
         auth_type(scram)
     );
     if tls {

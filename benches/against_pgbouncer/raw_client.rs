@@ -24,11 +24,16 @@ impl RawClient {
         self.send(&message(b'X', b"")?)
     }
 
-    /// Runs one simple query; returns the number of bytes of the messages that came back.
-    pub fn query(&mut self, sql: &str) -> Result<u64> {
+    /// Sends one simple query.
+    pub fn ask(&mut self, sql: &str) -> Result<()> {
         let mut body = sql.as_bytes().to_vec();
         body.push(0);
-        self.send(&message(b'Q', &body)?)?;
+        self.send(&message(b'Q', &body)?)
+    }
+
+    /// Runs one simple query; returns the number of bytes of the messages that came back.
+    pub fn query(&mut self, sql: &str) -> Result<u64> {
+        self.ask(sql)?;
         self.until_ready()
     }
 

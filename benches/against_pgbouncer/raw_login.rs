@@ -52,6 +52,11 @@ impl Entrance {
 
     /// Connects, and waits until the pooler says that it is ready.
     pub fn log_in(&self) -> Result<RawClient> {
+        self.log_in_with(&[])
+    }
+
+    /// As [`Entrance::log_in`], with settings in the startup packet.
+    pub fn log_in_with(&self, settings: &[(&str, &str)]) -> Result<RawClient> {
         let socket = self.knock()?;
         let line = match &self.tls {
             None => Line::Plain(socket),
@@ -63,7 +68,7 @@ impl Entrance {
         };
         let mut client = RawClient::new(line);
         let mut startup = BytesMut::new();
-        let parameters = [("user", USER), ("database", DATABASE)];
+        let parameters = [&[("user", USER), ("database", DATABASE)], settings].concat();
         frontend::startup(&mut startup, parameters.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         client.send(&startup)?;
         if let Some(keys) = &self.keys {

@@ -1,5 +1,6 @@
 //! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`, those about logging in and
-//! TLS in `secure_rows.rs`, those about prepared statements in `prepared_rows.rs`, those about connections that never log in in `half_open_rows.rs`.
+//! TLS in `secure_rows.rs`, about prepared statements in `prepared_rows.rs`, about connections that never log in in
+//! `half_open_rows.rs`, about settings in `settings_rows.rs`.
 
 use crate::Result;
 use crate::half_open_rows;
@@ -10,6 +11,7 @@ use crate::pooler::{Kind, Pooler, Setup};
 use crate::prepared_rows;
 use crate::report::{Bar, Row};
 use crate::secure_rows;
+use crate::settings_rows;
 use crate::statistics::{mean, median, p99};
 
 /// Servers of a pool, except where clients are to wait.
@@ -39,6 +41,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "half-open", about: "5,000 connections that do not log in", measure: half_open_rows::half_open },
     Group { name: "prepared", about: "CPU per transaction, pgbench -S -M prepared", measure: prepared_rows::prepared },
     Group { name: "statements", about: "memory of 5,000 clients' statements", measure: prepared_rows::memory },
+    Group { name: "settings", about: "1,000 clients with settings of their own", measure: settings_rows::settings },
     Group { name: "waiters", about: "500 clients on 10 servers", measure: waiters },
 ];
 

@@ -39,7 +39,7 @@ impl Client {
     ) -> Result<Box<Server>, NoServer> {
         let last = patience.and_then(|patience| since.checked_add(patience));
         loop {
-            let key = Arc::as_ptr(&self.settings).addr();
+            let key = self.settings.key();
             let grant = match lane.checkout(self.worker, key, self.now, &self.mailbox) {
                 Checked::Server(grant) => grant,
                 Checked::Wait(waiting) => {
@@ -69,10 +69,13 @@ impl Client {
         }
     }
 
-    /// Whether a server is alive as far as is known without asking it. If not it comes back as an error, to be closed.
+    /// Whether a server is alive as far as is known without asking it, and nothing on it would show the client that it
+    /// has served others. If not it comes back as an error, to be closed.
     fn inspect(&self, grant: Grant) -> Result<Box<Server>, Box<Server>> {
         let mut server = grant.server;
-        if grant.moved && !server.move_here() || !server.still_idle() {
+        // Before its welcome a client has nothing to run.
+        let unfit = !self.settings.is_blank() && !server.suits(&self.settings);
+        if grant.moved && !server.move_here() || !server.still_idle() || unfit {
             return Err(server);
         }
         Ok(server)

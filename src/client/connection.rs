@@ -94,6 +94,8 @@ pub struct Client {
     pub(super) settings: Arc<Settings>,
     // Boxed: an idle client that prepares nothing does not pay for them.
     pub(super) statements: Option<Box<Statements>>,
+    // What it came with, and RESET returns to.
+    pub(super) base: Arc<Settings>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pool: Arc<Pool>,
     // What held when its transaction began, and after how many reloads that was.
@@ -167,6 +169,7 @@ impl Client {
             gather: Gather::default(),
             settings: Arc::default(),
             statements: None,
+            base: Arc::default(),
             mailbox,
             shape: pool.shape(),
             pool,
@@ -243,7 +246,7 @@ impl Client {
     /// A place where a test can make this client's task panic.
     pub(super) fn step(&self, step: Step) {
         if cfg!(debug_assertions) && self.rules.panic_probe {
-            let name = String::from_utf8_lossy(self.settings.get(0));
+            let name = String::from_utf8_lossy(self.settings.get(b"application_name").unwrap_or_default());
             assert_ne!(name, format!("panic at {step:?}"), "the panic probe");
         }
     }

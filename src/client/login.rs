@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
 use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
-use crate::session::{self, ClientStartup};
+use crate::session::{self, ClientStartup, Intake};
 use crate::wire::backend;
 use crate::wire::startup::{self, CancelKey, FirstPacket, PROTOCOL_3_2, Startup};
 use bytes::BytesMut;
@@ -239,7 +239,7 @@ impl Door<'_> {
             let user = self.prove(&user).await?.user;
             return self.console(user, database, packet.long_keys()).map(Admitted::Console);
         }
-        let startup = session::read(&packet)?;
+        let startup = session::read(&packet, &self.intake())?;
         self.gate.memory.admit()?;
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
@@ -258,6 +258,15 @@ impl Door<'_> {
         self.log_login(user.user());
         self.socket.flush().await?;
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        let pooler = &self.gate.config.pooler;
+        Intake {
+            ignored: &pooler.ignore_startup_parameters,
+            extra: &pooler.track_extra_parameters,
+            host: pooler.application_name_add_host.then(|| self.peer.to_string()),
+        }
     }
 
     /// An address that fails again and again has to wait. Never for so long that the right password would be too late: many

@@ -64,5 +64,5 @@ impl Client {
 }
 
 fn application_name(settings: &Settings) -> &[u8] {
-    Settings::index(b"application_name").map_or(b"", |index| settings.get(index))
+    settings.get(b"application_name").unwrap_or_default()
 }

@@ -13,8 +13,8 @@ use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{self, LoginResult};
 use crate::pool::{Lane, Mailbox};
-use crate::server::{CleanServer, may_log_in};
-use crate::session::{Settings, Welcome};
+use crate::server::{CleanServer, may_log_in, vet};
+use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -55,13 +55,13 @@ pub async fn welcome(
         presence,
         logged_in.seat,
     );
-    match client.first_welcome().await {
+    match client.first_welcome(&logged_in.startup.settings).await {
         Ok(welcome) => {
             // Its servers have let us in: there is such a database.
             client.meter = metrics.meter(worker, &client.pool.database);
             client.meter.login(LoginResult::Ok);
             client.meter.received(client.socket.received().len());
-            client.greet(&welcome, &logged_in.startup.settings);
+            client.greet(&welcome);
             Some(client)
         }
         Err(NoServer::Refused(fault)) => {
@@ -85,8 +85,9 @@ pub async fn welcome(
 }
 
 impl Client {
-    /// What the pool's servers report; opens the first one if need be. A reload may take it away again.
-    async fn first_welcome(&mut self) -> Result<Arc<Welcome>, NoServer> {
+    /// What the pool's servers report; opens the first one if need be. A reload may take it away again. From then on the client
+    /// has its settings.
+    async fn first_welcome(&mut self, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
         let since = self.now;
         loop {
             let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
@@ -94,6 +95,13 @@ impl Client {
                 if lane.must_ask(self.now) {
                     Box::pin(self.ask_for_role(&lane)).await?;
                 }
+                let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
+                let open = lane.open_questions(&welcome, wanted);
+                if !open.is_empty() {
+                    Box::pin(self.vet(&lane, open)).await?;
+                }
+                self.base = lane.share(settings);
+                self.settings = self.base.clone();
                 return Ok(welcome);
             }
             match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), false).await {
@@ -135,14 +143,33 @@ impl Client {
         Err(NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone.")))
     }
 
-    fn greet(&mut self, welcome: &Welcome, wanted: &[(usize, Box<[u8]>)]) {
-        self.settings = welcome.settings_for(wanted);
+    /// What PostgreSQL would refuse at a login is refused, in its words. Where no server is free that could say, the first
+    /// request tells.
+    async fn vet(&mut self, lane: &Arc<Lane>, open: Vec<Parameter>) -> Result<(), NoServer> {
+        let mut server = match self.checkout(lane, clock::now(), Some(ANSWER), false).await {
+            Ok(server) => server,
+            Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        let Ok(verdict) = tokio::time::timeout(ANSWER, vet(&mut server, &open)).await else { return Ok(()) };
+        if let Some(proof) = server.boundary() {
+            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+        }
+        match verdict {
+            Some(Ok(())) => lane.takes(open),
+            Some(Err(fault)) => return Err(NoServer::Refused(fault)),
+            None => (),
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, welcome: &Welcome) {
         self.show_settings();
         let mut out = BytesMut::with_capacity(1024);
         backend::authentication_ok(&mut out);
         for (name, value) in &welcome.parameters {
-            let own = Settings::index(name).map_or(&**value, |index| self.settings.get(index));
-            backend::put_parameter_status(&mut out, name, own);
+            let own = self.settings.reported_at(name).and_then(|_| self.settings.get(name));
+            backend::put_parameter_status(&mut out, name, own.unwrap_or(value));
         }
         let key = self.registration.key();
         backend::backend_key_data(&mut out, key.pid, &key.secret);

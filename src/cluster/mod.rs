@@ -206,6 +206,7 @@ impl Cluster {
                 .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
                 .collect(),
             connect_query: entry.connect_query.clone(),
+            track_extra: config.pooler.track_extra_parameters.clone(),
             generation: 0,
         }
     }

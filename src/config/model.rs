@@ -108,6 +108,13 @@ pub struct Pooler {
     pub max_prepared_statements: usize,
     /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.
     pub server_reset_query: String,
+    /// Startup parameters that are dropped; `options` stands for all in it that is not tracked. Default none.
+    pub ignore_startup_parameters: Vec<String>,
+    /// What servers report beside PostgreSQL's own settings and is the client's. Default IntervalStyle, which is one of
+    /// those.
+    pub track_extra_parameters: Vec<String>,
+    /// Add address and port of the client to its application_name. Default false.
+    pub application_name_add_host: bool,
     /// A statement that runs longer is cancelled. Default none.
     pub query_timeout: Option<Duration>,
     /// Idle inside a transaction. Default none.

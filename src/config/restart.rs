@@ -3,8 +3,15 @@
 use super::model::Config;
 
 /// The keys of [pooler] among them.
-pub(super) const AT_START: [&str; 6] =
-    ["workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
+pub(super) const AT_START: [&str; 7] = [
+    "workers",
+    "listen_addr",
+    "listen_port",
+    "listen_backlog",
+    "unix_socket_dir",
+    "unix_socket_mode",
+    "track_extra_parameters",
+];
 
 impl Config {
     /// Takes over from `running` the settings that apply only at start, so that this is what will really be in force.
@@ -19,6 +26,7 @@ impl Config {
         keep("listen_backlog", &mut new.listen_backlog, &running.listen_backlog, &mut changed);
         keep("unix_socket_dir", &mut new.unix_socket_dir, &running.unix_socket_dir, &mut changed);
         keep("unix_socket_mode", &mut new.unix_socket_mode, &running.unix_socket_mode, &mut changed);
+        keep("track_extra_parameters", &mut new.track_extra_parameters, &running.track_extra_parameters, &mut changed);
         changed
     }
 }

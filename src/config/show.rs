@@ -83,6 +83,9 @@ fn limits(pooler: &Pooler) -> Vec<Entry> {
         ("max_prepared_statements", text(pooler.max_prepared_statements)),
         ("server_reset_query", text(&pooler.server_reset_query)),
         ("request_gather", text(pooler.request_gather)),
+        ("ignore_startup_parameters", text(pooler.ignore_startup_parameters.join(","))),
+        ("track_extra_parameters", text(pooler.track_extra_parameters.join(","))),
+        ("application_name_add_host", flag(pooler.application_name_add_host)),
     ]
 }
 

@@ -106,7 +106,7 @@ impl<S: Pooled, W> PoolCore<S, W> {
         &mut self,
         now: Instant,
         worker: WorkerId,
-        state_key: usize,
+        state_key: u64,
         waiter: impl FnOnce() -> W,
         actions: &mut Actions<S, W>,
     ) -> Checkout<S> {

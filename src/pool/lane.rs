@@ -9,7 +9,7 @@ use crate::clock;
 use crate::ids::WorkerId;
 use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
-use crate::session::Welcome;
+use crate::session::{Known, Parameter, Settings, Welcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::io;
@@ -27,7 +27,7 @@ type Books = PoolCore<Box<Server>, Arc<Mailbox>>;
 pub(super) type Todo = Actions<Box<Server>, Arc<Mailbox>>;
 
 impl Pooled for Server {
-    fn state_key(&self) -> usize {
+    fn state_key(&self) -> u64 {
         Server::state_key(self)
     }
 
@@ -74,6 +74,7 @@ pub struct Lane {
     pub(super) backoff: Arc<Backoff>,
     books: Mutex<Books>,
     welcome: ArcSwapOption<Welcome>,
+    known: Mutex<Known>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
     word: Mutex<Word>,
@@ -125,6 +126,7 @@ impl Lane {
             chores,
             backoff,
             welcome: ArcSwapOption::empty(),
+            known: Mutex::default(),
             failure: ArcSwapOption::empty(),
             word: Mutex::new(Word::Nothing),
             clients,
@@ -141,6 +143,21 @@ impl Lane {
     /// What the first server reported at login; `None` before.
     pub fn welcome(&self) -> Option<Arc<Welcome>> {
         self.welcome.load_full()
+    }
+
+    /// Those of a client's settings of which it is not known whether PostgreSQL takes them.
+    pub fn open_questions(&self, welcome: &Welcome, wanted: &[Parameter]) -> Vec<Parameter> {
+        self.known.lock().open_questions(welcome, wanted)
+    }
+
+    /// PostgreSQL takes these.
+    pub fn takes(&self, parameters: Vec<Parameter>) {
+        self.known.lock().takes(parameters);
+    }
+
+    /// The settings of a client that has come; clients that ask for the same share one.
+    pub fn share(&self, settings: Arc<Settings>) -> Arc<Settings> {
+        self.known.lock().share(settings)
     }
 
     /// Who its servers log in as.
@@ -179,7 +196,7 @@ impl Lane {
     pub fn checkout(
         self: &Arc<Self>,
         worker: WorkerId,
-        state_key: usize,
+        state_key: u64,
         now: Instant,
         mailbox: &Arc<Mailbox>,
     ) -> Checked {

@@ -34,6 +34,7 @@ impl Stage {
             keyring: Arc::default(),
             parameters: Vec::new(),
             connect_query: None,
+            track_extra: Vec::new(),
             generation: 1,
         };
         let limits = Limits {

@@ -30,21 +30,27 @@ pub async fn ask(server: &mut Server, sql: &str, limit: usize) -> Option<Answer>
     // As any Query does.
     server.statements.put_unnamed(None);
     server.socket.queue(out);
+    let heard = hear_answer(server, limit).await?;
+    // It was no query of the client's.
+    let _ = server.exchange.take_answered();
+    Some(read(heard))
+}
+
+/// What comes until nothing is owed, `limit` bytes of it. `None`: the server is dead, or says more.
+pub(super) async fn hear_answer(server: &mut Server, limit: usize) -> Option<BytesMut> {
     let mut heard = BytesMut::new();
     while server.exchange.owes() {
         server.socket.flush().await.ok()?;
         server.socket.recv().await.ok()?;
-        let rest = Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false };
+        let rest = Nowhere { belief: &mut server.belief, statements: &mut server.statements, passed: false };
         let mut out = Heard { heard: &mut heard, rest };
         server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
         if server.exchange.said_fatal() || heard.len() > limit {
             return None;
         }
     }
-    // It was no query of the client's.
-    let _ = server.exchange.take_answered();
     server.boundary()?;
-    Some(read(heard))
+    Some(heard)
 }
 
 fn read(mut heard: BytesMut) -> Answer {
@@ -97,7 +103,9 @@ impl Outlet for Heard<'_> {
         self.rest.take_back(effect, failed);
     }
 
-    fn guard_done(&mut self) {}
+    fn guard_done(&mut self) {
+        self.rest.guard_done();
+    }
 }
 
 #[cfg(test)]

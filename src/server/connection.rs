@@ -1,12 +1,13 @@
 //! One connection to PostgreSQL, logged in, with what is believed of its state.
 
+use super::belief::{Belief, Heard};
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Outlet, Violation};
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
-use crate::session::{Effect, NAMES, ServerStatements, Settings, Statements};
+use crate::session::{Effect, ServerStatements, Settings, Statements, TooMuch};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend;
@@ -67,10 +68,7 @@ pub struct Server {
     pub id: ServerId,
     pub(super) socket: Socket,
     pub(super) exchange: Exchange,
-    // What its settings are; None = unknown, all must be sent again.
-    pub(super) settings: Option<Arc<Settings>>,
-    // What they will be when the guard under way has been answered.
-    pub(super) pending: Option<Arc<Settings>>,
+    pub(super) belief: Belief,
     pub(super) cancel: Arc<CancelTarget>,
     // What it has prepared.
     pub(super) statements: ServerStatements,
@@ -104,11 +102,11 @@ impl CleanServer {
 }
 
 impl Server {
-    /// Wraps a connection that has just logged in.
+    /// Wraps a connection that has just logged in. For `home` see [`Settings::lacking`].
     pub(super) fn new(
         id: ServerId,
         socket: Socket,
-        settings: Arc<Settings>,
+        (settings, home): (Arc<Settings>, Arc<Settings>),
         cancel: CancelTarget,
         now: Instant,
         generation: u64,
@@ -119,8 +117,7 @@ impl Server {
             activity: Arc::new(ServerActivity::new(id, line, generation, now)),
             socket,
             exchange: Exchange::default(),
-            settings: Some(settings),
-            pending: None,
+            belief: Belief::new(settings, home),
             cancel: Arc::new(cancel),
             statements: ServerStatements::default(),
             unread: 0,
@@ -162,9 +159,14 @@ impl Server {
         self.activity.requests(now);
     }
 
-    /// Names the settings it is in: equal numbers mean equal settings.
-    pub fn state_key(&self) -> usize {
-        self.settings.as_ref().map_or(0, state_key)
+    /// Names the settings it is in, for the pool's preference: see [`Settings::key`].
+    pub fn state_key(&self) -> u64 {
+        self.belief.key()
+    }
+
+    /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
+    pub fn suits(&self, settings: &Settings) -> bool {
+        self.belief.suits(settings)
     }
 
     /// When it last went idle.
@@ -189,7 +191,36 @@ impl Server {
 
     /// The client's settings were refused, so nothing of it may run here.
     pub fn lacks_settings(&self) -> bool {
-        self.settings.is_none() && self.pending.is_none()
+        self.belief.is_refused()
+    }
+
+    /// The client has set this here, by SQL, and PostgreSQL has acknowledged it. `settings` are the client's.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: it can be set here, but not be kept for the client elsewhere. Nothing is noted: call
+    /// [`Server::forget_settings`], unless the client keeps this server.
+    pub fn note_set(&mut self, settings: &mut Arc<Settings>, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
+        self.belief.note(settings, name, |settings| settings.set(name, value))
+    }
+
+    /// As [`Server::note_set`], for what has been brought to PostgreSQL's default.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn note_unset(&mut self, settings: &mut Arc<Settings>, name: &[u8]) -> Result<(), TooMuch> {
+        self.belief.note(settings, name, |settings| settings.unset(name))
+    }
+
+    /// A custom setting of this name was used in passing, as by SET LOCAL: only clients that use it too may get this
+    /// server from now on.
+    pub fn note_custom(&mut self, name: &[u8]) {
+        self.belief.note_custom(name);
+    }
+
+    /// Nobody knows what its settings are, except that custom names used here have been noted. Whoever uses it next has
+    /// everything undone first. Reported ones follow what the server says all the same.
+    pub fn forget_settings(&mut self) {
+        self.belief.forget();
     }
 
     /// Where a cancel request for it goes.
@@ -205,7 +236,8 @@ impl Server {
     /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, or it
     /// has announced its end.
     pub fn has_no_future(&self) -> bool {
-        self.exchange.said_goodbye() || self.cancel.astray.load(Ordering::Relaxed) > 0
+        let doomed = self.exchange.said_goodbye() || self.belief.is_beyond_memory();
+        doomed || self.cancel.astray.load(Ordering::Relaxed) > 0
     }
 
     /// The conversation.
@@ -285,8 +317,7 @@ impl Server {
         let mut out = ToClient {
             client,
             told: settings,
-            settings: &mut self.settings,
-            pending: &mut self.pending,
+            belief: &mut self.belief,
             prepared: statements,
             statements: &mut self.statements,
             blocks,
@@ -296,8 +327,7 @@ impl Server {
             self.note_all_read();
         }
         if self.exchange.take_failed_guard() {
-            self.settings = None;
-            self.pending = None;
+            self.belief.guard_failed();
         }
         Ok(())
     }
@@ -323,7 +353,7 @@ impl Server {
 
     /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
     pub(super) fn take_in(&mut self) -> bool {
-        let mut out = Nowhere { settings: &mut self.settings, statements: &mut self.statements, passed: false };
+        let mut out = Nowhere { belief: &mut self.belief, statements: &mut self.statements, passed: false };
         let received = self.exchange.receive(self.socket.inbox(), &mut out);
         received.is_ok() && !out.passed && self.exchange.boundary().is_some() && !self.exchange.said_goodbye()
     }
@@ -349,17 +379,11 @@ impl Server {
     }
 }
 
-/// Names settings for the pool's preference; see [`Server::state_key`].
-pub fn state_key(settings: &Arc<Settings>) -> usize {
-    Arc::as_ptr(settings).addr()
-}
-
 /// What comes from a server goes to its client.
 struct ToClient<'a> {
     client: &'a mut Socket,
     told: &'a mut Arc<Settings>,
-    settings: &'a mut Option<Arc<Settings>>,
-    pending: &'a mut Option<Arc<Settings>>,
+    belief: &'a mut Belief,
     prepared: Option<&'a mut Statements>,
     statements: &'a mut ServerStatements,
     blocks: bool,
@@ -371,18 +395,16 @@ impl Outlet for ToClient<'_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let Some(index) = Settings::index(name) else { return true };
-        if let Some(pending) = self.pending {
-            // The guard's doing; what it comes to is told at its end.
-            Arc::make_mut(pending).set(index, value);
+        match self.belief.hear(name, value) {
+            Heard::Foreign => return true,
+            Heard::OfGuard => return false,
+            Heard::News => (),
+        }
+        if self.told.get(name) == Some(value) {
             return false;
         }
-        note(self.settings, index, value);
-        if self.told.get(index) == value {
-            return false;
-        }
-        Arc::make_mut(self.told).set(index, value);
-        share(self.settings, self.told);
+        Arc::make_mut(self.told).hear(name, value);
+        self.belief.share_with(self.told);
         true
     }
 
@@ -402,34 +424,23 @@ impl Outlet for ToClient<'_> {
     }
 
     fn guard_done(&mut self) {
-        let Some(now) = self.pending.take() else { return };
+        let Some(now) = self.belief.guard_done() else { return };
+        if Arc::ptr_eq(&now, self.told) {
+            return;
+        }
         // The server's spelling of a value is what PostgreSQL would have told the client.
         let mut news = BytesMut::new();
-        for (index, name) in NAMES.iter().enumerate().filter(|(index, _)| self.told.get(*index) != now.get(*index)) {
-            backend::put_parameter_status(&mut news, name.as_bytes(), now.get(index));
+        for (name, value) in now.reported().filter(|(name, value)| self.told.get(name) != Some(*value)) {
+            backend::put_parameter_status(&mut news, name, value);
         }
         self.client.queue(news);
-        *self.told = now.clone();
-        *self.settings = Some(now);
-    }
-}
-
-/// Equal settings become one, so that the next comparison is of two pointers.
-fn share(settings: &mut Option<Arc<Settings>>, told: &Arc<Settings>) {
-    if settings.as_ref().is_some_and(|known| known == told) {
-        *settings = Some(told.clone());
-    }
-}
-
-fn note(settings: &mut Option<Arc<Settings>>, index: usize, value: &[u8]) {
-    if let Some(settings) = settings {
-        Arc::make_mut(settings).set(index, value);
+        *self.told = now;
     }
 }
 
 /// Nobody is there to see what comes from the server.
 pub(super) struct Nowhere<'a> {
-    pub(super) settings: &'a mut Option<Arc<Settings>>,
+    pub(super) belief: &'a mut Belief,
     pub(super) statements: &'a mut ServerStatements,
     pub(super) passed: bool,
 }
@@ -441,9 +452,7 @@ impl Outlet for Nowhere<'_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
-        if let Some(index) = Settings::index(name) {
-            note(self.settings, index, value);
-        }
+        self.belief.hear(name, value);
         false
     }
 
@@ -451,5 +460,7 @@ impl Outlet for Nowhere<'_> {
         effect.take_back(failed, None, self.statements);
     }
 
-    fn guard_done(&mut self) {}
+    fn guard_done(&mut self) {
+        self.belief.guard_done();
+    }
 }

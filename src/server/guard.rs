@@ -4,12 +4,15 @@
 //! a setting fails, the guard does not exist, its Describe fails, and PostgreSQL skips the request up to the next Sync.
 //! A simple SET in front would let the request run with the wrong settings.
 //!
+//! Where nobody knows what the server's settings are, a RESET ALL stands in front of them, in the same transaction: if that
+//! fails, nothing was reset either.
+//!
 //! The settings are prepared anew each time: a client may have dropped the statement, without PostgreSQL telling, or put
 //! one of its own in its place.
 
 use super::connection::Server;
-use super::reply_queue::Disposition::Hold;
-use crate::session::Settings;
+use super::reply_queue::Disposition::{self, Hold};
+use crate::session::{Lack, Settings};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -19,49 +22,120 @@ use std::sync::Arc;
 const SET: &str = "pgotter.set";
 /// The empty statement that exists only if the settings are in force.
 const GUARD: &str = "pgotter.guard";
-/// What [`Server::adopt`] sends, by type.
-const SENT: [u8; 8] =
-    [kind::CLOSE, kind::CLOSE, kind::PARSE, kind::BIND, kind::EXECUTE, kind::PARSE, kind::SYNC, kind::DESCRIBE];
+/// PostgreSQL reads what is bound behind it in this encoding.
+const ENCODING: &[u8] = b"client_encoding";
 
 impl Server {
     /// Queues what brings the server into the client's settings; nothing when it is in them already. The request must
     /// follow in the same write.
     pub fn adopt(&mut self, wanted: &mut Arc<Settings>) {
-        if self.settings.as_ref().is_some_and(|believed| Arc::ptr_eq(believed, wanted)) {
+        if self.belief.settings().is_some_and(|believed| Arc::ptr_eq(believed, wanted)) {
+            self.belief.guard_unneeded();
             return;
         }
-        let lacking: Vec<_> = wanted.lacking(self.settings.as_ref()).collect();
-        if let (true, Some(believed)) = (lacking.is_empty(), &self.settings) {
-            *wanted = believed.clone();
+        let start = self.belief.start();
+        let lacking = start.lacking(wanted);
+        if lacking.is_empty() {
+            self.belief.guard_unneeded();
+            drop(lacking);
+            *wanted = start.from;
             return;
         }
-        let mut out = BytesMut::with_capacity(512);
-        frontend::close_statement(&mut out, GUARD);
-        put_settings(&mut out, &lacking);
-        frontend::parse(&mut out, GUARD, "");
-        frontend::sync(&mut out);
-        frontend::describe_statement(&mut out, GUARD);
-        // Whatever is not reported back was already spelled as the server spells it.
-        self.pending = Some(self.settings.clone().unwrap_or_else(|| wanted.clone()));
-        for message in SENT {
-            self.exchange.sending_own(message, Hold);
-        }
+        let mut own = Own { out: BytesMut::with_capacity(512), sent: Vec::with_capacity(16) };
+        own.put(kind::CLOSE, |out| frontend::close_statement(out, GUARD));
+        own.way(start.anew, &lacking);
+        own.put(kind::PARSE, |out| frontend::parse(out, GUARD, ""));
+        own.put(kind::SYNC, frontend::sync);
+        own.put(kind::DESCRIBE, |out| frontend::describe_statement(out, GUARD));
+        self.belief.guard_sent(wanted, &lacking);
+        self.send_own(own, Hold);
         self.exchange.guard_sent();
-        self.socket.queue(out);
+    }
+
+    /// Queues what undoes all that was set; says whether there is anything. Nobody sees the answers.
+    pub(super) fn go_home(&mut self) -> bool {
+        let (start, home) = (self.belief.start(), self.belief.home().clone());
+        let lacking = start.lacking(&home);
+        if lacking.is_empty() {
+            return false;
+        }
+        let mut own = Own::default();
+        own.way(start.anew, &lacking);
+        own.put(kind::SYNC, frontend::sync);
+        self.send_own(own, Disposition::Swallow);
+        true
+    }
+
+    /// Queues messages of our own.
+    pub(super) fn send_own(&mut self, own: Own, disposition: Disposition) {
+        for message in own.sent {
+            self.exchange.sending_own(message, disposition);
+        }
+        self.socket.queue(own.out);
     }
 }
 
-/// One statement for all of them: `select set_config($1, $2, false), set_config($3, $4, false)` and so on.
-fn put_settings(out: &mut BytesMut, settings: &[(&str, &[u8])]) {
-    let mut sql = String::from("select");
-    for at in 0..settings.len() {
-        let comma = if at > 0 { "," } else { "" };
-        write!(sql, "{comma} pg_catalog.set_config(${}, ${}, false)", 2 * at + 1, 2 * at + 2)
-            .expect("invariant: a String takes everything");
-    }
-    let parameters: Vec<_> = settings.iter().flat_map(|(name, value)| [name.as_bytes(), *value]).collect();
-    frontend::close_statement(out, SET);
-    frontend::parse(out, SET, &sql);
-    frontend::bind(out, SET, &parameters);
-    frontend::execute(out);
+/// Messages of our own in the making.
+#[derive(Default)]
+pub(super) struct Own {
+    out: BytesMut,
+    sent: Vec<u8>,
 }
+
+impl Own {
+    /// One message.
+    pub fn put(&mut self, message: u8, write: impl FnOnce(&mut BytesMut)) {
+        self.sent.push(message);
+        write(&mut self.out);
+    }
+
+    /// From where it is to where it lacks nothing.
+    fn way(&mut self, anew: bool, lacking: &[Lack<'_>]) {
+        if anew {
+            self.statement("RESET ALL", &[]);
+        }
+        self.settings(lacking);
+    }
+
+    /// Sets them in their order. What is not ASCII is in the client's encoding: that must be in force before PostgreSQL
+    /// reads it.
+    pub fn settings(&mut self, lacking: &[Lack<'_>]) {
+        let is_plain = |(_, value): &Lack<'_>| value.is_none_or(<[u8]>::is_ascii);
+        let encoding = lacking.iter().position(|(name, _)| name.eq_ignore_ascii_case(ENCODING));
+        match encoding {
+            Some(at) if !lacking.iter().all(is_plain) => {
+                self.set_all(&lacking[at..=at]);
+                self.set_all(&[&lacking[..at], &lacking[at + 1..]].concat());
+            }
+            _ => self.set_all(lacking),
+        }
+    }
+
+    /// One statement for all of them: `select set_config($1, $2, false), set_config($3, null, false)` and so on.
+    fn set_all(&mut self, lacking: &[Lack<'_>]) {
+        let mut sql = String::from("select");
+        let mut parameters = Vec::with_capacity(2 * lacking.len());
+        for (at, (name, value)) in lacking.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            parameters.push(*name);
+            write!(sql, "{comma} pg_catalog.set_config(${}, ", parameters.len()).expect(ROOM);
+            match value {
+                Some(value) => {
+                    parameters.push(*value);
+                    write!(sql, "${}, false)", parameters.len()).expect(ROOM);
+                }
+                None => sql.push_str("null, false)"),
+            }
+        }
+        self.statement(&sql, &parameters);
+    }
+
+    fn statement(&mut self, sql: &str, parameters: &[&[u8]]) {
+        self.put(kind::CLOSE, |out| frontend::close_statement(out, SET));
+        self.put(kind::PARSE, |out| frontend::parse(out, SET, sql));
+        self.put(kind::BIND, |out| frontend::bind(out, SET, parameters));
+        self.put(kind::EXECUTE, frontend::execute);
+    }
+}
+
+const ROOM: &str = "invariant: a String takes everything";

@@ -10,7 +10,7 @@ use crate::auth::Stored;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
 use crate::net::{Address, SharedTls, Socket, TcpOptions, Tls};
-use crate::session::Welcome;
+use crate::session::{Parameter, Welcome};
 use crate::wire::backend::{self, kind};
 use crate::wire::frame;
 use crate::wire::frontend;
@@ -22,6 +22,13 @@ use std::sync::Arc;
 
 /// The longest message taken before the login is done. Source: PostgreSQL `PG_MAX_AUTH_TOKEN_LENGTH`.
 const LOGIN_MESSAGE: usize = 65_535;
+
+/// Whatever a connect_query has set belongs to the server, and is what clients find who set nothing.
+const WHAT_IS_SET: &str = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' UNION ALL \
+    SELECT 'role', pg_catalog.current_setting('role') WHERE pg_catalog.current_setting('role') <> 'none'";
+
+/// PostgreSQL has fewer settings, and a connect_query sets few of them.
+const SET_MAX: usize = 256;
 
 /// Where to log in, and as whom.
 pub struct LoginSpec {
@@ -43,6 +50,8 @@ pub struct LoginSpec {
     pub parameters: Vec<(String, String)>,
     /// Run after login; a failure is logged and the server used all the same, as in PgBouncer.
     pub connect_query: Option<String>,
+    /// `track_extra_parameters`.
+    pub track_extra: Vec<String>,
     /// Generation of the configuration, from 1.
     pub generation: u64,
 }
@@ -195,15 +204,20 @@ async fn attempt(
     let mut login = Login { socket, spec };
     login.send_startup();
     login.authenticate().await?;
-    let (welcome, key) = login.hear_parameters().await?;
-    if let Some(sql) = &spec.connect_query {
-        login.run_connect_query(sql).await?;
-    }
+    let (mut welcome, key) = login.hear_parameters().await?;
+    let set = match &spec.connect_query {
+        Some(sql) => {
+            login.run(sql, "connect_query failed").await?;
+            login.run(WHAT_IS_SET, "what connect_query has set is not known").await?
+        }
+        None => Vec::new(),
+    };
+    let home = welcome.home(&set, &spec.track_extra);
     login.check_what_follows()?;
     let host = encrypted.then(|| host.to_owned());
     let (options, tls) = (spec.options, spec.tls.clone());
     let target = CancelTarget { address, key, options, host, tls, astray: 0.into() };
-    let settings = welcome.settings.clone();
+    let settings = (welcome.settings.clone(), home);
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.
     if !server.take_in() {
@@ -275,7 +289,7 @@ impl Login<'_> {
         }
         // Without a key the server cannot be cancelled; nobody answers to this one.
         let key = key.unwrap_or(CancelKey { pid: 0, secret: Box::default() });
-        Ok((Welcome::new(parameters), key))
+        Ok((Welcome::new(parameters, &self.spec.track_extra), key))
     }
 
     /// What came together with the last ReadyForQuery: a server that takes its leave again is not open.
@@ -286,15 +300,22 @@ impl Login<'_> {
         }
     }
 
-    async fn run_connect_query(&mut self, sql: &str) -> Result<(), LoginError> {
+    /// Runs a query; the first two fields of each row. That it `failed` is only logged.
+    async fn run(&mut self, sql: &str, failed: &'static str) -> Result<Vec<Parameter>, LoginError> {
         let mut out = BytesMut::new();
         frontend::query(&mut out, sql);
         self.socket.queue(out);
+        let mut rows = Vec::new();
         loop {
             match self.next().await? {
-                (kind::READY_FOR_QUERY, _) => return Ok(()),
+                (kind::READY_FOR_QUERY, _) => return Ok(rows),
                 (kind::ERROR_RESPONSE, body) => {
-                    tracing::warn!(server = %self.spec.address, error = %refused(&body), "connect_query failed");
+                    tracing::warn!(server = %self.spec.address, error = %refused(&body), "{failed}");
+                }
+                (kind::DATA_ROW, body) if rows.len() < SET_MAX => {
+                    if let Some([name, value, ..]) = backend::row_fields(&body).as_deref() {
+                        rows.push(((*name).into(), (*value).into()));
+                    }
                 }
                 _ => (),
             }

@@ -2,6 +2,7 @@
 //! cancelling. Knows nothing of clients, and nothing of the pool that keeps the connection.
 
 mod ask;
+mod belief;
 mod cancel;
 mod connection;
 mod derivers;
@@ -15,6 +16,7 @@ mod prove;
 mod repair;
 mod reply_queue;
 mod standing;
+mod vet;
 
 pub use ask::{Answer, Row, ask};
 pub use cancel::{CancelTarget, cancel};
@@ -28,6 +30,7 @@ pub use open::knock;
 pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use standing::may_log_in;
+pub use vet::vet;
 
 #[cfg(test)]
 mod tests;

@@ -47,15 +47,14 @@ pub async fn repair(
     if server.exchange.is_beyond_repair() {
         return close(server, leaving, extra).await;
     }
-    if server.pending.take().is_some() {
-        // Nobody will look at how the settings under way fare.
-        server.settings = None;
-    }
     let deadline = if leaving == Leaving::Terminated { patience } else { REPAIR_DEADLINE };
     match tokio::time::timeout(deadline, settle(&mut server, leaving)).await {
         Ok(Some(())) => (),
         Ok(None) => return close(server, leaving, extra).await,
         Err(_) => return give_up(server, extra).await,
+    }
+    if server.exchange.take_failed_guard() {
+        server.belief.guard_failed();
     }
     let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
     match (rolled_back, server.boundary()) {
@@ -71,6 +70,13 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
     if !query.is_empty() {
         server.exchange.take_swallowed_error();
         let run = async {
+            // Another query may undo all or nothing of what was set.
+            if !is_discard_all(query) {
+                if server.go_home() {
+                    drain(&mut server).await?;
+                }
+                server.belief.came_home();
+            }
             simple_query(&mut server, query);
             drain(&mut server).await
         };
@@ -78,11 +84,18 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
         if server.exchange.take_swallowed_error() {
             return None;
         }
+        if is_discard_all(query) {
+            server.belief.discarded();
+        }
     }
     // A session names and drops its statements as it likes.
     server.statements.doubt();
     let boundary = server.boundary()?;
     Some(CleanServer::kept(server, boundary))
+}
+
+fn is_discard_all(query: &str) -> bool {
+    query.trim().trim_end_matches(';').trim_end().eq_ignore_ascii_case("DISCARD ALL")
 }
 
 /// Asks an idle server for a sign of life. No deadline of its own.
@@ -180,7 +193,7 @@ async fn drain(server: &mut Server) -> Option<()> {
             return Some(());
         }
         server.socket.recv().await.ok()?;
-        let mut out = Nowhere { settings: &mut server.settings, statements: &mut server.statements, passed: false };
+        let mut out = Nowhere { belief: &mut server.belief, statements: &mut server.statements, passed: false };
         server.exchange.receive(server.socket.inbox(), &mut out).ok()?;
         if server.exchange.said_fatal() {
             return None;

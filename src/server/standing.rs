@@ -15,6 +15,10 @@ const ANSWER: usize = 8 * 1024;
 /// Asks an idle server. True also where the answer cannot be understood: then the role is only not known to be barred.
 /// None: the server is dead. No deadline of its own.
 pub async fn may_log_in(server: &mut Server) -> Option<bool> {
+    if server.belief.is_somebody_else() {
+        // It would speak of a role that a client has taken on.
+        return Some(true);
+    }
     ask(server, QUESTION, ANSWER).await.map(|answer| is_fine(&answer))
 }
 

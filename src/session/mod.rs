@@ -1,14 +1,20 @@
-//! The PostgreSQL-visible state of a client. For now the five settings every driver sends at login; the rest of a
-//! session comes later. Pure: it compares and remembers, and sends nothing.
+//! The PostgreSQL-visible state of a client: its settings, of any names. The rest of a session comes later. Pure: it compares
+//! and remembers, and sends nothing.
 
+mod custom;
+mod known;
 mod settings;
 mod spelling;
 mod startup;
 mod statements;
+mod welcome;
 
-pub use settings::{NAMES, Settings};
-pub use startup::{ClientStartup, Parameter, Welcome, names, read};
+pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
+pub use known::Known;
+pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch};
+pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{Change, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, key};
+pub use welcome::{Parameter, Welcome};
 
 #[cfg(test)]
 mod tests;

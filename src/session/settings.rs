@@ -1,54 +1,323 @@
-//! The settings that PostgreSQL reports and that belong to the client, not to the server it happens to use.
+//! What one client, or one server, has set: any settings, by name. Pure: it compares and remembers, and sends nothing.
+//!
+//! Two kinds. What PostgreSQL *reports* always has a value that is known; it is kept only where it differs from what the
+//! pool's first server reported. Everything else is either set or at PostgreSQL's default for the pool's role, which
+//! nobody here knows; then it is not kept at all. So a client with nothing of its own costs nothing.
+//!
+//! Values are in the encoding of the client they come from, spelled as SHOW prints them where that is known.
 
+use super::custom::{self, CustomNames};
+use super::welcome::Parameter;
+use foldhash::fast::FixedState;
+use std::cmp::Ordering;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// The settings kept per client, as PostgreSQL reports their names.
-pub const NAMES: [&str; 5] =
-    ["application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"];
+/// Names and values of one client take this much at most, beside what is reported.
+pub const BYTES_MAX: usize = 64 * 1024;
 
-const APPLICATION_NAME: usize = 0;
+/// Most names of one client. All of them are set by one statement, of which PostgreSQL takes 1,664 columns.
+pub const NAMES_MAX: usize = 256;
 
-/// One value for each of [`NAMES`], bytes as PostgreSQL reports them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who a session runs as; see [`Settings::lacking`].
+pub(super) const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
+const ROLE: &[u8] = b"role";
+const APPLICATION_NAME: &[u8] = b"application_name";
+/// Reported, but it only follows from the role.
+const IS_SUPERUSER: &[u8] = b"is_superuser";
+
+/// Reported settings whose values PostgreSQL compares without case. Of the others, application_name and search_path
+/// among them, case is a part.
+const WITHOUT_CASE: [&[u8]; 6] = [
+    b"client_encoding",
+    b"datestyle",
+    b"default_transaction_read_only",
+    b"intervalstyle",
+    b"standard_conforming_strings",
+    b"timezone",
+];
+
+/// The settings would take more than [`BYTES_MAX`] or [`NAMES_MAX`]. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMuch;
+
+/// What a server lacks of one setting: its name, and its value or `None` for PostgreSQL's default.
+pub type Lack<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Settings by name. Names are compared as PostgreSQL does, without case.
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    values: [Box<[u8]>; NAMES.len()],
+    // What the first server reported, in the order of names. All that belong to one pool share it.
+    reported: Arc<[Parameter]>,
+    // In the order of names, which are in lower case. Never what is reported to be so anyway.
+    own: Vec<Own>,
+    // Of `own`; equal for equal ones.
+    hash: u32,
+    custom: u32,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Own {
+    name: Box<[u8]>,
+    // None: a custom name that PostgreSQL has heard of in this session, at its default.
+    value: Option<Box<[u8]>>,
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+            && self.own == other.own
+            && (Arc::ptr_eq(&self.reported, &other.reported) || self.reported == other.reported)
+    }
+}
+
+impl Eq for Settings {}
+
 impl Settings {
-    /// Index of a setting, or `None` for one that is not kept. Names are compared as PostgreSQL does, without case.
-    pub fn index(name: &[u8]) -> Option<usize> {
-        NAMES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    /// Nothing but what a server reports at its login.
+    pub fn new(mut reported: Vec<Parameter>) -> Self {
+        reported.sort_by(|(a, _), (b, _)| compare(a, b));
+        Self { reported: reported.into(), ..Self::default() }
     }
 
-    /// Sets one value.
-    pub fn set(&mut self, index: usize, value: &[u8]) {
-        if let Some(slot) = self.values.get_mut(index) {
-            *slot = value.into();
+    /// Whether it is not known yet what the servers report: no client has been welcomed with these.
+    pub fn is_blank(&self) -> bool {
+        self.reported.is_empty()
+    }
+
+    /// The value; `None` when it is PostgreSQL's default and not reported.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        match self.find(name) {
+            Ok(at) => self.own.get(at)?.value.as_deref(),
+            Err(_) => self.default_of(name),
         }
     }
 
-    /// One value.
-    pub fn get(&self, index: usize) -> &[u8] {
-        self.values.get(index).map_or(b"", |value| value)
+    /// The value that was set, where it is not what is reported anyway.
+    pub fn own(&self, name: &[u8]) -> Option<&[u8]> {
+        self.own.get(self.find(name).ok()?)?.value.as_deref()
+    }
+
+    /// Everything that was set, in the order of names: `None` is a custom name at its default.
+    pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> {
+        self.own.iter().map(|own| (&*own.name, own.value.as_deref()))
+    }
+
+    /// Whether this custom name was ever used here.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.find(name).is_ok()
+    }
+
+    /// Where a reported setting stands among those; `None` for any other.
+    pub fn reported_at(&self, name: &[u8]) -> Option<usize> {
+        self.reported.binary_search_by(|(known, _)| compare(known, name)).ok()
+    }
+
+    /// What is reported: PostgreSQL's spelling of the name, and the value now.
+    pub fn reported(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.reported.iter().map(|(name, default)| {
+            let own = if self.own.is_empty() { None } else { self.own(name) };
+            (&**name, own.unwrap_or(default))
+        })
+    }
+
+    /// Sets one value.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: nothing has changed.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
+        self.grow(name, value.len())?;
+        self.put(name, Some(value));
+        Ok(())
+    }
+
+    /// As PostgreSQL's RESET: back to its default for the pool's role. That of a custom name is an empty one that
+    /// remains.
+    ///
+    /// # Errors
+    /// [`TooMuch`], for a custom name only.
+    pub fn unset(&mut self, name: &[u8]) -> Result<(), TooMuch> {
+        if custom::is_custom(name) {
+            self.grow(name, 0)?;
+            self.put(name, None);
+        } else if let Ok(at) = self.find(name) {
+            self.own.remove(at);
+            self.rehash();
+        }
+        Ok(())
+    }
+
+    /// What PostgreSQL reports, which is within its own bounds.
+    pub fn hear(&mut self, name: &[u8], value: &[u8]) {
+        if self.get(name) != Some(value) {
+            self.put(name, Some(value));
+        }
+    }
+
+    /// Only what is reported is known any more, and that custom names have been used.
+    pub fn drop_unreported(&mut self) {
+        let own = std::mem::take(&mut self.own);
+        let kept = own.into_iter().filter_map(|own| match () {
+            () if self.reported_at(&own.name).is_some() => Some(own),
+            () => custom::is_custom(&own.name).then_some(Own { value: None, ..own }),
+        });
+        self.own = kept.collect();
+        self.rehash();
     }
 
     /// Whether a statement prepared under one means the same under the other. Unlike any other, an application_name has
     /// no meaning to PostgreSQL.
     pub fn means_the_same(&self, other: &Self) -> bool {
-        self.values.iter().zip(&other.values).enumerate().all(|(index, (a, b))| index == APPLICATION_NAME || a == b)
+        fn meaning(settings: &Settings) -> impl Iterator<Item = &Own> {
+            settings.own.iter().filter(|own| *own.name != *APPLICATION_NAME)
+        }
+        meaning(self).eq(meaning(other))
+            && (Arc::ptr_eq(&self.reported, &other.reported) || self.reported == other.reported)
     }
 
-    /// Name and value of every setting that a server believed to be in state `believed` lacks; all of them when
-    /// nothing is believed.
-    pub fn lacking<'a>(&'a self, believed: Option<&'a Arc<Self>>) -> impl Iterator<Item = (&'static str, &'a [u8])> {
-        NAMES.iter().zip(&self.values).enumerate().filter_map(move |(index, (name, value))| {
-            let same = believed.is_some_and(|believed| same_value(index, believed.get(index), value));
-            (!same).then_some((*name, &**value))
-        })
+    /// Names these settings for the pool's preference: equal settings have equal numbers, and the upper half is that of
+    /// the custom names, see [`CustomNames::half_key`].
+    pub fn key(&self) -> u64 {
+        key(self.custom, self.hash)
+    }
+
+    /// The number of a server in these settings that has heard of the custom names `of`.
+    pub fn key_with(&self, of: &CustomNames) -> u64 {
+        key(of.half_key(), self.hash)
+    }
+
+    /// What a server in state `believed` lacks of these, in the order in which it is to be set. `home` is what it is in when
+    /// nobody has set anything: as it logged in, and of its own what its connect_query has set. With `anew` nothing is
+    /// believed: the server has just been brought back to its login, all but who it runs as.
+    ///
+    /// Whatever else is to be set is set with the rights of the role that logged in, as PostgreSQL does at a login. So who
+    /// it runs as is undone first and set last.
+    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, anew: bool) -> Vec<Lack<'a>> {
+        let mut plain = Vec::new();
+        self.own_lacking(believed, home, &mut plain);
+        self.reported_lacking(believed, home, &mut plain);
+        if anew {
+            let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
+            let missing: Vec<_> = home.own.iter().filter(|own| !is_role(&own.name)).filter(is_missing).collect();
+            plain.extend(missing.iter().map(|own| (&*own.name, self.get(&own.name).or(own.value.as_deref()))));
+        }
+        let own_role = self.own_role().or(home.own_role());
+        let same_roles = own_role == believed.own_role().or(home.own_role()) && self.user() == believed.user();
+        if plain.is_empty() && same_roles && !anew {
+            return plain;
+        }
+        let mut lacking = Vec::with_capacity(plain.len() + 4);
+        if anew || believed.user() != home.user() {
+            lacking.push((SESSION_AUTHORIZATION, None));
+        }
+        if anew || believed.own_role().or(home.own_role()).is_some() {
+            lacking.push((ROLE, None));
+        }
+        lacking.append(&mut plain);
+        if let Some(user) = self.user().filter(|user| home.user().is_some_and(|home| home != *user)) {
+            lacking.push((SESSION_AUTHORIZATION, Some(user)));
+        }
+        if let Some(role) = own_role {
+            lacking.push((ROLE, Some(role)));
+        }
+        lacking
+    }
+
+    /// What is not reported.
+    fn own_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
+        let is_plain = |settings: &Self, name: &[u8]| settings.reported_at(name).is_none() && !is_role(name);
+        for own in &self.own {
+            let same = believed.find(&own.name).is_ok_and(|at| believed.own.get(at) == Some(own));
+            if !same && is_plain(believed, &own.name) {
+                out.push((&own.name, own.value.as_deref()));
+            }
+        }
+        for other in &believed.own {
+            if !self.has(&other.name) && is_plain(believed, &other.name) {
+                out.push((&other.name, home.own(&other.name)));
+            }
+        }
+    }
+
+    /// What is reported always has a value; where that is the server's own, it is set back to it.
+    fn reported_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
+        if self.own.is_empty() && believed.own.is_empty() && Arc::ptr_eq(&self.reported, &believed.reported) {
+            return;
+        }
+        for (name, value) in believed.reported() {
+            let Some(wanted) = self.get(name) else { continue };
+            if !is_role(name) && !same_value(name, wanted, value) {
+                let is_logins = home.default_of(name) == Some(wanted);
+                out.push((name, Some(wanted).filter(|_| !is_logins)));
+            }
+        }
+    }
+
+    fn user(&self) -> Option<&[u8]> {
+        self.get(SESSION_AUTHORIZATION)
+    }
+
+    fn own_role(&self) -> Option<&[u8]> {
+        self.own(ROLE).filter(|role| !role.eq_ignore_ascii_case(b"none"))
+    }
+
+    fn default_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.reported.get(self.reported_at(name)?).map(|(_, value)| &**value)
+    }
+
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.own.binary_search_by(|own| compare(&own.name, name))
+    }
+
+    fn grow(&self, name: &[u8], value: usize) -> Result<(), TooMuch> {
+        let size = |own: &Own| own.name.len() + own.value.as_deref().map_or(0, <[u8]>::len);
+        let others: usize = self.own.iter().filter(|own| compare(&own.name, name).is_ne()).map(size).sum();
+        let is_new = self.find(name).is_err();
+        let fits = others + name.len() + value <= BYTES_MAX && (!is_new || self.own.len() < NAMES_MAX);
+        fits.then_some(()).ok_or(TooMuch)
+    }
+
+    fn put(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let is_default = value.is_some() && self.default_of(name) == value;
+        match self.find(name) {
+            Ok(at) if is_default => drop(self.own.remove(at)),
+            Ok(at) => self.own[at].value = value.map(Box::from),
+            Err(_) if is_default => return,
+            Err(at) => {
+                let name = name.to_ascii_lowercase().into_boxed_slice();
+                self.own.insert(at, Own { name, value: value.map(Box::from) });
+            }
+        }
+        self.rehash();
+    }
+
+    fn rehash(&mut self) {
+        let hasher = FixedState::default();
+        let hash = |own: &Own| fold(hasher.hash_one((&own.name, &own.value)));
+        self.hash = self.own.iter().map(hash).fold(0, |all, one| all ^ one);
+        let names = self.own.iter().map(|own| &*own.name).filter(|name| custom::is_custom(name));
+        self.custom = names.map(custom::hash_name).fold(0, |all, one| all ^ one);
     }
 }
 
-/// All but application_name are names of things, which PostgreSQL compares without case.
-fn same_value(index: usize, a: &[u8], b: &[u8]) -> bool {
-    if index == APPLICATION_NAME { a == b } else { a.eq_ignore_ascii_case(b) }
+fn key(names: u32, values: u32) -> u64 {
+    u64::from(names) << 32 | u64::from(values)
+}
+
+/// Half as many bits.
+pub(super) fn fold(hash: u64) -> u32 {
+    u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
+}
+
+/// By name, without case.
+pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+}
+
+fn is_role(name: &[u8]) -> bool {
+    [SESSION_AUTHORIZATION, ROLE, IS_SUPERUSER].iter().any(|role| role.eq_ignore_ascii_case(name))
+}
+
+fn same_value(name: &[u8], a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b) && WITHOUT_CASE.iter().any(|known| known.eq_ignore_ascii_case(name))
 }

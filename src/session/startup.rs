@@ -1,11 +1,9 @@
-//! What a StartupMessage asks for, and what a client is told when it is welcome.
+//! What a StartupMessage asks for.
 
-use super::settings::{NAMES, Settings};
-use super::spelling;
+use super::settings::{BYTES_MAX, NAMES_MAX, TooMuch};
+use super::welcome::Parameter;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::startup::Startup;
-use std::borrow::Cow;
-use std::sync::Arc;
 
 /// A StartupMessage understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,80 +12,51 @@ pub struct ClientStartup {
     pub user: String,
     /// The database; the user's name when none was given, as in PostgreSQL.
     pub database: String,
-    /// Index into [`NAMES`] and the value the client wants.
-    pub settings: Vec<(usize, Box<[u8]>)>,
+    /// The settings the client wants, each name once, in lower case.
+    pub settings: Vec<Parameter>,
 }
 
-/// Name and value, bytes as PostgreSQL sent them.
-pub type Parameter = (Box<[u8]>, Box<[u8]>);
-
-/// What the first server of a (database, user) reported when it logged in. Later clients are told the same without
-/// a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Welcome {
-    /// Every ParameterStatus in the order it came.
-    pub parameters: Vec<Parameter>,
-    /// The kept settings among them.
-    pub settings: Arc<Settings>,
+/// What the operator makes of startup parameters.
+pub struct Intake<'a> {
+    /// `ignore_startup_parameters`. `options` among them stands for every setting in `options` that is not tracked.
+    pub ignored: &'a [String],
+    /// `track_extra_parameters`.
+    pub extra: &'a [String],
+    /// What `application_name_add_host` adds, and `None` without it.
+    pub host: Option<String>,
 }
 
-impl Welcome {
-    /// Collects what a server reported at login.
-    pub fn new(parameters: Vec<Parameter>) -> Self {
-        let mut settings = Settings::default();
-        for (name, value) in &parameters {
-            if let Some(index) = Settings::index(name) {
-                settings.set(index, value);
-            }
-        }
-        Self { parameters, settings: Arc::new(settings) }
-    }
+/// What PgBouncer tracks beside `track_extra_parameters`.
+const TRACKED: [&str; 5] =
+    ["application_name", "client_encoding", "datestyle", "timezone", "standard_conforming_strings"];
 
-    /// The settings of a client that asked for `wanted`: its own, as PostgreSQL spells them, and the server's for the
-    /// rest.
-    pub fn settings_for(&self, wanted: &[(usize, Box<[u8]>)]) -> Arc<Settings> {
-        let mut settings = Settings::clone(&self.settings);
-        for (index, value) in wanted {
-            settings.set(*index, &self.spelled(*index, value));
-        }
-        // One value for equal settings, so that comparing them later is comparing two pointers.
-        if settings == *self.settings { self.settings.clone() } else { Arc::new(settings) }
-    }
-
-    fn spelled<'a>(&self, index: usize, value: &'a [u8]) -> Cow<'a, [u8]> {
-        let spelled = match NAMES.get(index) {
-            Some(&"application_name") => Some(spelling::application_name(value, self.major())),
-            Some(&"client_encoding") => spelling::encoding(value).map(|name| name.as_bytes().to_vec()),
-            Some(&"DateStyle") => spelling::date_style(value, self.settings.get(index)),
-            _ => None,
-        };
-        spelled.map_or(Cow::Borrowed(value), Cow::Owned)
-    }
-
-    /// The server's major version; 0 when it did not say.
-    fn major(&self) -> u32 {
-        let version = self.parameters.iter().find(|(name, _)| &**name == b"server_version");
-        let digits = version.map_or(&b""[..], |(_, value)| value).split(|byte| !byte.is_ascii_digit()).next();
-        digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or_default()
-    }
-}
+/// PostgreSQL takes them at login, and then the first transaction begins with its defaults all the same.
+const OF_A_TRANSACTION: [&[u8]; 3] = [b"transaction_isolation", b"transaction_read_only", b"transaction_deferrable"];
 
 /// Understands a StartupMessage.
 ///
 /// # Errors
-/// FATAL 28000 without a user, 0A000 for a replication connection or a setting that cannot be kept yet.
-pub fn read(startup: &Startup) -> Result<ClientStartup, Fault> {
+/// FATAL 28000 without a user, 0A000 for a replication connection or a switch that is no setting, 42601 for one without
+/// a value.
+pub fn read(startup: &Startup, intake: &Intake<'_>) -> Result<ClientStartup, Fault> {
     let (user, database) = names(startup)?;
-    let mut settings = Vec::new();
+    let mut settings = Gathered { intake, settings: Vec::new() };
+    // PostgreSQL applies `options` first, wherever they stand.
+    for (_, value) in startup.parameters.iter().filter(|(name, _)| name == b"options") {
+        settings.options(value)?;
+    }
     for (name, value) in &startup.parameters {
         match name.as_slice() {
-            b"user" | b"database" => (),
-            b"options" => options(value, &mut settings)?,
+            b"user" | b"database" | b"options" => (),
             b"replication" => replication(value)?,
-            other => setting(other, value, &mut settings)?,
+            other if is_among(intake.ignored, other) => (),
+            other => settings.put(other, value),
         }
     }
-    Ok(ClientStartup { user, database, settings })
+    if let Some(host) = &intake.host {
+        settings.add_host(host);
+    }
+    Ok(ClientStartup { user, database, settings: settings.settings })
 }
 
 /// User and database alone, whatever else is asked for.
@@ -125,37 +94,69 @@ fn text(value: &[u8]) -> Result<String, Fault> {
     })
 }
 
-fn setting(name: &[u8], value: &[u8], settings: &mut Vec<(usize, Box<[u8]>)>) -> Result<(), Fault> {
-    match Settings::index(name) {
-        Some(index) => {
-            settings.retain(|(known, _)| *known != index);
-            settings.push((index, value.into()));
-            Ok(())
+struct Gathered<'a> {
+    intake: &'a Intake<'a>,
+    settings: Vec<Parameter>,
+}
+
+impl Gathered<'_> {
+    /// The last word counts.
+    fn put(&mut self, name: &[u8], value: &[u8]) {
+        let name = name.to_ascii_lowercase();
+        if OF_A_TRANSACTION.contains(&name.as_slice()) {
+            return;
         }
-        None => Err(unsupported(&format!("startup parameter \"{}\"", String::from_utf8_lossy(name)))),
+        match self.settings.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, known)) => *known = value.into(),
+            None => self.settings.push((name.into(), value.into())),
+        }
+    }
+
+    /// `options` holds command-line switches of the backend: `-c name=value`, `-cname=value` or `--name=value`,
+    /// a backslash escapes the next character. Source: PostgreSQL `pg_split_opts`, `process_postgres_switches`.
+    fn options(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let ignores_unknown = is_among(self.intake.ignored, b"options");
+        let words = split_options(value);
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let (switch, assignment) = match (word.as_slice(), word.strip_prefix(b"-c"), word.strip_prefix(b"--")) {
+                (b"-c", ..) => ("-c ", words.next().map_or(&b""[..], Vec::as_slice)),
+                (_, Some(rest), _) => ("-c ", rest),
+                (_, None, Some(rest)) => ("--", rest),
+                _ if ignores_unknown => continue,
+                _ => return Err(unsupported(word)),
+            };
+            let equals = assignment.iter().position(|&byte| byte == b'=');
+            let (name, value) = match equals {
+                Some(at) => (&assignment[..at], &assignment[at + 1..]),
+                None => return Err(without_value(switch, assignment)),
+            };
+            let name: Vec<u8> = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte }).collect();
+            let is_ignored = ignores_unknown && !self.is_tracked(&name) || is_among(self.intake.ignored, &name);
+            if !is_ignored {
+                self.put(&name, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_tracked(&self, name: &[u8]) -> bool {
+        let extra = self.intake.extra.iter().map(String::as_str);
+        TRACKED.into_iter().chain(extra).any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// As PgBouncer writes it.
+    fn add_host(&mut self, host: &str) {
+        const NAME: &[u8] = b"application_name";
+        let given = self.settings.iter().find(|(known, _)| **known == *NAME);
+        let name = given.map_or(&b"app"[..], |(_, name)| name);
+        let name = [name, b" - ", host.as_bytes()].concat();
+        self.put(NAME, &name);
     }
 }
 
-/// `options` holds command-line switches of the backend: `-c name=value`, `-cname=value` or `--name=value`,
-/// a backslash escapes the next character. Source: PostgreSQL `pg_split_opts`.
-fn options(value: &[u8], settings: &mut Vec<(usize, Box<[u8]>)>) -> Result<(), Fault> {
-    let words = split_options(value);
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let assignment = match (word.as_slice(), word.strip_prefix(b"-c"), word.strip_prefix(b"--")) {
-            (b"-c", ..) => words.next().map(Vec::as_slice),
-            (_, Some(rest), _) | (_, None, Some(rest)) => Some(rest),
-            _ => None,
-        };
-        let equals = assignment.and_then(|text| text.iter().position(|&b| b == b'='));
-        let (Some(text), Some(equals)) = (assignment, equals) else {
-            return Err(unsupported("options startup parameter: only '-c name=value' and '--name=value'"));
-        };
-        let (name, value) = text.split_at(equals);
-        let name: Vec<u8> = name.iter().map(|&b| if b == b'-' { b'_' } else { b }).collect();
-        setting(&name, &value[1..], settings)?;
-    }
-    Ok(())
+fn is_among(names: &[String], name: &[u8]) -> bool {
+    names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 fn split_options(value: &[u8]) -> Vec<Vec<u8>> {
@@ -183,8 +184,22 @@ fn replication(value: &[u8]) -> Result<(), Fault> {
         .with_hint("Connect to the server directly for replication."))
 }
 
-fn unsupported(what: &str) -> Fault {
-    Fault::fatal(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, format!("unsupported {what}"))
-        .with_detail(format!("Settings kept for a client at login are {}.", NAMES.join(", ")))
-        .with_hint("Set it inside the transaction that needs it, or for the role with ALTER ROLE … SET.")
+fn unsupported(word: &[u8]) -> Fault {
+    let message = format!("unsupported switch in options startup parameter: {}", String::from_utf8_lossy(word));
+    Fault::fatal(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message)
+        .with_hint("Settings are given as '-c name=value' or '--name=value'.")
+}
+
+/// PostgreSQL's words.
+fn without_value(switch: &str, name: &[u8]) -> Fault {
+    let message = format!("{switch}{} requires a value", String::from_utf8_lossy(name));
+    Fault::fatal(Blame::Client, SqlState::SYNTAX_ERROR, message)
+}
+
+impl TooMuch {
+    /// As the client hears it at login.
+    pub fn fault(self) -> Fault {
+        Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "too many settings in startup packet")
+            .with_detail(format!("Settings of one client may take {BYTES_MAX} bytes and have {NAMES_MAX} names."))
+    }
 }

@@ -98,6 +98,20 @@ pub fn parameter_status(mut body: &[u8]) -> Option<(&[u8], &[u8])> {
     body.is_empty().then_some((name, value))
 }
 
+/// The fields of a DataRow body; NULL is empty. `None` when it is malformed.
+pub fn row_fields(body: &[u8]) -> Option<Vec<&[u8]>> {
+    let (count, mut body) = body.split_first_chunk::<2>()?;
+    let mut fields = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let length = take_i32(&mut body)?;
+        // -1 is NULL.
+        let (field, rest) = body.split_at_checked(usize::try_from(length).unwrap_or(0))?;
+        body = rest;
+        fields.push(field);
+    }
+    Some(fields)
+}
+
 /// One field of an ErrorResponse or NoticeResponse body, by its letter. A missing field is `None`; a field without a
 /// terminator ends the search.
 pub fn error_field(mut body: &[u8], letter: u8) -> Option<&[u8]> {

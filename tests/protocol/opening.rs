@@ -169,9 +169,9 @@ fn another_major_protocol_is_refused() {
 }
 
 #[test]
-fn a_parameter_that_cannot_be_kept_is_refused_by_name() {
+fn a_parameter_that_is_no_setting_is_refused() {
     let pgotter = pgotter();
-    for (parameter, value) in [("search_path", "x"), ("options", "-c work_mem=1MB"), ("replication", "database")] {
+    for (parameter, value) in [("options", "-S 1MB"), ("replication", "database")] {
         let error = refused(pgotter.port(), &startup(3, 0, &[USER, &[(parameter, value)]].concat()));
         assert_eq!(error.field(b'C').as_deref(), Some("0A000"), "{parameter}");
         assert_eq!(error.field(b'S').as_deref(), Some("FATAL"));

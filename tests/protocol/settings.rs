@@ -2,7 +2,7 @@
 
 use crate::support::raw::*;
 use crate::support::{PgOtter, must, postgres, shared_postgres};
-use pgotter::cli::local_postgres::Options;
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
 
 fn one_server() -> PgOtter {
     PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1")
@@ -159,18 +159,19 @@ fn a_wrong_setting_stops_the_request_and_nobody_else() {
     must(server.psql("postgres", "CREATE TABLE kept (n int)"));
     for mode in ["transaction", "statement"] {
         let pgotter = PgOtter::in_front_of(&server, &format!("default_pool_size = 1\npool_mode = \"{mode}\""));
-        a_wrong_setting_stops_every_request(&pgotter);
+        a_wrong_setting_stops_every_request(&server, &pgotter);
     }
     // In session mode the other client needs a server of its own.
-    a_wrong_setting_stops_every_request(&PgOtter::in_front_of(
-        &server,
-        "default_pool_size = 2\npool_mode = \"session\"",
-    ));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\npool_mode = \"session\"");
+    a_wrong_setting_stops_every_request(&server, &pgotter);
 }
 
-fn a_wrong_setting_stops_every_request(pgotter: &PgOtter) {
+fn a_wrong_setting_stops_every_request(server: &LocalPostgres, pgotter: &PgOtter) {
     let mut good = Raw::log_in(pgotter.port(), &[("TimeZone", "UTC"), ("application_name", "good")]);
-    let mut wrong = Raw::log_in(pgotter.port(), &[("TimeZone", "No/Where"), ("application_name", "wrong")]);
+    // What was wrong at its login would have been refused there.
+    must(server.psql("postgres", "CREATE ROLE doomed"));
+    let mut wrong = Raw::log_in(pgotter.port(), &[("role", "doomed"), ("application_name", "wrong")]);
+    must(server.psql("postgres", "DROP ROLE doomed"));
     let insert = |n: u32| format!("INSERT INTO kept VALUES ({n})");
     let long = format!("{} -- {}", insert(9), "x".repeat(300_000));
     let pipelined = [query(&insert(5)), extended(&insert(6), &[]), sync(), sync(), query(&insert(7))].concat();

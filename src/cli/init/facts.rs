@@ -98,6 +98,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         keyring: Arc::default(),
         parameters: vec![("application_name".to_owned(), "pgotter init".to_owned())],
         connect_query: None,
+        track_extra: Vec::new(),
         generation: 0,
     };
     match tokio::time::timeout(target.timeout, log_in(&spec, ServerId(0))).await {
@@ -134,18 +135,9 @@ async fn ask(server: &mut Server, sql: &str) -> Result<Vec<String>, String> {
     }
 }
 
-fn fields(mut body: &[u8]) -> Option<Vec<String>> {
-    let (count, rest) = body.split_first_chunk::<2>()?;
-    body = rest;
-    let mut fields = Vec::new();
-    for _ in 0..u16::from_be_bytes(*count) {
-        let length = frame::take_i32(&mut body)?;
-        // -1 is NULL.
-        let (field, rest) = body.split_at_checked(usize::try_from(length).unwrap_or(0))?;
-        body = rest;
-        fields.push(String::from_utf8_lossy(field).into_owned());
-    }
-    Some(fields)
+fn fields(body: &[u8]) -> Option<Vec<String>> {
+    let text = |field: &&[u8]| String::from_utf8_lossy(field).into_owned();
+    Some(backend::row_fields(body)?.iter().map(text).collect())
 }
 
 fn read(row: &[String], asks_password: bool) -> Option<Facts> {

@@ -286,10 +286,18 @@ fn settings_that_apply_at_start_stay_as_they_are_and_are_named() {
     let running = text("workers = 2");
     let mut new = text(
         "workers = 3\nlisten_addr = \"::1\"\nlisten_port = 1\nlisten_backlog = 1\nunix_socket_dir = \"/x\"\n\
-         unix_socket_mode = 0o700\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
+         unix_socket_mode = 0o700\ntrack_extra_parameters = \"a.b, c\"\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
     );
-    let names =
-        ["listen", "workers", "listen_addr", "listen_port", "listen_backlog", "unix_socket_dir", "unix_socket_mode"];
+    let names = [
+        "listen",
+        "workers",
+        "listen_addr",
+        "listen_port",
+        "listen_backlog",
+        "unix_socket_dir",
+        "unix_socket_mode",
+        "track_extra_parameters",
+    ];
     assert_eq!(new.keep_what_applies_at_start(&running), names);
     assert_eq!((new.pooler.workers, new.pooler.listen_port, new.pooler.default_pool_size), (2, 6432, 3));
     assert_eq!(new.keep_what_applies_at_start(&running), [""; 0]);

@@ -20,7 +20,7 @@ pub(super) struct Idle<S> {
     pub server: S,
     pub since: Instant,
     /// A copy, so that a search touches no server.
-    state_key: usize,
+    state_key: u64,
 }
 
 impl<S> Shelf<S> {
@@ -32,19 +32,18 @@ impl<S> Shelf<S> {
         self.idle.len()
     }
 
-    pub fn put(&mut self, server: S, state_key: usize, since: Instant) {
+    pub fn put(&mut self, server: S, state_key: u64, since: Instant) {
         self.idle.push_back(Idle { server, since, state_key });
     }
 
     /// Takes the server that is next in line (the last used, or with `in_turn` the longest idle),
-    /// or one of the few behind it if only that one has `state_key`.
-    pub fn take(&mut self, state_key: usize, in_turn: bool) -> Option<S> {
-        let matches = |idle: &Idle<S>| idle.state_key == state_key;
+    /// or one of the few behind it if only that one has `state_key`, or at least its upper half.
+    pub fn take(&mut self, state_key: u64, in_turn: bool) -> Option<S> {
         let last = self.idle.len().checked_sub(1)?;
         let place = if in_turn {
-            self.idle.iter().take(STATE_SEARCH).position(matches).unwrap_or(0)
+            nearest(self.idle.iter(), state_key)
         } else {
-            self.idle.iter().rev().take(STATE_SEARCH).position(matches).map_or(last, |back| last - back)
+            last - nearest(self.idle.iter().rev(), state_key)
         };
         self.idle.remove(place).map(|idle| idle.server)
     }
@@ -70,4 +69,19 @@ impl<S> Shelf<S> {
             }
         }
     }
+}
+
+/// Which of the first few is nearest to a state, counted from the first.
+fn nearest<'a, S: 'a>(line: impl Iterator<Item = &'a Idle<S>>, state_key: u64) -> usize {
+    let mut half = None;
+    for (place, idle) in line.take(STATE_SEARCH).enumerate() {
+        let unlike = idle.state_key ^ state_key;
+        if unlike == 0 {
+            return place;
+        }
+        if unlike >> 32 == 0 {
+            half.get_or_insert(place);
+        }
+    }
+    half.unwrap_or(0)
 }

@@ -8,14 +8,14 @@ use super::*;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Server {
     id: u32,
-    key: usize,
+    key: u64,
     opened: Instant,
     generation: u64,
     healthy: bool,
 }
 
 impl Pooled for Server {
-    fn state_key(&self) -> usize {
+    fn state_key(&self) -> u64 {
         self.key
     }
 
@@ -100,7 +100,7 @@ impl Lane {
         answer
     }
 
-    fn checkout(&mut self, worker: WorkerId, key: usize, waiter: u32) -> Checkout<Server> {
+    fn checkout(&mut self, worker: WorkerId, key: u64, waiter: u32) -> Checkout<Server> {
         self.act(|core, now, actions| core.checkout(now, worker, key, || waiter, actions))
     }
 
@@ -111,7 +111,7 @@ impl Lane {
         }
     }
 
-    fn take(&mut self, worker: WorkerId, key: usize) -> (Server, bool) {
+    fn take(&mut self, worker: WorkerId, key: u64) -> (Server, bool) {
         match self.checkout(worker, key, 0) {
             Checkout::Server { server, moved } => (server, moved),
             other => panic!("was to get a server, got {other:?}"),
@@ -213,12 +213,26 @@ fn a_server_in_the_clients_state_is_preferred_among_the_next_eight() {
     let mut lane = Lane::with_idle(limits(10), &[A; 10]);
     let mut servers: Vec<_> = (0..10).map(|_| lane.take(A, 0).0).collect();
     servers.sort_by_key(|server| server.id);
-    for (place, mut server) in servers.into_iter().enumerate() {
+    for (place, mut server) in (0..).zip(servers) {
         server.key = place;
         lane.checkin(A, server);
     }
     assert_eq!(lane.take(A, 2).0.id, 3, "the eighth from the end has key 2");
     assert_eq!(lane.take(A, 0).0.id, 10, "the key 0 is too far away now");
+}
+
+#[test]
+fn a_server_with_the_upper_half_of_the_key_is_the_next_best() {
+    let mut lane = Lane::with_idle(limits(3), &[A; 3]);
+    let mut servers: Vec<_> = (0..3).map(|_| lane.take(A, 0).0).collect();
+    servers.sort_by_key(|server| server.id);
+    for (key, mut server) in [7 << 32 | 1, 7 << 32 | 2, 8 << 32 | 3].into_iter().zip(servers) {
+        server.key = key;
+        lane.checkin(A, server);
+    }
+    assert_eq!(lane.take(A, 7 << 32 | 9).0.id, 2, "the last used of its half");
+    assert_eq!(lane.take(A, 7 << 32 | 1).0.id, 1);
+    assert_eq!(lane.take(A, 7 << 32 | 1).0.id, 3, "any one at all");
 }
 
 #[test]

@@ -39,9 +39,10 @@ impl Limits {
 
 /// What the book-keeping asks of a server.
 pub trait Pooled {
-    /// Names the session state that the server is in; equal keys mean equal states. Asked when the
+    /// Names the session state that the server is in; equal keys mean equal states, and
+    /// where the upper halves differ the server may be of no use to the client. Asked when the
     /// server comes in.
-    fn state_key(&self) -> usize;
+    fn state_key(&self) -> u64;
     /// When it was opened.
     fn opened(&self) -> Instant;
     /// The generation of the configuration it was opened with, from 1; 0 if it has to go in any case. See
@@ -50,7 +51,7 @@ pub trait Pooled {
 }
 
 impl<T: Pooled + ?Sized> Pooled for Box<T> {
-    fn state_key(&self) -> usize {
+    fn state_key(&self) -> u64 {
         (**self).state_key()
     }
 

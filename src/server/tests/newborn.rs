@@ -30,6 +30,7 @@ async fn fresh() -> Box<Server> {
         secret: None,
         parameters: Vec::new(),
         connect_query: None,
+        track_extra: Vec::new(),
         generation: 0,
     };
     log_in(&spec, ServerId(1)).await.expect("a login").0

@@ -5,11 +5,9 @@ use crate::ids::ServerId;
 use crate::net::{Address, Socket, Stream, TcpOptions};
 use crate::server::connection::Server;
 use crate::server::{CancelTarget, Leaving, repair};
-use crate::session::Settings;
 use crate::wire::startup::CancelKey;
 use bytes::BytesMut;
 use socket2::SockRef;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +23,7 @@ fn server(stream: TcpStream) -> Box<Server> {
     let cancel =
         CancelTarget { address, key, options, host: None, tls: crate::net::Tls::default().share(), astray: 0.into() };
     let socket = Socket::new(Stream::Tcp(stream), BytesMut::new());
-    Box::new(Server::new(ServerId(1), socket, Arc::new(Settings::default()), cancel, Instant::now(), 0))
+    Box::new(Server::new(ServerId(1), socket, Default::default(), cancel, Instant::now(), 0))
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use super::*;
 
 fn settings(zone: &[u8], application: &[u8]) -> Arc<Settings> {
     let mut settings = Settings::default();
-    settings.set(0, application);
-    settings.set(3, zone);
+    settings.set(b"application_name", application).unwrap();
+    settings.set(b"timezone", zone).unwrap();
     Arc::new(settings)
 }
 

@@ -15,12 +15,12 @@ use super::*;
 enum Step {
     Checkout {
         worker: u16,
-        key: usize,
+        key: u64,
     },
     Checkin {
         pick: usize,
         worker: u16,
-        key: usize,
+        key: u64,
         sick: bool,
     },
     Discard {
@@ -75,8 +75,8 @@ fn step() -> impl Strategy<Value = Step> {
     let worker = 0_u16..4;
     let passes = prop_oneof![4 => 0_u64..3000, 2 => 0_u64..6_000_000, 1 => 0_u64..2_000_000_000];
     prop_oneof![
-        12 => (worker.clone(), 0_usize..3).prop_map(|(worker, key)| Step::Checkout { worker, key }),
-        10 => (pick.clone(), worker.clone(), 0_usize..3, prop::bool::weighted(0.05))
+        12 => (worker.clone(), 0_u64..3).prop_map(|(worker, key)| Step::Checkout { worker, key }),
+        10 => (pick.clone(), worker.clone(), 0_u64..3, prop::bool::weighted(0.05))
             .prop_map(|(pick, worker, key, sick)| Step::Checkin { pick, worker, key, sick }),
         2 => pick.clone().prop_map(|pick| Step::Discard { pick }),
         5 => (pick.clone(), worker.clone()).prop_map(|(pick, worker)| Step::Opened { pick, worker }),
@@ -290,7 +290,7 @@ impl Model {
         self.settle_actions(actions);
     }
 
-    fn checkout(&mut self, worker: WorkerId, key: usize, actions: &mut Actions<Server, u32>) {
+    fn checkout(&mut self, worker: WorkerId, key: u64, actions: &mut Actions<Server, u32>) {
         let waiter = self.next_waiter;
         self.next_waiter += 1;
         match self.core.checkout(self.now, worker, key, || waiter, actions) {
