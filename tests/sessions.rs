@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "sessions/kept.rs"]
+mod kept;
 #[path = "sessions/prepared.rs"]
 mod prepared;
 #[path = "sessions/settings.rs"]

@@ -6,6 +6,7 @@ use super::presence::Presence;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
 use super::serve::Left;
+use super::settle::Pin;
 use super::timer::Timer;
 use crate::clock;
 use crate::cluster::{Pool, Shape};
@@ -15,7 +16,8 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
-use crate::session::{Settings, Statements};
+use crate::session::{Settings, Statements, Touched};
+use crate::sql::Reader;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -43,6 +45,10 @@ pub struct Rules {
     pub cancel_wait_timeout: Duration,
     /// Sent behind a session.
     pub server_reset_query: String,
+    /// Clients that may keep a server of a pool over transactions; 0: half as many as it has servers.
+    pub max_pinned: usize,
+    /// `server_reset_query` behind each transaction.
+    pub server_reset_query_always: bool,
     /// Statements that a server keeps prepared; 0: statements are not carried from server to server.
     pub max_prepared_statements: usize,
     /// Log leaves.
@@ -70,6 +76,8 @@ impl Rules {
             server_connect_timeout: pooler.server_connect_timeout,
             cancel_wait_timeout: pooler.cancel_wait_timeout,
             server_reset_query: pooler.server_reset_query.clone(),
+            max_pinned: pooler.max_pinned,
+            server_reset_query_always: pooler.server_reset_query_always,
             max_prepared_statements: pooler.max_prepared_statements,
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
@@ -94,6 +102,11 @@ pub struct Client {
     pub(super) settings: Arc<Settings>,
     // Boxed: an idle client that prepares nothing does not pay for them.
     pub(super) statements: Option<Box<Statements>>,
+    // What its statements may have left in its server, and what keeps it there.
+    pub(super) touched: Option<Box<Touched>>,
+    pub(super) pin: Option<Box<Pin>>,
+    // Reads a Query that is handed on in parts.
+    pub(super) passing: Option<Box<Reader>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     pub(super) mailbox: Arc<Mailbox>,
@@ -169,6 +182,9 @@ impl Client {
             gather: Gather::default(),
             settings: Arc::default(),
             statements: None,
+            touched: None,
+            pin: None,
+            passing: None,
             base: Arc::default(),
             mailbox,
             shape: pool.shape(),

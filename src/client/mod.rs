@@ -12,6 +12,7 @@ mod registry;
 mod relay;
 mod request;
 mod serve;
+mod settle;
 mod stopwatch;
 mod strangers;
 mod take_back;

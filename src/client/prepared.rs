@@ -13,8 +13,10 @@ use super::connection::Client;
 use super::serve::Left;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
 use crate::session::{Change, Effect, Statement};
+use crate::sql::{self, Reader, Unknown};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
@@ -29,16 +31,19 @@ impl Client {
     pub(super) fn send(
         &mut self,
         server: &mut Server,
+        lane: &Arc<Lane>,
         mode: PoolMode,
         chunk: BytesMut,
         first: Option<u8>,
     ) -> Result<(), Left> {
-        let Some(first) = first.filter(|_| mode != PoolMode::Session && self.rules.max_prepared_statements > 0) else {
+        if mode == PoolMode::Session {
             server.send(chunk);
             return Ok(());
-        };
-        if first == kind::QUERY && !server.has_unnamed() && self.statements.is_none() {
+        }
+        if first.is_none() {
+            self.read_on(&chunk);
             server.send(chunk);
+            self.read_to_its_end(server, lane);
             return Ok(());
         }
         // PostgreSQL does not look at it either.
@@ -50,9 +55,17 @@ impl Client {
         while let Some(message) = under_way.message() {
             match read(&message).map_err(Left::Refused)? {
                 Said::Other => under_way.pass(None),
-                Said::Query => drop_unnamed(self, &mut under_way),
+                Said::Query => self.query(&mut under_way, lane),
+                Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
+                    self.pass_parse(&mut under_way, name, lane);
+                }
+                _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name),
-                Said::Use { name } => self.name(&mut under_way, name),
+                Said::Call => {
+                    self.touch_hidden();
+                    under_way.pass(None);
+                }
+                Said::Use { name } => self.name(&mut under_way, name, lane),
                 Said::Close { name } => self.close(&mut under_way, name),
             }
         }
@@ -61,6 +74,55 @@ impl Client {
             self.socket.queue(answer);
         }
         Ok(())
+    }
+
+    /// Notes what the text may leave behind.
+    fn query(&mut self, under_way: &mut Forwarding<'_>, lane: &Arc<Lane>) {
+        let Some(message) = under_way.message() else { return };
+        let exchange = under_way.server().exchange();
+        let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
+        let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
+        if !message.whole {
+            let mut reader = Box::new(Reader::new(self.settings.reading()));
+            reader.feed(text, &Unknown);
+            self.passing = Some(reader);
+        } else {
+            let facts = sql::read(text, self.settings.reading(), &Unknown);
+            if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
+                return under_way.replace_refused_query(bytes_of(&fault));
+            }
+        }
+        drop_unnamed(self, under_way);
+    }
+
+    /// The next part of a Query.
+    fn read_on(&mut self, chunk: &[u8]) {
+        if let Some(reader) = &mut self.passing {
+            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &Unknown);
+        }
+    }
+
+    /// It may have been the last one. What it leaves behind cannot be refused any more.
+    fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
+        if !server.exchange().cut_outgoing()
+            && let Some(reader) = self.passing.take()
+        {
+            let facts = reader.finish(&Unknown);
+            if self.touch(&facts, false, server, lane).is_err() {
+                self.touch_hidden();
+            }
+        }
+    }
+
+    /// Statements are not carried from server to server, but what they do is looked at.
+    fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
+        let Some(message) = under_way.message() else { return };
+        let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
+        let facts = sql::read(text, self.settings.reading(), &Unknown);
+        if !message.whole || self.touch(&facts, false, under_way.server_mut(), lane).is_err() {
+            self.touch_hidden();
+        }
+        under_way.pass(None);
     }
 
     fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
@@ -114,7 +176,7 @@ impl Client {
     }
 
     /// Bind, or Describe of a statement.
-    fn name(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+    fn name(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>, lane: &Arc<Lane>) {
         let limit = self.rules.max_prepared_statements;
         let Some(message) = under_way.message() else { return };
         let name = &message.body[at.clone()];
@@ -124,7 +186,16 @@ impl Client {
             under_way.refuse_unknown(at, error);
             return;
         };
-        if !name.is_empty() {
+        let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
+        if binds && statement.body().is_none() {
+            self.touch_hidden();
+        }
+        if let Some(facts) = statement.facts().filter(|_| binds)
+            && let Err(fault) = self.touch(facts, false, under_way.server_mut(), lane)
+        {
+            return under_way.refuse_unknown(at, bytes_of(&fault));
+        }
+        if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
             return;
@@ -165,6 +236,7 @@ fn drop_unnamed(client: &mut Client, under_way: &mut Forwarding<'_>) {
 enum Said {
     Other,
     Query,
+    Call,
     Parse { name: Range<usize> },
     Use { name: Range<usize> },
     Close { name: Range<usize> },
@@ -173,6 +245,7 @@ enum Said {
 fn read(message: &Message<'_>) -> Result<Said, Fault> {
     Ok(match message.kind {
         kind::QUERY => Said::Query,
+        kind::FUNCTION_CALL => Said::Call,
         kind::PARSE => name(message, 0)?.map_or(Said::Other, |name| Said::Parse { name }),
         kind::BIND => match name(message, 0)? {
             Some(portal) => name_at(message, portal.end + 1)?,
@@ -216,7 +289,11 @@ fn error(code: SqlState, name: &[u8], what: &str) -> BytesMut {
 }
 
 fn fault(code: SqlState, message: String) -> BytesMut {
+    bytes_of(&Fault::error(Blame::Client, code, message))
+}
+
+fn bytes_of(fault: &Fault) -> BytesMut {
     let mut out = BytesMut::new();
-    backend::error_response(&mut out, &Fault::error(Blame::Client, code, message));
+    backend::error_response(&mut out, fault);
     out
 }

@@ -4,7 +4,7 @@ use super::connection::{Client, Step};
 use super::request::{Gathered, is_copy};
 use super::serve::{Left, shutting_down, take};
 use super::stopwatch::Stopwatch;
-use super::take_back::{TakeBack, take_back};
+use super::take_back::{Residue, TakeBack, take_back};
 use super::turn::{Event, earlier, turn};
 use crate::clock;
 use crate::config::PoolMode;
@@ -20,10 +20,10 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// A server while it is the client's.
 pub(super) struct Link {
-    server: Box<Server>,
-    lane: Arc<Lane>,
+    pub(super) server: Box<Server>,
+    pub(super) lane: Arc<Lane>,
     // As it was when the link began: what a session has left in its server is not another's, whatever a reload says.
-    mode: PoolMode,
+    pub(super) mode: PoolMode,
     // When it was linked, when the last request went out, when the server last said something.
     since: Instant,
     sent: Instant,
@@ -75,11 +75,13 @@ impl Client {
                         }
                     }
                     Event::Server => {
-                        if let Some(outcome) = self.hear(&mut link) {
-                            return match outcome {
-                                Ok(()) => self.release(link),
-                                Err(left) => Err(self.part(link, left)),
-                            };
+                        if let Err(left) = self.hear(&mut link) {
+                            return Err(self.part(link, left));
+                        }
+                        match self.may_go(&mut link).await {
+                            Ok(true) => return self.release(link),
+                            Ok(false) => (),
+                            Err(left) => return Err(self.part(link, left)),
                         }
                         if let Err(left) = self.send_on(&mut link) {
                             return Err(self.part(link, left));
@@ -105,8 +107,10 @@ impl Client {
                         if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
                             self.send_cancel(&mut link);
                         }
-                        if self.may_release(&link) {
-                            return self.release(link);
+                        match self.may_go(&mut link).await {
+                            Ok(true) => return self.release(link),
+                            Ok(false) => (),
+                            Err(left) => return Err(self.part(link, left)),
                         }
                         if mail.cancel_ended
                             && let Err(left) = self.send_on(&mut link)
@@ -157,7 +161,7 @@ impl Client {
                         link.since = self.now;
                     }
                     let chunk = take(self.socket.inbox(), bytes);
-                    self.send(&mut link.server, link.mode, chunk, first)?;
+                    self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
                 }
             }
         }
@@ -179,8 +183,8 @@ impl Client {
             && !self.socket.received().first().is_some_and(|&kind| is_copy(kind))
     }
 
-    /// Passes on what the server said. `Some`: the link ends, well or not.
-    fn hear(&mut self, link: &mut Link) -> Option<Result<(), Left>> {
+    /// Passes on what the server said.
+    fn hear(&mut self, link: &mut Link) -> Result<(), Left> {
         self.step(Step::Hear);
         let blocks = link.mode != PoolMode::Statement;
         let queued = self.socket.queued();
@@ -194,10 +198,10 @@ impl Client {
         link.watch.note(answered);
         if let Err(violation) = received {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");
-            return Some(Err(Left::Refused(
+            return Err(Left::Refused(
                 Fault::fatal(Blame::Server, SqlState::PROTOCOL_VIOLATION, "the server broke the protocol")
                     .with_detail(violation.0),
-            )));
+            ));
         }
         let limits = &self.shape.settings;
         let timed = limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
@@ -208,27 +212,40 @@ impl Client {
         link.overdue = link.overdue.filter(|_| exchange.owes());
         link.cancel_again &= exchange.owes();
         if !blocks && exchange.status() != Status::Idle {
-            return Some(Err(Left::Refused(Fault::fatal(
+            return Err(Left::Refused(Fault::fatal(
                 Blame::Client,
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "transaction blocks are not allowed in statement pooling mode",
-            ))));
+            )));
         }
-        if self.may_release(link) {
-            return Some(Ok(()));
-        }
-        if link.watch.has_news() && !link.server.exchange().owes() {
+        if !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
             let now = if timed { link.heard } else { clock::now() };
             self.observe(&mut link.watch, link.since, now);
         }
-        None
+        Ok(())
+    }
+
+    /// Whether the server can go on to others. First it is asked what the client has left there, if that is not known.
+    async fn may_go(&mut self, link: &mut Link) -> Result<bool, Left> {
+        if self.must_settle(link) {
+            Box::pin(self.settle(link)).await?;
+        }
+        Ok(self.may_release(link))
+    }
+
+    fn must_settle(&self, link: &Link) -> bool {
+        self.touched.is_some()
+            && link.mode != PoolMode::Session
+            && !self.gather.is_passing()
+            && !link.server.cancel_under_way()
+            && link.server.boundary().is_some()
     }
 
     fn may_release(&self, link: &Link) -> bool {
         // A session has not begun before its settings are in force.
         let session = link.mode == PoolMode::Session && !link.server.lacks_settings();
         let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
-        let held = (session || tied) && !self.draining;
+        let held = (session || tied || self.is_pinned()) && !self.draining;
         // A cancel on its way could hit the next client.
         !held && !self.gather.is_passing() && !link.server.cancel_under_way() && link.server.boundary().is_some()
     }
@@ -239,11 +256,15 @@ impl Client {
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
         self.now = clock::now();
         self.observe(&mut link.watch, link.since, self.now);
-        if link.mode == PoolMode::Session && !link.server.lacks_settings() {
+        if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
         if link.server.has_no_future() {
             // Closed by being dropped.
+            return Ok(());
+        }
+        if self.rules.server_reset_query_always && link.mode != PoolMode::Session {
+            self.take_back(link, Leaving::Terminated, Residue::Reset(self.rules.server_reset_query.clone()));
             return Ok(());
         }
         link.lane.checkin(self.worker, CleanServer::kept(link.server, boundary), self.now);
@@ -254,17 +275,9 @@ impl Client {
     pub(super) fn part(&mut self, link: Link, left: Left) -> Left {
         self.step(Step::Part);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
-        let how = TakeBack {
-            lane: link.lane,
-            worker: self.worker,
-            leaving,
-            mode: link.mode,
-            reset_query: self.rules.server_reset_query.clone(),
-            query_timeout: self.shape.settings.query_timeout,
-            parting: self.in_force.partings.begin(),
-        };
         let cut = link.server.exchange().cut_incoming();
-        tokio::task::spawn_local(take_back(link.server, how));
+        let residue = self.residue(&link);
+        self.take_back(link, leaving, residue);
         match left {
             // In the middle of a frame a FATAL would be read as a part of it.
             Left::Refused(fault) if cut => {
@@ -273,6 +286,22 @@ impl Client {
             }
             other => other,
         }
+    }
+
+    /// Another task brings the server back.
+    fn take_back(&self, mut link: Link, leaving: Leaving, residue: Residue) {
+        if residue != Residue::Nothing && link.mode != PoolMode::Session {
+            link.server.forget_settings();
+        }
+        let how = TakeBack {
+            lane: link.lane,
+            worker: self.worker,
+            leaving,
+            residue,
+            query_timeout: self.shape.settings.query_timeout,
+            parting: self.in_force.partings.begin(),
+        };
+        tokio::task::spawn_local(take_back(link.server, how));
     }
 
     /// The server has gone; the client hears what that means for what it sent.
@@ -322,7 +351,7 @@ impl Client {
             after(link.sent, limits.query_timeout)
         } else if exchange.status() != Status::Idle || exchange.unsynced() {
             after(link.heard, limits.idle_transaction_timeout)
-        } else if link.mode == PoolMode::Session {
+        } else if link.mode == PoolMode::Session || self.is_pinned() {
             return after(self.now.max(link.heard), limits.client_idle_timeout);
         } else {
             None

@@ -100,7 +100,7 @@ impl Client {
         server.adopt(&mut self.settings);
         self.step(Step::Send);
         let mode = self.shape.settings.pool_mode;
-        let sent = self.send(&mut server, mode, request.bytes, Some(request.first));
+        let sent = self.send(&mut server, &lane, mode, request.bytes, Some(request.first));
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let link = Link::new(server, lane, mode, received, self.now);

@@ -2,7 +2,6 @@
 //! task of its own, so that the client is gone at once.
 
 use crate::clock;
-use crate::config::PoolMode;
 use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, repair, reset};
@@ -39,6 +38,17 @@ impl Drop for Parting {
     }
 }
 
+/// What a client has left in its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing that others could see.
+    Nothing,
+    /// What this query drops.
+    Reset(String),
+    /// What only the end of the connection drops.
+    Everything,
+}
+
 /// What the task needs to know.
 pub struct TakeBack {
     /// Where the server came from.
@@ -47,10 +57,8 @@ pub struct TakeBack {
     pub worker: WorkerId,
     /// How the client left.
     pub leaving: Leaving,
-    /// Session mode runs the reset query.
-    pub mode: PoolMode,
-    /// `server_reset_query`.
-    pub reset_query: String,
+    /// What it has left behind.
+    pub residue: Residue,
     /// `query_timeout`.
     pub query_timeout: Option<Duration>,
     /// Says that it is under way.
@@ -62,9 +70,11 @@ pub async fn take_back(server: Box<Server>, how: TakeBack) {
     let _under_way = how.parting;
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
     let Some((server, boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else { return };
-    let clean = match how.mode {
-        PoolMode::Session => reset(server, boundary, &how.reset_query).await,
-        PoolMode::Transaction | PoolMode::Statement => Some(CleanServer::kept(server, boundary)),
+    let clean = match how.residue {
+        Residue::Nothing => Some(CleanServer::kept(server, boundary)),
+        Residue::Reset(query) => reset(server, boundary, &query).await,
+        // Closed by being dropped.
+        Residue::Everything => None,
     };
     if let Some(clean) = clean {
         how.lane.checkin(how.worker, clean, clock::now());

@@ -12,7 +12,7 @@ const KEYS: &str = "
     unix_socket_group so_reuseport tcp_defer_accept tcp_socket_buffer pkt_buf sbuf_loopcnt max_packet_size
     user pidfile logfile syslog syslog_ident syslog_facility verbose log_stats job_name
     service_name conffile disable_pqexec login_notify_message auth_user auth_query auth_dbname
-    auth_hba_file auth_ident_file auth_ldap_options scram_iterations server_reset_query_always
+    auth_hba_file auth_ident_file auth_ldap_options scram_iterations
     server_check_query server_fast_close suspend_timeout autodb_idle_timeout pool_idle_timeout dns_nxdomain_ttl
     dns_zone_check_period resolv_conf client_tls_ciphers client_tls13_ciphers
     client_tls_dheparams client_tls_ecdhcurve server_tls_ciphers server_tls13_ciphers peer_id load_balance_hosts

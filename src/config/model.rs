@@ -103,11 +103,16 @@ pub struct Pooler {
     pub dns_max_ttl: Option<Duration>,
     /// An idle server is probed before use after this long. 0 = always. Default 30 s.
     pub server_check_delay: Duration,
+    /// Clients of a pool that may keep a server over transactions, because it has something of theirs that cannot be moved, on
+    /// each host. 0 = half of `pool_size`, at least one. Default 0.
+    pub max_pinned: usize,
     /// Prepared statements that a server keeps at most; the one unused for longest goes first. 0 = names of statements are not
     /// carried from server to server. Session mode does without. Default 200.
     pub max_prepared_statements: usize,
     /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.
     pub server_reset_query: String,
+    /// It is sent behind each transaction in the other modes, too. Default false.
+    pub server_reset_query_always: bool,
     /// Startup parameters that are dropped; `options` stands for all in it that is not tracked. Default none.
     pub ignore_startup_parameters: Vec<String>,
     /// What servers report beside PostgreSQL's own settings and is the client's. Default IntervalStyle, which is one of

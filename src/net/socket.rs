@@ -280,4 +280,9 @@ impl Socket {
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
+
+    /// Sends as much as goes at once. Whether it failed shows at the next flush.
+    pub fn flush_now(&mut self) {
+        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
 }

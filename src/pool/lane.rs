@@ -79,6 +79,8 @@ pub struct Lane {
     failure: ArcSwapOption<LoginError>,
     word: Mutex<Word>,
     clients: Arc<AtomicUsize>,
+    // Clients that keep a server over transactions.
+    pub(super) pinned: AtomicUsize,
     extra: Semaphore,
     servers: Mutex<Vec<Weak<ServerActivity>>>,
     // The last failure logged, when, and how often it has come again.
@@ -130,6 +132,7 @@ impl Lane {
             failure: ArcSwapOption::empty(),
             word: Mutex::new(Word::Nothing),
             clients,
+            pinned: AtomicUsize::new(0),
             servers: Mutex::default(),
             reported: Mutex::default(),
         })
@@ -158,6 +161,16 @@ impl Lane {
     /// The settings of a client that has come; clients that ask for the same share one.
     pub fn share(&self, settings: Arc<Settings>) -> Arc<Settings> {
         self.known.lock().share(settings)
+    }
+
+    /// Servers it may have; 0 = as many as are wanted.
+    pub(super) fn size(&self) -> usize {
+        self.spec.load().limits.size
+    }
+
+    /// Clients that keep a server over transactions.
+    pub fn pinned(&self) -> usize {
+        self.pinned.load(Ordering::Relaxed)
     }
 
     /// Who its servers log in as.

@@ -8,6 +8,7 @@ mod lane;
 mod ledger;
 mod mailbox;
 mod opening;
+mod pinned;
 #[cfg(test)]
 pub(crate) mod stage;
 mod steward;
@@ -15,4 +16,5 @@ mod steward;
 pub use lane::{Checked, Lane, LaneSpec, Waiting};
 pub use ledger::{Ledger, Quota};
 pub use mailbox::{Grant, Mail, Mailbox};
+pub use pinned::PinSeat;
 pub use steward::{Backoff, Chore, Chores, Steward};

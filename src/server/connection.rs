@@ -14,7 +14,6 @@ use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 /// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
@@ -332,6 +331,11 @@ impl Server {
         Ok(())
     }
 
+    /// Whether the client was told an error since the last call.
+    pub fn take_erred(&mut self) -> bool {
+        self.exchange.take_erred()
+    }
+
     /// What has been answered to the client since the last call.
     pub fn take_answered(&mut self) -> Answered {
         self.exchange.take_answered()
@@ -375,7 +379,7 @@ impl Server {
         let mut goodbye = BytesMut::new();
         frontend::terminate(&mut goodbye);
         self.socket.queue(goodbye);
-        let _ = self.socket.poll_flush(&mut Context::from_waker(Waker::noop()));
+        self.socket.flush_now();
     }
 }
 

@@ -89,6 +89,7 @@ pub struct Exchange {
     said_goodbye: bool,
     // News for whoever asks next.
     swallowed_error: bool,
+    erred: bool,
     tally: Tally,
 }
 
@@ -108,6 +109,7 @@ impl Default for Exchange {
             loss: None,
             said_goodbye: false,
             swallowed_error: false,
+            erred: false,
             tally: Tally::default(),
         }
     }
@@ -242,6 +244,11 @@ impl Exchange {
     /// Whether a message whose answer nobody sees has failed since the last call.
     pub fn take_swallowed_error(&mut self) -> bool {
         std::mem::take(&mut self.swallowed_error)
+    }
+
+    /// Whether an error has come since the last call.
+    pub fn take_erred(&mut self) -> bool {
+        std::mem::take(&mut self.erred)
     }
 
     /// What has been answered to the client since the last call.

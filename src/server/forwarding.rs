@@ -2,7 +2,7 @@
 //! put in front of them. Bytes that do not change are not copied if nothing changes at all.
 
 use super::connection::Server;
-use super::reply_queue::Disposition::{Quiet, Swallow};
+use super::reply_queue::Disposition::{Forward, Quiet, Swallow};
 use crate::session::{Effect, Has, ServerStatements, Statement};
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
@@ -55,6 +55,11 @@ impl Forwarding<'_> {
     }
 
     /// The server it goes to.
+    pub fn server_mut(&mut self) -> &mut Server {
+        self.server
+    }
+
+    /// The server it goes to.
     pub fn server(&self) -> &Server {
         self.server
     }
@@ -99,6 +104,13 @@ impl Forwarding<'_> {
         self.server.exchange.sending_refused(&self.out[from..], error);
         let end = self.end();
         (self.copied, self.at) = (end, end);
+    }
+
+    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows.
+    pub fn replace_refused_query(&mut self, error: BytesMut) {
+        self.replace_refused(error);
+        frontend::sync(&mut self.out);
+        self.server.exchange.sending_own(kind::SYNC, Forward);
     }
 
     /// It does not go; the client is answered in its turn.

@@ -7,6 +7,7 @@ mod settings;
 mod spelling;
 mod startup;
 mod statements;
+mod touched;
 mod welcome;
 
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
@@ -14,6 +15,7 @@ pub use known::Known;
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{Change, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, key};
+pub use touched::{Found, Noted, Pins, Question, Touched, is_harmless};
 pub use welcome::{Parameter, Welcome};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use super::custom::{self, CustomNames};
 use super::welcome::Parameter;
+use crate::sql::Reading;
 use foldhash::fast::FixedState;
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
@@ -37,6 +38,9 @@ const WITHOUT_CASE: [&[u8]; 6] = [
     b"timezone",
 ];
 
+/// Encodings in which the second byte of a character may look like ASCII. Source: PostgreSQL manual, "Character Set Support".
+const ASCII_TRAILS: [&[u8]; 7] = [b"SJIS", b"BIG5", b"GBK", b"UHC", b"GB18030", b"JOHAB", b"SHIFT_JIS_2004"];
+
 /// The settings would take more than [`BYTES_MAX`] or [`NAMES_MAX`]. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMuch;
@@ -54,6 +58,8 @@ pub struct Settings {
     // Of `own`; equal for equal ones.
     hash: u32,
     custom: u32,
+    // How PostgreSQL reads a client's texts under them.
+    reading: Reading,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +83,14 @@ impl Settings {
     /// Nothing but what a server reports at its login.
     pub fn new(mut reported: Vec<Parameter>) -> Self {
         reported.sort_by(|(a, _), (b, _)| compare(a, b));
-        Self { reported: reported.into(), ..Self::default() }
+        let mut settings = Self { reported: reported.into(), ..Self::default() };
+        settings.rehash();
+        settings
+    }
+
+    /// How PostgreSQL reads a text under these settings.
+    pub fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// Whether it is not known yet what the servers report: no client has been welcomed with these.
@@ -297,6 +310,12 @@ impl Settings {
         self.hash = self.own.iter().map(hash).fold(0, |all, one| all ^ one);
         let names = self.own.iter().map(|own| &*own.name).filter(|name| custom::is_custom(name));
         self.custom = names.map(custom::hash_name).fold(0, |all, one| all ^ one);
+        let off = |name: &[u8]| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(b"off"));
+        let encoding = self.get(b"client_encoding").unwrap_or_default();
+        self.reading = Reading {
+            standard_strings: !off(b"standard_conforming_strings"),
+            ascii_trails: ASCII_TRAILS.iter().any(|name| encoding.eq_ignore_ascii_case(name)),
+        };
     }
 }
 

@@ -143,6 +143,7 @@ impl Exchange {
             return Verdict::Show;
         }
         self.copy_in = false;
+        self.erred = true;
         self.tangle.error();
         if self.doubt.error() {
             // From now on nothing is expected, and everything is passed on.

@@ -22,6 +22,8 @@ pub use server::{Has, ServerStatements};
 pub use table::StatementTable;
 
 use super::settings::Settings;
+use super::touched::is_harmless;
+use crate::sql::{self, Facts, Unknown};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub struct Statement {
     // The body of Parse behind the name. None: it was too long to be kept.
     body: Option<Box<[u8]>>,
     settings: Arc<Settings>,
+    // What running it may touch of its session; None: nothing.
+    facts: Option<Box<Facts>>,
 }
 
 /// A statement's name on servers.
@@ -53,12 +57,13 @@ impl Statement {
     /// One that stays unnamed; `None` for a body that was too long to be kept.
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let (id, name) = (ServerName(0), Box::default());
-        Self { id, name, body: body.map(Box::from), settings: settings.clone() }
+        Self { id, name, body: body.map(Box::from), settings: settings.clone(), facts: facts(body, settings) }
     }
 
     fn named(id: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let id = ServerName(id);
-        Self { id, name: id.to_string().into(), body: body.map(Box::from), settings: settings.clone() }
+        let name = id.to_string().into();
+        Self { id, name, body: body.map(Box::from), settings: settings.clone(), facts: facts(body, settings) }
     }
 
     /// What it is called on servers.
@@ -76,6 +81,11 @@ impl Statement {
         self.body.as_deref()
     }
 
+    /// What running it may touch of its session. `None`: nothing, or it is not known because it has no body.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
+    }
+
     /// Whether it is this one, under settings that mean the same to PostgreSQL.
     fn is(&self, body: &[u8], settings: &Arc<Settings>) -> bool {
         self.body.as_deref() == Some(body)
@@ -85,6 +95,12 @@ impl Statement {
     fn len(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.len())
     }
+}
+
+fn facts(body: Option<&[u8]>, settings: &Settings) -> Option<Box<Facts>> {
+    let text = body?.split(|&byte| byte == 0).next().unwrap_or_default();
+    let facts = sql::read(text, settings.reading(), &Unknown);
+    (!is_harmless(&facts)).then(|| Box::new(facts))
 }
 
 /// As much of a name as PostgreSQL looks at.

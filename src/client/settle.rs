@@ -1,0 +1,231 @@
+//! What a client's statements leave in their server: noted when they are sent, and settled at the next boundary. What the
+//! session holds can go with the client to any server, or the client is pinned to the one that has it.
+
+use super::connection::Client;
+use super::relay::Link;
+use super::serve::Left;
+use super::take_back::Residue;
+use crate::config::PoolMode;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::{Lane, PinSeat};
+use crate::server::{REPAIR_DEADLINE, Server, ask};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_harmless};
+use crate::sql::{Facts, Setting, Value};
+use crate::wire::backend;
+use bytes::BytesMut;
+use std::sync::Arc;
+
+/// No answer about a session is longer: settings are bounded.
+const ANSWER: usize = 4 * 1024 * 1024;
+
+/// Drops all that can be asked for.
+const DISCARD: &str = "DISCARD ALL";
+
+/// A client's place among the pinned of its lane.
+pub(super) struct Pin {
+    /// Why; empty while it is only to be feared.
+    pub why: Pins,
+    _seat: PinSeat,
+}
+
+impl Client {
+    /// A statement of these facts is about to be sent. `alone`: in a Query outside a block.
+    ///
+    /// # Errors
+    /// ERROR 53300 if it would pin and too many are pinned: it must not be run.
+    pub(super) fn touch(
+        &mut self,
+        facts: &Facts,
+        alone: bool,
+        server: &mut Server,
+        lane: &Arc<Lane>,
+    ) -> Result<(), Fault> {
+        if is_harmless(facts) {
+            return Ok(());
+        }
+        let touched = self.touched.get_or_insert_default();
+        touched.note(facts, alone, &self.settings);
+        let may_pin = touched.may_pin();
+        for name in touched.custom() {
+            server.note_custom(name);
+        }
+        if may_pin && self.pin.is_none() {
+            let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
+            self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
+        }
+        Ok(())
+    }
+
+    /// Whether the server is the client's over the transaction.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pin.as_ref().is_some_and(|pin| !pin.why.is_empty())
+    }
+
+    /// A statement of which nothing is known was sent.
+    pub(super) fn touch_hidden(&mut self) {
+        self.touched.get_or_insert_default().note_hidden();
+    }
+
+    /// What it would leave behind if it left now.
+    pub(super) fn residue(&self, link: &Link) -> Residue {
+        let reset = || Residue::Reset(self.rules.server_reset_query.clone());
+        if link.mode == PoolMode::Session {
+            return reset();
+        }
+        let pins = self.pin.as_ref().map_or(Pins::default(), |pin| pin.why);
+        match &self.touched {
+            _ if pins.contains(Pins::UNMOVABLE) => Residue::Everything,
+            Some(touched) if touched.is_for_good() => Residue::Everything,
+            None if pins.is_empty() && self.rules.server_reset_query_always => reset(),
+            None if pins.is_empty() => Residue::Nothing,
+            _ => Residue::Reset(DISCARD.to_owned()),
+        }
+    }
+
+    /// At a boundary: takes over what the session holds now, and finds out whether the client is pinned.
+    ///
+    /// # Errors
+    /// The server has died, or said what cannot be understood: nobody knows what the session holds.
+    pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
+        let Some(touched) = self.touched.take() else { return Ok(()) };
+        let failed = link.server.take_erred();
+        for name in touched.custom() {
+            // From now on the client is one that uses the name, whatever became of the statement.
+            if !self.settings.has(name) && link.server.note_unset(&mut self.settings, name).is_err() {
+                return self.stay_for_good(link);
+            }
+        }
+        if let (Some(setting), false) = (touched.literal(), failed) {
+            return match take_over(setting, &mut self.settings, &mut link.server) {
+                Ok(()) => Ok(()),
+                Err(TooMuch) => self.stay_for_good(link),
+            };
+        }
+        let for_good = touched.is_for_good();
+        let certain = touched.is_alone() && !failed;
+        let question = touched.question(&self.settings);
+        if question.is_empty() {
+            return if for_good { self.stay_for_good(link) } else { Ok(()) };
+        }
+        // The client has its answer, and need not wait for ours.
+        self.socket.flush_now();
+        let about_objects = question.is_about_objects();
+        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask(&mut link.server, &question.sql(), ANSWER)).await;
+        let Ok(Some(answer)) = answer else { return Err(lost()) };
+        if answer.error.is_some() {
+            // Say statement_timeout: what the session holds stays where it is.
+            return self.stay_for_good(link);
+        }
+        let Some(found) = question.read(answer.rows) else { return Err(lost()) };
+        let pins = found.pins;
+        if self.take_over_all(found, certain, link).is_err() || for_good {
+            return self.stay_for_good(link);
+        }
+        if about_objects {
+            self.pin_for(pins, link);
+        } else if !self.is_pinned() {
+            self.pin = None;
+        }
+        Ok(())
+    }
+
+    /// `certain`: what the text says was done.
+    fn take_over_all(&mut self, found: Found, certain: bool, link: &mut Link) -> Result<(), TooMuch> {
+        if let Some(all) = found.all {
+            let mut settings = Settings::clone(&self.base);
+            for (name, value) in &all {
+                settings.set(name, value)?;
+            }
+            for (Noted { name, .. }, value) in &found.named {
+                match value.as_deref() {
+                    Some(b"none") if **name == *b"role" => settings.unset(name)?,
+                    Some(value) => settings.set(name, value)?,
+                    None => (),
+                }
+            }
+            // Custom names never go.
+            for (name, _) in self.settings.iter() {
+                if crate::session::is_custom(name) && !settings.has(name) {
+                    settings.unset(name)?;
+                }
+            }
+            link.server.forget_settings();
+            self.tell_settings(settings);
+            return Ok(());
+        }
+        for (Noted { name, reset, before }, value) in found.named {
+            let Some(value) = value else { continue };
+            if self.settings.get(&name) != Some(&*value) {
+                link.server.note_set(&mut self.settings, &name, &value)?;
+            }
+            // Undone by a ROLLBACK, it would be what it was.
+            if reset && (certain || before.as_deref() != Some(&*value)) {
+                let mut settings = Settings::clone(&self.settings);
+                match self.base.get(&name) {
+                    Some(base) => settings.set(&name, base)?,
+                    None => settings.unset(&name)?,
+                }
+                self.tell_settings(settings);
+            }
+        }
+        Ok(())
+    }
+
+    /// These are the client's settings from now on; it is told of those that PostgreSQL reports.
+    pub(super) fn tell_settings(&mut self, settings: Settings) {
+        let mut news = BytesMut::new();
+        for (name, value) in settings.reported() {
+            if self.settings.get(name) != Some(value) {
+                backend::put_parameter_status(&mut news, name, value);
+            }
+        }
+        if !news.is_empty() {
+            self.socket.queue(news);
+        }
+        self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
+        self.show_settings();
+    }
+
+    fn pin_for(&mut self, why: Pins, link: &Link) {
+        let before = self.pin.as_ref().map_or(Pins::default(), |pin| pin.why);
+        let why = if before.contains(Pins::UNMOVABLE) { why.and(Pins::UNMOVABLE) } else { why };
+        if why != before {
+            tracing::debug!(client = %self.id, server = %link.server.id, %why, "pinned");
+        }
+        self.pin = match self.pin.take() {
+            _ if why.is_empty() => None,
+            Some(pin) => Some(Box::new(Pin { why, ..*pin })),
+            None => Some(Box::new(Pin { why, _seat: PinSeat::above_all(&link.lane) })),
+        };
+    }
+
+    fn stay_for_good(&mut self, link: &mut Link) -> Result<(), Left> {
+        self.pin_for(self.pin.as_ref().map_or(Pins::default(), |pin| pin.why).and(Pins::UNMOVABLE), link);
+        Ok(())
+    }
+}
+
+fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Server) -> Result<(), TooMuch> {
+    // What is reported was taken over when the report came, as PostgreSQL spells it.
+    match &setting.value {
+        Value::Literal(value) if settings.reported_at(&setting.name).is_none() => {
+            server.note_set(settings, &setting.name, value)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lost() -> Left {
+    let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
+    Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
+}
+
+fn too_many_pinned() -> Fault {
+    Fault::error(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, "too many clients keep a server of their own")
+        .with_detail(
+            "The statement leaves something behind that only its server has, and max_pinned clients keep one already.",
+        )
+        .with_hint(
+            "Use temporary tables, session locks and cursors WITH HOLD within one transaction, or raise max_pinned.",
+        )
+}

@@ -1,0 +1,288 @@
+//! What a client's requests may have left in its server, what to ask the server about it at the next boundary, and what the
+//! answer means. The text of a statement only says when to ask; PostgreSQL's answer counts, rolled back or not.
+
+use super::custom::is_custom;
+use super::settings::Settings;
+use crate::sql::{Facts, Name, Setting, Touches, Unsure, Value, Verb};
+use std::fmt::{self, Write};
+
+/// What can be asked for, and pins its client to the server that has it.
+const ASKABLE: Touches =
+    Touches::TEMP.and(Touches::CREATES).and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(Touches::STATEMENTS);
+/// What can neither be asked for nor moved: the client keeps its server, which nobody gets after it.
+const FOR_GOOD: Touches = Touches::UNMOVABLE.and(Touches::DYNAMIC).and(Touches::PLACEHOLDERS);
+/// What makes it necessary to ask.
+const ASKS: Touches = ASKABLE
+    .and(FOR_GOOD)
+    .and(Touches::SETTINGS)
+    .and(Touches::ALL_SETTINGS)
+    .and(Touches::RELEASES)
+    .and(Touches::LISTENS)
+    .and(Touches::HIDDEN);
+/// What leaves something behind for certain if it succeeds: worth a place among the pinned in advance.
+const PINS: Touches =
+    Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(Touches::STATEMENTS).and(FOR_GOOD);
+
+/// What may have been touched since PostgreSQL was asked last.
+#[derive(Debug, Default)]
+pub struct Touched {
+    touches: Touches,
+    // Settings by name.
+    names: Vec<Noted>,
+    // Custom names used in any way.
+    custom: Vec<Name>,
+    // All there is: one setting outside a block, to be taken from the text if nothing failed.
+    literal: Option<Setting>,
+    // All there is: one statement outside a block.
+    alone: bool,
+}
+
+/// A setting that may have changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// In lower case.
+    pub name: Name,
+    /// The last word about it was RESET.
+    pub reset: bool,
+    /// What it was for the client before.
+    pub before: Option<Box<[u8]>>,
+}
+
+/// Why a client keeps its server over transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pins(u8);
+
+impl Pins {
+    /// Temporary objects.
+    pub const TEMP: Self = Self(1);
+    /// Advisory locks of the session.
+    pub const LOCK: Self = Self(2);
+    /// Cursors WITH HOLD.
+    pub const CURSOR: Self = Self(4);
+    /// Statements prepared by SQL.
+    pub const PREPARED: Self = Self(8);
+    /// It listens.
+    pub const LISTEN: Self = Self(16);
+    /// What nobody can look at. Stays until the client leaves.
+    pub const UNMOVABLE: Self = Self(32);
+
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::TEMP, "temp"),
+        (Self::LOCK, "lock"),
+        (Self::CURSOR, "cursor"),
+        (Self::PREPARED, "prepared"),
+        (Self::LISTEN, "listen"),
+        (Self::UNMOVABLE, "unmovable"),
+    ];
+
+    /// There is no reason.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These among others.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Display for Pins {
+    /// `temp lock`; empty for none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Self::ALL.iter().filter(|(pin, _)| self.contains(*pin)).map(|(_, word)| word);
+        words.next().map_or(Ok(()), |first| f.write_str(first))?;
+        words.try_for_each(|word| write!(f, " {word}"))
+    }
+}
+
+/// What the server said of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Why the client has to stay.
+    pub pins: Pins,
+    /// Settings that were asked for by name, and their values; `None`: there is no such.
+    pub named: Vec<(Noted, Option<Box<[u8]>>)>,
+    /// Everything that is set in the session but custom names, where that was asked.
+    pub all: Option<Vec<(Name, Box<[u8]>)>>,
+}
+
+/// Whether a statement leaves anything that has to be asked for.
+pub fn is_harmless(facts: &Facts) -> bool {
+    !facts.touches.any(ASKS) && facts.custom_names().next().is_none()
+}
+
+impl Touched {
+    /// A statement of these facts is sent. `alone`: it is a Query outside a block. `session` are the client's settings.
+    pub fn note(&mut self, facts: &Facts, alone: bool, session: &Settings) {
+        let first = self.touches.is_empty() && self.custom.is_empty();
+        self.literal = None;
+        self.alone = first && alone && facts.statements.len() == 1;
+        self.touches |= match facts.unsure {
+            // PostgreSQL refuses such a text before it runs any of it.
+            Some(Unsure::Unterminated | Unsure::Nonsense) => Touches::HIDDEN,
+            _ => facts.touches,
+        };
+        for name in facts.custom_names() {
+            if !self.custom.iter().any(|known| **known == *name) {
+                self.custom.push(name.into());
+            }
+        }
+        facts.names().for_each(|name| self.name(name, false, session));
+        for statement in facts.statements.iter() {
+            match &statement.verb {
+                Verb::Reset(name) => self.name(name, true, session),
+                Verb::Set(settings) => {
+                    for setting in settings.iter().filter(|setting| !setting.local) {
+                        self.name(&setting.name, setting.value == Value::Default, session);
+                    }
+                }
+                _ => (),
+            }
+        }
+        if let (true, true, Some([setting])) = (first, alone, facts.statements.only().map(|only| only.settings()))
+            && facts.touches == Touches::SETTINGS
+            && !setting.local
+            && matches!(setting.value, Value::Literal(_))
+        {
+            self.literal = Some(setting.clone());
+        }
+    }
+
+    /// Anything may have happened.
+    pub fn note_hidden(&mut self) {
+        self.literal = None;
+        self.alone = false;
+        self.touches |= Touches::HIDDEN;
+    }
+
+    /// Custom names used.
+    pub fn custom(&self) -> impl Iterator<Item = &[u8]> {
+        self.custom.iter().map(|name| &**name)
+    }
+
+    /// Whether something is likely to stay behind that pins.
+    pub fn may_pin(&self) -> bool {
+        self.touches.any(PINS)
+    }
+
+    /// The one setting that was made, where there is no need to ask if nothing failed.
+    pub fn literal(&self) -> Option<&Setting> {
+        self.literal.as_ref()
+    }
+
+    /// Whether all that was sent is one statement outside a block: if nothing failed, it has done what it says.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Whether something happened after which the client stays until it leaves.
+    pub fn is_for_good(&self) -> bool {
+        self.touches.any(FOR_GOOD)
+    }
+
+    /// What to ask, and how to read the answer. `session` are the client's settings: custom ones among them are asked for with
+    /// all others.
+    pub fn question(mut self, session: &Settings) -> Question {
+        let all = self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
+        if all {
+            session.iter().filter(|(name, _)| is_custom(name)).for_each(|(name, _)| self.name(name, false, session));
+            [&b"role"[..], b"session_authorization"].into_iter().for_each(|name| self.name(name, false, session));
+        }
+        self.names.retain(|noted| is_plain(&noted.name));
+        let objects = self.touches.any(ASKABLE.and(Touches::RELEASES).and(Touches::LISTENS).and(Touches::HIDDEN));
+        Question { names: self.names, all, objects }
+    }
+
+    fn name(&mut self, name: &[u8], reset: bool, session: &Settings) {
+        match self.names.iter_mut().find(|noted| *noted.name == *name) {
+            Some(noted) => noted.reset = reset,
+            None => self.names.push(Noted { name: name.into(), reset, before: session.get(name).map(Box::from) }),
+        }
+    }
+}
+
+/// A name that PostgreSQL would take for a setting's.
+fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.$".contains(byte) || !byte.is_ascii())
+}
+
+/// What to ask a server at a boundary.
+pub struct Question {
+    names: Vec<Noted>,
+    all: bool,
+    objects: bool,
+}
+
+/// Named in full, operators too: search_path is the client's.
+const OBJECTS: &str = "\
+    pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND EXISTS (SELECT FROM pg_catalog.pg_depend \
+    WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+    EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory'::pg_catalog.text \
+    AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+    EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable), \
+    EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql), \
+    EXISTS (SELECT FROM pg_catalog.pg_listening_channels())";
+/// What each of their columns means.
+const COLUMNS: [Pins; 5] = [Pins::TEMP, Pins::LOCK, Pins::CURSOR, Pins::PREPARED, Pins::LISTEN];
+
+impl Question {
+    /// Nothing need be asked.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.all && !self.objects
+    }
+
+    /// Whether it is asked for what pins.
+    pub fn is_about_objects(&self) -> bool {
+        self.objects
+    }
+
+    /// As a Query. Names stand in it as string constants; none has a quote or a backslash.
+    pub fn sql(&self) -> String {
+        let mut sql = String::from("SELECT ");
+        sql.push_str(if self.objects { OBJECTS } else { "false, false, false, false, false" });
+        for noted in &self.names {
+            let name = String::from_utf8_lossy(&noted.name);
+            let _ = write!(sql, ", pg_catalog.current_setting('{name}', true)");
+        }
+        if self.all {
+            sql.push_str(
+                "; SELECT name, setting FROM pg_catalog.pg_settings \
+                 WHERE source OPERATOR(pg_catalog.=) 'session'::pg_catalog.text",
+            );
+        }
+        sql
+    }
+
+    /// Reads the rows of the answer; `None` if they are not the answer.
+    pub fn read(self, rows: Vec<Vec<Option<Box<[u8]>>>>) -> Option<Found> {
+        let mut rows = rows.into_iter();
+        let mut first = rows.next()?.into_iter();
+        let mut pins = Pins::default();
+        for pin in COLUMNS {
+            match first.next()?.as_deref() {
+                Some(b"t") => pins = pins.and(pin),
+                Some(b"f") => (),
+                _ => return None,
+            }
+        }
+        let mut named = Vec::with_capacity(self.names.len());
+        for noted in self.names {
+            named.push((noted, first.next()?));
+        }
+        let pair = |row: Vec<Option<Box<[u8]>>>| {
+            let mut row = row.into_iter();
+            Some((row.next()??, row.next()??))
+        };
+        let all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
+        Some(Found { pins, named, all })
+    }
+}
+
+#[cfg(test)]
+mod tests;

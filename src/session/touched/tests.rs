@@ -1,0 +1,75 @@
+//! When a server is asked, and what its answers mean.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use super::*;
+use crate::sql::{Reading, Unknown, read};
+
+fn facts(sql: &str) -> Facts {
+    read(sql.as_bytes(), Reading::default(), &Unknown)
+}
+
+fn touched(texts: &[&str]) -> Touched {
+    let mut touched = Touched::default();
+    texts.iter().for_each(|sql| touched.note(&facts(sql), true, &Settings::default()));
+    touched
+}
+
+#[test]
+fn what_ends_with_its_transaction_is_not_asked_for() {
+    for sql in ["SELECT 1", "INSERT INTO t VALUES (1)", "BEGIN", "COMMIT", "SET LOCAL work_mem = '1MB'", "NOTIFY c"] {
+        assert!(is_harmless(&facts(sql)), "{sql}");
+    }
+    for sql in
+        ["SET work_mem = '1MB'", "SET LOCAL app.x = 1", "DO $$$$", "CREATE TEMP TABLE t ()", "LISTEN c", "LOAD 'x'"]
+    {
+        assert!(!is_harmless(&facts(sql)), "{sql}");
+    }
+}
+
+#[test]
+fn one_literal_setting_alone_need_not_be_asked_for() {
+    assert_eq!(&*touched(&["SET work_mem = '1MB'"]).literal().unwrap().name, b"work_mem");
+    assert!(touched(&["SET work_mem = '1MB'", "SET work_mem = '2MB'"]).literal().is_none());
+    assert!(touched(&["SET work_mem = '1MB'; SELECT 1/0"]).literal().is_none());
+    assert!(touched(&["RESET work_mem"]).literal().is_none());
+    let mut in_a_block = Touched::default();
+    in_a_block.note(&facts("SET work_mem = '1MB'"), false, &Settings::default());
+    assert!(in_a_block.literal().is_none());
+}
+
+#[test]
+fn an_answer_is_read_as_it_was_asked() {
+    let question = touched(&["SET a = 1", "RESET b"]).question(&Settings::default());
+    assert!(question.sql().contains("current_setting('a', true), pg_catalog.current_setting('b', true)"));
+    let value = |text: &[u8]| Some(Box::from(text));
+    let flags = vec![value(b"f"); 5];
+    let found = question.read(vec![[flags, vec![value(b"1"), None]].concat()]).unwrap();
+    assert_eq!(found.pins, Pins::default());
+    let noted = |name: &[u8], reset| Noted { name: name.into(), reset, before: None };
+    assert_eq!(found.named, [(noted(b"a", false), value(b"1")), (noted(b"b", true), None)]);
+    assert_eq!(found.all, None);
+}
+
+#[test]
+fn what_is_hidden_makes_it_ask_for_everything() {
+    let question = touched(&["DO $$$$"]).question(&Settings::default());
+    assert!(question.is_about_objects());
+    assert!(question.sql().contains("pg_settings"));
+    let value = |text: &[u8]| Some(Box::from(text));
+    let mut flags = vec![value(b"f"); 5];
+    flags[0] = value(b"t");
+    flags[1] = value(b"t");
+    let rows = vec![[flags, vec![value(b"none"), value(b"me")]].concat(), vec![value(b"work_mem"), value(b"64")]];
+    let found = question.read(rows).unwrap();
+    assert_eq!(found.pins.to_string(), "temp lock");
+    assert_eq!(found.all.unwrap(), [(b"work_mem"[..].into(), b"64"[..].into())]);
+}
+
+#[test]
+fn an_answer_that_is_cut_short_is_none() {
+    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default());
+    assert_eq!(question.read(vec![vec![Some(b"t"[..].into())]]), None);
+    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default());
+    assert_eq!(question.read(Vec::new()), None);
+}
