@@ -168,7 +168,7 @@ impl Client {
         if exchange.status() == Status::Failed || exchange.may_want_data() {
             // PostgreSQL refuses it, or would if this were a COPY: that is for PostgreSQL to say.
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
-            under_way.close(statement.name());
+            under_way.close(statement.name(), Some(Effect::Close(statement.server_name())));
             under_way.rename(at, statement.name(), Some(effect));
         } else {
             under_way.answer(complete(backend::kind::PARSE_COMPLETE), Some(Effect::Name { name, before: None }));

@@ -194,6 +194,9 @@ impl Client {
         };
         let answered = link.server.take_answered();
         self.show_settings();
+        if link.server.take_stale() {
+            self.pool.statements().renew();
+        }
         self.meter.heard(self.socket.queued() - queued, answered);
         link.watch.note(answered);
         if let Err(violation) = received {
@@ -227,6 +230,9 @@ impl Client {
 
     /// Whether the server can go on to others. First it is asked what the client has left there, if that is not known.
     async fn may_go(&mut self, link: &mut Link) -> Result<bool, Left> {
+        if link.mode != PoolMode::Session && !self.gather.is_passing() {
+            link.server.send_early_sync();
+        }
         if self.must_settle(link) {
             Box::pin(self.settle(link)).await?;
         }

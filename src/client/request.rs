@@ -55,6 +55,17 @@ impl Gather {
             let first = *self.first.get_or_insert(head.kind);
             let whole = inbox.len() - self.complete >= total;
             let copy = is_copy(head.kind) && self.complete == 0;
+            // Names stand in front, and must be read: such a message is handed on in part only if it stands alone, and
+            // then as much of it as is gathered of a request.
+            if !whole && names_something(head.kind) {
+                if inbox.len() <= limit {
+                    return Ok(Gathered::More);
+                }
+                if self.complete > 0 {
+                    self.streaming = true;
+                    return Ok(self.take(None, Some(first)));
+                }
+            }
             if !whole && (copy || self.streaming || inbox.len() > limit) {
                 return Ok(self.hand_on_part(inbox, head.kind, total));
             }
@@ -142,6 +153,10 @@ impl Gather {
 
 fn ends_request(message: u8) -> bool {
     matches!(message, kind::QUERY | kind::FUNCTION_CALL | kind::SYNC | kind::FLUSH)
+}
+
+fn names_something(message: u8) -> bool {
+    matches!(message, kind::PARSE | kind::BIND | kind::DESCRIBE | kind::CLOSE)
 }
 
 /// Messages that mean something only while COPY reads data; PostgreSQL ignores them at any other time.

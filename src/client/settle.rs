@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_harmless};
-use crate::sql::{Facts, Setting, Value};
+use crate::sql::{Facts, Setting, Value, Verb};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -40,6 +40,10 @@ impl Client {
         server: &mut Server,
         lane: &Arc<Lane>,
     ) -> Result<(), Fault> {
+        if facts.statements.iter().any(|statement| statement.verb == Verb::Other) {
+            // It may change what others have prepared statements for.
+            self.pool.statements().renew();
+        }
         if is_harmless(facts) {
             return Ok(());
         }

@@ -23,6 +23,10 @@ const ANY_WINDOW: usize = 32 * 1024;
 /// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
 const TALKATIVE: usize = 16;
 
+/// The routine that says "cached plan must not change result type" (0A000), and nothing else. Texts are translated.
+/// Source: PostgreSQL `src/backend/utils/cache/plancache.c`.
+const STALE: &[u8] = b"RevalidateCachedQuery";
+
 /// See [`Server::is_newborn`].
 const NEWBORN: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,8 @@ pub struct Server {
     pub(super) cancel: Arc<CancelTarget>,
     // What it has prepared.
     pub(super) statements: ServerStatements,
+    // A statement was refused because of what has changed since it was prepared.
+    stale: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
     opened: Instant,
@@ -119,6 +125,7 @@ impl Server {
             belief: Belief::new(settings, home),
             cancel: Arc::new(cancel),
             statements: ServerStatements::default(),
+            stale: false,
             unread: 0,
             opened: now,
             last_used: now,
@@ -287,6 +294,14 @@ impl Server {
         }
     }
 
+    /// Behind statements that were only prepared a client may fall silent, and needs no server for that: sends the Sync that
+    /// it has not sent, whose answer nobody sees.
+    pub fn send_early_sync(&mut self) {
+        if self.exchange.has_only_prepared() {
+            self.send_sync(super::Disposition::Swallow);
+        }
+    }
+
     /// A request that a failed guard swallowed has no Sync of its own: sends one, whose ReadyForQuery is the client's.
     pub fn send_wanted_sync(&mut self) {
         if self.exchange.take_wanted_sync() {
@@ -319,6 +334,7 @@ impl Server {
             belief: &mut self.belief,
             prepared: statements,
             statements: &mut self.statements,
+            stale: &mut self.stale,
             blocks,
         };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
@@ -329,6 +345,12 @@ impl Server {
             self.belief.guard_failed();
         }
         Ok(())
+    }
+
+    /// Whether a statement has been refused since the last call because its result would have other columns than when it was
+    /// prepared.
+    pub fn take_stale(&mut self) -> bool {
+        std::mem::take(&mut self.stale)
     }
 
     /// Whether the client was told an error since the last call.
@@ -390,6 +412,7 @@ struct ToClient<'a> {
     belief: &'a mut Belief,
     prepared: Option<&'a mut Statements>,
     statements: &'a mut ServerStatements,
+    stale: &'a mut bool,
     blocks: bool,
 }
 
@@ -417,6 +440,7 @@ impl Outlet for ToClient<'_> {
     }
 
     fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
+        *self.stale |= backend::error_field(error, b'R') == Some(STALE);
         let names = self.prepared.as_deref()?;
         let mut reworded = BytesMut::new();
         frontend::message(&mut reworded, backend::kind::ERROR_RESPONSE, |out| names.reword(error, out));

@@ -76,6 +76,8 @@ pub struct Exchange {
     outgoing: usize,
     // Extended messages were sent and no Sync behind them.
     unsynced: bool,
+    // None of them did anything but prepare, describe or close a statement.
+    only_prepared: bool,
     // The server reads CopyData, and no CopyDone or CopyFail was sent yet.
     copy_in: bool,
     doubt: Doubt,
@@ -100,6 +102,7 @@ impl Default for Exchange {
             status: Status::Idle,
             outgoing: 0,
             unsynced: false,
+            only_prepared: true,
             copy_in: false,
             doubt: Doubt::None,
             tangle: Tangle::None,
@@ -182,6 +185,7 @@ impl Exchange {
                     return false; // PostgreSQL ignores a Sync in the middle of COPY data
                 }
                 self.unsynced = false;
+                self.only_prepared = true;
                 Awaits::Sync
             }
             COPY_DONE | COPY_FAIL => {
@@ -199,6 +203,7 @@ impl Exchange {
         };
         if awaits.is_extended() && !matches!(disposition, Disposition::Swallow | Disposition::Hold) {
             self.unsynced = true;
+            self.only_prepared &= matches!(awaits, Awaits::Parse | Awaits::Describe | Awaits::Close);
         }
         if matches!(awaits, Awaits::Query | Awaits::FunctionCall) && self.unsynced {
             self.tangle.query_unsynced();
@@ -296,6 +301,18 @@ impl Exchange {
     /// What is sent now may be read by a COPY that has not begun yet.
     pub fn may_want_data(&self) -> bool {
         self.copy_in || self.queue.may_want_data()
+    }
+
+    /// Statements were prepared and described, and a Flush has brought the answers; a Sync would end nothing, and nothing is
+    /// wrong.
+    pub fn has_only_prepared(&self) -> bool {
+        self.unsynced
+            && self.only_prepared
+            && self.queue.is_empty()
+            && self.queue.in_step()
+            && self.status == Status::Idle
+            && !self.cut_outgoing()
+            && !self.guard_pending()
     }
 
     /// Extended messages were sent without a Sync behind them.

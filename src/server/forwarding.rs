@@ -92,13 +92,13 @@ impl Forwarding<'_> {
 
     /// As [`Self::refuse`], with a name that no server has.
     pub fn refuse_unknown(&mut self, old: Range<usize>, error: BytesMut) {
-        self.close(NOTHING);
+        self.close(NOTHING, None);
         self.refuse(old, NOTHING, error);
     }
 
     /// Something that fails goes in its place; the client is told `error`, an ErrorResponse. Only for a whole message.
     pub fn replace_refused(&mut self, error: BytesMut) {
-        self.close(NOTHING);
+        self.close(NOTHING, None);
         let from = self.out.len();
         frontend::describe_statement(&mut self.out, NOTHING);
         self.server.exchange.sending_refused(&self.out[from..], error);
@@ -142,21 +142,21 @@ impl Forwarding<'_> {
     pub fn make_place(&mut self, statement: &Statement, limit: usize) -> bool {
         match self.server.statements.has(statement) {
             Has::Yes => return false,
-            Has::Perhaps => self.close(statement.name()),
+            Has::Perhaps => self.close(statement.name(), None),
             Has::No => (),
         }
         if let Some(oldest) = self.server.statements.parsed(statement, limit) {
-            self.close(&oldest.to_string());
-            self.attach(Some(Effect::Close(oldest)));
+            self.close(&oldest.to_string(), Some(Effect::Close(oldest)));
         }
         true
     }
 
     /// Has the server close a statement, in front of this message.
-    pub fn close(&mut self, name: &str) {
+    pub fn close(&mut self, name: &str, effect: Option<Effect>) {
         self.copy();
         frontend::close_statement(&mut self.out, name);
         self.server.exchange.sending_own(kind::CLOSE, Swallow);
+        self.attach(effect);
     }
 
     /// Queues what has become of the chunk. Nothing may be left of it.

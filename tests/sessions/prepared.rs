@@ -111,6 +111,75 @@ fn errors_about_names_are_postgresqls_and_skip_what_is_behind_them() {
 }
 
 #[test]
+fn stray_copy_data_shifts_no_answers() {
+    as_postgresql_answers(&vec![
+        synced(&[bind("s1", "", &[]), copy_data("5\te\n")]),
+        synced(&[close(b'S', ""), copy_data("5\te\n"), bind("s1", "", &[])]),
+        synced(&[bind("", "no such", &[])]),
+    ]);
+}
+
+#[test]
+fn a_statement_that_is_parsed_again_and_skipped_is_still_there() {
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT 1"), run("a", &[])]),
+        synced(&[parse("b", "SELECT 1")]),
+        synced(&[close(b'S', "b")]),
+        // Skipped behind an error, and behind what may be a COPY.
+        synced(&[run("a", &[]), run("no such", &[]), parse("b", "SELECT 1")]),
+        synced(&[run("a", &[]), parse("b", "SELECT 1"), run("b", &[])]),
+    ]);
+}
+
+#[test]
+fn a_client_that_has_only_prepared_needs_no_server() {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1\nquery_wait_timeout = \"20s\"");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    client.send(&[parse("s", "SELECT 'prepared', $1::int"), describe(b'S', "s"), flush()].concat());
+    assert_eq!(client.until(b'T').len(), 3);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    assert_eq!(other.value("SELECT 'meanwhile'"), "meanwhile");
+    client.send(&synced(&[run("s", &[b"1"])]));
+    assert_eq!(print(&client.until_ready()).matches("prepared").count(), 1);
+    // And a Sync that comes by itself.
+    client.send(&[parse("t", "SELECT 1"), flush()].concat());
+    client.until(b'1');
+    client.send(&sync());
+    assert_eq!(client.until_ready().len(), 1);
+}
+
+#[test]
+fn who_prepares_a_statement_anew_gets_it_as_things_are_now() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "CREATE TABLE stale (id int)"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 1");
+    let mut old = Raw::log_in(pgotter.port(), &[]);
+    let mut new = Raw::log_in(pgotter.port(), &[]);
+    let text = "SELECT * FROM stale";
+    let uses = |name: &str| synced(&[bind("", name, &[]), describe(b'P', ""), execute("", 0)]);
+    old.send(&[synced(&[parse("s", text)]), uses("s")].concat());
+    old.until_ready();
+    assert!(error_code(&old.until_ready()).is_none());
+    for (name, more) in [("by a client", true), ("by somebody else", false)] {
+        let alter = format!("ALTER TABLE stale ADD COLUMN \"{name}\" int");
+        if more {
+            new.ask(&alter);
+        } else {
+            must(server.psql("postgres", &alter));
+        }
+        old.send(&uses("s"));
+        assert_eq!(error_code(&old.until_ready()).as_deref(), Some("0A000"), "its client knows other columns");
+        for client in [&mut old, &mut new] {
+            client.send(&[synced(&[parse(name, text)]), uses(name)].concat());
+            client.until_ready();
+            let answer = client.until_ready();
+            assert!(error_code(&answer).is_none(), "{name}: {}", print(&answer));
+        }
+    }
+}
+
+#[test]
 fn a_pipeline_of_many_requests_is_answered_in_order() {
     let mut pipeline = Vec::new();
     for round in 0..50 {
@@ -138,6 +207,7 @@ fn names_of_64_kib_and_names_that_agree_in_63_bytes() {
     let long = "n".repeat(60_000);
     as_postgresql_answers(&vec![
         synced(&[parse(&long, "SELECT 'long'"), run(&long, &[])]),
+        synced(&[parse("other", "SELECT 1"), run(&long, &[]), run(&long, &[]), close(b'S', "other")]),
         synced(&[run(&long[..63], &[])]),
         synced(&[run(&long[..62], &[])]),
         synced(&[parse(&long[..70], "SELECT 1")]),

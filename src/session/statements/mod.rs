@@ -39,6 +39,8 @@ pub struct Statement {
     // The body of Parse behind the name. None: it was too long to be kept.
     body: Option<Box<[u8]>>,
     settings: Arc<Settings>,
+    // Of the table when it was made.
+    generation: u64,
     // What running it may touch of its session; None: nothing.
     facts: Option<Box<Facts>>,
 }
@@ -57,13 +59,15 @@ impl Statement {
     /// One that stays unnamed; `None` for a body that was too long to be kept.
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let (id, name) = (ServerName(0), Box::default());
-        Self { id, name, body: body.map(Box::from), settings: settings.clone(), facts: facts(body, settings) }
+        let (body, facts) = (body.map(Box::from), facts(body, settings));
+        Self { id, name, body, settings: settings.clone(), generation: 0, facts }
     }
 
-    fn named(id: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
+    fn named(id: u64, generation: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let id = ServerName(id);
         let name = id.to_string().into();
-        Self { id, name, body: body.map(Box::from), settings: settings.clone(), facts: facts(body, settings) }
+        let (body, facts) = (body.map(Box::from), facts(body, settings));
+        Self { id, name, body, settings: settings.clone(), generation, facts }
     }
 
     /// What it is called on servers.

@@ -22,13 +22,14 @@ pub struct StatementTable {
     max: usize,
     sweep_at: usize,
     last: u64,
+    generation: u64,
 }
 
 impl StatementTable {
     /// For at most `max` bytes of statements that clients have.
     pub fn new(max: usize) -> Self {
         let (table, hasher) = (HashMap::default(), RandomState::default());
-        Self { table, hasher, bytes: 0, max, sweep_at: SPARE.min(max), last: 0 }
+        Self { table, hasher, bytes: 0, max, sweep_at: SPARE.min(max), last: 0, generation: 0 }
     }
 
     /// What is charged now.
@@ -40,22 +41,30 @@ impl StatementTable {
     /// The statement with this body of Parse (behind the name) and these settings. `None`: clients have too many.
     pub fn share(&mut self, body: &[u8], settings: &Arc<Settings>) -> Option<Arc<Statement>> {
         let hash = self.hasher.hash_one(body);
-        let found = self.table.get(&hash).and_then(|same| same.iter().find(|statement| statement.is(body, settings)));
+        let found = self.table.get(&hash).and_then(|same| {
+            same.iter().find(|statement| statement.generation == self.generation && statement.is(body, settings))
+        });
         if let Some(found) = found {
             return Some(found.clone());
         }
         self.make_room(body.len() + OVERHEAD)?;
         self.last += 1;
-        let statement = Arc::new(Statement::named(self.last, Some(body), settings));
+        let statement = Arc::new(Statement::named(self.last, self.generation, Some(body), settings));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
     }
 
+    /// Something has changed that statements were made for: who prepares one from now on gets a new one, as PostgreSQL makes
+    /// it. Those that have been prepared go on as they are.
+    pub fn renew(&mut self) {
+        self.generation += 1;
+    }
+
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, None, settings))
+        Arc::new(Statement::named(self.last, self.generation, None, settings))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.
