@@ -1,5 +1,6 @@
 //! The clients' face: logging in, the life of a query, leaving. Start at [`serve`].
 
+mod answer;
 mod authenticate;
 mod checkout;
 mod connection;

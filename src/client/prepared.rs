@@ -16,7 +16,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
 use crate::session::{Change, Effect, Statement};
-use crate::sql::{self, Reader, Unknown};
+use crate::sql::{self, Facts, Reader, Unknown};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
@@ -76,6 +76,11 @@ impl Client {
         Ok(())
     }
 
+    /// What a text may do to its session.
+    pub(super) fn read(&self, text: &[u8]) -> Facts {
+        sql::read(text, self.settings.reading(), &Unknown)
+    }
+
     /// Notes what the text may leave behind.
     fn query(&mut self, under_way: &mut Forwarding<'_>, lane: &Arc<Lane>) {
         let Some(message) = under_way.message() else { return };
@@ -87,7 +92,17 @@ impl Client {
             reader.feed(text, &Unknown);
             self.passing = Some(reader);
         } else {
-            let facts = sql::read(text, self.settings.reading(), &Unknown);
+            let facts = self.read(text);
+            let status = exchange.status();
+            if !exchange.owes()
+                && !exchange.unsynced()
+                && let Some(answer) = self.answer_of_names(&facts, status)
+            {
+                return under_way.answer(answer, None);
+            }
+            if self.drops_statements(&facts) {
+                under_way.statements().doubt();
+            }
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
                 return under_way.replace_refused_query(bytes_of(&fault));
             }
@@ -118,7 +133,7 @@ impl Client {
     fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
         let Some(message) = under_way.message() else { return };
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = sql::read(text, self.settings.reading(), &Unknown);
+        let facts = self.read(text);
         if !message.whole || self.touch(&facts, false, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }

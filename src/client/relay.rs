@@ -64,6 +64,10 @@ impl Client {
             if let Err(left) = self.send_on(&mut link) {
                 return Err(self.part(link, left));
             }
+            // PgOtter may have answered all of it.
+            if self.may_release(&link) {
+                return self.release(link);
+            }
             loop {
                 self.step(Step::Relay);
                 let deadline = self.deadline(&link);

@@ -8,6 +8,7 @@ use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
 use crate::activity::ClientState;
 use crate::clock;
+use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
 use crate::pool::Lane;
@@ -50,6 +51,9 @@ pub async fn serve(client: &mut Client) -> Left {
         }
         let received = client.now;
         client.presence.activity.requests(received);
+        if client.answers(&request) {
+            continue;
+        }
         let (server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
@@ -86,6 +90,19 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// What only PgOtter has needs no server.
+    fn answers(&mut self, request: &Request) -> bool {
+        if request.end != Some(kind::QUERY) || self.shape.settings.pool_mode == PoolMode::Session {
+            return false;
+        }
+        let answer = self.answer_alone(&request.bytes);
+        let answered = answer.is_some();
+        if let Some(answer) = answer {
+            self.socket.queue(answer);
+        }
+        answered
     }
 
     /// Gives the request to the server, with what the server lacks in front of it.

@@ -262,3 +262,52 @@ fn a_pinned_client_hears_of_the_end_of_its_server() {
     let last = client.until_end();
     assert_eq!(error_code(&last).as_deref(), Some("57P01"), "{}", print(&last));
 }
+
+#[test]
+fn a_reset_with_nothing_in_a_server_needs_no_server() {
+    let pgotter = pgotter("");
+    let mut holder = Raw::log_in(pgotter.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut direct = Raw::log_in(server().port(), &[]);
+    let resets = [
+        "DISCARD ALL",
+        "discard all;",
+        "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+        "RESET ALL",
+        "CLOSE ALL",
+        "DEALLOCATE ALL",
+        "DEALLOCATE PREPARE ALL",
+        "DISCARD TEMP",
+        "DISCARD PLANS",
+    ];
+    for reset in resets {
+        client.ask("SET work_mem = '1MB'");
+        client.send(&[parse("s", "SELECT 1"), sync()].concat());
+        client.until_ready();
+        holder.ask("BEGIN");
+        holder.ask("SELECT 1");
+        let expected = print(&direct.ask(reset));
+        assert_eq!(print(&client.ask(reset)), expected, "{reset}");
+        holder.ask("COMMIT");
+        let work_mem = if reset.to_uppercase().contains("RESET") || reset.to_uppercase().contains("DISCARD ALL") {
+            "4MB"
+        } else {
+            "1MB"
+        };
+        assert_eq!(client.value("SHOW work_mem"), work_mem, "{reset}");
+        client.send(&[bind("", "s", &[]), sync()].concat());
+        let gone = error_code(&client.until_ready()).is_some();
+        assert_eq!(
+            gone,
+            reset.to_uppercase().contains("DEALLOCATE") || reset.to_uppercase().contains("DISCARD ALL"),
+            "{reset}"
+        );
+        client.ask("DEALLOCATE ALL");
+    }
+    // What only looks like one is PostgreSQL's to answer.
+    for text in
+        ["DISCARD ALL ALL", "RESET ALL; DISCARD ALL", "CLOSE ALL; CLOSE", "DISCARD ALL --", "RESET ALL;; CLOSE ALL"]
+    {
+        assert_eq!(print(&client.ask(text)), print(&direct.ask(text)), "{text}");
+    }
+}

@@ -180,6 +180,37 @@ fn who_prepares_a_statement_anew_gets_it_as_things_are_now() {
 }
 
 #[test]
+fn deallocate_is_about_the_clients_own_names() {
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT 1"), parse("b", "SELECT 2")]),
+        query("DEALLOCATE a"),
+        synced(&[run("a", &[])]),
+        query("DEALLOCATE a"),
+        query("BEGIN"),
+        query("SELECT 1"),
+        query("DEALLOCATE b"),
+        synced(&[run("b", &[])]),
+        query("DEALLOCATE b"),
+        query("ROLLBACK"),
+        synced(&[parse("a", "SELECT 1"), parse("b", "SELECT 2")]),
+        query("DEALLOCATE \"a\""),
+        query("DEALLOCATE ALL"),
+        synced(&[run("b", &[])]),
+        synced(&[parse("b", "SELECT 3"), run("b", &[])]),
+        query("SELECT 1; DEALLOCATE ALL"),
+        synced(&[run("b", &[])]),
+        synced(&[parse("b", "SELECT 4"), run("b", &[])]),
+        query("BEGIN"),
+        query("SELECT 1/0"),
+        query("DEALLOCATE b"),
+        query("COMMIT"),
+        synced(&[run("b", &[])]),
+        query("DISCARD ALL"),
+        synced(&[run("b", &[])]),
+    ]);
+}
+
+#[test]
 fn a_pipeline_of_many_requests_is_answered_in_order() {
     let mut pipeline = Vec::new();
     for round in 0..50 {

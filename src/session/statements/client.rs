@@ -83,6 +83,13 @@ impl Statements {
         self.tied > 0
     }
 
+    /// Forgets all that have names.
+    pub fn clear_named(&mut self) {
+        self.named.clear();
+        self.bytes = 0;
+        self.tied = usize::from(self.unnamed.as_ref().is_some_and(|statement| statement.body().is_none()));
+    }
+
     /// Bytes of names and statements.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
