@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "sessions/blocks.rs"]
+mod blocks;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/prepared.rs"]

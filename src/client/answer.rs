@@ -27,7 +27,7 @@ impl Client {
     /// The answer to a Query that comes while the client has no server. `None`: it is for a server.
     pub(super) fn answer_alone(&mut self, query: &[u8]) -> Option<BytesMut> {
         let text = query.get(crate::wire::frame::HEAD..)?.strip_suffix(b"\0")?;
-        if text.len() > RESET_MAX || !may_be_reset(text) {
+        if text.len() > RESET_MAX || self.block.is_some() || !may_be_reset(text) {
             return None;
         }
         let facts = self.read(text);

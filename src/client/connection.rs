@@ -1,5 +1,6 @@
 //! One client that has logged in, and what its task needs at hand.
 
+use super::block::Block;
 use super::in_force::InForce;
 use super::lookout::Lookout;
 use super::presence::Presence;
@@ -18,7 +19,7 @@ use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{Settings, Statements, Touched};
 use crate::sql::Reader;
-use crate::wire::backend::{self, Status};
+use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +106,8 @@ pub struct Client {
     // What its statements may have left in its server, and what keeps it there.
     pub(super) touched: Option<Box<Touched>>,
     pub(super) pin: Option<Box<Pin>>,
+    // A transaction that has no server yet.
+    pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
     pub(super) passing: Option<Box<Reader>>,
     // What it came with, and RESET returns to.
@@ -184,6 +187,7 @@ impl Client {
             statements: None,
             touched: None,
             pin: None,
+            block: None,
             passing: None,
             base: Arc::default(),
             mailbox,
@@ -255,7 +259,7 @@ impl Client {
 
     pub(super) fn tell_ready(&mut self) {
         let mut out = BytesMut::new();
-        backend::ready_for_query(&mut out, Status::Idle);
+        backend::ready_for_query(&mut out, self.status());
         self.socket.queue(out);
     }
 

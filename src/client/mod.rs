@@ -2,6 +2,7 @@
 
 mod answer;
 mod authenticate;
+mod block;
 mod checkout;
 mod connection;
 mod in_force;

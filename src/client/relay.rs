@@ -24,6 +24,8 @@ pub(super) struct Link {
     pub(super) lane: Arc<Lane>,
     // As it was when the link began: what a session has left in its server is not another's, whatever a reload says.
     pub(super) mode: PoolMode,
+    // A BEGIN that was answered before went in front of the first request.
+    pub(super) began: bool,
     // When it was linked, when the last request went out, when the server last said something.
     since: Instant,
     sent: Instant,
@@ -39,7 +41,18 @@ impl Link {
     /// A server that was just given a request, which was `received` before it was there.
     pub(super) fn new(server: Box<Server>, lane: Arc<Lane>, mode: PoolMode, received: Instant, now: Instant) -> Self {
         let watch = Stopwatch::new(received, now);
-        Self { server, lane, mode, since: now, sent: now, heard: now, watch, overdue: None, cancel_again: false }
+        Self {
+            server,
+            lane,
+            mode,
+            began: false,
+            since: now,
+            sent: now,
+            heard: now,
+            watch,
+            overdue: None,
+            cancel_again: false,
+        }
     }
 
     /// Between two transactions.
@@ -82,10 +95,13 @@ impl Client {
                         if let Err(left) = self.hear(&mut link) {
                             return Err(self.part(link, left));
                         }
-                        match self.may_go(&mut link).await {
-                            Ok(true) => return self.release(link),
-                            Ok(false) => (),
-                            Err(left) => return Err(self.part(link, left)),
+                        if self.must_settle(&mut link)
+                            && let Err(left) = Box::pin(self.settle(&mut link)).await
+                        {
+                            return Err(self.part(link, left));
+                        }
+                        if self.may_release(&link) {
+                            return self.release(link);
                         }
                         if let Err(left) = self.send_on(&mut link) {
                             return Err(self.part(link, left));
@@ -111,10 +127,13 @@ impl Client {
                         if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
                             self.send_cancel(&mut link);
                         }
-                        match self.may_go(&mut link).await {
-                            Ok(true) => return self.release(link),
-                            Ok(false) => (),
-                            Err(left) => return Err(self.part(link, left)),
+                        if self.must_settle(&mut link)
+                            && let Err(left) = Box::pin(self.settle(&mut link)).await
+                        {
+                            return Err(self.part(link, left));
+                        }
+                        if self.may_release(&link) {
+                            return self.release(link);
                         }
                         if mail.cancel_ended
                             && let Err(left) = self.send_on(&mut link)
@@ -210,6 +229,13 @@ impl Client {
                     .with_detail(violation.0),
             ));
         }
+        if link.server.exchange().has_failed_begin() || link.began && link.server.lacks_settings() {
+            // It believes to be in a block, and what it sends next would be committed one by one.
+            let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "the transaction could not be begun");
+            return Err(Left::Refused(
+                fault.with_detail("Nothing of it was run.").with_hint("See the error before this one."),
+            ));
+        }
         let limits = &self.shape.settings;
         let timed = limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
         if timed {
@@ -232,23 +258,13 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the server can go on to others. First it is asked what the client has left there, if that is not known.
-    async fn may_go(&mut self, link: &mut Link) -> Result<bool, Left> {
-        if link.mode != PoolMode::Session && !self.gather.is_passing() {
-            link.server.send_early_sync();
+    /// Whether it is time to ask the server what the client has left there, before it goes on to others.
+    fn must_settle(&self, link: &mut Link) -> bool {
+        if link.mode == PoolMode::Session || self.gather.is_passing() {
+            return false;
         }
-        if self.must_settle(link) {
-            Box::pin(self.settle(link)).await?;
-        }
-        Ok(self.may_release(link))
-    }
-
-    fn must_settle(&self, link: &Link) -> bool {
-        self.touched.is_some()
-            && link.mode != PoolMode::Session
-            && !self.gather.is_passing()
-            && !link.server.cancel_under_way()
-            && link.server.boundary().is_some()
+        link.server.send_early_sync();
+        self.touched.is_some() && !link.server.cancel_under_way() && link.server.boundary().is_some()
     }
 
     fn may_release(&self, link: &Link) -> bool {

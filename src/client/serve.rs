@@ -54,6 +54,12 @@ pub async fn serve(client: &mut Client) -> Left {
         if client.answers(&request) {
             continue;
         }
+        if let Some(fault) = client.failed_block() {
+            match client.refuse(&fault, &request) {
+                Ok(()) => continue,
+                Err(left) => return left,
+            }
+        }
         let (server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
@@ -97,7 +103,7 @@ impl Client {
         if request.end != Some(kind::QUERY) || self.shape.settings.pool_mode == PoolMode::Session {
             return false;
         }
-        let answer = self.answer_alone(&request.bytes);
+        let answer = self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes));
         let answered = answer.is_some();
         if let Some(answer) = answer {
             self.socket.queue(answer);
@@ -114,13 +120,18 @@ impl Client {
         received: Instant,
     ) -> Result<Link, Left> {
         self.step(Step::Adopt);
-        server.adopt(&mut self.settings);
+        let block = self.block.take();
+        match &block {
+            None => server.adopt(&mut self.settings),
+            Some(block) => server.adopt_and_begin(&mut self.settings, &block.begin),
+        }
         self.step(Step::Send);
         let mode = self.shape.settings.pool_mode;
         let sent = self.send(&mut server, &lane, mode, request.bytes, Some(request.first));
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
-        let link = Link::new(server, lane, mode, received, self.now);
+        let mut link = Link::new(server, lane, mode, received, self.now);
+        link.began = block.is_some();
         match sent {
             Ok(()) => Ok(link),
             Err(left) => Err(self.part(link, left)),
@@ -182,7 +193,9 @@ impl Client {
     }
 
     async fn idle(&mut self) -> Result<(), Left> {
-        let limit = self.shape.settings.client_idle_timeout;
+        let limits = &self.shape.settings;
+        let in_block = limits.idle_transaction_timeout.filter(|_| self.block.is_some());
+        let limit = in_block.or(limits.client_idle_timeout);
         let deadline = limit.and_then(|limit| self.now.checked_add(limit));
         match turn(self, None, deadline).await {
             Event::Client => {
@@ -195,6 +208,11 @@ impl Client {
                 // A cancel finds nothing to cancel.
                 if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
             }
+            Event::Deadline if in_block.is_some() => Err(Left::Refused(Fault::fatal(
+                Blame::Limit,
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle_transaction_timeout",
+            ))),
             Event::Deadline => Err(Left::Refused(Fault::fatal(
                 Blame::Limit,
                 SqlState::IDLE_SESSION_TIMEOUT,
@@ -213,6 +231,7 @@ impl Client {
         }
         self.count_refusal(fault);
         self.tell(fault);
+        self.fail_block();
         match request.end {
             Some(kind::QUERY | kind::FUNCTION_CALL | kind::SYNC) => self.tell_ready(),
             // Everything up to the next Sync, or to the end of this Query, is skipped, as PostgreSQL does after an error.

@@ -92,6 +92,7 @@ pub struct Exchange {
     // News for whoever asks next.
     swallowed_error: bool,
     erred: bool,
+    failed_begin: bool,
     tally: Tally,
 }
 
@@ -113,6 +114,7 @@ impl Default for Exchange {
             said_goodbye: false,
             swallowed_error: false,
             erred: false,
+            failed_begin: false,
             tally: Tally::default(),
         }
     }
@@ -249,6 +251,11 @@ impl Exchange {
     /// Whether a message whose answer nobody sees has failed since the last call.
     pub fn take_swallowed_error(&mut self) -> bool {
         std::mem::take(&mut self.swallowed_error)
+    }
+
+    /// Whether a BEGIN that its client takes for done has failed.
+    pub fn has_failed_begin(&self) -> bool {
+        self.failed_begin
     }
 
     /// Whether an error has come since the last call.

@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// The statement that sets what is lacking.
 const SET: &str = "pgotter.set";
+/// The BEGIN that was answered already.
+const BEGIN: &str = "pgotter.begin";
 /// The empty statement that exists only if the settings are in force.
 const GUARD: &str = "pgotter.guard";
 /// PostgreSQL reads what is bound behind it in this encoding.
@@ -50,6 +52,22 @@ impl Server {
         self.belief.guard_sent(wanted, &lacking);
         self.send_own(own, Hold);
         self.exchange.guard_sent();
+    }
+
+    /// As [`Server::adopt`], and the BEGIN of a client's block behind it, which is a guard of its own: if it fails, nothing of
+    /// the request is run. It is prepared first, as its Sync behind the settings' guard would end what that guard skips; nothing
+    /// but BEGIN may be executed in front of a request without a Sync (`exchange/tangle.rs`).
+    pub fn adopt_and_begin(&mut self, wanted: &mut Arc<Settings>, text: &str) {
+        let mut own = Own::default();
+        own.put(kind::CLOSE, |out| frontend::close_statement(out, BEGIN));
+        own.put(kind::PARSE, |out| frontend::parse(out, BEGIN, text));
+        own.put(kind::SYNC, frontend::sync);
+        self.send_own(own, Disposition::Swallow);
+        self.adopt(wanted);
+        let mut own = Own::default();
+        own.put(kind::BIND, |out| frontend::bind(out, BEGIN, &[]));
+        own.put(kind::EXECUTE, frontend::execute);
+        self.send_own(own, Disposition::Quiet);
     }
 
     /// Queues what undoes all that was set; says whether there is anything. Nobody sees the answers.

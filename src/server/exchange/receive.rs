@@ -160,7 +160,11 @@ impl Exchange {
             refusal = self.queue.skip_to_sync();
         }
         match disposition {
-            Disposition::Forward | Disposition::Quiet => Verdict::Show,
+            Disposition::Forward => Verdict::Show,
+            Disposition::Quiet => {
+                self.failed_begin |= matches!(awaits, Awaits::Bind | Awaits::Execute);
+                Verdict::Show
+            }
             // PostgreSQL may have found something else to say first.
             Disposition::Refuse => {
                 let of_name = matches!(backend::error_field(body, b'C'), Some(b"26000" | b"42P05"));

@@ -1,0 +1,197 @@
+//! BEGIN is answered at once, and travels in front of the first statement behind it: an open, empty transaction holds no
+//! server. One that ends empty never had one.
+//!
+//! Only plain texts are answered; whatever is not certain to be accepted by PostgreSQL goes there as it came. `now()` in
+//! such a block is the time of its first statement.
+
+use super::connection::Client;
+use crate::config::PoolMode;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::wire::backend::{self, Status};
+use crate::wire::frame::HEAD;
+use crate::wire::frontend::{message, put_cstr};
+use bytes::BytesMut;
+
+/// A longer text is not looked at.
+const TEXT_MAX: usize = 128;
+
+/// A transaction block that has no server yet.
+pub(super) struct Block {
+    /// What began it.
+    pub begin: Box<str>,
+    // A request in it could not be run.
+    failed: bool,
+}
+
+/// What a plain text says of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// With its tag.
+    Begin(&'static str),
+    Commit,
+    Rollback,
+}
+
+impl Client {
+    /// Answers a Query about a block that has no server, or opens one. `None`: it is for a server.
+    pub(super) fn answer_block(&mut self, query: &[u8]) -> Option<BytesMut> {
+        if self.shape.settings.pool_mode != PoolMode::Transaction {
+            return None;
+        }
+        let text = query.get(HEAD..)?.strip_suffix(b"\0")?;
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= TEXT_MAX)?;
+        let mut out = BytesMut::new();
+        match (said(text)?, &self.block) {
+            (Said::Begin(tag), None) => {
+                self.block = Some(Box::new(Block { begin: text.into(), failed: false }));
+                complete(&mut out, tag);
+            }
+            // A warning, or an error: PostgreSQL's to say.
+            (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => return None,
+            (Said::Commit, Some(block)) => {
+                complete(&mut out, if block.failed { "ROLLBACK" } else { "COMMIT" });
+                self.block = None;
+            }
+            (Said::Rollback, Some(_)) => {
+                complete(&mut out, "ROLLBACK");
+                self.block = None;
+            }
+        }
+        backend::ready_for_query(&mut out, self.status());
+        Some(out)
+    }
+
+    /// The state of a client without a server.
+    pub(super) fn status(&self) -> Status {
+        match &self.block {
+            None => Status::Idle,
+            Some(block) if block.failed => Status::Failed,
+            Some(_) => Status::InTransaction,
+        }
+    }
+
+    /// A request in a block without a server was refused: the block has failed.
+    pub(super) fn fail_block(&mut self) {
+        if let Some(block) = &mut self.block {
+            block.failed = true;
+        }
+    }
+
+    /// Why nothing is run in a failed block. Source: PostgreSQL `src/backend/tcop/postgres.c`.
+    pub(super) fn failed_block(&self) -> Option<Fault> {
+        let failed = self.block.as_ref().is_some_and(|block| block.failed);
+        let message = "current transaction is aborted, commands ignored until end of transaction block";
+        failed.then(|| Fault::error(Blame::Client, SqlState::IN_FAILED_SQL_TRANSACTION, message))
+    }
+}
+
+/// Reads a text of plain words.
+fn said(text: &str) -> Option<Said> {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(';').unwrap_or(text);
+    let lower = text.to_ascii_lowercase();
+    let mut words = lower.split_ascii_whitespace().peekable();
+    let first = words.next()?;
+    let noise = |words: &mut std::iter::Peekable<std::str::SplitAsciiWhitespace<'_>>| {
+        words.next_if(|word| matches!(*word, "work" | "transaction")).is_some()
+    };
+    let said = match first {
+        "begin" => {
+            noise(&mut words);
+            Said::Begin("BEGIN")
+        }
+        "start" if words.next() == Some("transaction") => Said::Begin("START TRANSACTION"),
+        "commit" | "end" => {
+            noise(&mut words);
+            Said::Commit
+        }
+        "rollback" | "abort" => {
+            noise(&mut words);
+            Said::Rollback
+        }
+        _ => return None,
+    };
+    let modes: Vec<&str> = words.collect();
+    let takes_modes = matches!(said, Said::Begin(_));
+    (modes.is_empty() || takes_modes && are_modes(&modes.join(" "))).then_some(said)
+}
+
+/// A list of transaction modes, each at most once, with or without commas.
+fn are_modes(text: &str) -> bool {
+    const MODES: [(&str, u8); 9] = [
+        ("isolation level serializable", 1),
+        ("isolation level repeatable read", 1),
+        ("isolation level read committed", 1),
+        ("isolation level read uncommitted", 1),
+        ("read only", 2),
+        ("read write", 2),
+        ("not deferrable", 4),
+        ("deferrable", 4),
+        ("", 0),
+    ];
+    let (mut rest, mut seen) = (text, 0);
+    while !rest.is_empty() {
+        let found = MODES.iter().find(|(mode, _)| {
+            rest.strip_prefix(mode).is_some_and(|behind| behind.is_empty() || behind.starts_with([' ', ',']))
+        });
+        let Some((mode, kind)) = found.filter(|(mode, kind)| !mode.is_empty() && seen & kind == 0) else {
+            return false;
+        };
+        seen |= kind;
+        rest = rest[mode.len()..].trim_ascii_start();
+        if let Some(behind) = rest.strip_prefix(',') {
+            rest = behind.trim_ascii_start();
+            if rest.is_empty() {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn complete(out: &mut BytesMut, tag: &str) {
+    message(out, backend::kind::COMMAND_COMPLETE, |out| put_cstr(out, tag.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    //! Which texts are answered at once.
+
+    use super::*;
+
+    #[test]
+    fn plain_texts_are_read_and_others_are_not() {
+        for (text, expected) in [
+            ("BEGIN", Some(Said::Begin("BEGIN"))),
+            (" begin ; ", Some(Said::Begin("BEGIN"))),
+            ("Begin Transaction", Some(Said::Begin("BEGIN"))),
+            ("begin work read only", Some(Said::Begin("BEGIN"))),
+            ("START TRANSACTION", Some(Said::Begin("START TRANSACTION"))),
+            ("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY", Some(Said::Begin("START TRANSACTION"))),
+            ("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE", Some(Said::Begin("BEGIN"))),
+            ("BEGIN NOT DEFERRABLE", Some(Said::Begin("BEGIN"))),
+            ("commit", Some(Said::Commit)),
+            ("END WORK", Some(Said::Commit)),
+            ("rollback transaction;", Some(Said::Rollback)),
+            ("ABORT", Some(Said::Rollback)),
+            ("BEGIN;;", None),
+            ("BEGIN READ", None),
+            ("BEGIN READ ONLY,", None),
+            ("BEGIN READ ONLY READ WRITE", None),
+            ("BEGIN, READ ONLY", None),
+            ("BEGIN DEFERRABLEX", None),
+            ("BEGIN -- comment", None),
+            ("BEGIN; SELECT 1", None),
+            ("START", None),
+            ("START WORK", None),
+            ("COMMIT AND CHAIN", None),
+            ("ROLLBACK TO a", None),
+            ("COMMIT PREPARED 'a'", None),
+            ("END TRANSACTION READ ONLY", None),
+            ("", None),
+            ("SELECT 1", None),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+    }
+}

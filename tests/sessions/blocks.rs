@@ -1,0 +1,140 @@
+//! BEGIN is answered at once; an empty block has no server.
+
+use crate::support::raw::*;
+use crate::support::{PgOtter, must, postgres, shared_postgres};
+use pgotter::cli::local_postgres::Options;
+
+/// What PostgreSQL answers to each of these, one after the other, must be answered by PgOtter.
+fn as_postgresql_answers(script: &[Vec<u8>]) {
+    let server = shared_postgres();
+    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let mut direct = Raw::log_in(server.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    for (step, request) in script.iter().enumerate() {
+        direct.send(request);
+        client.send(request);
+        assert_eq!(print(&client.until_ready()), print(&direct.until_ready()), "step {step}");
+    }
+}
+
+fn extended_query(sql: &str) -> Vec<u8> {
+    [parse("", sql), bind("", "", &[]), describe(b'P', ""), execute("", 0), sync()].concat()
+}
+
+#[test]
+fn blocks_are_answered_as_postgresql_does() {
+    let mut script = Vec::new();
+    for begin in ["BEGIN", "start transaction isolation level repeatable read, read only", "BEGIN READ WRITE;"] {
+        for inside in [
+            &[][..],
+            &["SELECT 1"],
+            &["BEGIN"],
+            &["SELECT 1/0"],
+            &["SELECT broken("],
+            &[""],
+            &["SHOW transaction_isolation"],
+            &["SHOW transaction_read_only", "SELECT 2"],
+            &["SAVEPOINT a", "ROLLBACK TO a"],
+            &["SET TRANSACTION READ ONLY"],
+            &["DISCARD ALL"],
+            &["RESET ALL"],
+            &["CLOSE ALL"],
+            &["PREPARE TRANSACTION 'x'"],
+        ] {
+            for end in ["COMMIT", "ROLLBACK", "END WORK", "ABORT", "COMMIT AND CHAIN"] {
+                script.push(query(begin));
+                script.extend(inside.iter().map(|sql| query(sql)));
+                script.push(query(end));
+                script.push(query("ROLLBACK"));
+            }
+            script.push(query(begin));
+            script.push(sync());
+            script.extend(inside.iter().map(|sql| extended_query(sql)));
+            script.push(extended_query("COMMIT"));
+        }
+    }
+    as_postgresql_answers(&script);
+}
+
+#[test]
+fn an_open_empty_block_holds_no_server_and_an_empty_one_never_has_one() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"20s\"");
+    let mut holder = Raw::log_in(pgotter.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    holder.ask("BEGIN");
+    holder.ask("SELECT 1");
+    for end in ["COMMIT", "ROLLBACK"] {
+        assert_eq!(client.ask("BEGIN").last().unwrap().body, b"T");
+        client.send(&sync());
+        assert_eq!(client.until_ready().last().unwrap().body, b"T");
+        assert_eq!(client.ask(end).last().unwrap().body, b"I");
+    }
+    client.ask("BEGIN");
+    holder.ask("COMMIT");
+    assert_eq!(holder.value("SELECT 'free'"), "free");
+    assert_eq!(client.value("SELECT 'free'"), "free");
+    client.ask("COMMIT");
+}
+
+#[test]
+fn a_block_is_one_transaction() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "CREATE TABLE kept (n int)"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2");
+    let mut client = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+    for (end, expected) in [("ROLLBACK", "0"), ("COMMIT", "2")] {
+        client.ask("BEGIN");
+        client.ask("INSERT INTO kept VALUES (1)");
+        client.send(&extended_query("INSERT INTO kept VALUES (2)"));
+        client.until_ready();
+        client.ask(end);
+        assert_eq!(must(server.psql("postgres", "SELECT count(*) FROM kept")), expected);
+    }
+    // In one write, in both protocols.
+    let pipeline =
+        [query("BEGIN"), query("INSERT INTO kept VALUES (3)"), extended_query("SELECT 1/0"), query("COMMIT")];
+    client.send(&pipeline.concat());
+    for _ in 0..4 {
+        client.until_ready();
+    }
+    assert_eq!(must(server.psql("postgres", "SELECT count(*) FROM kept")), "2");
+}
+
+#[test]
+fn a_block_whose_first_statement_gets_no_server_has_failed() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"100ms\"");
+    let mut holder = Raw::log_in(pgotter.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    holder.ask("BEGIN");
+    holder.ask("SELECT 1");
+    client.ask("BEGIN");
+    let refused = client.ask("SELECT 1");
+    assert_eq!(error_code(&refused).as_deref(), Some("53300"));
+    assert_eq!(refused.last().unwrap().body, b"E");
+    holder.ask("COMMIT");
+    assert_eq!(error_code(&client.ask("SELECT 1")).as_deref(), Some("25P02"));
+    client.send(&extended_query("SELECT 1"));
+    assert_eq!(error_code(&client.until_ready()).as_deref(), Some("25P02"));
+    assert_eq!(print(&client.ask("COMMIT")), "C ROLLBACK\\x00\nZ I\n");
+    assert_eq!(client.value("SELECT 'again'"), "again");
+}
+
+#[test]
+fn a_block_whose_settings_are_refused_runs_nothing_and_ends_the_connection() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "CREATE TABLE kept (n int); CREATE ROLE gone"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    client.ask("SET ROLE gone");
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    other.value("SELECT 1");
+    must(server.psql("postgres", "DROP ROLE gone"));
+    client.send(
+        &[query("BEGIN"), query("INSERT INTO kept VALUES (1)"), query("INSERT INTO kept VALUES (2)"), query("COMMIT")]
+            .concat(),
+    );
+    let frames = client.until_end();
+    assert!(frames.iter().any(|frame| frame.field(b'S').as_deref() == Some("FATAL")), "{}", print(&frames));
+    assert_eq!(must(server.psql("postgres", "SELECT count(*) FROM kept")), "0");
+    assert_eq!(other.value("SELECT 'unharmed'"), "unharmed");
+}
