@@ -46,8 +46,8 @@ impl Client {
             self.read_to_its_end(server, lane);
             return Ok(());
         }
-        // PostgreSQL does not look at it either.
-        if server.exchange().is_skipping() {
+        // PostgreSQL does not look at it either, or takes it for a mistake.
+        if server.exchange().is_skipping() || server.exchange().copy_in() {
             server.send(chunk);
             return Ok(());
         }

@@ -199,9 +199,11 @@ impl Client {
         Ok(())
     }
 
-    /// What the next request names depends on whether an earlier one is skipped. COPY data names nothing.
+    /// What the next request names depends on whether an earlier one is skipped, or is a COPY that ends with it. COPY data names
+    /// nothing.
     fn awaits_effects(&mut self, link: &Link) -> bool {
-        link.server.exchange().awaits_effects()
+        let exchange = link.server.exchange();
+        (exchange.awaits_effects() || exchange.may_be_copying())
             && !self.gather.is_passing()
             && !self.socket.received().first().is_some_and(|&kind| is_copy(kind))
     }

@@ -55,6 +55,11 @@ impl Gather {
             let first = *self.first.get_or_insert(head.kind);
             let whole = inbox.len() - self.complete >= total;
             let copy = is_copy(head.kind) && self.complete == 0;
+            if is_copy(head.kind) && self.complete > 0 {
+                // What stands in front of it goes first: what it is, depends on the answers.
+                self.streaming = true;
+                return Ok(self.take(None, Some(first)));
+            }
             // Names stand in front, and must be read: such a message is handed on in part only if it stands alone, and
             // then as much of it as is gathered of a request.
             if !whole && names_something(head.kind) {

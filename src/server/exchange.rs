@@ -322,6 +322,11 @@ impl Exchange {
             && !self.guard_pending()
     }
 
+    /// COPY data was sent, and it is not known yet whether it is data.
+    pub fn may_be_copying(&self) -> bool {
+        self.doubt.is_open() && !self.copy_in && !self.queue.is_empty()
+    }
+
     /// Extended messages were sent without a Sync behind them.
     pub fn unsynced(&self) -> bool {
         self.unsynced

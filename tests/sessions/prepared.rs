@@ -117,6 +117,19 @@ fn stray_copy_data_shifts_no_answers() {
         synced(&[close(b'S', ""), copy_data("5\te\n"), bind("s1", "", &[])]),
         synced(&[bind("", "no such", &[])]),
     ]);
+    // The client does not wait for the first answer.
+    for first in [query("SELECT 1"), synced(&[execute("no such", 2)])] {
+        let mut answers = Vec::new();
+        let server = shared_postgres();
+        let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+        for port in [server.port(), pgotter.port()] {
+            let mut client = Raw::log_in(port, &[]);
+            let stray = [copy_data("5\te\n"), synced(&[describe(b'S', "s2")]), synced(&[bind("", "s1", &[])])].concat();
+            client.send(&[first.clone(), stray, terminate()].concat());
+            answers.push(print(&client.until_end()));
+        }
+        assert_eq!(answers[1], answers[0]);
+    }
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl Doubt {
         self == Self::Lasting
     }
 
+    /// Whether it will be known once the server has answered.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Data | Self::Sync)
+    }
+
     /// A message goes to a server that owes `queue`.
     pub(super) fn sending(&mut self, message: u8, queue: &ReplyQueue) {
         *self = match (*self, message) {
