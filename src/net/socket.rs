@@ -26,6 +26,8 @@ const READ_FIRST: usize = 512;
 const READ_MIN: usize = 8 * 1024;
 /// Largest size.
 const READ_MAX: usize = 128 * 1024;
+/// A chunk as short as this is copied behind the first one where that has room: cheaper than a second one to be sent.
+const COPIED: usize = 512;
 /// Chunks of one writev.
 const VECTORS: usize = 16;
 
@@ -51,8 +53,11 @@ pub(super) struct Outbox {
 impl Outbox {
     fn push(&mut self, chunk: BytesMut) {
         self.queued += chunk.len();
+        let room = self.first.capacity() - self.first.len();
         if self.first.is_empty() {
             self.first = chunk;
+        } else if self.rest.is_none() && chunk.len() <= room.min(COPIED) {
+            self.first.extend_from_slice(&chunk);
         } else {
             self.rest.get_or_insert_default().push_back(chunk);
         }

@@ -69,9 +69,11 @@ impl Belief {
         self.settings.as_ref().map_or(0, |settings| settings.key_with(&self.custom))
     }
 
-    /// Whether a client with these settings cannot tell that others have used the server.
+    /// Whether a client with these settings cannot tell that others have used the server, and is not in danger of an error
+    /// that would have been theirs.
     pub fn suits(&self, settings: &Settings) -> bool {
-        self.custom.are_within(settings)
+        let is_hasty = self.settings.as_ref().is_some_and(|believed| believed.is_hasty_for(settings));
+        !is_hasty && self.custom.are_within(settings)
     }
 
     /// Whether it can be given to nobody else.
@@ -108,7 +110,7 @@ impl Belief {
         let Some(at) = self.home.reported_at(name) else { return Heard::Foreign };
         let settings = match &mut self.pending {
             Some(pending) => {
-                pending.heard |= u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0);
+                pending.heard |= place(at);
                 Some(&mut pending.settings)
             }
             None => self.settings.as_mut(),
@@ -124,20 +126,19 @@ impl Belief {
     /// The guard's settings are in force. Gives them as the server spells them.
     pub fn guard_done(&mut self) -> Option<Arc<Settings>> {
         let Pending { mut settings, heard } = self.pending.take()?;
-        if let Some(before) = &self.settings
-            && !Arc::ptr_eq(before, &settings)
-        {
+        if let Some(before) = &self.settings {
             // What was set and is not reported is as it was before, be it in other letters.
-            for (at, (name, value)) in before.reported().enumerate() {
-                let is_heard =
-                    u32::try_from(at).ok().and_then(|at| heard.checked_shr(at)).is_some_and(|bit| bit & 1 == 1);
-                if !is_heard && settings.get(name).is_some_and(|now| now != value) {
-                    Arc::make_mut(&mut settings).hear(name, value);
-                }
+            let wanted = settings.clone();
+            for (name, _, value) in wanted.unlike(before).into_iter().filter(|(name, ..)| !self.is_heard(heard, name)) {
+                Arc::make_mut(&mut settings).hear(name, value);
             }
         }
         self.settings = Some(settings.clone());
         Some(settings)
+    }
+
+    fn is_heard(&self, heard: u64, name: &[u8]) -> bool {
+        self.home.reported_at(name).is_some_and(|at| heard & place(at) != 0)
     }
 
     /// The guard has failed: what it may have set is undone.
@@ -209,8 +210,16 @@ impl Belief {
     }
 }
 
+/// One bit for each reported setting; PostgreSQL reports eleven that are tracked.
+fn place(at: usize) -> u64 {
+    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
+}
+
 fn share(settings: &mut Arc<Settings>, with: &Arc<Settings>) {
     if settings == with {
         *settings = with.clone();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@
 //!
 //! Values are in the encoding of the client they come from, spelled as SHOW prints them where that is known.
 
+mod haste;
+mod lacking;
+
 use super::custom::{self, CustomNames};
 use super::welcome::Parameter;
 use crate::sql::Reading;
@@ -20,24 +23,9 @@ pub const BYTES_MAX: usize = 64 * 1024;
 /// Most names of one client. All of them are set by one statement, of which PostgreSQL takes 1,664 columns.
 pub const NAMES_MAX: usize = 256;
 
-/// Who a session runs as; see [`Settings::lacking`].
+/// PostgreSQL only checks it at a login.
 pub(super) const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
-const ROLE: &[u8] = b"role";
 const APPLICATION_NAME: &[u8] = b"application_name";
-/// Reported, but it only follows from the role.
-const IS_SUPERUSER: &[u8] = b"is_superuser";
-
-/// Reported settings whose values PostgreSQL compares without case. Of the others, application_name and search_path
-/// among them, case is a part.
-const WITHOUT_CASE: [&[u8]; 6] = [
-    b"client_encoding",
-    b"datestyle",
-    b"default_transaction_read_only",
-    b"intervalstyle",
-    b"standard_conforming_strings",
-    b"timezone",
-];
-
 /// Encodings in which the second byte of a character may look like ASCII. Source: PostgreSQL manual, "Character Set Support".
 const ASCII_TRAILS: [&[u8]; 7] = [b"SJIS", b"BIG5", b"GBK", b"UHC", b"GB18030", b"JOHAB", b"SHIFT_JIS_2004"];
 
@@ -67,6 +55,16 @@ struct Own {
     name: Box<[u8]>,
     // None: a custom name that PostgreSQL has heard of in this session, at its default.
     value: Option<Box<[u8]>>,
+    kind: Kind,
+}
+
+/// What a name is to PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Reported,
+    /// It says, or follows from, who a session runs as.
+    Role,
 }
 
 impl PartialEq for Settings {
@@ -199,81 +197,6 @@ impl Settings {
         key(of.half_key(), self.hash)
     }
 
-    /// What a server in state `believed` lacks of these, in the order in which it is to be set. `home` is what it is in when
-    /// nobody has set anything: as it logged in, and of its own what its connect_query has set. With `anew` nothing is
-    /// believed: the server has just been brought back to its login, all but who it runs as.
-    ///
-    /// Whatever else is to be set is set with the rights of the role that logged in, as PostgreSQL does at a login. So who
-    /// it runs as is undone first and set last.
-    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, anew: bool) -> Vec<Lack<'a>> {
-        let mut plain = Vec::new();
-        self.own_lacking(believed, home, &mut plain);
-        self.reported_lacking(believed, home, &mut plain);
-        if anew {
-            let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
-            let missing: Vec<_> = home.own.iter().filter(|own| !is_role(&own.name)).filter(is_missing).collect();
-            plain.extend(missing.iter().map(|own| (&*own.name, self.get(&own.name).or(own.value.as_deref()))));
-        }
-        let own_role = self.own_role().or(home.own_role());
-        let same_roles = own_role == believed.own_role().or(home.own_role()) && self.user() == believed.user();
-        if plain.is_empty() && same_roles && !anew {
-            return plain;
-        }
-        let mut lacking = Vec::with_capacity(plain.len() + 4);
-        if anew || believed.user() != home.user() {
-            lacking.push((SESSION_AUTHORIZATION, None));
-        }
-        if anew || believed.own_role().or(home.own_role()).is_some() {
-            lacking.push((ROLE, None));
-        }
-        lacking.append(&mut plain);
-        if let Some(user) = self.user().filter(|user| home.user().is_some_and(|home| home != *user)) {
-            lacking.push((SESSION_AUTHORIZATION, Some(user)));
-        }
-        if let Some(role) = own_role {
-            lacking.push((ROLE, Some(role)));
-        }
-        lacking
-    }
-
-    /// What is not reported.
-    fn own_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
-        let is_plain = |settings: &Self, name: &[u8]| settings.reported_at(name).is_none() && !is_role(name);
-        for own in &self.own {
-            let same = believed.find(&own.name).is_ok_and(|at| believed.own.get(at) == Some(own));
-            if !same && is_plain(believed, &own.name) {
-                out.push((&own.name, own.value.as_deref()));
-            }
-        }
-        for other in &believed.own {
-            if !self.has(&other.name) && is_plain(believed, &other.name) {
-                out.push((&other.name, home.own(&other.name)));
-            }
-        }
-    }
-
-    /// What is reported always has a value; where that is the server's own, it is set back to it.
-    fn reported_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
-        if self.own.is_empty() && believed.own.is_empty() && Arc::ptr_eq(&self.reported, &believed.reported) {
-            return;
-        }
-        for (name, value) in believed.reported() {
-            let Some(wanted) = self.get(name) else { continue };
-            if !is_role(name) && !same_value(name, wanted, value) {
-                let is_logins = home.default_of(name) == Some(wanted);
-                out.push((name, Some(wanted).filter(|_| !is_logins)));
-            }
-        }
-    }
-
-    fn user(&self) -> Option<&[u8]> {
-        self.get(SESSION_AUTHORIZATION)
-    }
-
-    fn own_role(&self) -> Option<&[u8]> {
-        self.own(ROLE).filter(|role| !role.eq_ignore_ascii_case(b"none"))
-    }
-
     fn default_of(&self, name: &[u8]) -> Option<&[u8]> {
         self.reported.get(self.reported_at(name)?).map(|(_, value)| &**value)
     }
@@ -298,7 +221,12 @@ impl Settings {
             Err(_) if is_default => return,
             Err(at) => {
                 let name = name.to_ascii_lowercase().into_boxed_slice();
-                self.own.insert(at, Own { name, value: value.map(Box::from) });
+                let kind = match self.reported_at(&name) {
+                    _ if lacking::is_role(&name) => Kind::Role,
+                    Some(_) => Kind::Reported,
+                    None => Kind::Plain,
+                };
+                self.own.insert(at, Own { name, value: value.map(Box::from), kind });
             }
         }
         self.rehash();
@@ -331,12 +259,4 @@ pub(super) fn fold(hash: u64) -> u32 {
 /// By name, without case.
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
-}
-
-fn is_role(name: &[u8]) -> bool {
-    [SESSION_AUTHORIZATION, ROLE, IS_SUPERUSER].iter().any(|role| role.eq_ignore_ascii_case(name))
-}
-
-fn same_value(name: &[u8], a: &[u8], b: &[u8]) -> bool {
-    a == b || a.eq_ignore_ascii_case(b) && WITHOUT_CASE.iter().any(|known| known.eq_ignore_ascii_case(name))
 }

@@ -146,3 +146,16 @@ fn a_client_keeps_so_much_and_no_more() {
     many.hear(b"TimeZone", b"Asia/Tokyo");
     assert_eq!(many.get(b"timezone"), Some(&b"Asia/Tokyo"[..]), "what is reported has PostgreSQL's own bounds");
 }
+
+#[test]
+fn a_server_with_a_very_short_timeout_is_only_for_who_has_set_it() {
+    for (value, is_short) in
+        [("1", true), ("19ms", true), ("900us", true), ("0.01s", true), ("20", false), ("0", false)]
+    {
+        let hasty = with(&[("statement_timeout", value)]);
+        assert_eq!(hasty.is_hasty_for(&with(&[])), is_short, "{value}");
+        assert!(!hasty.is_hasty_for(&hasty));
+        assert!(!with(&[]).is_hasty_for(&hasty));
+    }
+    assert!(!with(&[("statement_timeout", "1min")]).is_hasty_for(&with(&[])));
+}

@@ -1,0 +1,132 @@
+//! The way from one set of settings to another: what is to be set, to what, and in which order. Taken in front of a request,
+//! so what is not different costs nothing here.
+
+use super::{Kind, Lack, Own, SESSION_AUTHORIZATION, Settings, compare};
+use std::sync::Arc;
+
+const ROLE: &[u8] = b"role";
+/// Reported, but it only follows from the role.
+const IS_SUPERUSER: &[u8] = b"is_superuser";
+
+/// Reported settings whose values PostgreSQL compares without case. Of the others, application_name and search_path
+/// among them, case is a part.
+const WITHOUT_CASE: [&[u8]; 6] = [
+    b"client_encoding",
+    b"datestyle",
+    b"default_transaction_read_only",
+    b"intervalstyle",
+    b"standard_conforming_strings",
+    b"timezone",
+];
+
+/// A reported setting with two values: PostgreSQL's spelling of its name, the value here, the value there.
+pub type Unlike<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// Whether a name says, or follows from, who a session runs as.
+pub(super) fn is_role(name: &[u8]) -> bool {
+    [SESSION_AUTHORIZATION, ROLE, IS_SUPERUSER].iter().any(|role| role.eq_ignore_ascii_case(name))
+}
+
+impl Settings {
+    /// What a server in state `believed` lacks of these, in the order in which it is to be set. `home` is what it is in when
+    /// nobody has set anything: as it logged in, and of its own what its connect_query has set. With `anew` nothing is
+    /// believed: the server has just been brought back to its login, all but who it runs as.
+    ///
+    /// Whatever else is to be set is set with the rights of the role that logged in, as PostgreSQL does at a login. So who
+    /// it runs as is undone first and set last.
+    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, anew: bool) -> Vec<Lack<'a>> {
+        let mut plain = Vec::new();
+        self.own_lacking(believed, home, &mut plain);
+        for (name, wanted, value) in self.unlike(believed) {
+            if !is_role(name) && !same_value(name, wanted, value) {
+                let is_logins = home.default_of(name) == Some(wanted);
+                plain.push((name, Some(wanted).filter(|_| !is_logins)));
+            }
+        }
+        if anew {
+            let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
+            let missing: Vec<_> = home.own.iter().filter(|own| own.kind != Kind::Role).filter(is_missing).collect();
+            plain.extend(missing.iter().map(|own| (&*own.name, self.get(&own.name).or(own.value.as_deref()))));
+        }
+        let has_roles = |settings: &Self| settings.own.iter().any(|own| own.kind == Kind::Role);
+        if anew || has_roles(self) || has_roles(believed) || has_roles(home) {
+            return self.between_roles(plain, believed, home, anew);
+        }
+        plain
+    }
+
+    /// Reported settings that have not the same bytes here and there.
+    pub fn unlike<'a>(&'a self, other: &'a Self) -> Vec<Unlike<'a>> {
+        let mut unlike = Vec::new();
+        let mut look = |name: &[u8]| {
+            let Some((name, default)) = self.reported_at(name).and_then(|at| self.reported.get(at)) else { return };
+            let (here, there) = (self.own(name).unwrap_or(default), other.get(name).unwrap_or(default));
+            if here != there {
+                unlike.push((&**name, here, there));
+            }
+        };
+        if Arc::ptr_eq(&self.reported, &other.reported) {
+            let of_other = other.own.iter().filter(|own| !self.has(&own.name));
+            let candidates = self.own.iter().chain(of_other).filter(|own| own.kind != Kind::Plain);
+            candidates.for_each(|own| look(&own.name));
+        } else {
+            self.reported.iter().for_each(|(name, _)| look(name));
+        }
+        unlike
+    }
+
+    /// What is not reported.
+    fn own_lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, out: &mut Vec<Lack<'a>>) {
+        for own in self.own.iter().filter(|own| own.kind == Kind::Plain) {
+            if believed.find(&own.name).ok().and_then(|at| believed.own.get(at)) != Some(own) {
+                out.push((&own.name, own.value.as_deref()));
+            }
+        }
+        for other in believed.own.iter().filter(|own| own.kind == Kind::Plain) {
+            if !self.has(&other.name) {
+                out.push((&other.name, home.own(&other.name)));
+            }
+        }
+    }
+
+    fn between_roles<'a>(
+        &'a self,
+        mut plain: Vec<Lack<'a>>,
+        believed: &'a Self,
+        home: &'a Self,
+        anew: bool,
+    ) -> Vec<Lack<'a>> {
+        let own_role = self.own_role().or(home.own_role());
+        let believed_role = believed.own_role().or(home.own_role());
+        if plain.is_empty() && own_role == believed_role && self.user() == believed.user() && !anew {
+            return plain;
+        }
+        let mut lacking = Vec::with_capacity(plain.len() + 4);
+        if anew || believed.user() != home.user() {
+            lacking.push((SESSION_AUTHORIZATION, None));
+        }
+        if anew || believed_role.is_some() {
+            lacking.push((ROLE, None));
+        }
+        lacking.append(&mut plain);
+        if let Some(user) = self.user().filter(|user| home.user().is_some_and(|home| home != *user)) {
+            lacking.push((SESSION_AUTHORIZATION, Some(user)));
+        }
+        if let Some(role) = own_role {
+            lacking.push((ROLE, Some(role)));
+        }
+        lacking
+    }
+
+    fn user(&self) -> Option<&[u8]> {
+        self.get(SESSION_AUTHORIZATION)
+    }
+
+    fn own_role(&self) -> Option<&[u8]> {
+        self.own(ROLE).filter(|role| !role.eq_ignore_ascii_case(b"none"))
+    }
+}
+
+fn same_value(name: &[u8], a: &[u8], b: &[u8]) -> bool {
+    a.eq_ignore_ascii_case(b) && WITHOUT_CASE.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
