@@ -1,7 +1,7 @@
 //! A client and its server, linked: bytes both ways, the deadlines of that time, and every way in which it ends.
 
 use super::connection::{Client, Step};
-use super::request::{Gathered, is_copy};
+use super::request::{Gathered, is_copy, names_something};
 use super::serve::{Left, shutting_down, take};
 use super::stopwatch::Stopwatch;
 use super::take_back::{Residue, TakeBack, take_back};
@@ -201,11 +201,18 @@ impl Client {
 
     /// What the next request names depends on whether an earlier one is skipped, or is a COPY that ends with it. COPY data names
     /// nothing.
-    fn awaits_effects(&mut self, link: &Link) -> bool {
+    fn awaits_effects(&mut self, link: &mut Link) -> bool {
         let exchange = link.server.exchange();
-        (exchange.awaits_effects() || exchange.may_be_copying())
-            && !self.gather.is_passing()
-            && !self.socket.received().first().is_some_and(|&kind| is_copy(kind))
+        let next = self.socket.received().first().copied();
+        if self.gather.is_passing() || next.is_some_and(is_copy) {
+            return false;
+        }
+        if exchange.may_be_copying() && next.is_some_and(names_something) {
+            // PostgreSQL may keep the answer that tells.
+            link.server.send_flush();
+            return true;
+        }
+        exchange.awaits_effects()
     }
 
     /// Passes on what the server said.

@@ -160,7 +160,8 @@ fn ends_request(message: u8) -> bool {
     matches!(message, kind::QUERY | kind::FUNCTION_CALL | kind::SYNC | kind::FLUSH)
 }
 
-fn names_something(message: u8) -> bool {
+/// Messages that name a statement or may do so.
+pub fn names_something(message: u8) -> bool {
     matches!(message, kind::PARSE | kind::BIND | kind::DESCRIBE | kind::CLOSE)
 }
 

@@ -93,6 +93,10 @@ impl Client {
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = self.touched.take() else { return Ok(()) };
         let failed = link.server.take_erred();
+        if link.server.lacks_settings() {
+            // Its settings were refused: nothing of it was run, and what holds there is another client's.
+            return Ok(());
+        }
         for name in touched.custom() {
             // From now on the client is one that uses the name, whatever became of the statement.
             if !self.settings.has(name) && link.server.note_unset(&mut self.settings, name).is_err() {
@@ -122,6 +126,9 @@ impl Client {
         }
         let Some(found) = question.read(answer.rows) else { return Err(lost()) };
         let pins = found.pins;
+        if let Some(statements) = found.statements {
+            link.server.note_statements(statements);
+        }
         if self.take_over_all(found, certain, link).is_err() || for_good {
             return self.stay_for_good(link);
         }

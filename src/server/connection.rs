@@ -267,6 +267,14 @@ impl Server {
         self.queue(chunk);
     }
 
+    /// It was asked how many statements it has under names of ours. Any other number than is believed: some have been dropped, and
+    /// nobody knows which.
+    pub fn note_statements(&mut self, count: usize) {
+        if self.statements.count() != count {
+            self.statements.doubt();
+        }
+    }
+
     /// Whether it has an unnamed statement, which a Query would drop.
     pub fn has_unnamed(&self) -> bool {
         self.statements.has_any_unnamed()
@@ -307,6 +315,13 @@ impl Server {
         if self.exchange.take_wanted_sync() {
             self.send_sync(super::Disposition::Forward);
         }
+    }
+
+    /// Has PostgreSQL say what it keeps back. In the middle of a COPY it ignores this.
+    pub fn send_flush(&mut self) {
+        let mut flush = BytesMut::new();
+        frontend::message(&mut flush, frontend::kind::FLUSH, |_| ());
+        self.socket.queue(flush);
     }
 
     pub(super) fn send_sync(&mut self, disposition: super::Disposition) {

@@ -106,6 +106,8 @@ impl fmt::Display for Pins {
 pub struct Found {
     /// Why the client has to stay.
     pub pins: Pins,
+    /// How many statements it has under names of PgOtter's; `None`: that was not asked.
+    pub statements: Option<usize>,
     /// Settings that were asked for by name, and their values; `None`: there is no such.
     pub named: Vec<(Noted, Option<Box<[u8]>>)>,
     /// Everything that is set in the session but custom names, where that was asked.
@@ -227,7 +229,9 @@ const OBJECTS: &str = "\
     AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
     EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable), \
     EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql), \
-    EXISTS (SELECT FROM pg_catalog.pg_listening_channels())";
+    EXISTS (SELECT FROM pg_catalog.pg_listening_channels()), \
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements \
+    WHERE pg_catalog.left(name, 8) OPERATOR(pg_catalog.=) 'pgotter_'::pg_catalog.text)";
 /// What each of their columns means.
 const COLUMNS: [Pins; 5] = [Pins::TEMP, Pins::LOCK, Pins::CURSOR, Pins::PREPARED, Pins::LISTEN];
 
@@ -245,7 +249,7 @@ impl Question {
     /// As a Query. Names stand in it as string constants; none has a quote or a backslash.
     pub fn sql(&self) -> String {
         let mut sql = String::from("SELECT ");
-        sql.push_str(if self.objects { OBJECTS } else { "false, false, false, false, false" });
+        sql.push_str(if self.objects { OBJECTS } else { "false, false, false, false, false, NULL" });
         for noted in &self.names {
             let name = String::from_utf8_lossy(&noted.name);
             let _ = write!(sql, ", pg_catalog.current_setting('{name}', true)");
@@ -271,6 +275,7 @@ impl Question {
                 _ => return None,
             }
         }
+        let statements = first.next()?.and_then(|count| std::str::from_utf8(&count).ok()?.parse().ok());
         let mut named = Vec::with_capacity(self.names.len());
         for noted in self.names {
             named.push((noted, first.next()?));
@@ -280,7 +285,7 @@ impl Question {
             Some((row.next()??, row.next()??))
         };
         let all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
-        Some(Found { pins, named, all })
+        Some(Found { pins, statements, named, all })
     }
 }
 

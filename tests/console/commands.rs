@@ -140,7 +140,7 @@ fn whoever_breaks_a_pause_off_ends_no_pause_of_others() {
     let shop = format!("[databases.shop]\ndbname = \"postgres\"\nhosts = [\"{}\"]\n", host(cluster()));
     let pooler = pgotter("query_wait_notify = \"50ms\"", &shop);
     let mut busy = [holder(pooler.port(), &role), Client::connect(pooler.port(), &role, "shop")];
-    busy[1].query("BEGIN");
+    busy[1].query("BEGIN -- with a server");
     busy[1].query("SELECT 1");
     let (mut first, mut second, mut other) = (console(&pooler), console(&pooler), console(&pooler));
     first.send(&super::talk::query("PAUSE shop"));

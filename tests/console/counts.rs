@@ -59,7 +59,7 @@ fn totals_are_those_of_what_was_asked_and_averages_come_and_go() {
         client.send(&request);
         assert_eq!(client.answer().value(), "x");
     }
-    client.query("BEGIN");
+    client.query("BEGIN -- with a server");
     client.query("SELECT 1");
     client.query("COMMIT");
     let mut console = console(&pooler);

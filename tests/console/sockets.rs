@@ -76,7 +76,7 @@ fn a_client_is_shown_under_the_name_that_it_has_given_itself_last() {
         client.query(&format!("SET application_name = '{given}'"));
         assert_eq!(name(), given);
     }
-    client.query("BEGIN");
+    client.query("BEGIN -- with a server");
     client.query("SET application_name = 'third'");
     assert_eq!(name(), "third");
     client.query("ROLLBACK");

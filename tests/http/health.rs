@@ -47,7 +47,7 @@ fn ready_follows_postgresql_without_any_client_and_live_does_not() {
 fn ready_says_no_while_the_last_transactions_end() {
     let mut watched = Watched::in_front_of(shared_postgres(), "");
     let mut client = super::support::raw::Raw::log_in(watched.port(), &[("database", "shop")]);
-    client.ask("BEGIN");
+    client.ask("BEGIN -- with a server");
     ready_until(&watched, 200);
     watched.pooler.signal(Signal::TERM);
     assert_eq!(ready_until(&watched, 503).body, "shutting down\n");

@@ -69,7 +69,7 @@ fn f21_clients_beyond_what_the_descriptors_allow_are_told_53300_and_the_others_h
     });
     refused.unwrap().fatal("53300");
     for client in &mut clients[..20] {
-        assert_eq!(client.query("BEGIN").status, Some(b'T'), "a server for each place of the pool");
+        assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T'), "a server for each place of the pool");
     }
     assert!(!pooler.log().contains("cannot accept") && !pooler.log().contains("cannot open"), "{}", pooler.log());
 }

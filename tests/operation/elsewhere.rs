@@ -107,11 +107,11 @@ fn f30_a_name_that_answers_with_its_addresses_in_turn_replaces_no_server() {
     let mut clients: Vec<_> = vec![Client::connect(pooler.port(), &role, "postgres")];
     until_it_is_looked_up(&place, 20);
     clients.extend((0..4).map(|_| holder(pooler.port(), &role)));
-    clients[0].query("BEGIN");
+    clients[0].query("BEGIN -- with a server");
     let backends: Vec<_> = clients.iter_mut().map(Client::backend).collect();
     clients.iter_mut().for_each(|client| drop(client.query("COMMIT")));
     until_it_is_looked_up(&place, 150);
-    clients.iter_mut().for_each(|client| drop(client.query("BEGIN")));
+    clients.iter_mut().for_each(|client| drop(client.query("BEGIN -- with a server")));
     assert!(clients.iter_mut().all(|client| backends.contains(&client.backend())), "a server was replaced");
 }
 

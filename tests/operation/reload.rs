@@ -23,7 +23,7 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
             move || {
                 let mut client = Client::connect(port, role, "postgres");
                 while !over.load(Ordering::Relaxed) {
-                    assert_eq!(client.query("BEGIN").status, Some(b'T'));
+                    assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T'));
                     let backend = client.backend();
                     assert_eq!(client.backend(), backend, "it moved in the middle of a transaction");
                     assert_eq!(client.query("COMMIT").tags, ["COMMIT"]);
@@ -80,7 +80,7 @@ fn f25_a_refused_reload_leaves_everything_in_force_and_says_every_mistake() {
     for said in ["unknown key `pool_mod`", "`pool_size` must be", "no [databases.NAME]", "cannot read"] {
         assert!(log.contains(said), "{said} is missing in\n{log}");
     }
-    assert_eq!(one.query("BEGIN").status, Some(b'T'));
+    assert_eq!(one.query("BEGIN -- with a server").status, Some(b'T'));
     Client::connect(pooler.port(), &role, "postgres").query("SELECT 1").error("53300");
     assert!(reload_with(&mut pooler, &good.replace("default_pool_size = 1", "default_pool_size = 2")));
     assert_eq!(Client::connect(pooler.port(), &role, "postgres").value("SELECT 1"), "1");
@@ -141,7 +141,7 @@ fn a_database_that_is_removed_lets_transactions_end_and_its_clients_go() {
     let mut pooler = PgOtter::start(|port| shop(port, "shop"));
     let login = || Client::connect(pooler.port(), &role, "shop");
     let (mut idle, mut busy, mut waiting) = (login(), login(), login());
-    assert_eq!(busy.query("BEGIN").status, Some(b'T'));
+    assert_eq!(busy.query("BEGIN -- with a server").status, Some(b'T'));
     waiting.queue("SELECT 1");
     let text = shop(pooler.port(), "store");
     assert!(reload_with(&mut pooler, &text));

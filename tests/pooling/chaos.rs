@@ -53,7 +53,7 @@ fn after_a_storm_of_everything_all_places_are_free() {
     let mut all: Vec<_> = Vec::new();
     eventually("every place is free", || {
         let mut client = Client::connect(port, role, "postgres");
-        if client.query("BEGIN").status == Some(b'T') && client.query("SELECT 1").errors.is_empty() {
+        if client.query("BEGIN -- with a server").status == Some(b'T') && client.query("SELECT 1").errors.is_empty() {
             all.push(client);
         }
         // Whoever is idle for too long loses its transaction: keep them busy.
@@ -79,7 +79,7 @@ fn one_life(port: u16, role: &str, dice: &mut Dice) {
                     return;
                 }
             }
-            4 => drop(client.query("BEGIN")),
+            4 => drop(client.query("BEGIN -- with a server")),
             5 => drop(client.query("COMMIT")),
             6 => drop(client.query("SELECT pg_sleep(0.5)")),
             7 => {

@@ -17,7 +17,7 @@ fn transactions_until_one_waits_in_vain(port: u16, user: &str, database: &str) -
     let mut served = Vec::new();
     while served.len() <= 12 {
         let mut client = Client::connect(port, user, database);
-        let answer = client.query("BEGIN");
+        let answer = client.query("BEGIN -- with a server");
         if answer.status == Some(b'T') {
             served.push(client);
             continue;
@@ -78,7 +78,7 @@ fn the_reserve_serves_who_has_waited_long_enough_and_goes_again() {
     let pooler = pgotter(&format!("query_wait_notify = \"50ms\"\n{reserve}"), "");
     let mut first = holder(pooler.port(), &role);
     let mut second = Client::connect(pooler.port(), &role, "postgres");
-    assert_eq!(second.query("BEGIN").status, Some(b'T'));
+    assert_eq!(second.query("BEGIN -- with a server").status, Some(b'T'));
     assert_ne!(first.backend(), second.backend());
     let mut third = Client::connect(pooler.port(), &role, "postgres");
     third.queue("SELECT 1");
@@ -159,8 +159,8 @@ fn all_clients_of_a_database_with_a_forced_user_share_one_pool() {
     let pooler = pgotter(NOTIFY, &format!("{database}\n{settings}"));
     let mut clients = users.each_ref().map(|user| Client::connect(pooler.port(), user, "all"));
     let [one, other, third] = &mut clients;
-    assert_eq!(one.query("BEGIN").status, Some(b'T'));
-    assert_eq!(other.query("BEGIN").status, Some(b'T'));
+    assert_eq!(one.query("BEGIN -- with a server").status, Some(b'T'));
+    assert_eq!(other.query("BEGIN -- with a server").status, Some(b'T'));
     third.queue("SELECT current_user");
     assert_eq!(servers_of(&forced), 2);
     one.query("COMMIT");
@@ -181,7 +181,7 @@ fn a_starving_user_gets_the_place_of_anothers_idle_server() {
     served[1].query("COMMIT");
     assert!(starving.answer().status.is_some());
     let mut rich_waits = Client::connect(port, &rich, "postgres");
-    assert_eq!(starving.query("BEGIN").status, Some(b'T'));
+    assert_eq!(starving.query("BEGIN -- with a server").status, Some(b'T'));
     rich_waits.queue("SELECT 1");
     assert_eq!((servers_of(&rich), servers_of(&poor)), (1, 1));
     starving.query("COMMIT");
@@ -198,7 +198,7 @@ fn one_users_servers_are_limited_over_all_databases() {
     let mut here = Client::connect(port, &role, "postgres");
     assert_eq!(here.value("SELECT 1"), "1");
     let mut there = Client::connect(port, &role, "template1");
-    assert_eq!(there.query("BEGIN").status, Some(b'T'));
+    assert_eq!(there.query("BEGIN -- with a server").status, Some(b'T'));
     here.queue("SELECT current_database()");
     assert_eq!(servers_of(&role), 1);
     there.query("COMMIT");
@@ -228,7 +228,7 @@ fn a_full_database_costs_other_databases_no_server() {
     let mut idle = Client::connect(pooler.port(), &bystander, "postgres");
     let backend = idle.backend();
     let mut held = Client::connect(pooler.port(), &role, "full");
-    held.query("BEGIN");
+    held.query("BEGIN -- with a server");
     let mut waits = Client::connect(pooler.port(), &role, "full");
     waits.queue("SELECT 1");
     assert_eq!(idle.backend(), backend, "its server was given up for nothing");

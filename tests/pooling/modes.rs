@@ -50,12 +50,14 @@ fn ten_transactions(client: &mut Client, number: usize) -> Vec<String> {
     let mut backends = Vec::new();
     for round in 0..10 {
         let mine = format!("{number}-{round}");
-        assert_eq!(client.value("SELECT coalesce(current_setting('my.mark', true), '')"), "", "another's transaction");
-        assert_eq!(client.query("BEGIN").status, Some(b'T'));
-        client.query(&format!("SET LOCAL my.mark = '{mine}'"));
+        let path = client.value("SELECT current_setting('search_path')");
+        assert_eq!(path, "\"$user\", public", "another's transaction");
+        assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T'));
+        client.query(&format!("SET LOCAL search_path = '{mine}'"));
         let backend = client.backend();
         let transaction = client.value("SELECT pg_current_xact_id()");
-        let again = client.query("SELECT current_setting('my.mark'), pg_backend_pid(), pg_current_xact_id()");
+        let again =
+            client.query("SELECT trim(current_setting('search_path'), '\"'), pg_backend_pid(), pg_current_xact_id()");
         assert_eq!(again.rows, [[mine, backend.clone(), transaction]]);
         assert_eq!(client.query("COMMIT").status, Some(b'I'));
         backends.push(backend);
@@ -151,12 +153,12 @@ fn a_user_and_a_database_may_have_modes_of_their_own() {
         format!("[databases.single]\ndbname = \"postgres\"\nhosts = [\"{host}\"]\npool_mode = \"statement\"");
     let session = format!("[users.{somebody}]\npool_mode = \"session\"");
     let pooler = pgotter("default_pool_size = 1", &format!("{statement}\n{session}"));
-    Client::connect(pooler.port(), &anybody, "single").query("BEGIN").fatal("0A000");
+    Client::connect(pooler.port(), &anybody, "single").query("BEGIN -- with a server").fatal("0A000");
     for database in ["postgres", "single"] {
         let mut own = Client::connect(pooler.port(), &somebody, database);
         own.query("SET work_mem = '7MB'");
         assert_eq!(own.value("SHOW work_mem"), "7MB");
-        assert_eq!(own.query("BEGIN").status, Some(b'T'));
+        assert_eq!(own.query("BEGIN -- with a server").status, Some(b'T'));
         own.leave();
         assert_eq!(Client::connect(pooler.port(), &somebody, database).value("SHOW work_mem"), "4MB");
     }

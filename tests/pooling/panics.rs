@@ -65,7 +65,7 @@ fn a_bug_before_the_first_query_closes_its_client() {
 fn a_bug_in_a_client_that_waits_or_is_refused_frees_its_place_in_the_queue() {
     let mut place = Place::new();
     for step in ["Wait", "Refuse"] {
-        assert_eq!(place.bystander.query("BEGIN").status, Some(b'T'));
+        assert_eq!(place.bystander.query("BEGIN -- with a server").status, Some(b'T'));
         let answer = place.victim(step).query("SELECT 1");
         assert_eq!(answer.status, None, "{step}: {answer:?}");
         assert_eq!(place.bystander.query("COMMIT").status, Some(b'I'));
@@ -77,7 +77,7 @@ fn a_bug_in_a_client_that_waits_or_is_refused_frees_its_place_in_the_queue() {
 fn a_bug_while_a_client_parts_from_its_server_frees_the_server() {
     let mut place = Place::new();
     let mut victim = place.victim("Part");
-    victim.query("BEGIN");
+    victim.query("BEGIN -- with a server");
     victim.leave();
     place.is_sound("Part");
 }
@@ -86,7 +86,7 @@ fn a_bug_while_a_client_parts_from_its_server_frees_the_server() {
 fn a_bug_while_a_statement_is_cancelled_frees_the_server() {
     let mut place = Place::new();
     let mut victim = place.victim("Cancel");
-    victim.query("BEGIN");
+    victim.query("BEGIN -- with a server");
     let backend = victim.backend();
     victim.send(&query("SELECT pg_sleep(100)"));
     until_it_sleeps(&backend);
@@ -114,7 +114,7 @@ fn what_runs_is_cancelled_when_its_client_is_closed_by_a_bug() {
 fn a_bug_while_a_client_hears_of_its_servers_end_frees_the_place() {
     let mut place = Place::new();
     let mut victim = place.victim("Bereave");
-    victim.query("BEGIN");
+    victim.query("BEGIN -- with a server");
     let backend = victim.backend();
     look(&format!("SELECT pg_terminate_backend({backend})"));
     assert_eq!(victim.answer().status, None);
@@ -124,7 +124,7 @@ fn a_bug_while_a_client_hears_of_its_servers_end_frees_the_place() {
 #[test]
 fn a_bug_in_a_worker_itself_ends_the_process_in_order_and_says_so() {
     let mut place = Place::new();
-    assert_eq!(place.bystander.query("BEGIN").status, Some(b'T'));
+    assert_eq!(place.bystander.query("BEGIN -- with a server").status, Some(b'T'));
     let mut victim = Client::open(place.pooler.port());
     victim.send(&super::talk::startup(&place.named("panic at Worker")));
     while victim.message().is_some() {}
@@ -142,7 +142,7 @@ fn a_bug_in_one_worker_lets_the_clients_of_another_end_their_transactions() {
     let mut pooler =
         PgOtter::start_with(|port| config(port, &host(cluster()), pooler, ""), &[("PGOTTER_PANIC_PROBE", "1")]);
     let mut clients = [(); 2].map(|()| Client::connect(pooler.port(), &role, "postgres"));
-    clients.iter_mut().for_each(|client| assert_eq!(client.query("BEGIN").status, Some(b'T')));
+    clients.iter_mut().for_each(|client| assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T')));
     let mut victim = Client::open(pooler.port());
     victim.send(&super::talk::startup(&[
         ("user", &role),

@@ -108,7 +108,7 @@ fn requests_hear_of_a_password_that_changed_and_work_again_soon_after_it_is_put_
 fn a_refused_login_costs_nothing_while_another_server_of_the_pool_is_open() {
     let place = Place::new();
     let mut holder = place.log_in("right_one", "postgres").unwrap();
-    assert_eq!(holder.query("BEGIN").status, Some(b'T'));
+    assert_eq!(holder.query("BEGIN -- with a server").status, Some(b'T'));
     must(place.server.psql("postgres", "ALTER ROLE right_one PASSWORD 'new'"));
     let before = place.proxy.connections();
     let mut waits = place.log_in("right_one", "postgres").unwrap();

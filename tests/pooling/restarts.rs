@@ -68,7 +68,7 @@ fn f11_a_killed_backend_takes_its_clients_statement_and_no_other_connection() {
     let mut running = client(&pooler);
     let mut bystander = client(&pooler);
     let backends = [&mut running, &mut bystander].map(|client| {
-        client.query("BEGIN");
+        client.query("BEGIN -- with a server");
         let backend = client.backend();
         client.send(&query("SELECT pg_sleep(100)"));
         backend

@@ -140,7 +140,7 @@ fn f11_a_client_whose_backend_is_terminated_hears_postgresqls_57p01_and_others_h
     let mut other = super::world::holder(pooler.port(), &role);
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
     let mut running = Client::connect(pooler.port(), &role, "postgres");
-    running.query("BEGIN");
+    running.query("BEGIN -- with a server");
     let backend = running.backend();
     running.send(&query("SELECT pg_sleep(100)"));
     until_it_sleeps(&backend);
@@ -161,7 +161,7 @@ fn f11_a_connection_that_breaks_in_a_statement_gives_08007_and_between_two_of_a_
     let mut idle = Client::connect(pooler.port(), &role, "postgres");
     let backend = running.backend();
     running.send(&query("SELECT pg_sleep(100)"));
-    between.query("BEGIN");
+    between.query("BEGIN -- with a server");
     until_it_sleeps(&backend);
     proxy.cut();
     running.answer().fatal("08007");

@@ -14,7 +14,7 @@ fn a_statement_longer_than_query_timeout_is_cancelled_and_client_and_server_go_o
     client.query("SELECT pg_sleep(100)").error("57014");
     assert_eq!(client.backend(), backend);
     // A transaction is not over because one of its statements was.
-    client.query("BEGIN");
+    client.query("BEGIN -- with a server");
     let failed = client.query("SELECT pg_sleep(100)");
     assert_eq!((failed.code(), failed.status), ("57014", Some(b'E')));
     assert_eq!(client.query("ROLLBACK").status, Some(b'I'));
@@ -128,7 +128,7 @@ fn f15_a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_clie
     let mut zombie = Client::open_narrow(pooler.port());
     zombie.send(&startup(&[("user", &role), ("database", "postgres")]));
     assert_eq!(zombie.answer().status, Some(b'I'));
-    zombie.query("BEGIN");
+    zombie.query("BEGIN -- with a server");
     // Less than makes PgOtter stop reading from the server, more than the system takes.
     zombie.send(&query("SELECT repeat('x', 100000)"));
     let transactions = format!("SELECT count(xact_start) FROM pg_stat_activity WHERE usename = '{role}'");

@@ -48,7 +48,7 @@ fn f1_a_client_that_goes_in_a_transaction_is_rolled_back() {
     let place = Place::new();
     for go in WAYS {
         let mut client = place.client();
-        client.query("BEGIN");
+        client.query("BEGIN -- with a server");
         let backend = client.backend();
         client.query(&place.add());
         go(client);
@@ -89,6 +89,8 @@ fn f4_a_pipeline_without_a_sync_is_not_committed_whatever_others_have_prepared()
     let place = Place::new();
     let mut stranger = place.client();
     stranger.query("PREPARE \"pgotter.nothing\" AS SELECT 1");
+    // While it stays, the server is its own.
+    drop(stranger);
     for go in WAYS {
         let mut client = place.client();
         let backend = client.backend();
@@ -133,7 +135,7 @@ fn half_a_message_never_reaches_the_next_client() {
     let whole = query(&format!("{} /* {} */", place.add(), "x".repeat(200_000)));
     for part in [3, 5, 20, 100_000] {
         let mut client = place.client();
-        client.query("BEGIN");
+        client.query("BEGIN -- with a server");
         client.send(&whole[..part]);
         drop(client);
         // Half a message can only be taken back by closing the server.
@@ -164,7 +166,7 @@ fn a_client_that_vanishes_behind_more_than_its_server_takes_is_missed() {
     for (mebibytes, ways) in [(1, &[drop, Client::reset][..]), (64, &[Client::reset])] {
         for go in ways {
             let mut client = place.client();
-            client.query("BEGIN");
+            client.query("BEGIN -- with a server");
             let backend = client.backend();
             client.query(&place.add());
             client.send(&query("SELECT pg_sleep(100)"));
@@ -185,7 +187,7 @@ fn a_statement_in_front_of_half_a_message_is_cancelled() {
     let locks = format!("SELECT count(*) FROM pg_locks WHERE relation = 'kept_by_{}'::regclass", place.role);
     for go in [drop, Client::reset] {
         let mut client = place.client();
-        client.query("BEGIN");
+        client.query("BEGIN -- with a server");
         client.query(&place.add());
         let backend = client.backend();
         let long = query(&format!("{} /* {} */", place.add(), "x".repeat(200_000)));

@@ -119,6 +119,6 @@ impl Gate {
 /// A client that has a server and keeps it: its transaction is open.
 pub fn holder(port: u16, role: &str) -> Client {
     let mut client = Client::connect(port, role, "postgres");
-    assert_eq!(client.query("BEGIN").status, Some(b'T'));
+    assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T'));
     client
 }

@@ -83,7 +83,7 @@ fn a_cancel_reaches_a_client_that_waits_for_a_server() {
     let (server, pgotter) = stage();
     let mut holder = Raw::log_in(pgotter.port(), &[]);
     let mut waiter = Raw::log_in(pgotter.port(), &[]);
-    holder.ask("BEGIN");
+    holder.ask("BEGIN -- with a server");
     waiter.send(&query("INSERT INTO kept VALUES (1)"));
     cancel(pgotter.port(), waiter.pid, &waiter.secret.clone());
     // The cancel may be quicker than the Query, and then finds nothing: it is asked for until it is heeded.

@@ -66,7 +66,7 @@ fn f1_a_transaction_is_rolled_back_when_its_client_leaves() {
     let stage = Stage::new();
     for way in [Way::Fin, Way::Reset, Way::Terminate] {
         let mut client = stage.client("in transaction");
-        client.ask("BEGIN");
+        client.ask("BEGIN -- with a server");
         client.ask("UPDATE kept SET n = n + 1");
         leave(client, way);
         let locked = "SET lock_timeout = '5s'; UPDATE kept SET n = n RETURNING n";
@@ -265,7 +265,7 @@ fn replies_in_front_of_terminate_arrive() {
 fn what_stands_in_front_of_terminate_is_done_when_it_has_to_wait_for_a_server() {
     let stage = Stage::new();
     let mut holder = stage.client("holder");
-    holder.ask("BEGIN");
+    holder.ask("BEGIN -- with a server");
     let mut client = stage.client("leaving");
     client.send(&[query("INSERT INTO kept VALUES (1)"), terminate()].concat());
     drop(client);
@@ -279,7 +279,7 @@ fn what_stands_in_front_of_terminate_is_done_when_it_has_to_wait_for_a_server() 
 fn a_client_that_vanishes_while_it_waits_takes_no_server() {
     let stage = Stage::new();
     let mut holder = stage.client("holder");
-    holder.ask("BEGIN");
+    holder.ask("BEGIN -- with a server");
     let mut waiter = stage.client("waiter");
     waiter.send(&query("INSERT INTO kept VALUES (1)"));
     drop(waiter);
@@ -295,7 +295,7 @@ fn a_client_whose_turn_never_came_may_ask_again() {
     let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 1\nquery_wait_timeout = \"300ms\"");
     let mut holder = Raw::log_in(pgotter.port(), &[]);
     let mut waiter = Raw::log_in(pgotter.port(), &[]);
-    holder.ask("BEGIN");
+    holder.ask("BEGIN -- with a server");
     let long = format!("SELECT '{}'", "x".repeat(300_000));
     for (bytes, answers) in [
         (query("SELECT 1"), 1),

@@ -404,3 +404,16 @@ fn a_client_that_vanishes_in_a_pipeline_leaves_what_is_believed_of_the_server_tr
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
     assert_eq!(must(server.psql("postgres", sql)), "1", "the server was good enough to be kept");
 }
+
+#[test]
+fn statements_that_a_do_block_has_dropped_are_prepared_again() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    client.send(&synced(&[parse("s", "SELECT 'still there'"), run("s", &[])]));
+    client.until_ready();
+    assert!(error_code(&other.ask("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")).is_none());
+    drop(other);
+    client.send(&synced(&[run("s", &[])]));
+    assert_eq!(first_value(&client.until_ready()).as_deref(), Some("still there"));
+}

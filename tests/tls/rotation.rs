@@ -91,7 +91,7 @@ fn f31_a_hundred_rotations_under_load_fail_no_handshake_and_drop_nobody() {
                     client.log_in();
                     handshakes += 1;
                     loop {
-                        assert_eq!(error_code(&client.ask("BEGIN")), None);
+                        assert_eq!(error_code(&client.ask("BEGIN -- with a server")), None);
                         let backend = client.value("SELECT pg_backend_pid()");
                         assert_eq!(client.value("SELECT pg_backend_pid()"), backend, "it moved in a transaction");
                         assert_eq!(error_code(&client.ask("COMMIT")), None);

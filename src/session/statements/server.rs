@@ -70,6 +70,11 @@ impl ServerStatements {
         self.doubtful = true;
     }
 
+    /// How many it has that have names.
+    pub fn count(&self) -> usize {
+        self.named.len()
+    }
+
     /// Whether its unnamed statement is this one.
     pub fn has_unnamed(&self, statement: &Arc<Statement>) -> bool {
         self.unnamed.as_ref().is_some_and(|unnamed| Arc::ptr_eq(unnamed, statement))

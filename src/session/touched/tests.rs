@@ -43,7 +43,7 @@ fn an_answer_is_read_as_it_was_asked() {
     let question = touched(&["SET a = 1", "RESET b"]).question(&Settings::default());
     assert!(question.sql().contains("current_setting('a', true), pg_catalog.current_setting('b', true)"));
     let value = |text: &[u8]| Some(Box::from(text));
-    let flags = vec![value(b"f"); 5];
+    let flags = [vec![value(b"f"); 5], vec![None]].concat();
     let found = question.read(vec![[flags, vec![value(b"1"), None]].concat()]).unwrap();
     assert_eq!(found.pins, Pins::default());
     let noted = |name: &[u8], reset| Noted { name: name.into(), reset, before: None };
@@ -57,12 +57,13 @@ fn what_is_hidden_makes_it_ask_for_everything() {
     assert!(question.is_about_objects());
     assert!(question.sql().contains("pg_settings"));
     let value = |text: &[u8]| Some(Box::from(text));
-    let mut flags = vec![value(b"f"); 5];
+    let mut flags = [vec![value(b"f"); 5], vec![value(b"3")]].concat();
     flags[0] = value(b"t");
     flags[1] = value(b"t");
     let rows = vec![[flags, vec![value(b"none"), value(b"me")]].concat(), vec![value(b"work_mem"), value(b"64")]];
     let found = question.read(rows).unwrap();
     assert_eq!(found.pins.to_string(), "temp lock");
+    assert_eq!(found.statements, Some(3));
     assert_eq!(found.all.unwrap(), [(b"work_mem"[..].into(), b"64"[..].into())]);
 }
 
