@@ -258,5 +258,9 @@ pub(super) fn fold(hash: u64) -> u32 {
 
 /// By name, without case.
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    if a == b {
+        Ordering::Equal
+    } else {
+        a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    }
 }

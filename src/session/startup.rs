@@ -49,7 +49,7 @@ pub fn read(startup: &Startup, intake: &Intake<'_>) -> Result<ClientStartup, Fau
         match name.as_slice() {
             b"user" | b"database" | b"options" => (),
             b"replication" => replication(value)?,
-            other if is_among(intake.ignored, other) => (),
+            other if settings.is_ignored(other, false) => (),
             other => settings.put(other, value),
         }
     }
@@ -132,17 +132,18 @@ impl Gathered<'_> {
                 None => return Err(without_value(switch, assignment)),
             };
             let name: Vec<u8> = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte }).collect();
-            let is_ignored = ignores_unknown && !self.is_tracked(&name) || is_among(self.intake.ignored, &name);
-            if !is_ignored {
+            if !self.is_ignored(&name, ignores_unknown) {
                 self.put(&name, value);
             }
         }
         Ok(())
     }
 
-    fn is_tracked(&self, name: &[u8]) -> bool {
+    /// As in PgBouncer, what is tracked never is.
+    fn is_ignored(&self, name: &[u8], all: bool) -> bool {
         let extra = self.intake.extra.iter().map(String::as_str);
-        TRACKED.into_iter().chain(extra).any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        let is_tracked = TRACKED.into_iter().chain(extra).any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        (all || is_among(self.intake.ignored, name)) && !is_tracked
     }
 
     /// As PgBouncer writes it.

@@ -61,10 +61,10 @@ fn what_is_no_setting_is_refused() {
 
 #[test]
 fn ignored_parameters_are_dropped_wherever_they_stand() {
-    let ignored = ["Extra_Float_Digits".to_owned()];
+    let ignored = ["Extra_Float_Digits".to_owned(), "TimeZone".to_owned()];
     let intake = Intake { ignored: &ignored, ..INTAKE };
-    let given = [("extra_float_digits", "2"), ("options", "-c extra_float_digits=3 -c geqo=off")];
-    assert_eq!(settings(&given, &intake), "geqo=off");
+    let given = [("extra_float_digits", "2"), ("options", "-c extra_float_digits=3 -c geqo=off"), ("timezone", "UTC")];
+    assert_eq!(settings(&given, &intake), "geqo=off timezone=UTC", "but never what is tracked");
 }
 
 #[test]
