@@ -173,18 +173,18 @@ def listen():
 
 
 def pool():
-    """The driver's own pool, which rolls back and sends RESET ALL when a connection comes back."""
+    """The driver's own pool, with reset(), which sends RESET ALL, before a connection goes back."""
     pool = psycopg2.pool.ThreadedConnectionPool(2, 2, "")
     for _ in range(4):
         one, other = pool.getconn(), pool.getconn()
-        for db in (one, other):
-            assert value(db, "SHOW work_mem") == "4MB"
-        value(one, "SET work_mem = '8MB'; SELECT 1")
-        one.commit()
-        assert value(other, "SHOW work_mem") == "4MB"
-        other.commit()
-        assert value(one, "SHOW work_mem") == "8MB"
-        one.commit()
+        for db, sql, shown in (
+            (one, "SHOW work_mem", "4MB"),
+            (one, "SET work_mem = '8MB'; SHOW work_mem", "8MB"),
+            (other, "SHOW work_mem", "4MB"),
+            (one, "SHOW work_mem", "8MB"),
+        ):
+            assert value(db, sql) == shown
+            db.commit()
         one.reset()
         pool.putconn(one)
         pool.putconn(other)

@@ -97,6 +97,10 @@ def prepared_outlive_ddl(db):
         db.execute("ALTER TABLE psycopg3_ddl ADD COLUMN last int")
         error = fails(errors.FeatureNotSupported, lambda: other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)))
         assert error.message_primary == "cached plan must not change result type", error.message_primary
+        # Who prepares it now gets it as it is now, whatever others hold.
+        with connect(prepare_threshold=0) as late:
+            assert len(late.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)).fetchone()) == 5
+        fails(errors.FeatureNotSupported, lambda: other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)))
         other.execute("DEALLOCATE ALL")
         other._prepared.clear()
         assert len(other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)).fetchone()) == 5
