@@ -6,7 +6,7 @@
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
 #   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes: waiters in their order, and PostgreSQL restarted
 #                                      20 times under 1,000 idle clients
-#   make test-drivers                  drivers of several languages, installed into target/drivers with pip and npm
+#   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make build                         target/release/pgotter
 #
@@ -55,6 +55,7 @@ test-long: preflight
 
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
+	@bash .ci/build-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
 	$(call run_tests,--test drivers $(ARGS) -- --ignored)
 
 test-versions: preflight-versions

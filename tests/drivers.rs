@@ -1,15 +1,11 @@
-//! The drivers that applications use, on what PgOtter promises today: simple and extended protocol, pipelines,
-//! transactions, COPY, cancel, errors, and the five startup settings that it keeps. `make test-drivers`.
+//! The drivers that applications use, with everything they do by default: statements prepared by name and kept in caches,
+//! settings at login and later, pipelines, transactions, COPY, LISTEN, cancel, errors, migrations. `make test-drivers`.
 //!
-//! Other languages' drivers are small programs in `drivers/`, which print `ok` or fail; `.ci/install-drivers` gets them
-//! their packages. tokio-postgres is in `drivers/tokio_postgres.rs`. Each driver runs twice: in transaction mode with
-//! one server for all its connections, so that settings which stick to a server would be seen, and in session mode. psycopg
-//! with every sslmode is in `drivers/sslmodes.rs`.
-//!
-//! Left out until sessions are carried from server to server: drivers that cannot be kept from sending other startup
-//! settings, which are refused (JDBC and Npgsql send extra_float_digits; options such as statement_timeout), LISTEN,
-//! and, in transaction mode, statements prepared by name outside of a transaction (tokio-postgres and asyncpg by
-//! default, psycopg 3 without `prepare_threshold=None`).
+//! Other languages' drivers are programs in `drivers/`, which print `ok` or fail; `.ci/install-drivers` gets them their
+//! packages and `.ci/build-drivers` builds those that need it. tokio-postgres is in `drivers/tokio_postgres.rs`. Each
+//! runs on PostgreSQL itself, which shows that the program is right, and through PgOtter in transaction mode, with one server
+//! for all its connections so that what sticks to a server would be seen, and in session mode. Behind each a newcomer
+//! looks for what may have been left ([`left`]). psycopg with every sslmode is in `drivers/sslmodes.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -30,66 +26,144 @@ use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{PgOtter, could_not_run, must, postgres};
+use support::{PgOtter, could_not_run, must, postgres, psql};
 
 /// A driver's program takes a few seconds. One that hangs is ended.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// One server for everybody, and as many as a program has connections.
-const MODES: [(&str, u32); 2] = [("transaction", 1), ("session", 10)];
+/// Transaction mode: one server for everybody.
+const ONE: u32 = 1;
+/// Transaction mode for a program that keeps one server to itself, by a session's lock, while it works with another.
+const SOME: u32 = 4;
+/// Session mode: as many as a program has connections.
+const MANY: u32 = 12;
 
 #[test]
 #[ignore = "needs drivers from outside: make test-drivers"]
-fn psycopg3_with_unnamed_statements_and_pipelines() {
-    python("psycopg 3", "psycopg", "python_psycopg3.py");
+fn psycopg3_works_as_it_comes() {
+    python("psycopg 3", "psycopg, psycopg_pool", "python_psycopg3.py", ONE);
 }
 
 #[test]
 #[ignore = "needs drivers from outside: make test-drivers"]
-fn psycopg2_works() {
-    python("psycopg2", "psycopg2", "python_psycopg2.py");
+fn psycopg2_works_as_it_comes() {
+    python("psycopg2", "psycopg2", "python_psycopg2.py", ONE);
 }
 
 #[test]
 #[ignore = "needs drivers from outside: make test-drivers"]
-fn asyncpg_without_its_statement_cache() {
-    python("asyncpg", "asyncpg", "python_asyncpg.py");
+fn sqlalchemy_works_as_it_comes() {
+    python("SQLAlchemy", "sqlalchemy, psycopg, psycopg2", "python_sqlalchemy.py", ONE);
 }
 
 #[test]
 #[ignore = "needs drivers from outside: make test-drivers"]
-fn node_postgres_works() {
-    let mut look = Command::new("node");
-    look.env("NODE_PATH", folder().join("node_modules")).args(["-e", "require('pg')"]);
-    if !succeeds(&mut look) {
-        return could_not_run("node-postgres", "not installed");
+fn asyncpg_works_as_it_comes() {
+    python("asyncpg", "asyncpg", "python_asyncpg.py", ONE);
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn what_rails_sends_works() {
+    python("Rails by libpq", "psycopg", "python_rails.py", SOME);
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn node_postgres_works_as_it_comes() {
+    node("node-postgres", &["pg", "pg-copy-streams", "pg-cursor"], "node_postgres.js");
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn postgres_js_works_as_it_comes() {
+    node("postgres.js", &["postgres"], "postgres_js.js");
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn knex_works_as_it_comes() {
+    node("Knex", &["knex", "pg", "pg-query-stream"], "knex.js");
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn jdbc_works_as_it_comes() {
+    // Debian's. The source is compiled as it is run.
+    let driver = "/usr/share/java/postgresql.jar";
+    if !succeeds(Command::new("java").args(["--describe-module", "jdk.compiler"])) || !Path::new(driver).exists() {
+        return could_not_run("JDBC", "not installed");
     }
-    in_every_mode(|port, mode| {
-        let mut command = Command::new("node");
-        command.env("NODE_PATH", folder().join("node_modules")).arg(program("node_postgres.js"));
+    in_every_mode(ONE, |port, mode| {
+        let mut command = Command::new("java");
+        command.args(["-XX:TieredStopAtLevel=1", "-cp", driver]).arg(program("Jdbc.java"));
         run(command, port, mode);
     });
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn pgx_works_as_it_comes() {
+    built("pgx", "pgx");
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn lib_pq_works_as_it_comes() {
+    built("lib/pq", "pq");
+}
+
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn sqlx_works_as_it_comes() {
+    built("sqlx", "sqlx");
 }
 
 #[test]
 #[ignore = "takes a few seconds: make test-drivers"]
-fn tokio_postgres_works() {
-    let runtime = must(tokio::runtime::Builder::new_current_thread().enable_all().build());
-    in_every_mode(|port, mode| {
-        let all = driver::everything(port, mode == "session");
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await }).expect("it ends in time");
+fn tokio_postgres_works_as_it_comes() {
+    in_every_mode(ONE, |port, _| {
+        let runtime = must(tokio::runtime::Builder::new_current_thread().enable_all().build());
+        let all = async { tokio::time::timeout(PATIENCE, driver::everything(port)).await };
+        runtime.block_on(all).expect("it ends in time");
     });
 }
 
-fn python(name: &str, module: &str, file: &str) {
+fn python(name: &str, modules: &str, file: &str, servers: u32) {
     let interpreter = folder().join("venv/bin/python");
-    if !succeeds(Command::new(&interpreter).args(["-c", &format!("import {module}")])) {
+    if !succeeds(Command::new(&interpreter).args(["-c", &format!("import {modules}")])) {
         return could_not_run(name, "not installed");
     }
-    in_every_mode(|port, mode| {
+    in_every_mode(servers, |port, mode| {
         let mut command = Command::new(&interpreter);
         command.arg("-B").arg(program(file));
         run(command, port, mode);
     });
+}
+
+fn node(name: &str, modules: &[&str], file: &str) {
+    let node = || {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", folder().join("node_modules"));
+        command
+    };
+    let look: String = modules.iter().map(|module| format!("require('{module}');")).collect();
+    if !succeeds(node().args(["-e", &look])) {
+        return could_not_run(name, "not installed");
+    }
+    in_every_mode(ONE, |port, mode| {
+        let mut command = node();
+        command.arg(program(file));
+        run(command, port, mode);
+    });
+}
+
+/// A program that `.ci/build-drivers` has built.
+fn built(name: &str, file: &str) {
+    let program = folder().join("bin").join(file);
+    if !program.exists() {
+        return could_not_run(name, "not built");
+    }
+    in_every_mode(ONE, |port, mode| run(Command::new(&program), port, mode));
 }
 
 /// Where `.ci/install-drivers` puts what it installs.
@@ -107,13 +181,30 @@ fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// A server of the test's own: the programs make tables.
-fn in_every_mode(test: impl Fn(u16, &str)) {
+/// A server of the test's own: the programs make tables. `servers` is what transaction mode has.
+fn in_every_mode(servers: u32, test: impl Fn(u16, &str)) {
     let server = postgres(&Default::default());
-    for (mode, servers) in MODES {
+    test(server.port(), "direct");
+    let expected = left(server.port());
+    for (mode, servers) in [("transaction", servers), ("session", MANY)] {
         let pooler = PgOtter::in_front_of(&server, &format!("pool_mode = \"{mode}\"\ndefault_pool_size = {servers}"));
         test(pooler.port(), mode);
+        // As often as there are servers, and a few times more.
+        for _ in 0..=servers {
+            assert_eq!(left(pooler.port()), expected, "{mode} mode: what a newcomer finds");
+        }
     }
+}
+
+/// What a newcomer finds of the sessions before it: all settings, and what belongs to a session alone.
+fn left(port: u16) -> String {
+    let sql = "SELECT concat_ws(E'\\n', session_user, current_user, current_schemas(true), pg_my_temp_schema(),
+        nullif(current_setting('app.tenant', true), ''),
+        (SELECT string_agg(name || ' = ' || setting, E'\\n' ORDER BY name) FROM pg_settings),
+        (SELECT string_agg(name, ',') FROM pg_cursors WHERE name <> ''),
+        (SELECT string_agg(channel, ',') FROM pg_listening_channels() AS channel),
+        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'))";
+    psql(port, sql)
 }
 
 /// Runs a driver's program to its end, which must be the line `ok`.

@@ -2,10 +2,12 @@
 
 import io
 import os
+import select
 import threading
 
 import psycopg2
 import psycopg2.extras
+import psycopg2.pool
 from psycopg2 import errors
 
 
@@ -95,6 +97,108 @@ def startup_settings():
     plain.close()
 
 
+def options():
+    """Any setting at startup, and SET SESSION CHARACTERISTICS, which set_session() sends: kept for each client."""
+    mine = connect(options="-c search_path=psycopg2_mine,public -c statement_timeout=1000 -c app.tenant=4711")
+    plain = connect()
+    mine.autocommit = plain.autocommit = True
+    value(plain, "CREATE SCHEMA psycopg2_mine; CREATE TABLE psycopg2_mine.place AS SELECT 'mine' AS name; SELECT 1")
+    value(plain, "CREATE TABLE place AS SELECT 'public' AS name; SELECT 1")
+    plain.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    for _ in range(3):
+        assert (value(mine, "SELECT name FROM place"), value(plain, "SELECT name FROM place")) == ("mine", "public")
+        assert (value(mine, "SHOW app.tenant"), value(mine, "SHOW transaction_read_only")) == ("4711", "off")
+        assert value(plain, "SHOW transaction_read_only") == "on"
+        assert value(plain, "SHOW transaction_isolation") == "repeatable read"
+        assert value(plain, "SELECT current_setting('app.tenant', true)") in (None, ""), "a leak"
+    fails(errors.QueryCanceled, lambda: value(mine, "SELECT pg_sleep(20)"))
+    value(plain, "SELECT pg_sleep(1.2)")
+    fails(errors.ReadOnlySqlTransaction, lambda: value(plain, "DROP TABLE place; SELECT 1"))
+    plain.set_session(isolation_level="DEFAULT", readonly="DEFAULT")
+    value(plain, "DROP TABLE place; DROP SCHEMA psycopg2_mine CASCADE; SELECT 1")
+    mine.close()
+    plain.close()
+
+
+def reported_settings():
+    """The driver reads times and text by what PostgreSQL reports: its own settings and nobody else's."""
+    one, other = connect(), connect()
+    one.autocommit = other.autocommit = True
+    one.set_client_encoding("LATIN1")
+    value(one, "SET TimeZone = 'Asia/Tokyo'; SELECT 1")
+    for _ in range(3):
+        assert value(one, "SELECT chr(233)") == "é"
+        assert value(other, "SELECT chr(8364)") == "€"
+        assert value(one, "SELECT '2026-07-01 12:00+00'::timestamptz").utcoffset().seconds == 9 * 3600
+        assert one.get_parameter_status("TimeZone") == "Asia/Tokyo"
+        assert other.get_parameter_status("TimeZone") != "Asia/Tokyo"
+    one.reset()  # ABORT, RESET ALL, SET SESSION AUTHORIZATION DEFAULT
+    assert one.get_parameter_status("TimeZone") == other.get_parameter_status("TimeZone")
+    one.close()
+    other.close()
+
+
+def prepared_in_sql():
+    """PREPARE and EXECUTE, as applications of this driver write it."""
+    one, other = connect(), connect()
+    for db, factor in ((one, 2), (other, 3)):
+        value(db, f"PREPARE times(int) AS SELECT $1 * {factor}; SELECT 1")
+        db.commit()
+    for number in range(3):
+        for db, factor in ((one, 2), (other, 3)):
+            assert value(db, "EXECUTE times(%s)", (number,)) == number * factor
+            db.commit()
+    value(one, "DEALLOCATE times; SELECT 1")
+    one.commit()
+    fails(errors.InvalidSqlStatementName, lambda: value(one, "EXECUTE times(1)"))
+    one.rollback()
+    assert value(other, "EXECUTE times(1)") == 3
+    one.close()
+    other.close()
+
+
+def listen():
+    one, speaker = connect(), connect()
+    one.autocommit = speaker.autocommit = True
+    value(one, "LISTEN psycopg2; SELECT 1")
+    for number in range(3):
+        value(speaker, "SELECT pg_notify('psycopg2', %s)", (str(number),))
+    while len(one.notifies) < 3:
+        assert select.select([one], [], [], 20)[0], one.notifies
+        one.poll()
+    assert [notify.payload for notify in one.notifies] == ["0", "1", "2"]
+    assert speaker.notifies == []
+    one.close()
+    speaker.close()
+
+
+def pool():
+    """The driver's own pool, with reset(), which sends RESET ALL, before a connection goes back."""
+    pool = psycopg2.pool.ThreadedConnectionPool(2, 2, "")
+    for _ in range(4):
+        one, other = pool.getconn(), pool.getconn()
+        for db, sql, shown in (
+            (one, "SHOW work_mem", "4MB"),
+            (one, "SET work_mem = '8MB'; SHOW work_mem", "8MB"),
+            (other, "SHOW work_mem", "4MB"),
+            (one, "SHOW work_mem", "8MB"),
+        ):
+            assert value(db, sql) == shown
+            db.commit()
+        one.reset()
+        pool.putconn(one)
+        pool.putconn(other)
+    pool.closeall()
+
+
+def fails(expected, action):
+    try:
+        action()
+    except expected:
+        return
+    raise AssertionError(f"no {expected.__name__}")
+
+
 db = connect()
 assert value(db, "SELECT %s + %s", (40, 2)) == 42
 db.commit()
@@ -106,4 +210,9 @@ value(db, "DROP TABLE psycopg2; SELECT 1")
 db.commit()
 db.close()
 startup_settings()
+options()
+reported_settings()
+prepared_in_sql()
+listen()
+pool()
 print("ok")
