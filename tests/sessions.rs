@@ -9,6 +9,8 @@ mod support;
 mod blocks;
 #[path = "sessions/kept.rs"]
 mod kept;
+#[path = "sessions/listen.rs"]
+mod listen;
 #[path = "sessions/prepared.rs"]
 mod prepared;
 #[path = "sessions/settings.rs"]

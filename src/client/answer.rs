@@ -18,6 +18,7 @@ enum Reset {
     Nothing(&'static str),
     /// `SELECT pg_advisory_unlock_all()`, which answers with a row.
     Unlock,
+    Listening,
     Settings,
     Statements,
     All,
@@ -78,6 +79,10 @@ impl Client {
                 message(out, backend::kind::DATA_ROW, b"\0\x01\0\0\0\0");
                 complete(out, "SELECT 1");
             }
+            Reset::Listening => {
+                self.unlisten_all();
+                complete(out, "UNLISTEN");
+            }
             Reset::Statements => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 complete(out, "DEALLOCATE ALL");
@@ -88,6 +93,7 @@ impl Client {
             }
             Reset::All => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
+                self.unlisten_all();
                 complete(out, "DISCARD ALL");
                 self.reset_settings(true);
             }
@@ -135,7 +141,7 @@ fn resets(text: &[u8], facts: &Facts) -> Option<Vec<Reset>> {
     for (statement, piece) in facts.statements.iter().zip(&pieces) {
         resets.push(match statement.verb {
             Verb::CloseAll => Reset::Nothing("CLOSE CURSOR ALL"),
-            Verb::UnlistenAll => Reset::Nothing("UNLISTEN"),
+            Verb::UnlistenAll => Reset::Listening,
             Verb::ResetAll => Reset::Settings,
             Verb::DeallocateAll => Reset::Statements,
             Verb::Discard(Discard::Temp) => Reset::Nothing("DISCARD TEMP"),

@@ -136,6 +136,7 @@ impl Client {
         self.draining |= mail.drain;
         self.killed |= mail.kill;
         self.cancelled |= mail.cancel;
+        self.hear_hub(mail.hub);
         if let Some(grant) = mail.grant {
             return Some(Ok(grant));
         }

@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::in_force::InForce;
+use super::listen::Listening;
 use super::lookout::Lookout;
 use super::presence::Presence;
 use super::registry::{Registration, Seat};
@@ -112,6 +113,8 @@ pub struct Client {
     pub(super) passing: Option<Box<Reader>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
+    // Boxed: an idle client that has never listened does not pay for it.
+    pub(super) listening: Option<Box<Listening>>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pool: Arc<Pool>,
     // What held when its transaction began, and after how many reloads that was.
@@ -190,6 +193,7 @@ impl Client {
             block: None,
             passing: None,
             base: Arc::default(),
+            listening: None,
             mailbox,
             shape: pool.shape(),
             pool,

@@ -6,6 +6,7 @@ mod block;
 mod checkout;
 mod connection;
 mod in_force;
+mod listen;
 mod login;
 mod lookout;
 mod prepared;

@@ -1,6 +1,7 @@
 //! A client and its server, linked: bytes both ways, the deadlines of that time, and every way in which it ends.
 
 use super::connection::{Client, Step};
+use super::listen::{Found, Held, Turn};
 use super::request::{Gathered, is_copy, names_something};
 use super::serve::{Left, shutting_down, take};
 use super::stopwatch::Stopwatch;
@@ -10,7 +11,7 @@ use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::{CleanServer, Leaving, Server, cancel};
+use crate::server::{CleanServer, Leaving, Server, Witness, cancel};
 use crate::wire::backend::Status;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,10 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// A server while it is the client's.
 pub(super) struct Link {
     pub(super) server: Box<Server>,
+    // A request that waits for the hub. None behind it is sent.
+    pub(super) held: Option<Box<Held>>,
+    // One was turned down: what comes next is for another server.
+    turned_down: bool,
     pub(super) lane: Arc<Lane>,
     // As it was when the link began: what a session has left in its server is not another's, whatever a reload says.
     pub(super) mode: PoolMode,
@@ -43,6 +48,8 @@ impl Link {
         let watch = Stopwatch::new(received, now);
         Self {
             server,
+            held: None,
+            turned_down: false,
             lane,
             mode,
             began: false,
@@ -74,7 +81,7 @@ impl Client {
         async move {
             self.observe_wait(&link.watch);
             // What lies behind the first part of a request may be all there is: neither side would say anything more.
-            if let Err(left) = self.send_on(&mut link) {
+            if let Err(left) = self.go_on(&mut link) {
                 return Err(self.part(link, left));
             }
             // PgOtter may have answered all of it.
@@ -83,27 +90,26 @@ impl Client {
             }
             loop {
                 self.step(Step::Relay);
-                let deadline = self.deadline(&link);
+                if std::mem::take(&mut link.turned_down) {
+                    if self.may_release(&link) {
+                        return self.release(link);
+                    }
+                    if let Err(left) = self.go_on(&mut link) {
+                        return Err(self.part(link, left));
+                    }
+                    continue;
+                }
+                let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                 match turn(self, Some(&mut link.server), deadline).await {
                     Event::Client => {
                         self.now = clock::now();
-                        if let Err(left) = self.send_on(&mut link) {
+                        if let Err(left) = self.go_on(&mut link) {
                             return Err(self.part(link, left));
                         }
+                        continue;
                     }
                     Event::Server => {
                         if let Err(left) = self.hear(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                        if self.must_settle(&mut link)
-                            && let Err(left) = Box::pin(self.settle(&mut link)).await
-                        {
-                            return Err(self.part(link, left));
-                        }
-                        if self.may_release(&link) {
-                            return self.release(link);
-                        }
-                        if let Err(left) = self.send_on(&mut link) {
                             return Err(self.part(link, left));
                         }
                     }
@@ -114,9 +120,13 @@ impl Client {
                     }
                     Event::Mail(mail) => {
                         self.draining |= mail.drain;
+                        self.hear_hub(mail.hub);
                         if mail.kill {
                             let fault = self.dismissal();
                             return Err(self.part(link, Left::Refused(fault)));
+                        }
+                        if let Err(left) = self.turn_to_hub(&mut link) {
+                            return Err(self.part(link, left));
                         }
                         // A session may be at rest for long.
                         if link.is_at_rest()
@@ -127,37 +137,77 @@ impl Client {
                         if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
                             self.send_cancel(&mut link);
                         }
-                        if self.must_settle(&mut link)
-                            && let Err(left) = Box::pin(self.settle(&mut link)).await
-                        {
-                            return Err(self.part(link, left));
-                        }
-                        if self.may_release(&link) {
-                            return self.release(link);
-                        }
-                        if mail.cancel_ended
-                            && let Err(left) = self.send_on(&mut link)
-                        {
-                            return Err(self.part(link, left));
-                        }
                     }
                     Event::TooMuch => {
                         let fault = self.holding.shed();
                         return Err(self.part(link, Left::Refused(fault)));
                     }
+                    Event::Deadline if self.hub_deadline(&link).is_some_and(|at| at <= clock::now()) => {
+                        if let Err(left) = self.turn_to_hub(&mut link) {
+                            return Err(self.part(link, left));
+                        }
+                    }
                     Event::Deadline => {
                         if let Err(left) = self.time_is_up(&mut link) {
                             return Err(self.part(link, left));
                         }
+                        continue;
                     }
+                }
+                if self.must_settle(&mut link)
+                    && let Err(left) = Box::pin(self.settle(&mut link)).await
+                {
+                    return Err(self.part(link, left));
+                }
+                if self.may_release(&link) {
+                    return self.release(link);
+                }
+                if let Err(left) = self.go_on(&mut link) {
+                    return Err(self.part(link, left));
                 }
             }
         }
     }
 
+    /// The hub may have answered, or the client need not wait for it any longer.
+    fn turn_to_hub(&mut self, link: &mut Link) -> Result<(), Left> {
+        if self.end_wait_for_rest() {
+            self.hear(link)?;
+        }
+        if self.listening.is_some() && link.is_at_rest() && self.block.is_none() && !self.awaits_rest() {
+            // It keeps its server between transactions.
+            self.tell_news();
+            return self.deafness().map_or(Ok(()), |fault| Err(Left::Refused(fault)));
+        }
+        Ok(())
+    }
+
+    /// Sends on what can be sent.
+    fn go_on(&mut self, link: &mut Link) -> Result<(), Left> {
+        self.send_held(link)?;
+        self.send_on(link)
+    }
+
+    /// Sends the request that waits for the hub, if it need not wait any longer.
+    fn send_held(&mut self, link: &mut Link) -> Result<(), Left> {
+        match self.advance(link) {
+            Turn::Wait => (),
+            Turn::Go(held) if held.adopt => self.send_first(link, held.bytes, held.first)?,
+            Turn::Go(held) => self.send(&mut link.server, &link.lane, link.mode, held.bytes, held.first)?,
+            Turn::Refuse(fault, end) => {
+                self.turn_down(link, fault, end)?;
+                link.turned_down = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends on what the client has sent behind its first request.
     fn send_on(&mut self, link: &mut Link) -> Result<(), Left> {
-        while !link.server.exchange().guard_pending()
+        while link.held.is_none()
+            && !link.turned_down
+            && !self.must_hear_first(link)
+            && !link.server.exchange().guard_pending()
             && !link.server.exchange().is_full()
             && !refused(link)
             && !link.awaits_cancel()
@@ -172,7 +222,7 @@ impl Client {
             match look.map_err(Left::Refused)? {
                 Gathered::Terminate => return Err(Left::Terminated),
                 Gathered::More => break,
-                Gathered::Take { bytes, first, .. } => {
+                Gathered::Take { bytes, first, end } => {
                     link.sent = self.now;
                     self.presence.activity.requests(self.now);
                     link.server.activity().requests(self.now);
@@ -183,8 +233,15 @@ impl Client {
                         self.renew()?;
                         link.since = self.now;
                     }
-                    let chunk = take(self.socket.inbox(), bytes);
-                    self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
+                    let mut chunk = take(self.socket.inbox(), bytes);
+                    let whole = first.is_some() && end.is_some();
+                    let found = if whole { self.examine(&mut chunk, link.mode) } else { Found::default() };
+                    if found.is_nothing() {
+                        self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
+                    } else {
+                        link.held = Some(Held::new(chunk, (first, end), false, found));
+                        self.send_held(link)?;
+                    }
                 }
             }
         }
@@ -218,11 +275,21 @@ impl Client {
     /// Passes on what the server said.
     fn hear(&mut self, link: &mut Link) -> Result<(), Left> {
         self.step(Step::Hear);
+        if self.awaits_rest() {
+            return Ok(());
+        }
         let blocks = link.mode != PoolMode::Statement;
+        let hears = link.mode == PoolMode::Session || self.has_hidden_listen();
         let queued = self.socket.queued();
-        let received = {
+        let received = loop {
             let statements = self.statements.as_deref_mut();
-            link.server.receive(&mut self.socket, &mut self.settings, statements, blocks)
+            let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
+            let witness = witness.map(|listening| listening as &mut dyn Witness);
+            let (socket, settings) = (&mut self.socket, &mut self.settings);
+            match link.server.receive(socket, settings, statements, blocks, hears, witness) {
+                Ok(true) if self.come_to_rest() => (),
+                other => break other,
+            }
         };
         let answered = link.server.take_answered();
         self.show_settings();
@@ -273,16 +340,31 @@ impl Client {
             return false;
         }
         link.server.send_early_sync();
-        self.touched.is_some() && !link.server.cancel_under_way() && link.server.boundary().is_some()
+        self.touched.is_some()
+            && !self.awaits_rest()
+            && !link.server.cancel_under_way()
+            && link.server.boundary().is_some()
     }
 
-    fn may_release(&self, link: &Link) -> bool {
+    /// Nothing is sent before the client's LISTEN or NOTIFY has been answered, but for the data of a COPY.
+    fn must_hear_first(&self, link: &Link) -> bool {
+        let exchange = link.server.exchange();
+        self.is_listen_under_way() && exchange.owes() && !exchange.copy_in() && !exchange.is_tied_to_client()
+            || self.awaits_rest()
+    }
+
+    pub(super) fn may_release(&self, link: &Link) -> bool {
         // A session has not begun before its settings are in force.
         let session = link.mode == PoolMode::Session && !link.server.lacks_settings();
         let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
         let held = (session || tied || self.is_pinned()) && !self.draining;
         // A cancel on its way could hit the next client.
-        !held && !self.gather.is_passing() && !link.server.cancel_under_way() && link.server.boundary().is_some()
+        let waits = link.held.is_some() || self.awaits_rest();
+        !held
+            && !waits
+            && !self.gather.is_passing()
+            && !link.server.cancel_under_way()
+            && link.server.boundary().is_some()
     }
 
     /// The server goes back before its last bytes reach a slow client.

@@ -3,6 +3,7 @@
 use super::checkout::NoServer;
 use super::connection::{Client, Step};
 use super::in_force::database_removed;
+use super::listen::{Found, Held};
 use super::relay::Link;
 use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
@@ -18,6 +19,9 @@ use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Bytes of a ReadyForQuery.
+const READY: usize = HEAD + 1;
 
 /// Why a client's task has ended.
 #[derive(Debug)]
@@ -55,14 +59,14 @@ pub async fn serve(client: &mut Client) -> Left {
             continue;
         }
         if let Some(fault) = client.failed_block() {
-            match client.refuse(&fault, &request) {
+            match client.refuse(&fault, request.end) {
                 Ok(()) => continue,
                 Err(left) => return left,
             }
         }
         let (server, lane) = match client.server().await {
             Ok(found) => found,
-            Err(NoServer::Refused(fault)) => match client.refuse(&fault, &request) {
+            Err(NoServer::Refused(fault)) => match client.refuse(&fault, request.end) {
                 Ok(()) => continue,
                 Err(left) => return left,
             },
@@ -78,6 +82,7 @@ pub async fn serve(client: &mut Client) -> Left {
             return left;
         }
         client.does(ClientState::Idle);
+        client.tell_news();
     }
 }
 
@@ -104,38 +109,52 @@ impl Client {
             return false;
         }
         let answer = self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes));
-        let answered = answer.is_some();
-        if let Some(answer) = answer {
-            self.socket.queue(answer);
+        let Some(mut answer) = answer else { return false };
+        let ready = answer.split_off(answer.len().saturating_sub(READY));
+        self.socket.queue(answer);
+        if self.block.is_none() {
+            self.tell_news();
         }
-        answered
+        self.socket.queue(ready);
+        true
     }
 
-    /// Gives the request to the server, with what the server lacks in front of it.
+    /// Gives the request to the server, with what the server lacks in front of it; or holds it back for the hub.
     fn link(
         &mut self,
-        mut server: Box<Server>,
+        server: Box<Server>,
         lane: Arc<Lane>,
-        request: Request,
+        mut request: Request,
         received: Instant,
     ) -> Result<Link, Left> {
-        self.step(Step::Adopt);
-        let block = self.block.take();
-        match &block {
-            None => server.adopt(&mut self.settings),
-            Some(block) => server.adopt_and_begin(&mut self.settings, &block.begin),
-        }
-        self.step(Step::Send);
         let mode = self.shape.settings.pool_mode;
-        let sent = self.send(&mut server, &lane, mode, request.bytes, Some(request.first));
+        let whole = request.end.is_some();
+        let found = if whole { self.examine(&mut request.bytes, mode) } else { Found::default() };
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
-        link.began = block.is_some();
-        match sent {
+        if !found.is_nothing() {
+            link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), true, found));
+            return Ok(link);
+        }
+        match self.send_first(&mut link, request.bytes, Some(request.first)) {
             Ok(()) => Ok(link),
             Err(left) => Err(self.part(link, left)),
         }
+    }
+
+    /// Sends a request to a server that has served others.
+    pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
+        self.step(Step::Adopt);
+        match self.block.take() {
+            None => link.server.adopt(&mut self.settings),
+            Some(block) => {
+                link.server.adopt_and_begin(&mut self.settings, &block.begin);
+                link.began = true;
+            }
+        }
+        self.step(Step::Send);
+        self.send(&mut link.server, &link.lane, link.mode, bytes, first)
     }
 
     /// Waits for a request while no server is linked.
@@ -152,6 +171,9 @@ impl Client {
 
     /// A request that is there already, or why there will be none.
     fn find_request(&mut self) -> Option<Result<Request, Left>> {
+        if let Some(fault) = self.deafness() {
+            return Some(Err(Left::Refused(fault)));
+        }
         loop {
             match self.gather.look(self.socket.received(), self.rules.request_gather) {
                 Err(fault) => return Some(Err(Left::Refused(fault))),
@@ -205,6 +227,10 @@ impl Client {
             Event::ClientGone => Err(Left::Gone),
             Event::Mail(mail) => {
                 self.draining |= mail.drain;
+                self.hear_hub(mail.hub);
+                if self.block.is_none() {
+                    self.tell_news();
+                }
                 // A cancel finds nothing to cancel.
                 if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
             }
@@ -224,7 +250,7 @@ impl Client {
     }
 
     /// The request is not run; the client hears why and goes on, in step with the protocol.
-    fn refuse(&mut self, fault: &Fault, request: &Request) -> Result<(), Left> {
+    pub(super) fn refuse(&mut self, fault: &Fault, end: Option<u8>) -> Result<(), Left> {
         self.step(Step::Refuse);
         if fault.severity == Severity::Fatal {
             return Err(Left::Refused(fault.clone()));
@@ -232,7 +258,7 @@ impl Client {
         self.count_refusal(fault);
         self.tell(fault);
         self.fail_block();
-        match request.end {
+        match end {
             Some(kind::QUERY | kind::FUNCTION_CALL | kind::SYNC) => self.tell_ready(),
             // Everything up to the next Sync, or to the end of this Query, is skipped, as PostgreSQL does after an error.
             _ => self.skip_to = Some(self.gather.passing_simple().unwrap_or(kind::SYNC)),

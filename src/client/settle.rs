@@ -65,6 +65,12 @@ impl Client {
         self.pin.as_ref().is_some_and(|pin| !pin.why.is_empty())
     }
 
+    /// Whether its server may listen for it: made to by something that the text did not show.
+    pub(super) fn has_hidden_listen(&self) -> bool {
+        let may = |why: Pins| why.contains(Pins::LISTEN) || why.contains(Pins::UNMOVABLE);
+        self.pin.as_ref().is_some_and(|pin| may(pin.why))
+    }
+
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
         self.touched.get_or_insert_default().note_hidden();

@@ -110,7 +110,8 @@ fn may_receive(client: &mut Client, server_full: bool) -> bool {
 /// What both sides hold of memory. Whether that is still fine.
 fn note_memory(client: &mut Client, server: Option<&mut Server>) -> bool {
     let (bytes, sent) = server.map_or((0, 0), |server| (server.socket().memory(), server.socket().sent()));
-    client.holding.note(bytes + client.socket.memory(), sent + client.socket.sent())
+    let news = client.listening.as_ref().map_or(0, |listening| listening.memory());
+    client.holding.note(bytes + news + client.socket.memory(), sent + client.socket.sent())
 }
 
 /// The one timer, for whatever comes first.

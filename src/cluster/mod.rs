@@ -15,11 +15,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+mod hub;
 mod names;
 mod pause;
 mod pool;
 mod reload;
 
+pub use hub::{Channel, Hub, Listener};
 pub use pause::{NotPaused, NotResumed};
 pub use pool::{Pool, Shape};
 
@@ -81,7 +83,8 @@ impl Cluster {
             books.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_unused());
         }
         let settings = books.config.resolve(database, &name.1)?;
-        let pool = Pool::new(database, &name.1, forced.is_some(), self.home(books.pools.len()), settings);
+        let (home, numbers) = (self.home(books.pools.len()), self.server_numbers.clone());
+        let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
         books.pools.insert(name, pool.clone());

@@ -1,7 +1,8 @@
 //! The servers of one (database, user), and what the configuration in force makes of them.
 
+use super::hub::Hubs;
 use crate::config::Resolved;
-use crate::ids::WorkerId;
+use crate::ids::{Numbers, WorkerId};
 use crate::pool::Lane;
 use crate::router::{self, ClusterView};
 use crate::session::StatementTable;
@@ -26,6 +27,7 @@ pub struct Pool {
     statements: Mutex<StatementTable>,
     home: WorkerId,
     next_home: AtomicUsize,
+    pub(super) hubs: Hubs,
 }
 
 /// What the configuration in force makes of a pool, replaced as a whole by a reload. A client keeps one for the time of a
@@ -42,7 +44,13 @@ pub struct Shape {
 
 impl Pool {
     /// Without lanes until it gets its shape.
-    pub(super) fn new(database: &str, user: &str, forced: bool, home: WorkerId, settings: Resolved) -> Self {
+    pub(super) fn new(
+        (database, user): (&str, &str),
+        forced: bool,
+        home: WorkerId,
+        settings: Resolved,
+        numbers: Arc<Numbers>,
+    ) -> Self {
         Self {
             database: database.to_owned(),
             user: user.to_owned(),
@@ -52,6 +60,7 @@ impl Pool {
             statements: Mutex::new(StatementTable::new(STATEMENTS)),
             home,
             next_home: AtomicUsize::new(0),
+            hubs: Hubs::new(numbers),
         }
     }
 

@@ -6,9 +6,9 @@ use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
 use crate::activity::{ServerActivity, ServerSeen};
 use crate::clock;
-use crate::ids::WorkerId;
+use crate::ids::{ServerId, WorkerId};
 use crate::net::Address;
-use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot};
+use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
 use crate::session::{Known, Parameter, Settings, Welcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
@@ -275,6 +275,29 @@ impl Lane {
         let mut servers = self.servers.lock();
         servers.retain(|server| server.strong_count() > 0);
         servers.push(Arc::downgrade(server.activity()));
+    }
+
+    /// Opens a connection beside the pool's servers, which counts against none of its bounds, with these startup parameters in
+    /// place of their own. It is listed with the servers.
+    ///
+    /// # Errors
+    /// As a server's login, within `server_connect_timeout`.
+    pub async fn log_in_beside(&self, id: ServerId, parameters: &[(&str, &str)]) -> Result<Box<Server>, LoginError> {
+        let spec = self.spec();
+        let mut login = spec.login.clone();
+        for (name, value) in parameters {
+            login.parameters.retain(|(known, _)| known != name);
+            login.parameters.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let opened = tokio::time::timeout(spec.connect_timeout, log_in(&login, id)).await;
+        let (server, _) = opened.unwrap_or(Err(LoginError::TimedOut))?;
+        self.list(&server);
+        Ok(server)
+    }
+
+    /// Whether a server is as the configuration in force has it, and its host's name still leads to it.
+    pub fn is_current(&self, server: &Server) -> bool {
+        server.generation() >= self.books.lock().generation()
     }
 
     /// Where its servers are.

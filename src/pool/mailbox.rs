@@ -1,5 +1,6 @@
 //! How anything outside a client's task reaches it: a granted server, a cancel, the end.
 
+use super::from_hub::{FromHub, Heard};
 use crate::server::{LoginError, Server};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,6 +32,15 @@ pub struct Mail {
     pub drain: bool,
     /// Leave now.
     pub kill: bool,
+    /// What the hub has for a client that listens. Boxed: every client's task holds a `Mail` now and then.
+    pub hub: Option<Box<FromHub>>,
+}
+
+impl Mail {
+    /// Something from the hub.
+    pub fn hear(&mut self, heard: Heard) {
+        self.hub.get_or_insert_default().push(heard);
+    }
 }
 
 /// One client's mailbox. Putting something in wakes the client's task, on whatever worker it is.

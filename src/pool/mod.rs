@@ -4,6 +4,7 @@
 //! looks after idle servers and has others opened, each by an `opening`. Knows nothing of clients but their mailboxes.
 
 pub mod core;
+mod from_hub;
 mod lane;
 mod ledger;
 mod mailbox;
@@ -13,6 +14,7 @@ mod pinned;
 pub(crate) mod stage;
 mod steward;
 
+pub use from_hub::{ENTRY, FromHub, Heard, NOTIFICATIONS_MAX, Ticket};
 pub use lane::{Checked, Lane, LaneSpec, Waiting};
 pub use ledger::{Ledger, Quota};
 pub use mailbox::{Grant, Mail, Mailbox};

@@ -77,6 +77,8 @@ pub struct Server {
     pub(super) statements: ServerStatements,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
+    // A notification came, although servers that are shared do not listen.
+    leaked: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
     opened: Instant,
@@ -126,6 +128,7 @@ impl Server {
             cancel: Arc::new(cancel),
             statements: ServerStatements::default(),
             stale: false,
+            leaked: false,
             unread: 0,
             opened: now,
             last_used: now,
@@ -229,6 +232,11 @@ impl Server {
         self.belief.forget();
     }
 
+    /// Its process in PostgreSQL.
+    pub fn pid(&self) -> i32 {
+        self.cancel.key.pid
+    }
+
     /// Where a cancel request for it goes.
     pub fn cancel_target(&self) -> Arc<CancelTarget> {
         self.cancel.clone()
@@ -239,10 +247,10 @@ impl Server {
         Arc::strong_count(&self.cancel) > 1
     }
 
-    /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, or it
-    /// has announced its end.
+    /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, it has
+    /// announced its end, or it listens, which nobody asked of it.
     pub fn has_no_future(&self) -> bool {
-        let doomed = self.exchange.said_goodbye() || self.belief.is_beyond_memory();
+        let doomed = self.leaked || self.exchange.said_goodbye() || self.belief.is_beyond_memory();
         doomed || self.cancel.astray.load(Ordering::Relaxed) > 0
     }
 
@@ -332,7 +340,9 @@ impl Server {
     }
 
     /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told;
-    /// `statements` what it has prepared, as far as was believed until now. Without `blocks` nothing is passed on from the ReadyForQuery on that shows an open transaction.
+    /// `statements` what it has prepared, as far as was believed until now. Without `blocks` nothing is passed on from the
+    /// ReadyForQuery on that shows an open transaction; without `hears` the server is not to listen for it. True: the
+    /// `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
     ///
     /// # Errors
     /// [`Violation`]: the server must be closed.
@@ -342,7 +352,9 @@ impl Server {
         settings: &mut Arc<Settings>,
         statements: Option<&mut Statements>,
         blocks: bool,
-    ) -> Result<(), Violation> {
+        hears: bool,
+        witness: Option<&mut dyn Witness>,
+    ) -> Result<bool, Violation> {
         let mut out = ToClient {
             client,
             told: settings,
@@ -351,15 +363,21 @@ impl Server {
             statements: &mut self.statements,
             stale: &mut self.stale,
             blocks,
+            hears,
+            witness,
+            kept: false,
+            leaked: false,
         };
         self.exchange.receive(self.socket.inbox(), &mut out)?;
+        let (kept, leaked) = (out.kept, out.leaked);
+        self.leaked |= leaked;
         if !self.exchange.owes() {
             self.note_all_read();
         }
         if self.exchange.take_failed_guard() {
             self.belief.guard_failed();
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Whether a statement has been refused since the last call because its result would have other columns than when it was
@@ -420,8 +438,18 @@ impl Server {
     }
 }
 
+/// Who looks at what is said to a client.
+pub trait Witness {
+    /// A statement was completed with this tag; what the client sees in its place.
+    fn complete(&mut self, tag: &[u8]) -> Option<BytesMut>;
+    /// Something has failed.
+    fn error(&mut self);
+    /// The client may have this ReadyForQuery now. False: it is kept back.
+    fn ready(&mut self, status: Status) -> bool;
+}
+
 /// What comes from a server goes to its client.
-struct ToClient<'a> {
+struct ToClient<'a, 'w> {
     client: &'a mut Socket,
     told: &'a mut Arc<Settings>,
     belief: &'a mut Belief,
@@ -429,9 +457,13 @@ struct ToClient<'a> {
     statements: &'a mut ServerStatements,
     stale: &'a mut bool,
     blocks: bool,
+    hears: bool,
+    witness: Option<&'a mut (dyn Witness + 'w)>,
+    kept: bool,
+    leaked: bool,
 }
 
-impl Outlet for ToClient<'_> {
+impl Outlet for ToClient<'_, '_> {
     fn pass(&mut self, chunk: BytesMut) {
         self.client.queue(chunk);
     }
@@ -463,7 +495,31 @@ impl Outlet for ToClient<'_> {
     }
 
     fn ready(&mut self, status: Status) -> bool {
-        self.blocks || status == Status::Idle
+        if !self.blocks && status != Status::Idle {
+            return false;
+        }
+        self.kept = self.witness.as_mut().is_some_and(|witness| !witness.ready(status));
+        !self.kept
+    }
+
+    fn watches(&self) -> bool {
+        self.witness.is_some()
+    }
+
+    fn complete(&mut self, tag: &[u8]) -> Option<BytesMut> {
+        self.witness.as_mut()?.complete(tag)
+    }
+
+    fn error(&mut self) {
+        if let Some(witness) = &mut self.witness {
+            witness.error();
+        }
+    }
+
+    fn notification(&mut self) -> bool {
+        // Somebody's trigger has made this server listen. Whose, nobody knows.
+        self.leaked |= !self.hears;
+        self.hears
     }
 
     fn guard_done(&mut self) {

@@ -49,6 +49,21 @@ pub trait Outlet {
     }
     /// The settings put in front of the request are in force; its replies follow.
     fn guard_done(&mut self);
+    /// Whether [`Outlet::complete`] is to be asked.
+    fn watches(&self) -> bool {
+        false
+    }
+    /// A CommandComplete with this tag for the client; what it sees in its place.
+    fn complete(&mut self, tag: &[u8]) -> Option<BytesMut> {
+        let _ = tag;
+        None
+    }
+    /// An ErrorResponse that does not end the connection.
+    fn error(&mut self) {}
+    /// A NotificationResponse; says whether the client is to be told.
+    fn notification(&mut self) -> bool {
+        true
+    }
 }
 
 /// The server broke the protocol; its connection cannot be used any further.

@@ -31,6 +31,7 @@ const WHAT_IS_SET: &str = "SELECT name, setting FROM pg_catalog.pg_settings WHER
 const SET_MAX: usize = 256;
 
 /// Where to log in, and as whom.
+#[derive(Clone)]
 pub struct LoginSpec {
     /// Host.
     pub address: Address,

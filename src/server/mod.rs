@@ -20,7 +20,7 @@ mod vet;
 
 pub use ask::{Answer, Row, ask};
 pub use cancel::{CancelTarget, cancel};
-pub use connection::{CleanServer, Server, Slot};
+pub use connection::{CleanServer, Server, Slot, Witness};
 pub use derivers::Derivers;
 pub use exchange::{Boundary, Exchange, Outlet, Violation};
 pub use forwarding::{Forwarding, Message};

@@ -103,7 +103,7 @@ impl Scanner {
     }
 
     /// As [`Self::feed`]; whenever the sink is called, `begun` is where its token begins in the text, in bytes.
-    pub(super) fn feed_telling(&mut self, bytes: &[u8], begun: &Cell<usize>, sink: &mut impl FnMut(Token<'_>)) {
+    pub fn feed_telling(&mut self, bytes: &[u8], begun: &Cell<usize>, sink: &mut impl FnMut(Token<'_>)) {
         if self.reading.ascii_trails && !bytes.is_ascii() {
             self.doubt(Unsure::Encoding);
         }

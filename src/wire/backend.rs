@@ -241,6 +241,11 @@ pub fn ready_for_query(out: &mut BytesMut, status: Status) {
     message(out, kind::READY_FOR_QUERY, |out| out.put_u8(byte));
 }
 
+/// CommandComplete.
+pub fn command_complete(out: &mut BytesMut, tag: &[u8]) {
+    message(out, kind::COMMAND_COMPLETE, |out| put_cstr(out, tag));
+}
+
 /// A message without a body, such as ParseComplete.
 pub fn empty(out: &mut BytesMut, kind: u8) {
     message(out, kind, |_| ());

@@ -48,7 +48,7 @@ impl Exchange {
             }
             let Some(head) = inbox.get(at..).and_then(Head::read) else { break };
             let total = head.frame_len().ok_or(Violation("message length below 4"))?;
-            let verdict = match (head.kind, needed(head.kind, total)) {
+            let verdict = match (head.kind, needed(head.kind, total, out.watches())) {
                 (kind::DATA_ROW | kind::COPY_DATA, _) => self.row()?.into(),
                 (other, 0) => self.step(other)?.into(),
                 (other, bytes) => {
@@ -93,6 +93,7 @@ impl Exchange {
                 Ok(out.parameter(name, value).into())
             }
             kind::ERROR_RESPONSE => {
+                out.error();
                 let verdict = self.error(body);
                 self.queue.take_undone().for_each(|(effect, failed)| out.take_back(effect, failed));
                 Ok(match verdict {
@@ -100,6 +101,12 @@ impl Exchange {
                     other => other,
                 })
             }
+            kind::COMMAND_COMPLETE => {
+                let show = self.step(message)?;
+                let instead = body.strip_suffix(b"\0").filter(|_| show).and_then(|tag| out.complete(tag));
+                Ok(instead.map_or(show.into(), Verdict::Replace))
+            }
+            kind::NOTIFICATION_RESPONSE => Ok(out.notification().into()),
             kind::NOTICE_RESPONSE => {
                 // While something runs, it may be that statement's own doing.
                 self.said_goodbye |= self.queue.is_empty() && backend::is_goodbye(body);
@@ -204,7 +211,6 @@ impl Exchange {
             kind::COPY_IN_RESPONSE | kind::COPY_OUT_RESPONSE | kind::COPY_DONE => (&[Execute, Query][..], false),
             kind::FUNCTION_CALL_RESPONSE => (&[FunctionCall][..], false),
             kind::NOTICE_RESPONSE => return Ok(self.queue.shows()),
-            kind::NOTIFICATION_RESPONSE => return Ok(true),
             _ => return Err(Violation("unexpected message type")),
         };
         let (awaits, disposition) = self.queue.front().ok_or(Violation("reply that nothing asked for"))?;
@@ -261,8 +267,11 @@ impl From<bool> for Verdict {
 }
 
 /// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
-fn needed(message: u8, total: usize) -> usize {
+fn needed(message: u8, total: usize, watched: bool) -> usize {
     match message {
+        kind::COMMAND_COMPLETE if watched && total <= UNDERSTOOD => total,
+        // Not for what is in it.
+        kind::NOTIFICATION_RESPONSE => HEAD,
         kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
         // Severity and code come first; the rest may be a very long context.
         kind::ERROR_RESPONSE | kind::NOTICE_RESPONSE => total.min(UNDERSTOOD),

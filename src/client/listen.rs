@@ -1,0 +1,155 @@
+//! LISTEN and NOTIFY of a client that shares its servers. They do not listen themselves: a [`Hub`](crate::cluster::Hub)
+//! does for the client, which hears of it what PostgreSQL would tell it, when PostgreSQL would: between two transactions,
+//! in order, its own ahead of the ReadyForQuery of their transaction and with its own process number.
+//!
+//! `deeds` reads what a text does, `channels` keeps PostgreSQL's rules, `request` finds both in a client's messages, `hold`
+//! lets them wait for the hub, `news` is what has come from it.
+//!
+//! How a LISTEN goes: the hub listens *ahead* of it; then the statement goes to the server, as an UNLISTEN; when its
+//! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
+//! behind the client's COMMIT is missed, nor what its own transaction notifies.
+//!
+//! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
+//! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
+//! is the client's own. What others notify through PgOtter carries the number of the server's process, and so does what
+//! triggers notify.
+
+use crate::cluster::Hub;
+use crate::fault::Fault;
+use crate::ids::ClientId;
+use crate::pool::Ticket;
+use crate::server::Witness;
+use crate::wire::backend::{self, Status};
+use bytes::BytesMut;
+use channels::{Channels, Outcome};
+use deeds::Deed;
+use news::News;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+mod channels;
+mod deeds;
+mod hold;
+mod news;
+mod request;
+
+pub(super) use hold::{Held, Turn};
+pub(super) use request::Found;
+
+/// What a client has that has ever listened, or begun to.
+pub(super) struct Listening {
+    id: ClientId,
+    channels: Channels,
+    // What its last transaction has come to, until it has been told what it is to hear.
+    outcome: Outcome,
+    // Listened to through this one, in this encoding.
+    hub: Option<Hub>,
+    encoding: Box<[u8]>,
+    // Statements under way, in the order of their answers; and those of portals that are yet to be executed.
+    expected: VecDeque<Deed>,
+    portals: Vec<(Box<[u8]>, Vec<Deed>)>,
+    // An error came since the last answer that ends its transaction, or its failure.
+    failed: bool,
+    // From now to the end of the transaction what the server's process notifies is the client's own.
+    notifying: bool,
+    server: i32,
+    // The last question to the hub, and the last answer; why it was no.
+    asked: Ticket,
+    answered: Ticket,
+    refusal: Option<Arc<Fault>>,
+    // The client waits for ReadyForQuery until this is answered, at the latest until then.
+    ready: Option<(Ticket, Instant)>,
+    news: News,
+    // The hub's connection has ended.
+    lost: bool,
+}
+
+impl Listening {
+    fn new(id: ClientId) -> Self {
+        Self {
+            id,
+            channels: Channels::default(),
+            outcome: Outcome::default(),
+            hub: None,
+            encoding: Box::default(),
+            expected: VecDeque::new(),
+            portals: Vec::new(),
+            failed: false,
+            notifying: false,
+            server: 0,
+            asked: Ticket(0),
+            answered: Ticket(0),
+            refusal: None,
+            ready: None,
+            news: News::default(),
+            lost: false,
+        }
+    }
+
+    /// Bytes of memory that wait in it.
+    pub fn memory(&self) -> usize {
+        self.news.bytes()
+    }
+
+    /// What was sent decides what the client listens to, or notifies: nothing more is sent before it has been answered.
+    pub fn is_under_way(&self) -> bool {
+        self.notifying || !self.expected.is_empty()
+    }
+
+    /// The end of a transaction.
+    fn end(&mut self) {
+        self.channels.end(std::mem::take(&mut self.failed), &mut self.outcome);
+        let left = std::mem::take(&mut self.outcome.left);
+        if let Some(hub) = &self.hub
+            && !left.is_empty()
+        {
+            hub.unlisten(self.id, left);
+        }
+        if self.channels.is_empty() {
+            self.hub = None;
+        }
+        self.portals.clear();
+    }
+}
+
+impl Witness for Listening {
+    fn complete(&mut self, tag: &[u8]) -> Option<BytesMut> {
+        self.failed &= !matches!(tag, b"ROLLBACK" | b"COMMIT");
+        let deed = match self.expected.pop_front_if(|deed| deed.fits(tag)) {
+            Some(deed) => deed,
+            // In a text that nobody has read.
+            None if tag == b"COMMIT" => Deed::Commit,
+            None if tag == b"ROLLBACK" => Deed::RollBack,
+            None => return None,
+        };
+        let listen = matches!(deed, Deed::Listen(_));
+        self.channels.done(deed, tag == b"COMMIT", &mut self.outcome);
+        listen.then(|| {
+            let mut out = BytesMut::new();
+            backend::command_complete(&mut out, b"LISTEN");
+            out
+        })
+    }
+
+    fn error(&mut self) {
+        self.failed = true;
+    }
+
+    fn ready(&mut self, status: Status) -> bool {
+        self.expected.clear();
+        if status != Status::Idle {
+            return true;
+        }
+        self.end();
+        false
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(hub) = &self.hub {
+            hub.unlisten(self.id, self.channels.all());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What is found in texts, and what becomes of them.
+
+use super::*;
+
+fn read(text: &str) -> Deeds {
+    Deeds::read(text.as_bytes(), Reading::default())
+}
+
+fn changed(text: &str) -> String {
+    let channels: [&[u8]; 2] = [b"a", b"o'b\\c"];
+    String::from_utf8(read(text).changed(text.as_bytes(), channels.into_iter())).expect("text")
+}
+
+fn name(text: &str) -> Channel {
+    text.as_bytes().into()
+}
+
+#[test]
+fn every_statement_that_matters_is_found() {
+    use Deed::*;
+    let found: [(&str, &[Deed]); 14] = [
+        ("LISTEN Jobs", &[Listen(name("jobs"))]),
+        (" /* x */ listen \"Jobs\" ;", &[Listen(name("Jobs"))]),
+        ("UNLISTEN jobs; UNLISTEN *", &[Unlisten(name("jobs")), UnlistenAll]),
+        ("UNLISTEN/*LISTEN*/ jobs", &[Listen(name("jobs"))]),
+        ("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;", &[UnlistenAll]),
+        (
+            "SAVEPOINT s; ROLLBACK TO s; rollback work to savepoint S",
+            &[Savepoint(name("s")), RollBackTo(name("s")), RollBackTo(name("s"))],
+        ),
+        ("RELEASE s; RELEASE SAVEPOINT s", &[Release(name("s")), Release(name("s"))]),
+        ("COMMIT; END WORK; COMMIT AND CHAIN", &[Commit, Commit, Commit]),
+        ("ROLLBACK; ABORT; ROLLBACK AND CHAIN", &[RollBack, RollBack, RollBack]),
+        ("COMMIT PREPARED 'x'; ROLLBACK PREPARED 'x'", &[]),
+        ("PREPARE TRANSACTION 'x'; DISCARD ALL; DISCARD TEMP", &[Prepare, UnlistenAll]),
+        ("SELECT 'LISTEN x'; -- LISTEN y\nSELECT listen FROM listen", &[]),
+        ("CREATE RULE r AS ON INSERT TO t DO (NOTIFY a; LISTEN b)", &[]),
+        ("LISTEN x; SELECT 'open", &[]),
+    ];
+    for (text, deeds) in found {
+        assert_eq!(read(text).deeds, deeds, "{text}");
+    }
+}
+
+#[test]
+fn a_long_name_is_cut_as_postgresql_cuts_it_and_what_cannot_be_told_is_not_guessed() {
+    let long = "x".repeat(70);
+    assert_eq!(read(&format!("LISTEN {long}")).deeds, [Deed::Listen(name(&long[..63]))]);
+    for text in ["LISTEN x; SELECT 'open", &format!("LISTEN {}", "é".repeat(40)), "LISTEN U&\"x\" UESCAPE '!'"] {
+        assert!(read(text).uncertain && read(text).deeds.is_empty(), "{text}");
+    }
+    let sjis = Reading { ascii_trails: true, ..Reading::default() };
+    assert!(Deeds::read(b"LISTEN \x83\x65", sjis).uncertain);
+    assert!(!Deeds::read(b"SELECT '\x83\x65'", sjis).uncertain);
+}
+
+#[test]
+fn who_notifies_is_found() {
+    for text in
+        ["NOTIFY x", "SELECT 1; notify x, 'y'", "SELECT pg_notify('a', 'b')", "select pg_catalog.pg_notify($1,$2)"]
+    {
+        assert!(read(text).notifies, "{text}");
+    }
+    for text in ["SELECT 'NOTIFY x'", "SELECT notify FROM t", "UPDATE t SET notify = 1"] {
+        assert!(!read(text).notifies, "{text}");
+    }
+}
+
+#[test]
+fn listen_becomes_an_unlisten_that_says_so() {
+    assert_eq!(changed("LISTEN x"), "UNLISTEN/*LISTEN*/ x");
+    assert_eq!(
+        changed("/* LISTEN */ listen\"X\"; SELECT 'ä'; LiStEn y;"),
+        "/* LISTEN */ UNLISTEN/*LISTEN*/\"X\"; SELECT 'ä'; UNLISTEN/*LISTEN*/ y;"
+    );
+    let again = changed("LISTEN x");
+    assert_eq!(read(&again).deeds, [Deed::Listen(name("x"))]);
+    assert!(!read(&again).must_change());
+}
+
+#[test]
+fn what_is_listened_to_is_told_in_place_of_the_function() {
+    let rows = "pg_catalog.unnest(array['a', E'o''b\\\\c']::pg_catalog.text[])";
+    let asks = [
+        ("SELECT pg_listening_channels()", format!("SELECT {rows} AS pg_listening_channels")),
+        ("select * from pg_listening_channels ( ) c", format!("select * from {rows} c")),
+        (
+            "select array(select pg_listening_channels())",
+            format!("select array(select {rows} AS pg_listening_channels)"),
+        ),
+        ("SELECT pg_listening_channels() FROM t", format!("SELECT {rows} AS pg_listening_channels FROM t")),
+        ("SELECT 'pg_listening_channels()'", "SELECT 'pg_listening_channels()'".to_owned()),
+    ];
+    for (text, expected) in asks {
+        assert_eq!(changed(text), expected);
+    }
+}

@@ -1,0 +1,215 @@
+//! What waits for the hub: a request that listens or notifies, and the ReadyForQuery of a transaction that has notified.
+
+use super::super::connection::Client;
+use super::super::relay::Link;
+use super::super::serve::Left;
+use super::Listening;
+use super::deeds::Deed;
+use super::request::Found;
+use crate::clock;
+use crate::cluster::{Channel, Listener};
+use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::pool::Ticket;
+use crate::wire::backend::Status;
+use crate::wire::frontend::kind;
+use bytes::BytesMut;
+use std::time::{Duration, Instant};
+
+/// Longest wait for what a transaction itself has notified.
+const OWN: Duration = Duration::from_millis(50);
+
+/// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
+const CHANNELS_MAX: usize = 10_000;
+
+/// A request that is not sent yet.
+pub(in super::super) struct Held {
+    pub bytes: BytesMut,
+    /// Type of the message that ended it.
+    pub end: Option<u8>,
+    /// Type of its first message.
+    pub first: Option<u8>,
+    /// The server has yet to be brought into the client's settings.
+    pub adopt: bool,
+    pub found: Found,
+    // What the hub was asked for it, and until when it waits, if there is an end to that.
+    ticket: Option<Ticket>,
+    until: Option<Instant>,
+}
+
+/// What may be done with a request.
+pub(in super::super) enum Turn {
+    /// It waits.
+    Wait,
+    /// It is to be sent.
+    Go(Box<Held>),
+    /// It is not run.
+    Refuse(Fault, Option<u8>),
+}
+
+impl Held {
+    pub fn new(bytes: BytesMut, (first, end): (Option<u8>, Option<u8>), adopt: bool, found: Found) -> Box<Self> {
+        Box::new(Self { bytes, end, first, adopt, found, ticket: None, until: None })
+    }
+}
+
+impl Client {
+    /// Whether the client must hear something before anything more is sent for it.
+    pub(in super::super) fn is_listen_under_way(&self) -> bool {
+        self.listening.as_ref().is_some_and(|listening| listening.is_under_way())
+    }
+
+    /// Brings the request that is held, if there is one, nearer to being sent.
+    pub(in super::super) fn advance(&mut self, link: &mut Link) -> Turn {
+        let exchange = link.server.exchange();
+        let (owes, status) = (exchange.owes(), exchange.status());
+        let Some(mut held) = link.held.take_if(|_| !owes) else { return Turn::Wait };
+        if let Some(refusal) = held.found.refusal.take() {
+            return Turn::Refuse(refusal, held.end);
+        }
+        if held.ticket.is_none() {
+            match self.ask_hub(&held.found) {
+                Ok(asked) => (held.ticket, held.until) = asked,
+                Err(fault) => return Turn::Refuse(fault, held.end),
+            }
+        }
+        let pid = link.server.pid();
+        let Some(listening) = &mut self.listening else { return Turn::Go(held) };
+        if held.ticket.is_some_and(|ticket| ticket > listening.answered) {
+            if held.until.is_none_or(|until| clock::now() < until) {
+                link.held = Some(held);
+                return Turn::Wait;
+            }
+            // Without an answer nobody can tell what is its own.
+            held.found.notifies = false;
+        }
+        if let Some(refusal) = listening.refusal.take().filter(|_| held.ticket.is_some()) {
+            return Turn::Refuse(Fault::clone(&refusal), held.end);
+        }
+        let listens = held.found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        // An earlier statement of this transaction may have notified, when nobody cared.
+        listening.notifying |= held.found.notifies || listens && status == Status::InTransaction;
+        listening.server = pid;
+        listening.expected.extend(held.found.deeds.drain(..));
+        Turn::Go(held)
+    }
+
+    /// A client outside a transaction listens to nothing any more.
+    pub(in super::super) fn unlisten_all(&mut self) {
+        if let Some(listening) = &mut self.listening {
+            listening.channels.done(Deed::UnlistenAll, true, &mut listening.outcome);
+            listening.end();
+        }
+    }
+
+    /// Asks the hub for what a request needs of it.
+    fn ask_hub(&mut self, found: &Found) -> Result<(Option<Ticket>, Option<Instant>), Fault> {
+        let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
+        let encoding: Channel = self.encoding().into();
+        let Some(listening) = &mut self.listening else { return Ok((None, None)) };
+        let new = listening.channels.ahead(&found.deeds);
+        if new.is_empty() {
+            let asks = found.notifies && !listening.notifying && !listening.channels.is_empty();
+            return Ok((asks.then(|| listening.ask(who)).flatten(), Some(clock::now() + OWN)));
+        }
+        let fault = if listening.channels.len() > CHANNELS_MAX {
+            let fault = Fault::error(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "too many channels");
+            Some(fault.with_detail(format!("A client listens to {CHANNELS_MAX} channels at most.")))
+        } else if listening.hub.is_some() && listening.encoding != encoding {
+            let message = "cannot LISTEN in another client_encoding than before";
+            let fault = Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message);
+            Some(fault.with_hint("UNLISTEN * first, and LISTEN to all channels anew."))
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            listening.channels.forsake();
+            return Err(fault);
+        }
+        let ticket = listening.next_ticket();
+        let heard = listening.hub.as_ref().is_some_and(|hub| hub.listen(who.clone(), new.clone(), ticket));
+        if !heard {
+            self.open_hub(encoding, who, new, ticket);
+        }
+        Ok((Some(ticket), None))
+    }
+
+    fn open_hub(&mut self, encoding: Channel, who: Listener, channels: Vec<Channel>, ticket: Ticket) {
+        let (Some(listening), Some(lane)) = (&mut self.listening, self.shape.lane()) else { return };
+        listening.hub = Some(self.pool.listen(lane, &encoding, who, channels, ticket));
+        listening.encoding = encoding;
+    }
+
+    /// The request is not run. In a block that would be as if nothing had happened: there the client has to go.
+    pub(in super::super) fn turn_down(&mut self, link: &Link, fault: Fault, end: Option<u8>) -> Result<(), Left> {
+        let exchange = link.server.exchange();
+        let block = exchange.status() != Status::Idle || exchange.unsynced();
+        let goes_on = matches!(end, Some(kind::QUERY | kind::SYNC));
+        // What is to be skipped is known only where no server is linked.
+        if block || !goes_on && !self.may_release(link) {
+            return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
+        }
+        self.refuse(&fault, end)
+    }
+
+    /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.
+    pub(in super::super) fn come_to_rest(&mut self) -> bool {
+        let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
+        if let Some(listening) = &mut self.listening
+            && listening.notifying
+            && !listening.channels.is_empty()
+            && let Some(ticket) = listening.ask(who)
+        {
+            listening.ready = Some((ticket, clock::now() + OWN));
+            return false;
+        }
+        self.tell_rest();
+        true
+    }
+
+    /// Tells the client what it is to hear, and that it is its turn.
+    fn tell_rest(&mut self) {
+        self.tell_news();
+        if let Some(listening) = &mut self.listening {
+            listening.notifying = false;
+            listening.ready = None;
+        }
+        self.tell_ready();
+    }
+
+    /// Whether ReadyForQuery is kept back.
+    pub(in super::super) fn awaits_rest(&self) -> bool {
+        self.listening.as_ref().is_some_and(|listening| listening.ready.is_some())
+    }
+
+    /// Until when the client waits for its hub at most.
+    pub(in super::super) fn hub_deadline(&self, link: &Link) -> Option<Instant> {
+        let rest = self.listening.as_ref().and_then(|listening| listening.ready).map(|(_, until)| until);
+        rest.or_else(|| link.held.as_ref()?.until)
+    }
+
+    /// Says ReadyForQuery if it was kept back and need not wait any longer. Whether it did.
+    pub(in super::super) fn end_wait_for_rest(&mut self) -> bool {
+        let Some((ticket, until)) = self.listening.as_ref().and_then(|listening| listening.ready) else { return false };
+        let answered = self.listening.as_ref().is_some_and(|listening| listening.answered >= ticket);
+        let over = answered || clock::now() >= until;
+        if over {
+            self.tell_rest();
+        }
+        over
+    }
+}
+
+impl Listening {
+    fn next_ticket(&mut self) -> Ticket {
+        self.asked = Ticket(self.asked.0 + 1);
+        // What went wrong before has been told.
+        self.refusal = None;
+        self.asked
+    }
+
+    /// Asks for everything that has been committed. `None`: the hub is gone, of which the client will hear.
+    fn ask(&mut self, who: Listener) -> Option<Ticket> {
+        let ticket = self.next_ticket();
+        self.hub.as_ref().is_some_and(|hub| hub.ask(who, ticket)).then_some(ticket)
+    }
+}

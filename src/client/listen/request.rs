@@ -1,0 +1,236 @@
+//! Finds what matters in a client's messages, and changes what a shared server must not see.
+
+use super::super::connection::Client;
+use super::Listening;
+use super::deeds::{Deed, Deeds, is_whole};
+use crate::config::PoolMode;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::wire::frame::{self, take_cstr};
+use crate::wire::frontend::{self, kind};
+use bytes::BytesMut;
+
+/// What a request does that must wait for the hub, or be watched.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// In the order in which they will be answered.
+    pub deeds: Vec<Deed>,
+    /// It may notify, and its client listens.
+    pub notifies: bool,
+    /// It must not run.
+    pub refusal: Option<Fault>,
+}
+
+impl Found {
+    /// The request may go as any other.
+    pub fn is_nothing(&self) -> bool {
+        self.deeds.is_empty() && !self.notifies && self.refusal.is_none()
+    }
+}
+
+/// Portals with something that matters here, in one transaction.
+const PORTALS_MAX: usize = 1000;
+
+/// Words without which a text does not matter, while nothing is pending.
+const WORDS: [&[u8]; 3] = [b"listen", b"notify", b"discard"];
+
+impl Client {
+    /// Looks at a whole request, and changes it if need be. Costs a look at the texts in it.
+    pub(in super::super) fn examine(&mut self, chunk: &mut BytesMut, mode: PoolMode) -> Found {
+        if mode == PoolMode::Session || self.listening.is_none() && !mentions_listen(chunk) {
+            return Found::default();
+        }
+        let mut walk =
+            Walk { client: self, found: Found::default(), out: BytesMut::new(), copied: 0, parsed: Vec::new() };
+        let mut at = 0;
+        while let Some((kind, body, total)) = frame::first(&chunk[at..]) {
+            match kind {
+                kind::QUERY => walk.query(chunk, at, body),
+                kind::PARSE => walk.parse(chunk, at, body),
+                kind::BIND => walk.bind(body),
+                kind::EXECUTE => walk.execute(body),
+                _ => (),
+            }
+            at += total;
+        }
+        let Walk { found, mut out, copied, .. } = walk;
+        if copied > 0 {
+            out.extend_from_slice(&chunk[copied..]);
+            *chunk = out;
+        }
+        self.weigh(found)
+    }
+
+    /// What of it matters for a client in this state.
+    fn weigh(&self, mut found: Found) -> Found {
+        let Some(listening) = &self.listening else {
+            return Found { refusal: found.refusal, ..Found::default() };
+        };
+        let listens = found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        let heard = !listening.channels.is_empty() || listens;
+        let pending = listening.channels.is_pending() || listening.is_under_way();
+        let acts = found.deeds.iter().any(|deed| matches!(deed, Deed::Unlisten(_) | Deed::UnlistenAll));
+        if !(listens || pending || acts && heard) {
+            found.deeds.clear();
+        }
+        found.notifies &= heard;
+        let prepares = found.deeds.contains(&Deed::Prepare);
+        if prepares && (listens || acts || listening.channels.is_pending()) {
+            let message = "cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY";
+            found.refusal = Some(Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        found
+    }
+
+    /// In which it speaks.
+    pub(super) fn encoding(&self) -> &[u8] {
+        self.settings.get(b"client_encoding").unwrap_or_default()
+    }
+
+    /// The text of a statement that was prepared in an earlier request.
+    fn prepared_text(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut body = self.statements.as_ref()?.get(name)?.body()?;
+        take_cstr(&mut body).map(<[u8]>::to_vec)
+    }
+}
+
+struct Walk<'a> {
+    client: &'a mut Client,
+    found: Found,
+    // The request as it is to go, up to `copied` of the original.
+    out: BytesMut,
+    copied: usize,
+    // Statements of this request by name.
+    parsed: Vec<(Box<[u8]>, Vec<Deed>, bool)>,
+}
+
+impl Walk<'_> {
+    fn query(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
+        let mut rest = body;
+        let text = take_cstr(&mut rest).unwrap_or(body);
+        let Some(deeds) = self.read(text) else { return };
+        if deeds.must_change() {
+            let text = self.changed(&deeds, text);
+            self.replace(chunk, at, kind::QUERY, |out| {
+                frontend::put_cstr(out, &text);
+                out.extend_from_slice(rest);
+            });
+        }
+        self.found.notifies |= deeds.notifies;
+        self.found.deeds.extend(deeds.deeds);
+    }
+
+    fn parse(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
+        let mut rest = body;
+        let (Some(name), Some(text)) = (take_cstr(&mut rest), take_cstr(&mut rest)) else { return };
+        let deeds = self.read(text).unwrap_or_default();
+        if deeds.must_change() {
+            let text = self.changed(&deeds, text);
+            self.replace(chunk, at, kind::PARSE, |out| {
+                frontend::put_cstr(out, name);
+                frontend::put_cstr(out, &text);
+                out.extend_from_slice(rest);
+            });
+        }
+        self.parsed.retain(|(known, ..)| **known != *name);
+        self.parsed.push((name.into(), deeds.deeds, deeds.notifies));
+    }
+
+    fn bind(&mut self, mut body: &[u8]) {
+        let (Some(portal), Some(name)) = (take_cstr(&mut body), take_cstr(&mut body)) else { return };
+        let (deeds, notifies) = match self.parsed.iter().find(|(known, ..)| **known == *name) {
+            Some((_, deeds, notifies)) => (deeds.clone(), *notifies),
+            None => {
+                let text = self.client.prepared_text(name);
+                let deeds = text.and_then(|text| self.read(&text)).unwrap_or_default();
+                (deeds.deeds, deeds.notifies)
+            }
+        };
+        self.found.notifies |= notifies;
+        let Some(listening) = &mut self.client.listening else { return };
+        listening.portals.retain(|(known, _)| **known != *portal);
+        if !deeds.is_empty() {
+            listening.portals.push((portal.into(), deeds));
+        }
+        if listening.portals.len() > PORTALS_MAX {
+            let fault = Fault::error(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "too many portals for LISTEN");
+            self.found.refusal = Some(fault);
+        }
+    }
+
+    fn execute(&mut self, mut body: &[u8]) {
+        let (Some(portal), Some(listening)) = (take_cstr(&mut body), &self.client.listening) else { return };
+        if let Some((_, deeds)) = listening.portals.iter().find(|(known, _)| **known == *portal) {
+            self.found.deeds.extend_from_slice(deeds);
+        }
+    }
+
+    /// What a text does, if it may matter.
+    fn read(&mut self, text: &[u8]) -> Option<Deeds> {
+        let pending = |listening: &Listening| listening.channels.is_pending() || listening.is_under_way();
+        let all = !self.found.deeds.is_empty() || self.client.listening.as_deref().is_some_and(pending);
+        if !all && !WORDS.iter().any(|word| mentions(text, word)) {
+            return None;
+        }
+        let mut deeds = Deeds::read(text, self.client.settings.reading());
+        let encoding = self.client.encoding();
+        let listened = deeds.deeds.iter().filter_map(|deed| match deed {
+            Deed::Listen(channel) => Some(channel),
+            _ => None,
+        });
+        if deeds.uncertain || listened.into_iter().any(|channel| !is_whole(channel, encoding)) {
+            let fault =
+                Fault::error(Blame::Pooler, SqlState::FEATURE_NOT_SUPPORTED, "cannot tell which channel to LISTEN to");
+            let hint = "Send LISTEN by itself, with a plain name of up to 63 ASCII characters.";
+            self.found.refusal = Some(fault.with_hint(hint));
+        }
+        let (id, listening) = (self.client.id, &mut self.client.listening);
+        if deeds.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_))) {
+            listening.get_or_insert_with(|| Box::new(Listening::new(id)));
+        }
+        if listening.as_ref().is_none_or(|listening| listening.channels.own().next().is_none()) {
+            // The server knows it as well.
+            deeds.leave_asks();
+        }
+        Some(deeds)
+    }
+
+    fn changed(&self, deeds: &Deeds, text: &[u8]) -> Vec<u8> {
+        match &self.client.listening {
+            Some(listening) => deeds.changed(text, listening.channels.own()),
+            None => deeds.changed(text, std::iter::empty()),
+        }
+    }
+
+    /// Another message goes in place of the one at `at`.
+    fn replace(&mut self, chunk: &BytesMut, at: usize, kind: u8, write: impl FnOnce(&mut BytesMut)) {
+        self.out.extend_from_slice(&chunk[self.copied..at]);
+        frontend::message(&mut self.out, kind, write);
+        self.copied = at + frame::first(&chunk[at..]).map_or(0, |(.., total)| total);
+    }
+}
+
+/// Whether any text in these messages holds the word LISTEN.
+fn mentions_listen(chunk: &[u8]) -> bool {
+    let mut rest = chunk;
+    while let Some((kind, body, total)) = frame::first(rest) {
+        if matches!(kind, kind::QUERY | kind::PARSE) && mentions(body, b"listen") {
+            return true;
+        }
+        rest = &rest[total..];
+    }
+    false
+}
+
+/// Whether a text holds a word, in upper or lower case; `word` is in lower case.
+fn mentions(text: &[u8], word: &[u8]) -> bool {
+    let first = word.first().copied().unwrap_or_default();
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| byte | 0x20 == first) {
+        rest = &rest[at..];
+        if rest.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)) {
+            return true;
+        }
+        rest = &rest[1..];
+    }
+    false
+}
