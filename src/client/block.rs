@@ -23,6 +23,9 @@ pub(super) struct Block {
     failed: bool,
 }
 
+/// Words with which one begins.
+const FIRST: [&str; 6] = ["begin", "start", "commit", "end", "rollback", "abort"];
+
 /// What a plain text says of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -89,6 +92,11 @@ impl Client {
 fn said(text: &str) -> Option<Said> {
     let text = text.trim_ascii();
     let text = text.strip_suffix(';').unwrap_or(text);
+    // Most queries are none of this.
+    let first = text.split(|letter: char| !letter.is_ascii_alphabetic()).next()?;
+    if !FIRST.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        return None;
+    }
     let lower = text.to_ascii_lowercase();
     let mut words = lower.split_ascii_whitespace().peekable();
     let first = words.next()?;

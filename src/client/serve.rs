@@ -110,6 +110,10 @@ impl Client {
         }
         let answer = self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes));
         let Some(mut answer) = answer else { return false };
+        if let Some(statements) = &mut self.statements {
+            // As any Query does.
+            statements.put(b"", None);
+        }
         let ready = answer.split_off(answer.len().saturating_sub(READY));
         self.socket.queue(answer);
         if self.block.is_none() {

@@ -68,6 +68,10 @@ impl Server {
         own.put(kind::BIND, |out| frontend::bind(out, BEGIN, &[]));
         own.put(kind::EXECUTE, frontend::execute);
         self.send_own(own, Disposition::Quiet);
+        // The client has bound no portal yet.
+        let mut own = Own::default();
+        own.put(kind::CLOSE, frontend::close_portal);
+        self.send_own(own, Disposition::Swallow);
     }
 
     /// Queues what undoes all that was set; says whether there is anything. Nobody sees the answers.

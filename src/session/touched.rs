@@ -20,8 +20,7 @@ const ASKS: Touches = ASKABLE
     .and(Touches::LISTENS)
     .and(Touches::HIDDEN);
 /// What leaves something behind for certain if it succeeds: worth a place among the pinned in advance.
-const PINS: Touches =
-    Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(Touches::STATEMENTS).and(FOR_GOOD);
+const PINS: Touches = Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(FOR_GOOD);
 
 /// What may have been touched since PostgreSQL was asked last.
 #[derive(Debug, Default)]
@@ -35,6 +34,8 @@ pub struct Touched {
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
+    // A statement is prepared by SQL.
+    prepares: bool,
 }
 
 /// A setting that may have changed.
@@ -139,6 +140,7 @@ impl Touched {
         for statement in facts.statements.iter() {
             match &statement.verb {
                 Verb::Reset(name) => self.name(name, true, session),
+                Verb::Prepare(_) => self.prepares = true,
                 Verb::Set(settings) => {
                     for setting in settings.iter().filter(|setting| !setting.local) {
                         self.name(&setting.name, setting.value == Value::Default, session);
@@ -170,7 +172,7 @@ impl Touched {
 
     /// Whether something is likely to stay behind that pins.
     pub fn may_pin(&self) -> bool {
-        self.touches.any(PINS)
+        self.touches.any(PINS) || self.prepares
     }
 
     /// The one setting that was made, where there is no need to ask if nothing failed.

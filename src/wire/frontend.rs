@@ -169,6 +169,14 @@ pub fn close_statement(out: &mut BytesMut, name: &str) {
     });
 }
 
+/// Close of the unnamed portal.
+pub fn close_portal(out: &mut BytesMut) {
+    message(out, kind::CLOSE, |out| {
+        out.put_u8(b'P');
+        put_cstr(out, b"");
+    });
+}
+
 /// Sync.
 pub fn sync(out: &mut BytesMut) {
     message(out, kind::SYNC, |_| ());

@@ -57,6 +57,22 @@ fn blocks_are_answered_as_postgresql_does() {
 }
 
 #[test]
+fn a_begin_that_is_answered_at_once_leaves_no_portal_and_drops_the_unnamed_statement() {
+    as_postgresql_answers(&[
+        query("BEGIN"),
+        [execute("", 1), sync()].concat(),
+        query("ROLLBACK"),
+        [parse("", "SELECT 1"), sync()].concat(),
+        query("BEGIN"),
+        [bind("", "", &[]), sync()].concat(),
+        query("ROLLBACK"),
+        query("BEGIN"),
+        query("SELECT name FROM pg_cursors"),
+        query("COMMIT"),
+    ]);
+}
+
+#[test]
 fn an_open_empty_block_holds_no_server_and_an_empty_one_never_has_one() {
     let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"20s\"");
     let mut holder = Raw::log_in(pgotter.port(), &[]);
