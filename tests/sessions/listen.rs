@@ -556,3 +556,28 @@ fn many_clients_hear_everything_once_and_in_order() {
         }
     });
 }
+
+#[test]
+fn an_open_block_without_a_server_hears_at_its_end_and_fails_with_its_listen() {
+    look("CREATE ROLE w_lonely LOGIN CONNECTION LIMIT 2");
+    let pgotter = one_server();
+    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "w_lonely"));
+    for client in [&mut client, &mut other] {
+        client.ask("LISTEN w_jobs");
+    }
+    assert_eq!(print(&client.ask("BEGIN")), "C BEGIN\\x00\nZ T\n");
+    look("NOTIFY w_jobs, 'x'");
+    assert_eq!(next_notification(&mut other).2, "x");
+    assert!(client.hears_nothing(), "a transaction is open");
+    assert_eq!(print(&client.ask("COMMIT")), "C COMMIT\\x00\nA w_jobs\\x00x\\x00\nZ I\n");
+    // Another encoding needs another hub, for which the role has no connection.
+    let mut third = Raw::connect(pgotter.port());
+    third.send(&startup(3, 0, &[("user", "w_lonely"), ("database", "postgres"), ("client_encoding", "LATIN1")]));
+    third.welcomed();
+    third.ask("BEGIN");
+    let frames = third.ask("LISTEN w_jobs");
+    assert_eq!((error_code(&frames).as_deref(), &*frames[1].body), (Some("53300"), &b"E"[..]), "{}", print(&frames));
+    assert_eq!(error_code(&third.ask("SELECT 1")).as_deref(), Some("25P02"));
+    assert_eq!(print(&third.ask("COMMIT")), "C ROLLBACK\\x00\nZ I\n");
+    assert_eq!(third.value("SELECT 1"), "1");
+}
