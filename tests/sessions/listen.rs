@@ -304,6 +304,10 @@ fn clients_that_listen_share_one_server_and_one_hub() {
     assert_eq!(stranger.value("SELECT count(*) FROM pg_listening_channels()"), "0");
     assert_eq!(server_of(&mut stranger), servers[0]);
     assert_eq!(hubs("count(*)", "j_sharing"), "1");
+    clients.iter_mut().for_each(|client| drop(client.ask("UNLISTEN *")));
+    eventually("the hub listens no longer", || hubs("query", "j_sharing") == "UNLISTEN \"j_jobs\";");
+    clients.iter_mut().for_each(|client| drop(client.ask("LISTEN j_jobs")));
+    assert_ne!(hubs("query", "j_sharing"), "UNLISTEN \"j_jobs\";");
     drop(clients);
     eventually("the hub listens no longer", || hubs("query", "j_sharing") == "UNLISTEN \"j_jobs\";");
 }
