@@ -585,3 +585,56 @@ fn an_open_block_without_a_server_hears_at_its_end_and_fails_with_its_listen() {
     assert_eq!(print(&third.ask("COMMIT")), "C ROLLBACK\\x00\nZ I\n");
     assert_eq!(third.value("SELECT 1"), "1");
 }
+
+/// A process that does not run until this is dropped.
+struct Stopped(String);
+
+impl Stopped {
+    fn new(pid: String) -> Self {
+        let stopped = Self(pid);
+        stopped.signal("-STOP");
+        stopped
+    }
+
+    fn signal(&self, signal: &str) {
+        must(std::process::Command::new("kill").args([signal, &self.0]).status());
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+#[test]
+fn a_hub_that_hangs_holds_up_nobodys_notify_and_nothing_is_taken_for_ones_own() {
+    look("CREATE ROLE x_hanging LOGIN");
+    let pgotter = one_server();
+    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "x_hanging"));
+    client.ask("LISTEN x_jobs");
+    let server = server_of(&mut client);
+    let stopped = Stopped::new(hubs("pid", "x_hanging"));
+    other.ask("NOTIFY x_jobs, 'other'");
+    assert_eq!(print(&client.ask("NOTIFY x_jobs, 'own'")), "C NOTIFY\\x00\nZ I\n");
+    drop(stopped);
+    for payload in ["other", "own"] {
+        assert_eq!(next_notification(&mut client), (server, "x_jobs".to_owned(), payload.to_owned()));
+    }
+    let frames = client.ask("NOTIFY x_jobs, 'mine'");
+    assert_eq!(notification(&frames[1]).0, client.pid);
+    // What is heard too late is of somebody else, although this client notifies by now.
+    let mut observer = log_in_as(&pgotter, "x_hanging");
+    observer.ask("LISTEN x_jobs");
+    let stopped = Stopped::new(hubs("pid", "x_hanging"));
+    other.ask("NOTIFY x_jobs, 'late'");
+    client.ask("BEGIN; NOTIFY x_jobs, 'unknown'");
+    drop(stopped);
+    assert_eq!(next_notification(&mut observer).2, "late");
+    let frames = client.ask("COMMIT");
+    let late = frames.iter().find(|frame| frame.kind == b'A').map(notification);
+    assert_eq!(
+        late.unwrap_or_else(|| next_notification(&mut client)),
+        (server, "x_jobs".to_owned(), "late".to_owned())
+    );
+}
