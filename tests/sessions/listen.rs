@@ -304,6 +304,10 @@ fn clients_that_listen_share_one_server_and_one_hub() {
     assert_eq!(stranger.value("SELECT count(*) FROM pg_listening_channels()"), "0");
     assert_eq!(server_of(&mut stranger), servers[0]);
     assert_eq!(hubs("count(*)", "j_sharing"), "1");
+    clients.iter_mut().for_each(|client| drop(client.ask("UNLISTEN *")));
+    eventually("the hub listens no longer", || hubs("query", "j_sharing") == "UNLISTEN \"j_jobs\";");
+    clients.iter_mut().for_each(|client| drop(client.ask("LISTEN j_jobs")));
+    assert_ne!(hubs("query", "j_sharing"), "UNLISTEN \"j_jobs\";");
     drop(clients);
     eventually("the hub listens no longer", || hubs("query", "j_sharing") == "UNLISTEN \"j_jobs\";");
 }
@@ -555,4 +559,82 @@ fn many_clients_hear_everything_once_and_in_order() {
             });
         }
     });
+}
+
+#[test]
+fn an_open_block_without_a_server_hears_at_its_end_and_fails_with_its_listen() {
+    look("CREATE ROLE w_lonely LOGIN CONNECTION LIMIT 2");
+    let pgotter = one_server();
+    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "w_lonely"));
+    for client in [&mut client, &mut other] {
+        client.ask("LISTEN w_jobs");
+    }
+    assert_eq!(print(&client.ask("BEGIN")), "C BEGIN\\x00\nZ T\n");
+    look("NOTIFY w_jobs, 'x'");
+    assert_eq!(next_notification(&mut other).2, "x");
+    assert!(client.hears_nothing(), "a transaction is open");
+    assert_eq!(print(&client.ask("COMMIT")), "C COMMIT\\x00\nA w_jobs\\x00x\\x00\nZ I\n");
+    // Another encoding needs another hub, for which the role has no connection.
+    let mut third = Raw::connect(pgotter.port());
+    third.send(&startup(3, 0, &[("user", "w_lonely"), ("database", "postgres"), ("client_encoding", "LATIN1")]));
+    third.welcomed();
+    third.ask("BEGIN");
+    let frames = third.ask("LISTEN w_jobs");
+    assert_eq!((error_code(&frames).as_deref(), &*frames[1].body), (Some("53300"), &b"E"[..]), "{}", print(&frames));
+    assert_eq!(error_code(&third.ask("SELECT 1")).as_deref(), Some("25P02"));
+    assert_eq!(print(&third.ask("COMMIT")), "C ROLLBACK\\x00\nZ I\n");
+    assert_eq!(third.value("SELECT 1"), "1");
+}
+
+/// A process that does not run until this is dropped.
+struct Stopped(String);
+
+impl Stopped {
+    fn new(pid: String) -> Self {
+        let stopped = Self(pid);
+        stopped.signal("-STOP");
+        stopped
+    }
+
+    fn signal(&self, signal: &str) {
+        must(std::process::Command::new("kill").args([signal, &self.0]).status());
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+#[test]
+fn a_hub_that_hangs_holds_up_nobodys_notify_and_nothing_is_taken_for_ones_own() {
+    look("CREATE ROLE x_hanging LOGIN");
+    let pgotter = one_server();
+    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "x_hanging"));
+    client.ask("LISTEN x_jobs");
+    let server = server_of(&mut client);
+    let stopped = Stopped::new(hubs("pid", "x_hanging"));
+    other.ask("NOTIFY x_jobs, 'other'");
+    assert_eq!(print(&client.ask("NOTIFY x_jobs, 'own'")), "C NOTIFY\\x00\nZ I\n");
+    drop(stopped);
+    for payload in ["other", "own"] {
+        assert_eq!(next_notification(&mut client), (server, "x_jobs".to_owned(), payload.to_owned()));
+    }
+    let frames = client.ask("NOTIFY x_jobs, 'mine'");
+    assert_eq!(notification(&frames[1]).0, client.pid);
+    // What is heard too late is of somebody else, although this client notifies by now.
+    let mut observer = log_in_as(&pgotter, "x_hanging");
+    observer.ask("LISTEN x_jobs");
+    let stopped = Stopped::new(hubs("pid", "x_hanging"));
+    other.ask("NOTIFY x_jobs, 'late'");
+    client.ask("BEGIN; NOTIFY x_jobs, 'unknown'");
+    drop(stopped);
+    assert_eq!(next_notification(&mut observer).2, "late");
+    let frames = client.ask("COMMIT");
+    let late = frames.iter().find(|frame| frame.kind == b'A').map(notification);
+    assert_eq!(
+        late.unwrap_or_else(|| next_notification(&mut client)),
+        (server, "x_jobs".to_owned(), "late".to_owned())
+    );
 }
