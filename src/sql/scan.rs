@@ -287,7 +287,7 @@ impl Scanner {
         let kind = match (self.word(), next) {
             (b"e", b'\'') => Strings::Escaped,
             (b"b" | b"x", b'\'') => Strings::Bits,
-            // The standard's national characters: what follows is a string as any other.
+            // The standard's national characters: read as any other string, but its trailing blanks do not count.
             (b"n", b'\'') if self.reading.standard_strings => Strings::Plain,
             (b"n", b'\'') => Strings::Escaped,
             (b"u", b'&') => {
@@ -299,7 +299,7 @@ impl Scanner {
                 return behind;
             }
         };
-        self.exact = kind != Strings::Bits;
+        self.exact = kind != Strings::Bits && self.word() != b"n";
         self.state = State::String(kind);
         after
     }

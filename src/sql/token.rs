@@ -35,7 +35,7 @@ pub enum Token<'a> {
     Text(&'a [u8]),
     /// The string constant is over.
     TextEnd {
-        /// Its parts together are its value. Not with escapes, nor for bit strings.
+        /// Its parts together are its value. Not with escapes, nor for bit strings and national characters.
         exact: bool,
     },
     /// A number without its sign, at most [`NAME_MAX`] bytes of it.

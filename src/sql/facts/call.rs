@@ -144,7 +144,7 @@ impl Held {
             | b"include" | b"options" | b"inherits" | b"similar" | b"is" => operand,
             b"insert" => true,
             b"by" => key == Key::Sorts,
-            b"key" => key == Key::KeyOf,
+            b"key" => key == Key::Constraint,
             b"range" | b"list" | b"hash" | b"cube" | b"rollup" => key == Key::By,
             b"conflict" => key == Key::On,
             b"materialized" => matches!(key, Key::As | Key::Not),

@@ -122,7 +122,7 @@ impl Machine {
 
     /// The name before this token was not called.
     pub(super) fn settle(&mut self, functions: &dyn Functions) {
-        if std::mem::take(&mut self.held.waits) && !(self.held.first && !self.in_body) {
+        if std::mem::take(&mut self.held.waits) && !self.held.first {
             self.now.touches |= self.held.mentioned(functions);
         }
     }
@@ -247,7 +247,7 @@ impl Machine {
             Key::Into if !matches!(before, Key::Insert | Key::Merge) => now.touches |= Touches::CREATES,
             Key::Create => now.touches |= Touches::CREATES,
             Key::Insert | Key::Merge | Key::Update | Key::Delete
-                if !matches!(before, Key::As | Key::On | Key::For | Key::Key) =>
+                if !matches!(before, Key::As | Key::On | Key::For | Key::Keys) =>
             {
                 now.writes = true;
                 if key != Key::Delete {
