@@ -638,3 +638,18 @@ fn a_hub_that_hangs_holds_up_nobodys_notify_and_nothing_is_taken_for_ones_own() 
         (server, "x_jobs".to_owned(), "late".to_owned())
     );
 }
+
+#[test]
+fn what_was_notified_before_the_commit_is_never_heard() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 2");
+    let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
+    for round in 0..300 {
+        client.ask("BEGIN");
+        client.ask("LISTEN y_jobs");
+        other.ask("NOTIFY y_jobs, 'early'");
+        client.ask("COMMIT");
+        other.ask("NOTIFY y_jobs, 'late'");
+        assert_eq!(next_notification(&mut client).2, "late", "round {round}");
+        client.ask("UNLISTEN y_jobs");
+    }
+}

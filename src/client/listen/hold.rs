@@ -154,8 +154,9 @@ impl Client {
     /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.
     pub(in super::super) fn come_to_rest(&mut self) -> bool {
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
+        // What others have notified before the COMMIT of a LISTEN is on its way, too, and not for this client.
         if let Some(listening) = &mut self.listening
-            && listening.notifying
+            && (listening.notifying || !listening.outcome.joined.is_empty())
             && !listening.channels.is_empty()
             && let Some(ticket) = listening.ask(who)
         {
