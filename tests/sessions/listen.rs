@@ -488,6 +488,11 @@ fn what_cannot_be_told_or_had_is_refused_and_never_lost_in_silence() {
     client.send(&message(b'Q', b"LISTEN \x83\x65\0"));
     assert_eq!(error_code(&client.until_ready()).as_deref(), Some("0A000"));
     assert_eq!(client.value("SELECT 1"), "1");
+    let untracked = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nmax_prepared_statements = 0");
+    let mut client = Raw::log_in(untracked.port(), &[]);
+    client.send(&[parse("l", "LISTEN r_named"), sync()].concat());
+    assert_eq!(error_code(&client.until_ready()).as_deref(), Some("0A000"));
+    assert_eq!(error_code(&client.ask("LISTEN r_query")), None);
 }
 
 #[test]

@@ -131,6 +131,12 @@ impl Walk<'_> {
                 out.extend_from_slice(rest);
             });
         }
+        let listens = deeds.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        if listens && !name.is_empty() && self.client.rules.max_prepared_statements == 0 {
+            // Nobody would know it again when it is executed.
+            let message = "LISTEN by a statement with a name needs max_prepared_statements";
+            self.found.refusal = Some(Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         self.parsed.retain(|(known, ..)| **known != *name);
         self.parsed.push((name.into(), deeds.deeds, deeds.notifies));
     }
