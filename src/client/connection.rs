@@ -131,6 +131,8 @@ pub struct Client {
     pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
+    // It may have moved a sequence in the transaction under way.
+    pub(super) moved_sequence: bool,
     // When it last did something.
     pub(super) now: Instant,
     // Leave at the next boundary; leave now; the client's own CancelRequest came while it waited.
@@ -207,6 +209,7 @@ impl Client {
             timer: Timer::default(),
             stalled: None,
             hung_up: false,
+            moved_sequence: false,
             now: clock::now(),
             draining: false,
             killed: false,

@@ -210,16 +210,20 @@ impl Client {
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
+        let drops = binds && statement.facts().is_some_and(|facts| self.drops_statements(facts));
         if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
-            return;
+        } else {
+            if !under_way.statements().has_unnamed(&statement) {
+                let server = under_way.statements().put_unnamed(Some(statement.clone()));
+                under_way.prepare_unnamed(&statement, Effect::Unnamed { client: Change::Kept, server });
+            }
+            under_way.pass(None);
         }
-        if !under_way.statements().has_unnamed(&statement) {
-            let server = under_way.statements().put_unnamed(Some(statement.clone()));
-            under_way.prepare_unnamed(&statement, Effect::Unnamed { client: Change::Kept, server });
+        if drops {
+            under_way.statements().doubt();
         }
-        under_way.pass(None);
     }
 
     /// Close of a statement. Servers keep it for others, and for the next time: they are told to close what they do not have,

@@ -2,7 +2,7 @@
 
 use super::connection::{Client, Step};
 use super::listen::{Found, Held, Turn};
-use super::request::{Gathered, is_copy, names_something};
+use super::request::{Gathered, ends_request, is_copy, names_something};
 use super::serve::{Left, shutting_down, take};
 use super::stopwatch::Stopwatch;
 use super::take_back::{Residue, TakeBack, take_back};
@@ -230,6 +230,7 @@ impl Client {
                         link.watch.asked(self.now);
                     }
                     if link.is_at_rest() {
+                        self.moved_sequence = false;
                         self.renew()?;
                         link.since = self.now;
                     }
@@ -264,7 +265,7 @@ impl Client {
         if self.gather.is_passing() || next.is_some_and(is_copy) {
             return false;
         }
-        if exchange.may_be_copying() && next.is_some_and(names_something) {
+        if exchange.may_be_copying() && next.is_some_and(|kind| names_something(kind) || ends_request(kind)) {
             // PostgreSQL may keep the answer that tells.
             link.server.send_flush();
             return true;

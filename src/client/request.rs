@@ -156,7 +156,8 @@ impl Gather {
     }
 }
 
-fn ends_request(message: u8) -> bool {
+/// Messages that end a request.
+pub fn ends_request(message: u8) -> bool {
     matches!(message, kind::QUERY | kind::FUNCTION_CALL | kind::SYNC | kind::FLUSH)
 }
 

@@ -150,6 +150,7 @@ impl Client {
     /// Sends a request to a server that has served others.
     pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
         self.step(Step::Adopt);
+        self.moved_sequence = false;
         match self.block.take() {
             None => link.server.adopt(&mut self.settings),
             Some(block) => {

@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_harmless};
-use crate::sql::{Facts, Setting, Value, Verb};
+use crate::sql::{Facts, Setting, Touches, Value, Verb};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Client {
     /// A statement of these facts is about to be sent. `alone`: in a Query outside a block.
     ///
     /// # Errors
-    /// ERROR 53300 if it would pin and too many are pinned: it must not be run.
+    /// ERROR 53300 if it would pin and too many are pinned, 55000 if it would tell of another's sequence: it must not be run.
     pub(super) fn touch(
         &mut self,
         facts: &Facts,
@@ -43,6 +43,16 @@ impl Client {
         if facts.statements.iter().any(|statement| statement.verb == Verb::Other) {
             // It may change what others have prepared statements for.
             self.pool.statements().renew();
+        }
+        if facts.touches.any(Touches::SEQUENCE_READ)
+            && !self.moved_sequence
+            && !server.has_no_foreign_sequences(self.id)
+        {
+            return Err(foreign_sequences());
+        }
+        if facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) {
+            self.moved_sequence = true;
+            server.note_sequence(self.id);
         }
         if is_harmless(facts) {
             return Ok(());
@@ -100,6 +110,7 @@ impl Client {
         let Some(touched) = self.touched.take() else { return Ok(()) };
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
+            self.pin = self.pin.take().filter(|pin| !pin.why.is_empty());
             // Its settings were refused: nothing of it was run, and what holds there is another client's.
             return Ok(());
         }
@@ -235,6 +246,13 @@ fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Serve
 fn lost() -> Left {
     let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
     Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
+}
+
+fn foreign_sequences() -> Fault {
+    let message = "currval and lastval are not defined in this transaction";
+    Fault::error(Blame::Pooler, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_detail("Other clients have used sequences on this server since this client did.")
+        .with_hint("Call them in the transaction of the nextval, or use INSERT … RETURNING.")
 }
 
 fn too_many_pinned() -> Fault {

@@ -27,6 +27,14 @@ const TALKATIVE: usize = 16;
 /// Source: PostgreSQL `src/backend/utils/cache/plancache.c`.
 const STALE: &[u8] = b"RevalidateCachedQuery";
 
+/// Who may have moved sequences on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sequences {
+    Nobodys,
+    Of(ClientId),
+    OfSeveral,
+}
+
 /// See [`Server::is_newborn`].
 const NEWBORN: Duration = Duration::from_secs(1);
 
@@ -73,6 +81,8 @@ pub struct Server {
     pub(super) exchange: Exchange,
     pub(super) belief: Belief,
     pub(super) cancel: Arc<CancelTarget>,
+    // Whose sequences currval and lastval would tell of.
+    sequences: Sequences,
     // What it has prepared.
     pub(super) statements: ServerStatements,
     // A statement was refused because of what has changed since it was prepared.
@@ -126,6 +136,7 @@ impl Server {
             exchange: Exchange::default(),
             belief: Belief::new(settings, home),
             cancel: Arc::new(cancel),
+            sequences: Sequences::Nobodys,
             statements: ServerStatements::default(),
             stale: false,
             leaked: false,
@@ -281,6 +292,25 @@ impl Server {
         if self.statements.count() != count {
             self.statements.doubt();
         }
+    }
+
+    /// This client may move a sequence here.
+    pub fn note_sequence(&mut self, client: ClientId) {
+        self.sequences = match self.sequences {
+            Sequences::Nobodys => Sequences::Of(client),
+            Sequences::Of(other) if other == client => Sequences::Of(client),
+            _ => Sequences::OfSeveral,
+        };
+    }
+
+    /// Whether currval and lastval can tell this client of nobody else's sequences.
+    pub fn has_no_foreign_sequences(&self, client: ClientId) -> bool {
+        self.sequences == Sequences::Nobodys || self.sequences == Sequences::Of(client)
+    }
+
+    /// DISCARD SEQUENCES has been run, or what does the same.
+    pub(super) fn forget_sequences(&mut self) {
+        self.sequences = Sequences::Nobodys;
     }
 
     /// Whether it has an unnamed statement, which a Query would drop.

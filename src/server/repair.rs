@@ -86,6 +86,7 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
         }
         if is_discard_all(query) {
             server.belief.discarded();
+            server.forget_sequences();
         }
     }
     // A session names and drops its statements as it likes.

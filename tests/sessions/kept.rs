@@ -311,3 +311,43 @@ fn a_reset_with_nothing_in_a_server_needs_no_server() {
         assert_eq!(print(&client.ask(text)), print(&direct.ask(text)), "{text}");
     }
 }
+
+#[test]
+fn nobody_is_told_of_anothers_sequences() {
+    let pgotter = pgotter("");
+    must(server().psql("postgres", "CREATE SEQUENCE IF NOT EXISTS numbers"));
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    let mine = client.value("SELECT nextval('numbers')");
+    assert_eq!(client.value("SELECT lastval()"), mine, "its own, where nobody came between");
+    for ask in ["SELECT lastval()", "SELECT currval('numbers')"] {
+        for request in [query(ask), extended_query(ask)] {
+            other.send(&request);
+            let answer = other.until_ready();
+            assert_eq!(error_code(&answer).as_deref(), Some("55000"), "{}", print(&answer));
+        }
+    }
+    other.ask("BEGIN");
+    let theirs = other.value("SELECT nextval('numbers')");
+    assert_eq!(other.value("SELECT lastval()"), theirs);
+    other.ask("COMMIT");
+    let answer = client.ask("SELECT lastval()");
+    assert_eq!(error_code(&answer).as_deref(), Some("55000"), "{}", print(&answer));
+}
+
+#[test]
+fn names_that_a_prepared_reset_drops_are_gone() {
+    let pgotter = pgotter("");
+    for reset in ["DISCARD ALL", "DEALLOCATE ALL"] {
+        let mut client = Raw::log_in(pgotter.port(), &[]);
+        client.send(&[parse("s", "SELECT 1"), sync(), parse("d", reset), sync()].concat());
+        client.until_ready();
+        client.until_ready();
+        client.send(&[bind("", "d", &[]), execute("", 0), sync()].concat());
+        assert!(error_code(&client.until_ready()).is_none());
+        client.send(&[bind("", "s", &[]), sync()].concat());
+        assert_eq!(error_code(&client.until_ready()).as_deref(), Some("26000"), "{reset}");
+        client.send(&[parse("s", "SELECT 'anew'"), bind("", "s", &[]), execute("", 0), sync()].concat());
+        assert_eq!(first_value(&client.until_ready()).as_deref(), Some("anew"), "{reset}");
+    }
+}

@@ -23,7 +23,7 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Facts, Unknown};
+use crate::sql::{self, Facts, Touches, Unknown};
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,7 +104,8 @@ impl Statement {
 fn facts(body: Option<&[u8]>, settings: &Settings) -> Option<Box<Facts>> {
     let text = body?.split(|&byte| byte == 0).next().unwrap_or_default();
     let facts = sql::read(text, settings.reading(), &Unknown);
-    (!is_harmless(&facts)).then(|| Box::new(facts))
+    let matters = !is_harmless(&facts) || facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
+    matters.then(|| Box::new(facts))
 }
 
 /// As much of a name as PostgreSQL looks at.
