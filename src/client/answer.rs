@@ -57,16 +57,24 @@ impl Client {
         Some(out)
     }
 
-    /// A text goes to a server that drops statements by other names than the client's.
-    pub(super) fn drops_statements(&mut self, facts: &Facts) -> bool {
-        let drops = facts
-            .statements
-            .iter()
-            .any(|statement| matches!(statement.verb, Verb::DeallocateAll | Verb::Discard(Discard::All)));
-        if let (true, Some(statements)) = (drops, &mut self.statements) {
+    /// Whether a text that goes to a server in `status` drops statements there. The client's are dropped as well: now, if that is
+    /// certain to succeed, else when it has.
+    pub(super) fn drops_statements(&mut self, facts: &Facts, status: Status) -> bool {
+        let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
+        if !facts.statements.iter().any(|statement| drops(&statement.verb)) {
+            return false;
+        }
+        let certain = match facts.statements.only().map(|only| &only.verb) {
+            Some(Verb::DeallocateAll) => status != Status::Failed,
+            Some(_) => status == Status::Idle,
+            None => false,
+        };
+        if !certain {
+            self.touched.get_or_insert_default().note_drops();
+        } else if let Some(statements) = &mut self.statements {
             statements.clear_named();
         }
-        drops
+        true
     }
 
     fn reset(&mut self, reset: Reset, out: &mut BytesMut) {

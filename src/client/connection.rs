@@ -133,6 +133,8 @@ pub struct Client {
     pub(super) hung_up: bool,
     // It may have moved a sequence in the transaction under way.
     pub(super) moved_sequence: bool,
+    // Settings may be others in it than those that are known.
+    pub(super) bent: bool,
     // When it last did something.
     pub(super) now: Instant,
     // Leave at the next boundary; leave now; the client's own CancelRequest came while it waited.
@@ -210,6 +212,7 @@ impl Client {
             stalled: None,
             hung_up: false,
             moved_sequence: false,
+            bent: false,
             now: clock::now(),
             draining: false,
             killed: false,

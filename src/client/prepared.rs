@@ -15,9 +15,10 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
-use crate::session::{Change, Effect, Statement};
+use crate::session::{Change, Effect, Has, Statement};
 use crate::sql::{self, Facts, Reader, Unknown};
 use crate::wire::backend::{self, Status};
+use crate::wire::frame;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::ops::Range;
@@ -37,6 +38,7 @@ impl Client {
         first: Option<u8>,
     ) -> Result<(), Left> {
         if mode == PoolMode::Session {
+            self.read_resets(&chunk, first);
             server.send(chunk);
             return Ok(());
         }
@@ -76,6 +78,26 @@ impl Client {
         Ok(())
     }
 
+    /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
+    fn read_resets(&mut self, chunk: &[u8], first: Option<u8>) {
+        if first.is_none() || self.base.iter().next().is_none() {
+            return;
+        }
+        let mut rest = chunk;
+        while let Some((kind, body, total)) = frame::first(rest) {
+            let text = match kind {
+                kind::QUERY => body.split(|&byte| byte == 0).next(),
+                kind::PARSE => body.split(|&byte| byte == 0).nth(1),
+                _ => None,
+            };
+            if let Some(text) = text {
+                let facts = self.read(text);
+                self.note_resets(&facts);
+            }
+            rest = &rest[total..];
+        }
+    }
+
     /// What a text may do to its session.
     pub(super) fn read(&self, text: &[u8]) -> Facts {
         sql::read(text, self.settings.reading(), &Unknown)
@@ -93,14 +115,15 @@ impl Client {
             self.passing = Some(reader);
         } else {
             let facts = self.read(text);
-            let status = exchange.status();
-            if !exchange.owes()
-                && !exchange.unsynced()
+            if let Some(status) = exchange.status_behind_ours()
                 && let Some(answer) = self.answer_of_names(&facts, status)
             {
-                return under_way.answer(answer, None);
+                under_way.answer(answer, None);
+                under_way.end_ours();
+                return;
             }
-            if self.drops_statements(&facts) {
+            let status = under_way.server().exchange().status();
+            if self.drops_statements(&facts, status) {
                 under_way.statements().doubt();
             }
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
@@ -164,6 +187,8 @@ impl Client {
         }
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
+            // What PostgreSQL freezes into it now is not all known.
+            Some(body) if self.bent => Some(self.pool.statements().own(body, &self.settings)),
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -202,6 +227,12 @@ impl Client {
             return;
         };
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
+        let statement = if named && (self.bent || !statement.suits(&self.settings)) {
+            let name = Box::from(name);
+            self.prepared_again(under_way, name, statement)
+        } else {
+            statement
+        };
         if binds && statement.body().is_none() {
             self.touch_hidden();
         }
@@ -210,7 +241,8 @@ impl Client {
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        let drops = binds && statement.facts().is_some_and(|facts| self.drops_statements(facts));
+        let status = under_way.server().exchange().status();
+        let drops = binds && statement.facts().is_some_and(|facts| self.drops_statements(facts, status));
         if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
@@ -224,6 +256,25 @@ impl Client {
         if drops {
             under_way.statements().doubt();
         }
+    }
+
+    /// A statement of a client whose settings are not those any more under which it was prepared: where the server lacks it, it
+    /// becomes another one, which others do not share. (PostgreSQL would go on with what it has frozen.)
+    fn prepared_again(
+        &mut self,
+        under_way: &mut Forwarding<'_>,
+        name: Box<[u8]>,
+        statement: Arc<Statement>,
+    ) -> Arc<Statement> {
+        let Some(body) = statement.body() else { return statement };
+        if under_way.statements().has(&statement) == Has::Yes {
+            return statement;
+        }
+        let own = self.pool.statements().own(body, &self.settings);
+        if let Some(statements) = &mut self.statements {
+            statements.put(&name, Some(own.clone()));
+        }
+        own
     }
 
     /// Close of a statement. Servers keep it for others, and for the next time: they are told to close what they do not have,

@@ -154,6 +154,11 @@ impl Client {
                         continue;
                     }
                 }
+                if self.must_restore(&link)
+                    && let Err(left) = Box::pin(self.restore(&mut link)).await
+                {
+                    return Err(self.part(link, left));
+                }
                 if self.must_settle(&mut link)
                     && let Err(left) = Box::pin(self.settle(&mut link)).await
                 {
@@ -212,6 +217,7 @@ impl Client {
             && !refused(link)
             && !link.awaits_cancel()
             && !self.awaits_effects(link)
+            && !(self.awaits_settling() && link.server.exchange().will_answer())
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);
             // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of
@@ -230,7 +236,8 @@ impl Client {
                         link.watch.asked(self.now);
                     }
                     if link.is_at_rest() {
-                        self.moved_sequence = false;
+                        (self.moved_sequence, self.bent) = (false, false);
+                        let _ = link.server.take_erred();
                         self.renew()?;
                         link.since = self.now;
                     }
@@ -341,7 +348,10 @@ impl Client {
             return false;
         }
         link.server.send_early_sync();
+        let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
+        // A question would drop what ties it.
         self.touched.is_some()
+            && !tied
             && !self.awaits_rest()
             && !link.server.cancel_under_way()
             && link.server.boundary().is_some()

@@ -150,7 +150,9 @@ impl Client {
     /// Sends a request to a server that has served others.
     pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
         self.step(Step::Adopt);
-        self.moved_sequence = false;
+        (self.moved_sequence, self.bent) = (false, false);
+        // What has failed there before is not this client's.
+        let _ = link.server.take_erred();
         match self.block.take() {
             None => link.server.adopt(&mut self.settings),
             Some(block) => {

@@ -8,15 +8,19 @@ use super::take_back::Residue;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
-use crate::server::{REPAIR_DEADLINE, Server, ask};
-use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_harmless};
+use crate::server::{REPAIR_DEADLINE, Server, ask, run};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless};
 use crate::sql::{Facts, Setting, Touches, Value, Verb};
-use crate::wire::backend;
+use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
 const ANSWER: usize = 4 * 1024 * 1024;
+
+/// Who a session runs as, which is not among what PostgreSQL lists.
+const ROLES: [&[u8]; 2] = [b"role", b"session_authorization"];
 
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
@@ -54,11 +58,14 @@ impl Client {
             self.moved_sequence = true;
             server.note_sequence(self.id);
         }
+        self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
+            || facts.statements.iter().any(|statement| !statement.settings().is_empty());
         if is_harmless(facts) {
             return Ok(());
         }
         let touched = self.touched.get_or_insert_default();
         touched.note(facts, alone, &self.settings);
+        touched.note_resets(facts, &self.base);
         let may_pin = touched.may_pin();
         for name in touched.custom() {
             server.note_custom(name);
@@ -79,6 +86,66 @@ impl Client {
     pub(super) fn has_hidden_listen(&self) -> bool {
         let may = |why: Pins| why.contains(Pins::LISTEN) || why.contains(Pins::UNMOVABLE);
         self.pin.as_ref().is_some_and(|pin| may(pin.why))
+    }
+
+    /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
+    pub(super) fn note_resets(&mut self, facts: &Facts) {
+        let mut touched = self.touched.take().unwrap_or_default();
+        touched.note_resets(facts, &self.base);
+        self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
+    }
+
+    /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
+    pub(super) fn must_restore(&self, link: &Link) -> bool {
+        let exchange = link.server.exchange();
+        self.awaits_restore()
+            && !exchange.owes()
+            && !exchange.unsynced()
+            && (link.mode == PoolMode::Session || exchange.status() != Status::Idle)
+    }
+
+    /// What the next request finds depends on what becomes of this one.
+    pub(super) fn awaits_settling(&self) -> bool {
+        self.touched.as_ref().is_some_and(|touched| touched.restores() || touched.drops())
+    }
+
+    fn awaits_restore(&self) -> bool {
+        self.touched.as_ref().is_some_and(|touched| touched.restores())
+    }
+
+    /// Brings back what the client came with, behind a RESET.
+    ///
+    /// # Errors
+    /// The server has died.
+    pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
+        let Some(touched) = &mut self.touched else { return Ok(()) };
+        let names = touched.take_restore();
+        if touched.is_otherwise_empty() {
+            self.touched = None;
+        }
+        let failed = link.server.exchange().status() == Status::Failed;
+        if failed || link.mode == PoolMode::Session && link.server.take_erred() {
+            return Ok(());
+        }
+        let mut settings = Settings::clone(&self.settings);
+        let mut sql = String::from("SELECT ");
+        for name in &names {
+            let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
+            if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
+                let comma = if sql.ends_with(' ') { "" } else { ", " };
+                let _ = write!(sql, "{comma}pg_catalog.set_config({}, {}, false)", literal(name), literal(value));
+                let _ = settings.set(name.as_bytes(), value.as_bytes());
+            }
+        }
+        self.socket.flush_now();
+        let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
+        match done {
+            Ok(Some(true)) => self.tell_settings(settings),
+            // In a block that has failed for it the client hears of that with its next statement.
+            Ok(Some(false)) => (),
+            _ => return Err(lost()),
+        }
+        Ok(())
     }
 
     /// A statement of which nothing is known was sent.
@@ -128,6 +195,7 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
+        let drops = touched.drops();
         let question = touched.question(&self.settings);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
@@ -143,8 +211,14 @@ impl Client {
         }
         let Some(found) = question.read(answer.rows) else { return Err(lost()) };
         let pins = found.pins;
-        if let Some(statements) = found.statements {
-            link.server.note_statements(statements);
+        if let Some(count) = found.statements {
+            if drops
+                && (!failed || count == 0)
+                && let Some(statements) = &mut self.statements
+            {
+                statements.clear_named();
+            }
+            link.server.note_statements(count);
         }
         if self.take_over_all(found, certain, link).is_err() || for_good {
             return self.stay_for_good(link);
@@ -167,13 +241,15 @@ impl Client {
             for (Noted { name, .. }, value) in &found.named {
                 match value.as_deref() {
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
+                    // Of all others it has told what is set.
+                    Some(_) if !is_custom(name) && !ROLES.contains(&&**name) => (),
                     Some(value) => settings.set(name, value)?,
                     None => (),
                 }
             }
             // Custom names never go.
             for (name, _) in self.settings.iter() {
-                if crate::session::is_custom(name) && !settings.has(name) {
+                if is_custom(name) && !settings.has(name) {
                     settings.unset(name)?;
                 }
             }
@@ -246,6 +322,11 @@ fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Serve
 fn lost() -> Left {
     let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
     Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
+}
+
+/// A string constant, whatever standard_conforming_strings says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 fn foreign_sequences() -> Fault {

@@ -273,6 +273,14 @@ impl Exchange {
         self.failed_begin
     }
 
+    /// In which state the client is if nothing of its own is under way, but perhaps something of ours. `None`: it is.
+    pub fn status_behind_ours(&self) -> Option<Status> {
+        if self.unsynced && !self.queue.has_begin() || !self.queue.is_ours() {
+            return None;
+        }
+        Some(if self.queue.has_begin() { Status::InTransaction } else { self.status })
+    }
+
     /// Whether an error has come since the last call.
     pub fn take_erred(&mut self) -> bool {
         std::mem::take(&mut self.erred)

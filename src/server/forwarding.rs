@@ -151,6 +151,15 @@ impl Forwarding<'_> {
         true
     }
 
+    /// Nothing of the client goes behind what we have sent: has the server answer it.
+    pub fn end_ours(&mut self) {
+        if self.server.exchange.owes() {
+            self.copy();
+            frontend::sync(&mut self.out);
+            self.server.exchange.sending_own(kind::SYNC, Swallow);
+        }
+    }
+
     /// Has the server close a statement, in front of this message.
     pub fn close(&mut self, name: &str, effect: Option<Effect>) {
         self.copy();

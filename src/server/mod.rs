@@ -27,7 +27,7 @@ pub use forwarding::{Forwarding, Message};
 pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
 pub use open::knock;
-pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
+pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset, run};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use standing::may_log_in;
 pub use vet::vet;

@@ -170,6 +170,17 @@ impl ReplyQueue {
         refusal
     }
 
+    /// Whether all that is owed answers what we have sent.
+    pub fn is_ours(&self) -> bool {
+        use Disposition::{Hold, Quiet, Swallow};
+        self.entries.iter().all(|entry| matches!(entry.disposition, Hold | Quiet | Swallow))
+    }
+
+    /// Whether a BEGIN of ours is under way.
+    pub fn has_begin(&self) -> bool {
+        self.entries.iter().any(|entry| entry.awaits == Awaits::Execute && entry.disposition == Disposition::Quiet)
+    }
+
     /// Whether it is still open what becomes of a message that was taken to do something, and a request goes on behind it: if
     /// it is skipped, that one will not be.
     pub fn awaits_effects(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use super::custom::is_custom;
 use super::settings::Settings;
-use crate::sql::{Facts, Name, Setting, Touches, Unsure, Value, Verb};
+use crate::sql::{Discard, Facts, Name, Setting, Touches, Unsure, Value, Verb};
 use std::fmt::{self, Write};
 
 /// What can be asked for, and pins its client to the server that has it.
@@ -22,6 +22,9 @@ const ASKS: Touches = ASKABLE
 /// What leaves something behind for certain if it succeeds: worth a place among the pinned in advance.
 const PINS: Touches = Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(FOR_GOOD);
 
+const ROLE: &[u8] = b"role";
+const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
+
 /// What may have been touched since PostgreSQL was asked last.
 #[derive(Debug, Default)]
 pub struct Touched {
@@ -36,6 +39,10 @@ pub struct Touched {
     alone: bool,
     // A statement is prepared by SQL.
     prepares: bool,
+    // All statements may have been dropped.
+    drops: bool,
+    // Brought to PostgreSQL's default, while the client came with a value of its own.
+    restore: Vec<Name>,
 }
 
 /// A setting that may have changed.
@@ -153,9 +160,59 @@ impl Touched {
             && facts.touches == Touches::SETTINGS
             && !setting.local
             && matches!(setting.value, Value::Literal(_))
+            && *setting.name != *SESSION_AUTHORIZATION
         {
             self.literal = Some(setting.clone());
         }
+    }
+
+    /// Notes what RESET, in its forms, is to bring back to what the client came with: `base`. A SET behind it counts.
+    pub fn note_resets(&mut self, facts: &Facts, base: &Settings) {
+        let came_with = |name: &[u8]| base.own(name).is_some();
+        for statement in facts.statements.iter() {
+            match &statement.verb {
+                Verb::Reset(name) if came_with(name) => self.restore.push(name.clone()),
+                Verb::ResetAll | Verb::Discard(Discard::All) => {
+                    let own = base.iter().filter(|(_, value)| value.is_some());
+                    self.restore = own.map(|(name, _)| name.into()).collect();
+                }
+                Verb::Set(settings) => {
+                    for setting in settings.iter().filter(|setting| !setting.local) {
+                        self.restore.retain(|name| *name != setting.name);
+                        if setting.value == Value::Default && came_with(&setting.name) {
+                            self.restore.push(setting.name.clone());
+                        }
+                    }
+                }
+                _ => (),
+            }
+        }
+    }
+
+    /// All that was prepared is dropped, if what is sent succeeds.
+    pub fn note_drops(&mut self) {
+        self.drops = true;
+        self.touches |= Touches::STATEMENTS;
+    }
+
+    /// Whether all that was prepared may have been dropped.
+    pub fn drops(&self) -> bool {
+        self.drops
+    }
+
+    /// Whether something is to be brought back.
+    pub fn restores(&self) -> bool {
+        !self.restore.is_empty()
+    }
+
+    /// What is to be brought back. It is not any more.
+    pub fn take_restore(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.restore)
+    }
+
+    /// Whether anything but that was noted.
+    pub fn is_otherwise_empty(&self) -> bool {
+        self.touches.is_empty() && self.custom.is_empty()
     }
 
     /// Anything may have happened.
@@ -193,10 +250,12 @@ impl Touched {
     /// What to ask, and how to read the answer. `session` are the client's settings: custom ones among them are asked for with
     /// all others.
     pub fn question(mut self, session: &Settings) -> Question {
-        let all = self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
+        // Whether a RESET was undone, only PostgreSQL can say.
+        let unsure = !self.alone && self.names.iter().any(|noted| noted.reset);
+        let all = unsure || self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
         if all {
             session.iter().filter(|(name, _)| is_custom(name)).for_each(|(name, _)| self.name(name, false, session));
-            [&b"role"[..], b"session_authorization"].into_iter().for_each(|name| self.name(name, false, session));
+            [ROLE, SESSION_AUTHORIZATION].into_iter().for_each(|name| self.name(name, false, session));
         }
         self.names.retain(|noted| is_plain(&noted.name));
         let objects = self.touches.any(ASKABLE.and(Touches::RELEASES).and(Touches::LISTENS).and(Touches::HIDDEN));
@@ -204,6 +263,10 @@ impl Touched {
     }
 
     fn name(&mut self, name: &[u8], reset: bool, session: &Settings) {
+        if name == SESSION_AUTHORIZATION && !self.names.iter().any(|noted| *noted.name == *ROLE) {
+            // It drops the role that was set.
+            self.name(ROLE, false, session);
+        }
         match self.names.iter_mut().find(|noted| *noted.name == *name) {
             Some(noted) => noted.reset = reset,
             None => self.names.push(Noted { name: name.into(), reset, before: session.get(name).map(Box::from) }),

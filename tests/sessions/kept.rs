@@ -105,6 +105,9 @@ fn settings_in_the_extended_protocol_and_in_blocks_follow_postgresqls_rules() {
         (&["SET work_mem = '6MB'; SELECT 1"], "6MB"),
         (&["SET work_mem = 'nonsense'"], "6MB"),
         (&["BEGIN; SET work_mem = '8MB'", "COMMIT"], "8MB"),
+        (&["SET work_mem = 9000", "BEGIN", "RESET work_mem", "ROLLBACK"], "9000kB"),
+        (&["BEGIN", "RESET work_mem", "COMMIT"], "4MB"),
+        (&["SET work_mem = '8MB'"], "8MB"),
         (&["RESET work_mem"], "4MB"),
     ] {
         for sql in block {
@@ -134,6 +137,28 @@ fn reset_goes_back_to_what_the_client_came_with() {
     }
     client.ask("RESET TimeZone");
     assert_eq!(client.value("SHOW TimeZone"), "Asia/Tokyo");
+}
+
+#[test]
+fn who_a_session_runs_as_goes_with_it() {
+    must(server().psql("postgres", "CREATE ROLE one; CREATE ROLE two; GRANT one TO two"));
+    let pgotter = pgotter("");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    let (who, untouched) = ("SELECT current_user || '/' || session_user", untouched());
+    let me = other.value("SELECT session_user");
+    for (set, expected) in [
+        ("SET ROLE one", format!("one/{me}")),
+        ("SET SESSION AUTHORIZATION two", "two/two".to_owned()),
+        ("SET ROLE one", "one/two".to_owned()),
+        ("RESET SESSION AUTHORIZATION", format!("{me}/{me}")),
+        ("SET ROLE two", format!("two/{me}")),
+        ("SET ROLE NONE", format!("{me}/{me}")),
+    ] {
+        assert!(error_code(&client.ask(set)).is_none(), "{set}");
+        assert_eq!(other.value(FINGERPRINT), untouched, "behind {set}");
+        assert_eq!(client.value(who), expected, "behind {set}");
+    }
 }
 
 #[test]
@@ -349,5 +374,46 @@ fn names_that_a_prepared_reset_drops_are_gone() {
         assert_eq!(error_code(&client.until_ready()).as_deref(), Some("26000"), "{reset}");
         client.send(&[parse("s", "SELECT 'anew'"), bind("", "s", &[]), execute("", 0), sync()].concat());
         assert_eq!(first_value(&client.until_ready()).as_deref(), Some("anew"), "{reset}");
+    }
+}
+
+#[test]
+fn reset_in_a_block_and_in_a_session_goes_back_to_what_the_client_came_with() {
+    for mode in ["transaction", "session"] {
+        let pgotter = PgOtter::in_front_of(server(), &format!("default_pool_size = 1\npool_mode = \"{mode}\""));
+        let came_with = [("TimeZone", "Asia/Tokyo"), ("options", "-c search_path=other,\\ public -c work_mem=9MB")];
+        let mut client = Raw::log_in(pgotter.port(), &came_with);
+        let mut direct = Raw::log_in(server().port(), &came_with);
+        let shows = "SELECT concat_ws('|', current_setting('TimeZone'), current_setting('search_path'), current_setting('work_mem'))";
+        for script in [
+            &["RESET work_mem"][..],
+            &["SET work_mem = '1MB'", "RESET ALL"],
+            &["SET TimeZone = 'UTC'", "SET TIME ZONE DEFAULT"],
+            &["BEGIN", "SET work_mem = '1MB'", "RESET work_mem", "SELECT 1"],
+            &["BEGIN", "RESET ALL", "SET work_mem = '2MB'"],
+            &["BEGIN", "SET search_path = public", "RESET search_path", "ROLLBACK"],
+            &["BEGIN", "SELECT 1/0", "RESET ALL", "ROLLBACK"],
+            &["RESET ALL; SET work_mem = '3MB'"],
+            &["RESET nonsense", "RESET work_mem; SELECT 1/0"],
+            &["DISCARD ALL"],
+        ] {
+            for end in ["", "COMMIT"] {
+                for sql in script.iter().chain([&end]) {
+                    client.ask(sql);
+                    direct.ask(sql);
+                    if !sql.is_empty() && direct.ask("SELECT 1").last().unwrap().body != b"E" {
+                        assert_eq!(client.value(shows), direct.value(shows), "{mode}: behind {sql} of {script:?}");
+                    } else {
+                        client.ask("SELECT 1");
+                    }
+                }
+            }
+        }
+        // All in one write.
+        for client in [&mut client, &mut direct] {
+            client.send(&[query("SET work_mem = '1MB'"), query("RESET work_mem"), query("SHOW work_mem")].concat());
+            let answers: Vec<_> = (0..3).map(|_| client.until_ready()).collect();
+            assert_eq!(first_value(&answers[2]).as_deref(), Some("9MB"), "{mode}");
+        }
     }
 }

@@ -209,7 +209,19 @@ fn deallocate_is_about_the_clients_own_names() {
         query("DEALLOCATE \"a\""),
         query("DEALLOCATE ALL"),
         synced(&[run("b", &[])]),
+        synced(&[parse("a", "SELECT 1")]),
+        query("BEGIN"),
+        query("DEALLOCATE a"),
+        query("SELECT 1"),
+        synced(&[run("a", &[])]),
+        query("ROLLBACK"),
         synced(&[parse("b", "SELECT 3"), run("b", &[])]),
+        query("SELECT 1/0; DEALLOCATE ALL"),
+        query("BEGIN"),
+        query("SELECT 1"),
+        query("DISCARD ALL"),
+        query("ROLLBACK"),
+        synced(&[run("b", &[])]),
         query("SELECT 1; DEALLOCATE ALL"),
         synced(&[run("b", &[])]),
         synced(&[parse("b", "SELECT 4"), run("b", &[])]),
@@ -416,4 +428,29 @@ fn statements_that_a_do_block_has_dropped_are_prepared_again() {
     drop(other);
     client.send(&synced(&[run("s", &[])]));
     assert_eq!(first_value(&client.until_ready()).as_deref(), Some("still there"));
+}
+
+#[test]
+fn a_client_that_changes_its_settings_changes_no_statement_of_others() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nmax_prepared_statements = 1");
+    let text = "SELECT extract(epoch FROM timestamptz '2026-01-01 00:00:00')::bigint";
+    let tokyo = || Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+    for changes in [&["SET TimeZone = 'UTC'"][..], &["BEGIN", "SET LOCAL TimeZone = 'UTC'"]] {
+        let (mut first, mut second) = (tokyo(), tokyo());
+        first.send(&synced(&[parse("s", text)]));
+        first.until_ready();
+        // The server has room for one.
+        second.send(&synced(&[parse("other", "SELECT 1"), run("other", &[])]));
+        second.until_ready();
+        for change in changes {
+            first.ask(change);
+        }
+        first.send(&synced(&[run("s", &[])]));
+        first.until_ready();
+        first.send(&synced(&[parse("t", text)]));
+        first.until_ready();
+        first.ask("COMMIT");
+        second.send(&synced(&[parse("s", text), run("s", &[])]));
+        assert_eq!(first_value(&second.until_ready()).as_deref(), Some("1767193200"), "behind {changes:?}");
+    }
 }

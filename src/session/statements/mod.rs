@@ -90,10 +90,14 @@ impl Statement {
         self.facts.as_deref()
     }
 
+    /// Whether it means the same when it is prepared under these.
+    pub fn suits(&self, settings: &Arc<Settings>) -> bool {
+        Arc::ptr_eq(&self.settings, settings) || self.settings.means_the_same(settings)
+    }
+
     /// Whether it is this one, under settings that mean the same to PostgreSQL.
     fn is(&self, body: &[u8], settings: &Arc<Settings>) -> bool {
-        self.body.as_deref() == Some(body)
-            && (Arc::ptr_eq(&self.settings, settings) || self.settings.means_the_same(settings))
+        self.body.as_deref() == Some(body) && self.suits(settings)
     }
 
     fn len(&self) -> usize {
@@ -104,7 +108,9 @@ impl Statement {
 fn facts(body: Option<&[u8]>, settings: &Settings) -> Option<Box<Facts>> {
     let text = body?.split(|&byte| byte == 0).next().unwrap_or_default();
     let facts = sql::read(text, settings.reading(), &Unknown);
-    let matters = !is_harmless(&facts) || facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
+    let sets = facts.statements.iter().any(|statement| !statement.settings().is_empty());
+    let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
+    let matters = !is_harmless(&facts) || sets || draws;
     matters.then(|| Box::new(facts))
 }
 

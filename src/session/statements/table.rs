@@ -61,6 +61,12 @@ impl StatementTable {
         self.generation += 1;
     }
 
+    /// As [`Self::share`], but nobody else's.
+    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>) -> Arc<Statement> {
+        self.last += 1;
+        Arc::new(Statement::named(self.last, self.generation, Some(body), settings))
+    }
+
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;

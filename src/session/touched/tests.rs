@@ -40,15 +40,20 @@ fn one_literal_setting_alone_need_not_be_asked_for() {
 
 #[test]
 fn an_answer_is_read_as_it_was_asked() {
-    let question = touched(&["SET a = 1", "RESET b"]).question(&Settings::default());
+    let question = touched(&["SET a = 1", "SET b = 2"]).question(&Settings::default());
     assert!(question.sql().contains("current_setting('a', true), pg_catalog.current_setting('b', true)"));
     let value = |text: &[u8]| Some(Box::from(text));
     let flags = [vec![value(b"f"); 5], vec![None]].concat();
     let found = question.read(vec![[flags, vec![value(b"1"), None]].concat()]).unwrap();
     assert_eq!(found.pins, Pins::default());
     let noted = |name: &[u8], reset| Noted { name: name.into(), reset, before: None };
-    assert_eq!(found.named, [(noted(b"a", false), value(b"1")), (noted(b"b", true), None)]);
+    assert_eq!(found.named, [(noted(b"a", false), value(b"1")), (noted(b"b", false), None)]);
     assert_eq!(found.all, None);
+}
+
+#[test]
+fn whether_a_reset_was_undone_only_postgresql_can_say() {
+    assert!(touched(&["SET a = 1", "RESET b"]).question(&Settings::default()).sql().contains("pg_settings"));
 }
 
 #[test]
