@@ -49,6 +49,13 @@ fn psycopg2_works_as_it_comes() {
     python("psycopg2", "psycopg2", "python_psycopg2.py", ONE);
 }
 
+// It pins its two clients.
+#[test]
+#[ignore = "needs drivers from outside: make test-drivers"]
+fn prepare_and_execute_in_sql_work() {
+    python("psycopg2", "psycopg2", "python_prepare_in_sql.py", SOME);
+}
+
 #[test]
 #[ignore = "needs drivers from outside: make test-drivers"]
 fn sqlalchemy_works_as_it_comes() {

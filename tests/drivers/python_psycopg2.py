@@ -138,25 +138,6 @@ def reported_settings():
     other.close()
 
 
-def prepared_in_sql():
-    """PREPARE and EXECUTE, as applications of this driver write it."""
-    one, other = connect(), connect()
-    for db, factor in ((one, 2), (other, 3)):
-        value(db, f"PREPARE times(int) AS SELECT $1 * {factor}; SELECT 1")
-        db.commit()
-    for number in range(3):
-        for db, factor in ((one, 2), (other, 3)):
-            assert value(db, "EXECUTE times(%s)", (number,)) == number * factor
-            db.commit()
-    value(one, "DEALLOCATE times; SELECT 1")
-    one.commit()
-    fails(errors.InvalidSqlStatementName, lambda: value(one, "EXECUTE times(1)"))
-    one.rollback()
-    assert value(other, "EXECUTE times(1)") == 3
-    one.close()
-    other.close()
-
-
 def listen():
     one, speaker = connect(), connect()
     one.autocommit = speaker.autocommit = True
@@ -212,7 +193,6 @@ db.close()
 startup_settings()
 options()
 reported_settings()
-prepared_in_sql()
 listen()
 pool()
 print("ok")
