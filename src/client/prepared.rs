@@ -16,9 +16,10 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
 use crate::session::{Change, Effect, Statement};
-use crate::sql::{self, Facts, Reader, Unknown};
+use crate::sql::{self, Facts, Reader};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
+use arc_swap::Guard;
 use bytes::BytesMut;
 use std::ops::Range;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Client {
 
     /// What a text may do to its session.
     pub(super) fn read(&self, text: &[u8]) -> Facts {
-        sql::read(text, self.settings.reading(), &Unknown)
+        sql::read(text, self.settings.reading(), &**self.pool.catalog().known())
     }
 
     /// Notes what the text may leave behind.
@@ -88,9 +89,10 @@ impl Client {
         let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
         let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
         if !message.whole {
-            let mut reader = Box::new(Reader::new(self.settings.reading()));
-            reader.feed(text, &Unknown);
-            self.passing = Some(reader);
+            let known = Guard::into_inner(self.pool.catalog().known());
+            let mut reader = Reader::new(self.settings.reading());
+            reader.feed(text, &*known);
+            self.passing = Some(Box::new((reader, known)));
         } else {
             let facts = self.read(text);
             let status = exchange.status();
@@ -112,17 +114,18 @@ impl Client {
 
     /// The next part of a Query.
     fn read_on(&mut self, chunk: &[u8]) {
-        if let Some(reader) = &mut self.passing {
-            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &Unknown);
+        if let Some((reader, known)) = self.passing.as_deref_mut() {
+            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
         }
     }
 
     /// It may have been the last one. What it leaves behind cannot be refused any more.
     fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
         if !server.exchange().cut_outgoing()
-            && let Some(reader) = self.passing.take()
+            && let Some(passing) = self.passing.take()
         {
-            let facts = reader.finish(&Unknown);
+            let (reader, known) = *passing;
+            let facts = reader.finish(&*known);
             if self.touch(&facts, false, server, lane).is_err() {
                 self.touch_hidden();
             }
@@ -205,12 +208,14 @@ impl Client {
         if binds && statement.body().is_none() {
             self.touch_hidden();
         }
-        if let Some(facts) = statement.facts().filter(|_| binds)
+        let told = binds.then(|| statement.told(&self.pool.catalog().known()));
+        let facts = told.as_ref().and_then(|told| told.as_ref()?.facts());
+        if let Some(facts) = facts
             && let Err(fault) = self.touch(facts, false, under_way.server_mut(), lane)
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        let drops = binds && statement.facts().is_some_and(|facts| self.drops_statements(facts));
+        let drops = facts.is_some_and(|facts| self.drops_statements(facts));
         if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
