@@ -7,6 +7,8 @@ mod support;
 
 #[path = "sessions/blocks.rs"]
 mod blocks;
+#[path = "sessions/catalog.rs"]
+mod catalog;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

@@ -11,7 +11,7 @@ use super::serve::Left;
 use super::settle::Pin;
 use super::timer::Timer;
 use crate::clock;
-use crate::cluster::{Pool, Shape};
+use crate::cluster::{Change, Pool, Shape};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
@@ -19,7 +19,7 @@ use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{Settings, Statements, Touched};
-use crate::sql::Reader;
+use crate::sql::{Knowledge, Reader};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -107,10 +107,12 @@ pub struct Client {
     // What its statements may have left in its server, and what keeps it there.
     pub(super) touched: Option<Box<Touched>>,
     pub(super) pin: Option<Box<Pin>>,
+    // It has changed the catalog in the transaction under way.
+    pub(super) change: Option<Change>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
-    pub(super) passing: Option<Box<Reader>>,
+    pub(super) passing: Option<Box<(Reader, Arc<Knowledge>)>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     // Boxed: an idle client that has never listened does not pay for it.
@@ -194,6 +196,7 @@ impl Client {
             statements: None,
             touched: None,
             pin: None,
+            change: None,
             block: None,
             passing: None,
             base: Arc::default(),

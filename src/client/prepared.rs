@@ -15,11 +15,12 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
-use crate::session::{Change, Effect, Has, Statement};
-use crate::sql::{self, Facts, Reader, Unknown};
+use crate::session::{Change, Effect, Has, Statement, key};
+use crate::sql::{self, Facts, Reader};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend::kind;
+use arc_swap::Guard;
 use bytes::BytesMut;
 use std::ops::Range;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ impl Client {
 
     /// What a text may do to its session.
     pub(super) fn read(&self, text: &[u8]) -> Facts {
-        sql::read(text, self.settings.reading(), &Unknown)
+        sql::read(text, self.settings.reading(), &**self.pool.catalog().known())
     }
 
     /// Notes what the text may leave behind.
@@ -110,9 +111,10 @@ impl Client {
         let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
         let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
         if !message.whole {
-            let mut reader = Box::new(Reader::new(self.settings.reading()));
-            reader.feed(text, &Unknown);
-            self.passing = Some(reader);
+            let known = Guard::into_inner(self.pool.catalog().known());
+            let mut reader = Reader::new(self.settings.reading());
+            reader.feed(text, &*known);
+            self.passing = Some(Box::new((reader, known)));
         } else {
             let facts = self.read(text);
             if let Some(status) = exchange.status_behind_ours()
@@ -135,17 +137,18 @@ impl Client {
 
     /// The next part of a Query.
     fn read_on(&mut self, chunk: &[u8]) {
-        if let Some(reader) = &mut self.passing {
-            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &Unknown);
+        if let Some((reader, known)) = self.passing.as_deref_mut() {
+            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
         }
     }
 
     /// It may have been the last one. What it leaves behind cannot be refused any more.
     fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
         if !server.exchange().cut_outgoing()
-            && let Some(reader) = self.passing.take()
+            && let Some(passing) = self.passing.take()
         {
-            let facts = reader.finish(&Unknown);
+            let (reader, known) = *passing;
+            let facts = reader.finish(&*known);
             if self.touch(&facts, false, server, lane).is_err() {
                 self.touch_hidden();
             }
@@ -197,7 +200,7 @@ impl Client {
             under_way.replace_refused(error);
             return;
         };
-        let name: Box<[u8]> = name.into();
+        let name: Box<[u8]> = key(name).into();
         statements.put(&name, Some(statement.clone()));
         if under_way.make_place(&statement, limit) {
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
@@ -228,7 +231,7 @@ impl Client {
         };
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
         let statement = if named && (self.bent || !statement.suits(&self.settings)) {
-            let name = Box::from(name);
+            let name = Box::from(key(name));
             self.prepared_again(under_way, name, statement)
         } else {
             statement
@@ -236,13 +239,15 @@ impl Client {
         if binds && statement.body().is_none() {
             self.touch_hidden();
         }
-        if let Some(facts) = statement.facts().filter(|_| binds)
+        let told = binds.then(|| statement.told(&self.pool.catalog().known()));
+        let facts = told.as_ref().and_then(|told| told.as_ref()?.facts());
+        if let Some(facts) = facts
             && let Err(fault) = self.touch(facts, false, under_way.server_mut(), lane)
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
         let status = under_way.server().exchange().status();
-        let drops = binds && statement.facts().is_some_and(|facts| self.drops_statements(facts, status));
+        let drops = facts.is_some_and(|facts| self.drops_statements(facts, status));
         if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
@@ -287,7 +292,7 @@ impl Client {
         }
         let effect = self.statements.as_mut().and_then(|statements| {
             let before = statements.put(name, None)?;
-            Some(Effect::Name { name: name.into(), before: Some(before) })
+            Some(Effect::Name { name: key(name).into(), before: Some(before) })
         });
         under_way.rename_to_nothing(at, effect);
     }

@@ -8,6 +8,7 @@ use super::stopwatch::Stopwatch;
 use super::take_back::{Residue, TakeBack, take_back};
 use super::turn::{Event, earlier, turn};
 use crate::clock;
+use crate::cluster::Loading;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
@@ -391,8 +392,11 @@ impl Client {
             // Closed by being dropped.
             return Ok(());
         }
-        if self.rules.server_reset_query_always && link.mode != PoolMode::Session {
-            self.take_back(link, Leaving::Terminated, Residue::Reset(self.rules.server_reset_query.clone()));
+        let always = self.rules.server_reset_query_always && link.mode != PoolMode::Session;
+        let catalog = if link.mode == PoolMode::Session { None } else { self.pool.catalog().is_due(self.now) };
+        if always || catalog.is_some() {
+            let residue = if always { Residue::Reset(self.rules.server_reset_query.clone()) } else { Residue::Nothing };
+            self.take_back(link, Leaving::Terminated, residue, catalog);
             return Ok(());
         }
         link.lane.checkin(self.worker, CleanServer::kept(link.server, boundary), self.now);
@@ -405,7 +409,7 @@ impl Client {
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
         let cut = link.server.exchange().cut_incoming();
         let residue = self.residue(&link);
-        self.take_back(link, leaving, residue);
+        self.take_back(link, leaving, residue, None);
         match left {
             // In the middle of a frame a FATAL would be read as a part of it.
             Left::Refused(fault) if cut => {
@@ -417,7 +421,7 @@ impl Client {
     }
 
     /// Another task brings the server back.
-    fn take_back(&self, mut link: Link, leaving: Leaving, residue: Residue) {
+    fn take_back(&self, mut link: Link, leaving: Leaving, residue: Residue, catalog: Option<Loading>) {
         if residue != Residue::Nothing && link.mode != PoolMode::Session {
             link.server.forget_settings();
         }
@@ -426,6 +430,7 @@ impl Client {
             worker: self.worker,
             leaving,
             residue,
+            catalog,
             query_timeout: self.shape.settings.query_timeout,
             parting: self.in_force.partings.begin(),
         };

@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless};
-use crate::sql::{Facts, Setting, Touches, Value, Verb};
+use crate::sql::{Facts, Setting, Touches, Unsure, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -62,6 +62,9 @@ impl Client {
             || facts.statements.iter().any(|statement| !statement.settings().is_empty());
         if is_harmless(facts) {
             return Ok(());
+        }
+        if self.change.is_none() && defines(facts) {
+            self.change = Some(self.pool.catalog().begin_change());
         }
         let touched = self.touched.get_or_insert_default();
         touched.note(facts, alone, &self.settings);
@@ -175,6 +178,7 @@ impl Client {
     /// The server has died, or said what cannot be understood: nobody knows what the session holds.
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = self.touched.take() else { return Ok(()) };
+        self.change = None;
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
             self.pin = self.pin.take().filter(|pin| !pin.why.is_empty());
@@ -307,6 +311,13 @@ impl Client {
         self.pin_for(self.pin.as_ref().map_or(Pins::default(), |pin| pin.why).and(Pins::UNMOVABLE), link);
         Ok(())
     }
+}
+
+/// Whether it may change what functions, triggers and views do.
+fn defines(facts: &Facts) -> bool {
+    // PostgreSQL refuses such a text before it runs any of it.
+    let refused = matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense));
+    facts.touches.any(Touches::DEFINES) && !refused
 }
 
 fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Server) -> Result<(), TooMuch> {

@@ -2,6 +2,7 @@
 //! task of its own, so that the client is gone at once.
 
 use crate::clock;
+use crate::cluster::Loading;
 use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, repair, reset};
@@ -59,6 +60,8 @@ pub struct TakeBack {
     pub leaving: Leaving,
     /// What it has left behind.
     pub residue: Residue,
+    /// The catalog of its database is to be read on it.
+    pub catalog: Option<Loading>,
     /// `query_timeout`.
     pub query_timeout: Option<Duration>,
     /// Says that it is under way.
@@ -69,7 +72,16 @@ pub struct TakeBack {
 pub async fn take_back(server: Box<Server>, how: TakeBack) {
     let _under_way = how.parting;
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
-    let Some((server, boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else { return };
+    let Some((mut server, mut boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else {
+        return;
+    };
+    if let Some(catalog) = how.catalog {
+        boundary = match catalog.run(&mut server).await.and_then(|()| server.boundary()) {
+            Some(boundary) => boundary,
+            // Closed by being dropped.
+            None => return,
+        };
+    }
     let clean = match how.residue {
         Residue::Nothing => Some(CleanServer::kept(server, boundary)),
         Residue::Reset(query) => reset(server, boundary, &query).await,

@@ -9,6 +9,7 @@ use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
 use crate::clock;
+use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{self, LoginResult};
@@ -92,6 +93,7 @@ impl Client {
         loop {
             let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
             if let Some(welcome) = lane.welcome() {
+                self.read_catalog(&lane).await?;
                 if lane.must_ask(self.now) {
                     Box::pin(self.ask_for_role(&lane)).await?;
                 }
@@ -114,6 +116,29 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// The first client of a database waits until it is known what its functions do, or that this cannot be found out.
+    async fn read_catalog(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+        if self.pool.catalog().is_read() || self.shape.settings.pool_mode == PoolMode::Session {
+            return Ok(());
+        }
+        let catalog = self.pool.catalog().clone();
+        let Some(loading) = catalog.is_due(self.now) else { return Ok(()) };
+        Box::pin(async {
+            let mut server = match self.checkout(lane, clock::now(), Some(ANSWER), false).await {
+                Ok(server) => server,
+                Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(()),
+                Err(why) => return Err(why),
+            };
+            if loading.run(&mut server).await.is_some()
+                && let Some(proof) = server.boundary()
+            {
+                lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all

@@ -9,18 +9,21 @@ use crate::pool::core::Limits;
 use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, HostView};
 use crate::server::{Keyring, LoginSpec};
+use catalog::Catalog;
 use parking_lot::Mutex;
 use pause::Paused;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+mod catalog;
 mod hub;
 mod names;
 mod pause;
 mod pool;
 mod reload;
 
+pub use catalog::{Change, Loading};
 pub use hub::{Channel, Hub, Listener};
 pub use pause::{NotPaused, NotResumed};
 pub use pool::{Pool, Shape};
@@ -52,6 +55,8 @@ struct Books {
     // Counts what makes servers outdated: reloads and RECONNECT. From 1.
     generation: u64,
     pools: HashMap<(String, String), Arc<Pool>>,
+    // By database; kept by its pools.
+    catalogs: HashMap<String, Weak<Catalog>>,
     paused: Paused,
 }
 
@@ -60,7 +65,13 @@ impl Cluster {
     pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
         Self {
             workers: config.pooler.workers.max(1),
-            books: Mutex::new(Books { config, generation: 1, pools: HashMap::new(), paused: Paused::default() }),
+            books: Mutex::new(Books {
+                config,
+                generation: 1,
+                pools: HashMap::new(),
+                catalogs: HashMap::new(),
+                paused: Paused::default(),
+            }),
             backoffs: Mutex::default(),
             ledger: Arc::default(),
             keyring: Arc::default(),
@@ -84,7 +95,8 @@ impl Cluster {
         }
         let settings = books.config.resolve(database, &name.1)?;
         let (home, numbers) = (self.home(books.pools.len()), self.server_numbers.clone());
-        let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers);
+        let catalog = catalog_of(&mut books.catalogs, database);
+        let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
         books.pools.insert(name, pool.clone());
@@ -222,6 +234,17 @@ impl Cluster {
     fn home(&self, number: usize) -> WorkerId {
         WorkerId(u16::try_from(number % self.workers).expect("invariant: there are at most 64 workers"))
     }
+}
+
+/// One for all pools of a database.
+fn catalog_of(catalogs: &mut HashMap<String, Weak<Catalog>>, database: &str) -> Arc<Catalog> {
+    if let Some(catalog) = catalogs.get(database).and_then(Weak::upgrade) {
+        return catalog;
+    }
+    catalogs.retain(|_, catalog| catalog.strong_count() > 0);
+    let catalog = Catalog::new();
+    catalogs.insert(database.to_owned(), Arc::downgrade(&catalog));
+    catalog
 }
 
 fn view(entry: &Database) -> ClusterView {

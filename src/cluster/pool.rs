@@ -1,5 +1,6 @@
 //! The servers of one (database, user), and what the configuration in force makes of them.
 
+use super::catalog::Catalog;
 use super::hub::Hubs;
 use crate::config::Resolved;
 use crate::ids::{Numbers, WorkerId};
@@ -25,6 +26,7 @@ pub struct Pool {
     shape: ArcSwap<Shape>,
     clients: Arc<AtomicUsize>,
     statements: Mutex<StatementTable>,
+    catalog: Arc<Catalog>,
     home: WorkerId,
     next_home: AtomicUsize,
     pub(super) hubs: Hubs,
@@ -50,6 +52,7 @@ impl Pool {
         home: WorkerId,
         settings: Resolved,
         numbers: Arc<Numbers>,
+        catalog: Arc<Catalog>,
     ) -> Self {
         Self {
             database: database.to_owned(),
@@ -58,6 +61,7 @@ impl Pool {
             shape: ArcSwap::from_pointee(Shape::removed(settings)),
             clients: Arc::default(),
             statements: Mutex::new(StatementTable::new(STATEMENTS)),
+            catalog,
             home,
             next_home: AtomicUsize::new(0),
             hubs: Hubs::new(numbers),
@@ -67,6 +71,11 @@ impl Pool {
     /// What its clients have prepared. Never held over an await, nor with another lock.
     pub fn statements(&self) -> MutexGuard<'_, StatementTable> {
         self.statements.lock()
+    }
+
+    /// What its database's functions do.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
     }
 
     /// What the configuration in force makes of it.

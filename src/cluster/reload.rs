@@ -59,6 +59,7 @@ impl Cluster {
                 }
             }
         }
+        pool.catalog().doubt_all();
         // In this order: whoever is sent away finds the new lanes.
         pool.set_shape(shape);
         gone.into_iter().for_each(Lane::close);

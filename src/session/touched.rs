@@ -122,9 +122,9 @@ pub struct Found {
     pub all: Option<Vec<(Name, Box<[u8]>)>>,
 }
 
-/// Whether a statement leaves anything that has to be asked for.
+/// Whether a statement leaves nothing that has to be asked for, and defines nothing.
 pub fn is_harmless(facts: &Facts) -> bool {
-    !facts.touches.any(ASKS) && facts.custom_names().next().is_none()
+    !facts.touches.any(ASKS.and(Touches::DEFINES)) && facts.custom_names().next().is_none()
 }
 
 impl Touched {

@@ -12,13 +12,16 @@ mod end;
 mod head;
 mod keywords;
 mod machine;
+mod names;
 mod set_config;
 mod touches;
 mod value;
 mod verb;
 mod words;
 
-pub use touches::{Functions, Names, Touches, Unknown};
+pub use builtin::touches as builtin_touches;
+pub use names::{Functions, Knowledge, Names, Told, Unknown};
+pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
 
 use super::scan::Scanner;
@@ -40,6 +43,11 @@ pub fn read(text: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
     let mut reader = Reader::new(reading);
     reader.feed(text, functions);
     reader.finish(functions)
+}
+
+/// The facts of the body of a function in PL/pgSQL. Its statements are not told apart.
+pub fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
+    machine::read_body(body, reading, functions)
 }
 
 /// Reads one text in pieces, cut anywhere. Keeps less than a kibibyte, and beyond that what [`Facts`] keeps and, of a `SET` and

@@ -8,8 +8,8 @@ mod scan;
 mod token;
 
 pub use facts::{
-    Begin, Discard, Facts, Functions, Isolation, Name, Names, Prepare, Reader, Setting, Statement, Statements, Touches,
-    Unknown, Value, Verb, read,
+    Begin, Discard, Facts, Functions, Isolation, Knowledge, Name, Names, Prepare, Reader, Setting, Statement,
+    Statements, Told, Touches, Unknown, Value, Verb, builtin_touches, read, read_body,
 };
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;

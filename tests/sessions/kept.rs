@@ -15,8 +15,8 @@ fn server() -> &'static LocalPostgres {
         must(server.psql("postgres", "CREATE TABLE public.t AS SELECT 'public'::text AS which"));
         must(server.psql(
             "postgres",
-            "CREATE FUNCTION public.hide(name text, value text) RETURNS void LANGUAGE plpgsql
-             AS $$ BEGIN EXECUTE format('SET %I = %L', name, value); END $$",
+            "CREATE FUNCTION public.hide(value text) RETURNS void LANGUAGE plpgsql
+             AS $$ BEGIN PERFORM set_config('geqo_seed', value, false); END $$",
         ));
         must(server.psql(
             "postgres",
@@ -70,7 +70,7 @@ fn settings_go_with_their_client_and_nobody_else_sees_them() {
             "repeatable read",
         ),
         ("DO $$BEGIN SET geqo = off; END$$", "geqo", "off"),
-        ("SELECT hide('geqo_seed', '0.25')", "geqo_seed", "0.25"),
+        ("SELECT hide('0.25')", "geqo_seed", "0.25"),
     ] {
         let sets = client.ask(set);
         assert!(error_code(&sets).is_none(), "{set}: {}", print(&sets));

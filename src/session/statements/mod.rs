@@ -23,7 +23,8 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Facts, Touches, Unknown};
+use crate::sql::{self, Knowledge, Told, Touches};
+use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ use std::sync::Arc;
 const NAME_MAX: usize = 63;
 
 /// What a Parse said, and under which settings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Statement {
     id: ServerName,
     // As servers call it; empty: it has no name. Every Bind needs it.
@@ -41,8 +42,8 @@ pub struct Statement {
     settings: Arc<Settings>,
     // Of the table when it was made.
     generation: u64,
-    // What running it may touch of its session; None: nothing.
-    facts: Option<Box<Facts>>,
+    // What running it may touch of its session, as far as was known when it was last run.
+    told: ArcSwapOption<Told>,
 }
 
 /// A statement's name on servers.
@@ -59,15 +60,15 @@ impl Statement {
     /// One that stays unnamed; `None` for a body that was too long to be kept.
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let (id, name) = (ServerName(0), Box::default());
-        let (body, facts) = (body.map(Box::from), facts(body, settings));
-        Self { id, name, body, settings: settings.clone(), generation: 0, facts }
+        let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
+        Self { id, name, body, settings: settings.clone(), generation: 0, told }
     }
 
     fn named(id: u64, generation: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let id = ServerName(id);
         let name = id.to_string().into();
-        let (body, facts) = (body.map(Box::from), facts(body, settings));
-        Self { id, name, body, settings: settings.clone(), generation, facts }
+        let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
+        Self { id, name, body, settings: settings.clone(), generation, told }
     }
 
     /// What it is called on servers.
@@ -85,9 +86,22 @@ impl Statement {
         self.body.as_deref()
     }
 
-    /// What running it may touch of its session. `None`: nothing, or it is not known because it has no body.
-    pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_deref()
+    /// What running it may touch of its session, by what is known now. Its text is read again only if that has become
+    /// another. `None`: nothing, or it is not known because it has no body.
+    pub fn told(&self, known: &Knowledge) -> Guard<Option<Arc<Told>>> {
+        let told = self.told.load();
+        if told.as_ref().is_some_and(|told| told.is_of(known)) {
+            return told;
+        }
+        let Some(body) = &self.body else { return told };
+        let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
+        let facts = sql::read(text, self.settings.reading(), known);
+        let sets = facts.statements.iter().any(|statement| !statement.settings().is_empty());
+        let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
+        let matters = !is_harmless(&facts) || sets || draws;
+        let told = known.told(matters.then_some(facts));
+        self.told.store(Some(told.clone()));
+        Guard::from_inner(Some(told))
     }
 
     /// Whether it means the same when it is prepared under these.
@@ -103,15 +117,6 @@ impl Statement {
     fn len(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.len())
     }
-}
-
-fn facts(body: Option<&[u8]>, settings: &Settings) -> Option<Box<Facts>> {
-    let text = body?.split(|&byte| byte == 0).next().unwrap_or_default();
-    let facts = sql::read(text, settings.reading(), &Unknown);
-    let sets = facts.statements.iter().any(|statement| !statement.settings().is_empty());
-    let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
-    let matters = !is_harmless(&facts) || sets || draws;
-    matters.then(|| Box::new(facts))
 }
 
 /// As much of a name as PostgreSQL looks at.

@@ -61,7 +61,7 @@ fn is_builtin(name: &[u8]) -> bool {
 }
 
 /// What calling a built-in function touches. `None`: it is none.
-pub(super) fn touches(name: &[u8]) -> Option<Touches> {
+pub fn touches(name: &[u8]) -> Option<Touches> {
     Some(match name {
         // Its arguments tell more.
         b"set_config" => Touches::SETTINGS,

@@ -118,6 +118,33 @@ impl Held {
         touches | dblink
     }
 
+    /// A word of PL/pgSQL that brackets may follow.
+    pub(super) fn is_of_bodies(&self) -> bool {
+        !self.quoted
+            && self.schema == Schema::None
+            && matches!(
+                self.name(),
+                b"if"
+                    | b"elsif"
+                    | b"elseif"
+                    | b"while"
+                    | b"return"
+                    | b"perform"
+                    | b"query"
+                    | b"next"
+                    | b"assert"
+                    | b"execute"
+                    | b"strict"
+                    | b"raise"
+                    | b"exit"
+                    | b"cursor"
+                    | b"slice"
+                    | b"call"
+                    | b"loop"
+                    | b"reverse"
+            )
+    }
+
     /// What it touches without a bracket.
     pub(super) fn mentioned(&self, functions: &dyn Functions) -> Touches {
         let name = self.name();

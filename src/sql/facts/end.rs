@@ -36,6 +36,9 @@ impl Machine {
     }
 
     fn statement(&mut self, end: usize) -> Statement {
+        if self.now.first != First::Select || self.now.writes {
+            self.now.touches |= self.now.written;
+        }
         let verb = match self.now.first {
             First::Prepare => self.prepare(end),
             first if first.is_kept() => self.head.verb(first, end),
@@ -67,10 +70,12 @@ impl Machine {
     fn plain(&mut self) -> Verb {
         let Now { first, writes, copies_in, shape, executed, touches, .. } = &mut self.now;
         *touches |= match first {
-            First::Create | First::Import => Touches::CREATES,
+            // Who creates a temporary object has it alone.
+            First::Create if touches.any(Touches::TEMP) => Touches::CREATES,
+            First::Create | First::Import => Touches::CREATES.and(Touches::DEFINES),
             First::Drop => Touches::RELEASES,
             // Of a table: it fills a new column, from a sequence for one.
-            First::Alter => Touches::SEQUENCE_WRITE,
+            First::Alter => Touches::SEQUENCE_WRITE.and(Touches::DEFINES),
             _ => Touches::NOTHING,
         };
         if let Some(name) = executed.take().filter(|name| !name.is_empty()) {
@@ -113,7 +118,7 @@ impl Machine {
     }
 
     /// A setting that is named: what that touches.
-    fn note(&mut self, name: &[u8], local: bool) -> Touches {
+    pub(super) fn note(&mut self, name: &[u8], local: bool) -> Touches {
         // What PREPARE prepares is not run yet.
         let prepares = self.now.first == First::Prepare;
         let custom = name.contains(&b'.');

@@ -45,6 +45,8 @@ pub(super) struct Now {
     /// Tokens of it have been seen.
     pub(super) begun: bool,
     pub(super) touches: Touches,
+    /// What it touches if it writes.
+    pub(super) written: Touches,
     pub(super) writes: bool,
     pub(super) copies_in: bool,
     pub(super) shape: Shape,
@@ -123,7 +125,20 @@ impl Machine {
     /// The name before this token was not called.
     pub(super) fn settle(&mut self, functions: &dyn Functions) {
         if std::mem::take(&mut self.held.waits) && !self.held.first {
-            self.now.touches |= self.held.mentioned(functions);
+            let touches = self.held.mentioned(functions);
+            self.add(touches, functions);
+        }
+    }
+
+    /// What the name at hand touches.
+    fn add(&mut self, touches: Touches, functions: &dyn Functions) {
+        self.now.touches |= touches.without(Touches::MORE);
+        if touches.any(Touches::MORE) {
+            let held = self.held.clone();
+            let mut settings = Touches::NOTHING;
+            functions.settings(held.name(), &mut |setting, local| settings |= self.note(setting, local));
+            self.now.touches |= settings;
+            self.now.written |= functions.written(held.name()).without(Touches::MORE);
         }
     }
 
@@ -236,6 +251,10 @@ impl Machine {
         if let Some(prepared) = now.executed.as_mut().filter(|name| name.is_empty()) {
             *prepared = name.into();
         }
+        // What is gone touches nothing: only of what runs by itself, or under a name that others have, is it worth a look.
+        if now.first == First::Drop && self.last == Last::Word && drops_code(name) {
+            now.touches |= Touches::DEFINES;
+        }
         if before == Key::Language && now.first == First::Do && name != b"plpgsql" {
             now.touches |= Touches::DYNAMIC;
         }
@@ -244,7 +263,10 @@ impl Machine {
             Key::Temp if matches!(before, Key::Create | Key::Local | Key::Into | Key::Replace) => {
                 now.touches |= Touches::TEMP;
             }
-            Key::Into if !matches!(before, Key::Insert | Key::Merge) => now.touches |= Touches::CREATES,
+            // In PL/pgSQL it names variables.
+            Key::Into if !matches!(before, Key::Insert | Key::Merge) && !self.in_body => {
+                now.touches |= Touches::CREATES
+            }
             Key::Create => now.touches |= Touches::CREATES,
             Key::Insert | Key::Merge | Key::Update | Key::Delete
                 if !matches!(before, Key::As | Key::On | Key::For | Key::Keys) =>
@@ -341,7 +363,12 @@ impl Machine {
             let held = &self.held;
             before_operand = held.key == Key::Operator || held.key == Key::On && held.before.1 == Key::Distinct;
             if !held.is_set_config() {
-                self.now.touches |= held.called(functions);
+                let touches = if self.in_body && held.is_of_bodies() {
+                    functions.touches(held.name()).unwrap_or_default()
+                } else {
+                    held.called(functions)
+                };
+                self.add(touches, functions);
             } else if self.call.is_none() {
                 begun = Some(Box::default());
             } else {
@@ -437,6 +464,25 @@ impl Now {
             _ => false,
         }
     }
+}
+
+/// What `DROP` drops.
+fn drops_code(what: &[u8]) -> bool {
+    matches!(
+        what,
+        b"function" | b"procedure" | b"routine" | b"aggregate" | b"trigger" | b"rule" | b"policy" | b"extension"
+    )
+}
+
+/// See [`super::read_body`].
+pub(super) fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
+    let Body { mut scanner, mut machine } = *Body::new(reading);
+    scanner.feed(body, &mut |token| machine.token(token, 0, functions));
+    let sure = scanner.finish(&mut |token| machine.token(token, 0, functions));
+    machine.settle(functions);
+    let mut facts = machine.finish(0);
+    facts.unsure = sure.err().or(facts.unsure);
+    facts
 }
 
 impl Body {

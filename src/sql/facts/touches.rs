@@ -1,6 +1,5 @@
-//! What a statement may touch of its session, as a set, and who can tell it for a name that is not built in. Knows no text.
+//! What a statement may touch of its session, as a set. Knows no text.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
@@ -45,10 +44,14 @@ impl Touches {
     pub const PLACEHOLDERS: Self = Self(1 << 15);
     /// Creates in the first schema of search_path, which may be `pg_temp`: only who knows the session's search_path can tell.
     pub const CREATES: Self = Self(1 << 16);
+    /// Objects come to be, become others or go: what was read from a catalog may be outdated.
+    pub const DEFINES: Self = Self(1 << 17);
     /// Everything.
-    pub const ALL: Self = Self((1 << 17) - 1);
+    pub const ALL: Self = Self((1 << 18) - 1);
+    /// Says [`Functions`] only: [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
+    pub const MORE: Self = Self(1 << 18);
 
-    const NAMES: [(Self, &'static str); 17] = [
+    const NAMES: [(Self, &'static str); 18] = [
         (Self::SETTINGS, "settings"),
         (Self::ALL_SETTINGS, "all_settings"),
         (Self::TEMP, "temp"),
@@ -66,6 +69,7 @@ impl Touches {
         (Self::CONTROLS, "controls"),
         (Self::PLACEHOLDERS, "placeholders"),
         (Self::CREATES, "creates"),
+        (Self::DEFINES, "defines"),
     ];
 
     /// Nothing at all is in it.
@@ -123,70 +127,5 @@ impl fmt::Display for Touches {
 impl fmt::Debug for Touches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Touches({self})")
-    }
-}
-
-/// What a database's own functions and relations touch. Names come as PostgreSQL compares them, without a schema.
-pub trait Functions {
-    /// What calling any function, procedure or aggregate of this name may touch. `None`: not known, which makes a
-    /// called name that is not built in [`Touches::HIDDEN`]. Asked for built-in names, too, which may be overloaded.
-    fn touches(&self, name: &[u8]) -> Option<Touches>;
-
-    /// What using a relation of this name may touch through its triggers, rules and columns. Asked for every name that is
-    /// not called: columns and aliases are among them.
-    fn relation(&self, name: &[u8]) -> Touches;
-}
-
-/// Nothing is known yet: every called name that is not built in is hidden, and relations touch nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unknown;
-
-impl Functions for Unknown {
-    fn touches(&self, _: &[u8]) -> Option<Touches> {
-        None
-    }
-
-    fn relation(&self, _: &[u8]) -> Touches {
-        Touches::NOTHING
-    }
-}
-
-/// What was read from a catalog. A function that is missing here is hidden, since it may have come after the reading;
-/// so those that touch nothing belong here as well. A relation that is missing touches nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    functions: HashMap<Box<[u8]>, Touches>,
-    relations: HashMap<Box<[u8]>, Touches>,
-}
-
-impl Names {
-    /// No names yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A function of this name touches this, and whatever others of its name do.
-    pub fn add_function(&mut self, name: &[u8], touches: Touches) {
-        *self.functions.entry(name.into()).or_default() |= touches;
-    }
-
-    /// A relation of this name touches this, and whatever others of its name do.
-    pub fn add_relation(&mut self, name: &[u8], touches: Touches) {
-        if !touches.is_empty() {
-            *self.relations.entry(name.into()).or_default() |= touches;
-        }
-    }
-}
-
-impl Functions for Names {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
-        self.functions.get(name).copied()
-    }
-
-    fn relation(&self, name: &[u8]) -> Touches {
-        if self.relations.is_empty() {
-            return Touches::NOTHING;
-        }
-        self.relations.get(name).copied().unwrap_or_default()
     }
 }

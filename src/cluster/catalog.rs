@@ -1,0 +1,166 @@
+//! What the functions, triggers and views of one database may touch of a session, read from its catalog now and then, for who
+//! reads the texts of its clients. Shared by all pools of a database.
+//!
+//! Until it was read, every function that is not built in is hidden. It is read before the first client is welcomed, behind
+//! each change that a client makes, and every [`AGAIN`] while there are clients; between a change and the reading behind it
+//! everything that a text names is hidden. What others change than clients of this process in transaction mode is found at
+//! the next reading. Does not know who has a server to ask.
+
+mod body;
+mod foreign;
+mod graph;
+mod load;
+
+use crate::clock;
+use crate::sql::{Knowledge, Names};
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub use load::Loading;
+
+/// A catalog is read again this long after it was read, or could not be.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Readings take at most one part in these of the time.
+const SHARE: u32 = 10;
+
+/// The catalog of one database.
+pub struct Catalog {
+    known: ArcSwap<Knowledge>,
+    since: Instant,
+    // Milliseconds since `since` at which it is to be read, and before which it must not be.
+    due: AtomicU64,
+    rest: AtomicU64,
+    loading: AtomicBool,
+    read: AtomicBool,
+    // Changes that are under way, and how often one has begun or ended.
+    open: AtomicUsize,
+    changes: AtomicU64,
+    editions: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// Of the last reading.
+#[derive(Default)]
+struct Last {
+    // What the catalog looked like.
+    mark: Option<Box<[u8]>>,
+    // It failed, and that was logged.
+    failed: bool,
+}
+
+/// A client changes the catalog, until this is dropped.
+pub struct Change(Arc<Catalog>);
+
+impl Catalog {
+    /// Of which nothing is known.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            known: ArcSwap::default(),
+            since: clock::now(),
+            due: AtomicU64::new(0),
+            rest: AtomicU64::new(0),
+            loading: AtomicBool::new(false),
+            read: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
+            editions: AtomicU64::new(1),
+            last: Mutex::default(),
+        })
+    }
+
+    /// What is known. Costs no lock and no allocation.
+    pub fn known(&self) -> Guard<Arc<Knowledge>> {
+        self.known.load()
+    }
+
+    /// It has been read once.
+    pub fn is_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// A client is about to change it.
+    pub fn begin_change(self: &Arc<Self>) -> Change {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.doubt();
+        Change(self.clone())
+    }
+
+    /// It may be another one now.
+    pub fn doubt_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.doubt();
+        self.due.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it is to be read now, which is then the caller's to do. Costs two loads if it is not.
+    pub fn is_due(self: &Arc<Self>, now: Instant) -> Option<Loading> {
+        let now = self.millis(now);
+        if now < self.due.load(Ordering::Relaxed) || now < self.rest.load(Ordering::Relaxed) {
+            return None;
+        }
+        if self.open.load(Ordering::Relaxed) > 0 || self.loading.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        Some(Loading::new(self.clone(), self.changes.load(Ordering::SeqCst)))
+    }
+
+    fn doubt(&self) {
+        let known = self.known.load();
+        // Before it was read there is nothing to doubt.
+        if self.is_read() && !known.is_doubtful() {
+            self.know(known.names().clone(), true);
+        }
+    }
+
+    fn know(&self, names: Arc<Names>, doubtful: bool) {
+        let edition = self.editions.fetch_add(1, Ordering::Relaxed);
+        self.known.store(Arc::new(Knowledge::new(edition, names, doubtful)));
+    }
+
+    /// These were read, beginning behind so many `changes`.
+    fn learn(&self, names: Names, changes: u64) {
+        let unchanged = || self.changes.load(Ordering::SeqCst) == changes && self.open.load(Ordering::SeqCst) == 0;
+        let known = self.known.load();
+        let names = if **known.names() == names { known.names().clone() } else { Arc::new(names) };
+        self.read.store(true, Ordering::Relaxed);
+        let doubtful = !unchanged();
+        if known.is_doubtful() || doubtful || !Arc::ptr_eq(known.names(), &names) {
+            self.know(names, doubtful);
+        }
+        // What has begun in between may have been overwritten.
+        if !doubtful && !unchanged() {
+            self.doubt();
+        }
+    }
+
+    /// A reading has ended, or was not even tried.
+    fn rest(&self, began: Instant, changes: u64, tried: bool) {
+        let now = clock::now();
+        let rest = (now.saturating_duration_since(began) * SHARE).min(AGAIN);
+        self.rest.store(self.millis(now + rest), Ordering::Relaxed);
+        let due = if tried && self.changes.load(Ordering::SeqCst) == changes { self.millis(now + AGAIN) } else { 0 };
+        self.due.store(due, Ordering::Relaxed);
+        self.loading.store(false, Ordering::SeqCst);
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        let Self(catalog) = self;
+        catalog.changes.fetch_add(1, Ordering::SeqCst);
+        catalog.due.store(0, Ordering::Relaxed);
+        catalog.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! What uses what, by names, and what follows from it: a function touches what those touch that it calls.
+
+use super::body::Does;
+use crate::sql::{Name, Names, Touches, builtin_touches};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
+
+/// Settings that are kept of one name; more could be any.
+const SETTINGS: usize = 16;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A function, procedure or aggregate.
+    Routine,
+    /// A relation that is read, or a domain.
+    Read,
+    /// A relation that is written.
+    Written,
+}
+
+/// Names of all schemas together: which one a text means depends on its session.
+#[derive(Default)]
+pub struct Graph {
+    places: HashMap<(Kind, Box<[u8]>), usize>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Node {
+    touches: Touches,
+    settings: BTreeMap<Name, bool>,
+    users: Vec<usize>,
+}
+
+impl Kind {
+    /// As the catalog's rows say it.
+    pub fn read(letter: &[u8]) -> Option<Self> {
+        match letter {
+            b"f" => Some(Self::Routine),
+            b"r" => Some(Self::Read),
+            b"w" => Some(Self::Written),
+            _ => None,
+        }
+    }
+}
+
+impl Graph {
+    /// There is one of this name.
+    pub fn add(&mut self, kind: Kind, name: &[u8]) {
+        self.place(kind, name);
+    }
+
+    /// The one uses the other.
+    pub fn add_use(&mut self, user: (Kind, &[u8]), used: (Kind, &[u8])) {
+        let user = self.place(user.0, user.1);
+        let known = self.find(used.0, used.1).is_some();
+        let used_at = self.place(used.0, used.1);
+        if used.0 == Kind::Routine {
+            let own = if known { Touches::NOTHING } else { Touches::HIDDEN };
+            self.nodes[used_at].touches |= called_from_a_tree(used.1).unwrap_or(own);
+        }
+        self.nodes[used_at].users.push(user);
+    }
+
+    /// Whether there is one of this name.
+    pub fn find(&self, kind: Kind, name: &[u8]) -> Option<usize> {
+        self.places.get(&(kind, Box::from(name))).copied()
+    }
+
+    /// All of this kind.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = usize> {
+        self.places.iter().filter(move |((each, _), _)| *each == kind).map(|(_, place)| *place)
+    }
+
+    /// Routines of this name do this.
+    pub fn does(&mut self, name: &[u8], does: Does) {
+        let user = self.place(Kind::Routine, name);
+        self.nodes[user].touches |= does.touches;
+        for used in does.uses {
+            self.nodes[used].users.push(user);
+        }
+        for (setting, local) in does.settings {
+            self.sets(name, &setting, local);
+        }
+    }
+
+    /// Routines of this name touch this setting; `local`: until the transaction ends only.
+    pub fn sets(&mut self, name: &[u8], setting: &[u8], local: bool) {
+        let user = self.place(Kind::Routine, name);
+        self.nodes[user].sets(setting, local);
+    }
+
+    /// All that follows.
+    pub fn names(mut self) -> Names {
+        let mut waiting: Vec<usize> = (0..self.nodes.len()).collect();
+        while let Some(used) = waiting.pop() {
+            let Node { touches, settings, users } = &mut self.nodes[used];
+            let (touches, settings, users) = (*touches, settings.clone(), std::mem::take(users));
+            for &user in users.iter().filter(|&&user| user != used) {
+                let node = &mut self.nodes[user];
+                let before = (node.touches, node.settings.clone());
+                node.touches |= touches;
+                settings.iter().for_each(|(setting, local)| node.sets(setting, *local));
+                if (node.touches, &node.settings) != (before.0, &before.1) {
+                    waiting.push(user);
+                }
+            }
+            self.nodes[used].users = users;
+        }
+        self.into_names()
+    }
+
+    fn into_names(self) -> Names {
+        let mut names = Names::new();
+        let mut settings = Vec::new();
+        for ((kind, name), place) in self.places {
+            let Some(node) = self.nodes.get(place) else { continue };
+            match kind {
+                Kind::Routine => names.add_function(&name, node.touches),
+                Kind::Read => names.add_relation(&name, node.touches),
+                Kind::Written => names.add_written(&name, node.touches),
+            }
+            if !node.settings.is_empty() {
+                if kind != Kind::Routine {
+                    names.add_relation(&name, Touches::MORE);
+                }
+                settings.push((name, place));
+            }
+        }
+        for (name, place) in settings {
+            let settings = self.nodes.get(place).into_iter().flat_map(|node| &node.settings);
+            settings.for_each(|(setting, local)| names.add_setting(&name, setting, *local));
+        }
+        names
+    }
+
+    fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
+        let Self { places, nodes } = self;
+        *places.entry((kind, name.into())).or_insert_with(|| {
+            nodes.push(Node::default());
+            nodes.len() - 1
+        })
+    }
+}
+
+impl Node {
+    fn sets(&mut self, setting: &[u8], local: bool) {
+        if let Some(known) = self.settings.get_mut(setting) {
+            *known &= local;
+        } else if self.settings.len() < SETTINGS {
+            self.settings.insert(setting.into(), local);
+        } else {
+            self.touches |= Touches::HIDDEN | Touches::DYNAMIC;
+        }
+    }
+}
+
+/// A built-in function whose arguments nobody has read. `None`: it is none.
+fn called_from_a_tree(name: &[u8]) -> Option<Touches> {
+    match name {
+        b"set_config" => Some(Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC),
+        _ => builtin_touches(name),
+    }
+}

@@ -1,0 +1,198 @@
+//! What bodies say, what follows from what they use, and when a catalog is read.
+
+use super::body::{self, Does};
+use super::graph::{Graph, Kind};
+use super::*;
+use crate::sql::{Functions, Touches};
+
+const R: Kind = Kind::Routine;
+const W: Kind = Kind::Written;
+
+type Named<'a> = (Kind, &'a str);
+
+fn names(functions: &[(&str, &str)], uses: &[(Named<'_>, Named<'_>)]) -> Names {
+    let mut graph = Graph::default();
+    functions.iter().for_each(|(name, _)| graph.add(R, name.as_bytes()));
+    for ((kind, user), (what, used)) in uses {
+        graph.add_use((*kind, user.as_bytes()), (*what, used.as_bytes()));
+    }
+    for (name, text) in functions {
+        let does = match text.strip_prefix("plpgsql ") {
+            Some(text) => body::read(&graph, text.as_bytes(), true),
+            None => body::read(&graph, text.as_bytes(), false),
+        };
+        graph.does(name.as_bytes(), does);
+    }
+    graph.names()
+}
+
+fn touches(names: &Names, name: &str) -> String {
+    names.touches(name.as_bytes()).map_or("unknown".to_owned(), |touches| touches.without(Touches::MORE).to_string())
+}
+
+fn settings(names: &Names, name: &str) -> String {
+    let mut all = Vec::new();
+    names.settings(name.as_bytes(), &mut |setting, local| {
+        all.push(format!("{}{}", String::from_utf8_lossy(setting), if local { " local" } else { "" }));
+    });
+    all.sort();
+    all.join(", ")
+}
+
+fn body_of(text: &str) -> String {
+    let names = names(&[("f", text), ("harmless", "select 1")], &[((W, "audited"), (R, "pg_advisory_lock"))]);
+    format!("{} [{}]", touches(&names, "f"), settings(&names, "f"))
+}
+
+#[test]
+fn a_body_says_what_its_function_touches() {
+    for (text, expected) in [
+        ("select lower($1), harmless(1), count(*) from t", "nothing []"),
+        ("insert into t values (1)", "sequence_write []"),
+        ("select pg_advisory_lock(1)", "session_lock []"),
+        ("select set_config('app.tenant', $1, true)", "nothing [app.tenant local]"),
+        ("select set_config('app.tenant', $1, false)", "settings [app.tenant]"),
+        ("select set_config($1, $2, false)", "settings hidden dynamic []"),
+        ("select nobody_knows(1)", "hidden []"),
+        (
+            "plpgsql begin if (a) then return (b); end if; perform harmless(1); select a into b from t; end",
+            "nothing []",
+        ),
+        (
+            "plpgsql declare v varchar(3) := 1; begin while (a) loop execute 'select 1'; end loop; commit; end;",
+            "nothing []",
+        ),
+        ("plpgsql begin set local app.tenant = 'x'; end", "nothing [app.tenant local]"),
+        (
+            "plpgsql begin set work_mem = '1MB'; perform set_config('app.x', y, true); end",
+            "settings [app.x local, work_mem]",
+        ),
+        ("plpgsql begin if a then listen c; end if; end", "listens []"),
+        ("plpgsql begin create temp table t (a int); end", "temp creates []"),
+        ("plpgsql begin delete from audited; end", "session_lock []"),
+        ("plpgsql begin return query select * from audited; end", "nothing []"),
+        ("select 'unterminated", "hidden dynamic []"),
+    ] {
+        assert_eq!(body_of(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_executed_is_read_if_its_text_is_known() {
+    for (text, expected) in [
+        ("execute 'insert into t values ($1)' using a;", "session_write []"),
+        ("execute 'select pg_advisory_lock(1)';", "session_lock []"),
+        ("execute format('insert into t_%s values (1)', a);", "hidden dynamic []"),
+        ("execute format('update t set a = %L where b = %2$L and c = 100%%3', a, b);", "sequence_write []"),
+        ("execute format('delete from %I', a);", "session_lock []"),
+        ("execute format('select %I(1)', a);", "hidden dynamic []"),
+        ("execute format('set %I = %L', a, b);", "settings hidden dynamic []"),
+        ("execute format('set app.%I = %L', a, b);", "settings hidden dynamic []"),
+        ("execute 'select ' || a;", "hidden dynamic []"),
+        ("execute a;", "hidden dynamic []"),
+        ("for r in execute 'select 1' loop end loop;", "nothing []"),
+    ] {
+        assert_eq!(
+            body_of(&format!("plpgsql begin {text} end")),
+            expected.replace("session_write", "sequence_write"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn who_uses_something_touches_what_it_touches() {
+    let names = names(
+        &[
+            ("locks", "select pg_advisory_lock(1)"),
+            ("tenant", "select set_config('app.tenant', '1', true)"),
+            ("pair", "select locks(), tenant()"),
+            ("outer", "plpgsql begin perform pair(); end"),
+            ("ping", "select pong()"),
+            ("pong", "select ping(), tenant()"),
+            ("writes", "insert into parent values (1)"),
+            ("clean", "select 1"),
+        ],
+        &[
+            ((Kind::Read, "view"), (R, "pair")),
+            ((W, "parent"), (W, "child")),
+            ((W, "child"), (R, "locks")),
+            ((R, "sum_of"), (R, "locks")),
+            ((R, "atomic"), (R, "set_config")),
+        ],
+    );
+    for (name, expected) in [
+        ("outer", "session_lock"),
+        ("ping", "nothing"),
+        ("writes", "session_lock sequence_write"),
+        ("clean", "nothing"),
+        ("sum_of", "session_lock"),
+        ("atomic", "settings hidden dynamic"),
+        ("missing", "unknown"),
+    ] {
+        assert_eq!(touches(&names, name), expected, "{name}");
+    }
+    assert_eq!(["outer", "ping", "view"].map(|name| settings(&names, name)), ["app.tenant local"; 3]);
+    assert_eq!(names.relation(b"view").without(Touches::MORE), Touches::SESSION_LOCK);
+    assert_eq!(names.relation(b"parent"), Touches::MORE);
+    assert_eq!(names.written(b"parent"), Touches::SESSION_LOCK);
+}
+
+#[test]
+fn functions_whose_bodies_cannot_be_read_are_judged_by_where_they_come_from() {
+    for (language, extension, name, symbol, expected) in [
+        ("c", "pgcrypto", "gen_salt", "pg_gen_salt", "nothing"),
+        ("c", "dblink", "dblink_connect", "dblink_connect", "unmovable"),
+        ("c", "dblink", "dblink", "dblink_record", "nothing"),
+        ("c", "tablefunc", "crosstab", "crosstab", "hidden dynamic"),
+        ("c", "pg_trgm", "set_limit", "set_limit", "settings"),
+        ("c", "", "mine", "mine", "nothing"),
+        ("c", "", "mine", "take_lock", "hidden"),
+        ("internal", "", "mine", "pg_advisory_lock_int8", "hidden dynamic"),
+        ("internal", "", "total", "aggregate_dummy", "nothing"),
+        ("plpython3u", "", "mine", "return 1", "hidden"),
+    ] {
+        let extension = Some(extension.as_bytes()).filter(|name| !name.is_empty());
+        let does = super::foreign::does(language.as_bytes(), extension, name.as_bytes(), symbol.as_bytes());
+        assert_eq!(does.touches.to_string(), expected, "{language} {name} {symbol}");
+    }
+}
+
+#[test]
+fn what_names_too_many_settings_may_set_any() {
+    let mut graph = Graph::default();
+    (0..17).for_each(|number| graph.sets(b"f", format!("app.s{number}").as_bytes(), true));
+    graph.does(b"f", Does::default());
+    assert_eq!(touches(&graph.names(), "f"), "hidden dynamic");
+}
+
+#[test]
+fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
+    let catalog = Catalog::new();
+    let known = || {
+        let mut names = Names::new();
+        names.add_function(b"f", Touches::NOTHING);
+        names
+    };
+    let touches = || catalog.known().touches(b"f");
+    assert_eq!(touches(), None);
+    let first = catalog.is_due(clock::now());
+    assert!(first.is_some());
+    assert!(catalog.is_due(clock::now()).is_none(), "one reads it at a time");
+    catalog.learn(known(), 0);
+    drop(first);
+    assert_eq!(touches(), Some(Touches::NOTHING));
+    let change = catalog.begin_change();
+    assert_eq!(touches(), Some(Touches::HIDDEN));
+    assert_eq!(catalog.known().relation(b"any"), Touches::HIDDEN);
+    let later = clock::now() + AGAIN * 2;
+    assert!(catalog.is_due(later).is_none(), "the change is under way");
+    // One that was read while it was.
+    catalog.learn(known(), 1);
+    assert_eq!(touches(), Some(Touches::HIDDEN));
+    drop(change);
+    assert_eq!(touches(), Some(Touches::HIDDEN));
+    assert!(catalog.is_due(later).is_some());
+    catalog.learn(known(), 2);
+    assert_eq!(touches(), Some(Touches::NOTHING));
+}

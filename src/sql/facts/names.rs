@@ -1,0 +1,186 @@
+//! What the functions and relations of a database touch, by their names, for who reads a text. Knows no text and no
+//! catalog: who fills it does.
+
+use super::{Facts, Name, Touches};
+use foldhash::HashMap;
+use std::sync::Arc;
+
+/// What a database's own functions and relations touch. Names come as PostgreSQL compares them, without a schema.
+pub trait Functions {
+    /// What calling any function, procedure or aggregate of this name may touch. `None`: not known, which makes a
+    /// called name that is not built in [`Touches::HIDDEN`]. Asked for built-in names, too, which may be overloaded.
+    fn touches(&self, name: &[u8]) -> Option<Touches>;
+
+    /// What using a relation of this name may touch through its rules, policies and columns. Asked for every name that
+    /// is not called: columns and aliases are among them.
+    fn relation(&self, name: &[u8]) -> Touches;
+
+    /// What writing to a relation of this name may touch beside that. Asked where its touches have [`Touches::MORE`].
+    fn written(&self, _: &[u8]) -> Touches {
+        Touches::NOTHING
+    }
+
+    /// The settings that a function or relation of this name touches, and whether only until the transaction ends. Asked
+    /// where its touches have [`Touches::MORE`].
+    fn settings(&self, _: &[u8], _: &mut dyn FnMut(&[u8], bool)) {}
+}
+
+/// Nothing is known yet: every called name that is not built in is hidden, and relations touch nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unknown;
+
+impl Functions for Unknown {
+    fn touches(&self, _: &[u8]) -> Option<Touches> {
+        None
+    }
+
+    fn relation(&self, _: &[u8]) -> Touches {
+        Touches::NOTHING
+    }
+}
+
+/// What was read from a catalog. A function that is missing here is hidden, since it may have come after the reading;
+/// so those that touch nothing belong here as well. A relation that is missing touches nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    functions: HashMap<Box<[u8]>, Touches>,
+    relations: HashMap<Box<[u8]>, Touches>,
+    written: HashMap<Box<[u8]>, Touches>,
+    settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
+}
+
+impl Names {
+    /// No names yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A function of this name touches this, and whatever others of its name do.
+    pub fn add_function(&mut self, name: &[u8], touches: Touches) {
+        *self.functions.entry(name.into()).or_default() |= touches;
+    }
+
+    /// A relation of this name touches this, and whatever others of its name do.
+    pub fn add_relation(&mut self, name: &[u8], touches: Touches) {
+        if !touches.is_empty() {
+            *self.relations.entry(name.into()).or_default() |= touches;
+        }
+    }
+
+    /// Writing to a relation of this name touches this, too.
+    pub fn add_written(&mut self, name: &[u8], touches: Touches) {
+        if !touches.is_empty() {
+            *self.written.entry(name.into()).or_default() |= touches;
+            self.add_relation(name, Touches::MORE);
+        }
+    }
+
+    /// Functions and relations of this name touch this setting; `local`: only until the transaction ends.
+    pub fn add_setting(&mut self, name: &[u8], setting: &[u8], local: bool) {
+        let settings = self.settings.entry(name.into()).or_default();
+        match settings.iter_mut().find(|(known, _)| **known == *setting) {
+            Some((_, known)) => *known &= local,
+            None => settings.push((setting.into(), local)),
+        }
+        for names in [&mut self.functions, &mut self.relations] {
+            if let Some(touches) = names.get_mut(name) {
+                *touches |= Touches::MORE;
+            }
+        }
+    }
+}
+
+impl Functions for Names {
+    fn touches(&self, name: &[u8]) -> Option<Touches> {
+        self.functions.get(name).copied()
+    }
+
+    fn relation(&self, name: &[u8]) -> Touches {
+        if self.relations.is_empty() {
+            return Touches::NOTHING;
+        }
+        self.relations.get(name).copied().unwrap_or_default()
+    }
+
+    fn written(&self, name: &[u8]) -> Touches {
+        self.written.get(name).copied().unwrap_or_default()
+    }
+
+    fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {
+        self.settings.get(name).into_iter().flatten().for_each(|(setting, local)| each(setting, *local));
+    }
+}
+
+/// What is known of a database's names, from one reading of its catalog to the next.
+#[derive(Debug, Default)]
+pub struct Knowledge {
+    edition: u64,
+    names: Arc<Names>,
+    doubtful: bool,
+    nothing: Arc<Told>,
+}
+
+/// What a text was found to do, and with which [`Knowledge`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    edition: u64,
+    facts: Option<Facts>,
+}
+
+impl Knowledge {
+    /// `edition` is another one for each. `doubtful`: since the names were read the catalog has changed. Then everything
+    /// that is called or named is hidden.
+    pub fn new(edition: u64, names: Arc<Names>, doubtful: bool) -> Self {
+        Self { edition, names, doubtful, nothing: Arc::new(Told { edition, facts: None }) }
+    }
+
+    /// What it rests on.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    /// Whether the catalog has changed since.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Facts that were read with it; `None`: the text touches nothing.
+    pub fn told(&self, facts: Option<Facts>) -> Arc<Told> {
+        match facts {
+            Some(_) => Arc::new(Told { edition: self.edition, facts }),
+            None => self.nothing.clone(),
+        }
+    }
+}
+
+impl Told {
+    /// Whether it was read with this.
+    pub fn is_of(&self, knowledge: &Knowledge) -> bool {
+        self.edition == knowledge.edition
+    }
+
+    /// `None`: the text touches nothing.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+}
+
+impl Functions for Knowledge {
+    fn touches(&self, name: &[u8]) -> Option<Touches> {
+        let touches = self.names.touches(name);
+        if self.doubtful { touches.map(|touches| touches | Touches::HIDDEN) } else { touches }
+    }
+
+    fn relation(&self, name: &[u8]) -> Touches {
+        let touches = self.names.relation(name);
+        if self.doubtful { touches | Touches::HIDDEN } else { touches }
+    }
+
+    fn written(&self, name: &[u8]) -> Touches {
+        self.names.written(name)
+    }
+
+    fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {
+        self.names.settings(name, each);
+    }
+}
