@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod elsewhere;
+pub mod random;
 pub mod raw;
 mod skipped;
 

@@ -87,7 +87,7 @@ impl Raw {
     /// One byte, for the answer to SSLRequest. `None` at the end of the connection.
     pub fn byte(&mut self) -> Option<u8> {
         while self.inbox.is_empty() {
-            if !self.receive() {
+            if !self.receive().unwrap_or_else(|error| panic!("nothing came for {PATIENCE:?}: {error}")) {
                 return None;
             }
         }
@@ -96,20 +96,37 @@ impl Raw {
 
     /// The next message; `None` at the end of the connection.
     pub fn frame(&mut self) -> Option<Frame> {
+        self.frame_or_silence().unwrap_or_else(|error| panic!("nothing came for {PATIENCE:?}: {error}"))
+    }
+
+    /// As [`Self::frame`], for whoever wants to say more than that nothing came in time.
+    pub fn frame_or_silence(&mut self) -> std::io::Result<Option<Frame>> {
         loop {
-            if let Some((head, rest)) = self.inbox.split_first_chunk::<5>() {
-                let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize - 4;
-                if rest.len() >= length {
-                    let frame = Frame { kind: head[0], body: rest[..length].to_vec() };
-                    self.inbox.drain(..5 + length);
-                    return Some(frame);
-                }
+            if let Some(frame) = self.received() {
+                return Ok(Some(frame));
             }
-            if !self.receive() {
+            if !self.receive()? {
                 assert!(self.inbox.is_empty(), "the connection ended inside a message: {:?}", self.inbox);
-                return None;
+                return Ok(None);
             }
         }
+    }
+
+    /// Every message that is already here; waits for none.
+    pub fn frames_here(&mut self) -> Vec<Frame> {
+        self.stream.set_nonblocking(true).expect("nonblocking");
+        while matches!(self.receive(), Ok(true)) {}
+        self.stream.set_nonblocking(false).expect("blocking");
+        std::iter::from_fn(|| self.received()).collect()
+    }
+
+    /// The first whole message of the inbox.
+    fn received(&mut self) -> Option<Frame> {
+        let (head, rest) = self.inbox.split_first_chunk::<5>()?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize - 4;
+        let frame = Frame { kind: head[0], body: rest.get(..length)?.to_vec() };
+        self.inbox.drain(..5 + length);
+        Some(frame)
     }
 
     /// Whether nothing has come, not even the end of the connection.
@@ -120,16 +137,16 @@ impl Raw {
         matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    fn receive(&mut self) -> bool {
+    /// False at the end of the connection.
+    fn receive(&mut self) -> std::io::Result<bool> {
         let mut buffer = [0; 64 * 1024];
         match self.stream.read(&mut buffer) {
-            Ok(0) => false,
             Ok(bytes) => {
                 self.inbox.extend_from_slice(&buffer[..bytes]);
-                true
+                Ok(bytes > 0)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("nothing came for {PATIENCE:?}: {error}"),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -191,9 +208,19 @@ pub fn error_code(frames: &[Frame]) -> Option<String> {
 
 /// First column of the first row.
 pub fn first_value(frames: &[Frame]) -> Option<String> {
-    let row = frames.iter().find(|frame| frame.kind == b'D')?;
-    let length = u32::from_be_bytes(row.body.get(2..6)?.try_into().ok()?) as usize;
-    Some(String::from_utf8_lossy(row.body.get(6..6 + length)?).into_owned())
+    row_values(frames.iter().find(|frame| frame.kind == b'D')?).into_iter().next()?
+}
+
+/// The columns of a DataRow; None is NULL.
+pub fn row_values(row: &Frame) -> Vec<Option<String>> {
+    let (mut values, mut rest) = (Vec::new(), row.body.get(2..).unwrap_or_default());
+    while let Some((length, more)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (value, behind) = more.split_at(length.unwrap_or(0).min(more.len()));
+        values.push(length.map(|_| String::from_utf8_lossy(value).into_owned()));
+        rest = behind;
+    }
+    values
 }
 
 /// One line for each message. What differs from server to server is left out: keys, process numbers, and where in

@@ -1,0 +1,258 @@
+//! One statement or message of a hostile client, as SQL and as bytes.
+//!
+//! Knows nothing of what it comes to: that is the model's.
+
+use super::kinds::Kind;
+use crate::support::raw;
+
+/// Settings, and values in the form in which SHOW gives them back.
+pub const SETTINGS: &[(&str, &[&str])] = &[
+    ("work_mem", &["1MB", "3MB", "1234kB"]),
+    ("TimeZone", &["Asia/Tokyo", "Europe/Paris", "UTC"]),
+    ("DateStyle", &["German, DMY", "ISO, YMD"]),
+    ("IntervalStyle", &["iso_8601", "sql_standard"]),
+    ("application_name", &["somebody", "", "it's \"me\""]),
+    ("search_path", &["other, public", "public", "\"$user\", other"]),
+    ("statement_timeout", &["1h", "59min"]),
+    ("lock_timeout", &["1h"]),
+    ("extra_float_digits", &["0", "3"]),
+    ("bytea_output", &["escape"]),
+    ("default_transaction_isolation", &["repeatable read", "serializable"]),
+    ("default_transaction_deferrable", &["on"]),
+    ("client_min_messages", &["warning", "error"]),
+    ("client_encoding", &["LATIN1", "UTF8"]),
+    ("enable_seqscan", &["off"]),
+    ("row_security", &["off"]),
+    ("session_replication_role", &["replica"]),
+    ("xmloption", &["document"]),
+    ("array_nulls", &["off"]),
+    ("DateStyle", &["SQL, MDY"]),
+];
+
+/// Settings that exist because somebody sets them.
+pub const CUSTOM: &[&str] = &["app.tenant", "app.owner"];
+pub const CUSTOM_VALUES: &[&str] = &["7", "somebody else's", "long long long long long long long long long long"];
+
+/// Where a setting is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    Set,
+    SetConfig,
+    /// A DO block that says SET.
+    Do,
+    /// A DO block that makes its statement up.
+    DoExecute,
+    /// A DO block that undoes it.
+    DoUndone,
+    /// A function that is told name and value.
+    Function,
+    /// The same, and then it fails.
+    FunctionFails,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    Begin,
+    Commit,
+    Rollback,
+    Savepoint(u8),
+    RollbackTo(u8),
+    Release(u8),
+    /// A division by zero.
+    Fail,
+    /// Something harmless.
+    Select,
+    Set {
+        local: bool,
+        name: &'static str,
+        value: &'static str,
+        how: How,
+    },
+    /// A value that PostgreSQL refuses.
+    SetWrong(&'static str),
+    SetUnknown,
+    Reset(&'static str),
+    ToDefault(&'static str),
+    Show(&'static str),
+    /// A procedure that sets work_mem to 11MB, commits, sets it to 12MB, and fails.
+    CommitsThenFails,
+    /// A function with a SET clause, which ends with it; what its body says with SET and not SET LOCAL stays (true).
+    Clause(bool),
+    Role {
+        local: bool,
+        role: &'static str,
+    },
+    ResetRole,
+    Authorization(&'static str),
+    ResetAuthorization,
+    ResetAll,
+    DiscardAll,
+    DiscardTemp,
+    DiscardSequences,
+    DiscardPlans,
+    /// Name and a number that its result shows.
+    Prepare(&'static str, u32),
+    Execute(&'static str),
+    Deallocate(&'static str),
+    DeallocateAll,
+    Parse(&'static str, u32),
+    Run(&'static str),
+    Close(&'static str),
+    CreateTemp {
+        name: &'static str,
+        drop: bool,
+    },
+    CreateTempSequence,
+    DropTemp(&'static str),
+    /// A number that belongs to this client.
+    Lock(u32),
+    Unlock(u32),
+    UnlockAll,
+    /// For this transaction only.
+    LockTransaction(u32),
+    Declare(&'static str),
+    Fetch(&'static str),
+    CloseCursor(&'static str),
+    CloseAll,
+    Listen(&'static str),
+    Unlisten(&'static str),
+    UnlistenAll,
+    Nextval,
+    InsertSerial,
+    Lastval,
+    Currval,
+    SetSeed,
+}
+
+impl Act {
+    /// None for what touches no session.
+    pub fn kind(&self) -> Option<Kind> {
+        use Act::*;
+        Some(match self {
+            Fail | Select | Show(_) | LockTransaction(_) | SetWrong(_) | SetUnknown => return None,
+            Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_) => Kind::Blocks,
+            Set { name, .. } | Reset(name) | ToDefault(name) if name.contains('.') => Kind::Custom,
+            Set { how: How::Set | How::SetConfig, local: true, .. } => Kind::Local,
+            Set { how: How::Set | How::SetConfig, .. } | Reset(_) | ToDefault(_) => Kind::Settings,
+            Set { .. } | CommitsThenFails | Clause(_) => Kind::Hidden,
+            Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => Kind::Roles,
+            ResetAll | DiscardAll | DiscardTemp | DiscardSequences | DiscardPlans => Kind::Discards,
+            Prepare(..) | Execute(_) | Deallocate(_) | DeallocateAll => Kind::SqlStatements,
+            Parse(..) | Run(_) | Close(_) => Kind::Statements,
+            CreateTemp { .. } | CreateTempSequence | DropTemp(_) => Kind::Temp,
+            Lock(_) | Unlock(_) | UnlockAll => Kind::Locks,
+            Declare(_) | Fetch(_) | CloseCursor(_) | CloseAll => Kind::Cursors,
+            Listen(_) | Unlisten(_) | UnlistenAll => Kind::Listen,
+            Nextval | InsertSerial | Lastval | Currval => Kind::Sequences,
+            SetSeed => Kind::Seed,
+        })
+    }
+
+    /// Begins or ends a transaction, or a part of one: stands alone in its request.
+    pub fn stands_alone(&self) -> bool {
+        use Act::*;
+        let controls = matches!(self, Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_));
+        controls || matches!(self, DiscardAll | CommitsThenFails | Lastval | Currval)
+    }
+
+    /// Text of a statement; that of [`Act::Parse`] is the statement it prepares.
+    pub fn sql(&self) -> String {
+        use Act::*;
+        match self {
+            Begin => "BEGIN".into(),
+            Commit => "COMMIT".into(),
+            Rollback => "ROLLBACK".into(),
+            Savepoint(name) => format!("SAVEPOINT s{name}"),
+            RollbackTo(name) => format!("ROLLBACK TO s{name}"),
+            Release(name) => format!("RELEASE s{name}"),
+            Fail => "SELECT 1 / 0".into(),
+            Select => "SELECT 'nothing'".into(),
+            Set { local, name, value, how } => set(*local, name, value, *how),
+            SetWrong(name) => format!("SET {name} = 'such a value it cannot have'"),
+            SetUnknown => "SET nosuchsetting = 1".into(),
+            Reset(name) => format!("RESET {name}"),
+            ToDefault(name) => format!("SET SESSION {name} TO DEFAULT"),
+            Show(name) => format!("SHOW {name}"),
+            CommitsThenFails => "CALL public.commits_then_fails()".into(),
+            Clause(stays) => format!("SELECT public.clause({stays})"),
+            Role { local: true, role } => format!("SET LOCAL ROLE {role}"),
+            Role { role, .. } => format!("SET ROLE {role}"),
+            ResetRole => "RESET ROLE".into(),
+            Authorization(role) => format!("SET SESSION AUTHORIZATION {role}"),
+            ResetAuthorization => "RESET SESSION AUTHORIZATION".into(),
+            ResetAll => "RESET ALL".into(),
+            DiscardAll => "DISCARD ALL".into(),
+            DiscardTemp => "DISCARD TEMP".into(),
+            DiscardSequences => "DISCARD SEQUENCES".into(),
+            DiscardPlans => "DISCARD PLANS".into(),
+            Prepare(name, number) => format!("PREPARE \"{name}\" AS {}", prepared(*number)),
+            Execute(name) => format!("EXECUTE \"{name}\""),
+            Deallocate(name) => format!("DEALLOCATE \"{name}\""),
+            DeallocateAll => "DEALLOCATE ALL".into(),
+            Parse(_, number) => prepared(*number),
+            Run(_) | Close(_) => String::new(),
+            CreateTemp { name, drop: false } => format!("CREATE TEMP TABLE {name} (id int)"),
+            CreateTemp { name, drop: true } => format!("CREATE TEMP TABLE {name} (id int) ON COMMIT DROP"),
+            CreateTempSequence => "CREATE TEMP SEQUENCE temp_sequence".into(),
+            DropTemp(name) if *name == "temp_sequence" => "DROP SEQUENCE temp_sequence".into(),
+            DropTemp(name) => format!("DROP TABLE {name}"),
+            Lock(key) => format!("SELECT pg_advisory_lock({key})"),
+            Unlock(key) => format!("SELECT pg_advisory_unlock({key})"),
+            UnlockAll => "SELECT pg_advisory_unlock_all()".into(),
+            LockTransaction(key) => format!("SELECT pg_advisory_xact_lock(1, {key})"),
+            Declare(name) => format!("DECLARE {name} CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 4) n"),
+            Fetch(name) => format!("FETCH 1 FROM {name}"),
+            CloseCursor(name) => format!("CLOSE {name}"),
+            CloseAll => "CLOSE ALL".into(),
+            Listen(channel) => format!("LISTEN {channel}"),
+            Unlisten(channel) => format!("UNLISTEN {channel}"),
+            UnlistenAll => "UNLISTEN *".into(),
+            Nextval => "SELECT nextval('public.numbers')".into(),
+            InsertSerial => "INSERT INTO public.ticket DEFAULT VALUES RETURNING id".into(),
+            Lastval => "SELECT lastval()".into(),
+            Currval => "SELECT currval('public.numbers')".into(),
+            SetSeed => "SELECT setseed(0.5)".into(),
+        }
+    }
+
+    /// In the extended protocol, without a Sync.
+    pub fn messages(&self) -> Vec<u8> {
+        let run = |name: &str| [raw::bind("", name, &[]), raw::execute("", 0)].concat();
+        match self {
+            Self::Parse(name, _) => raw::parse(name, &self.sql()),
+            Self::Run(name) => run(name),
+            Self::Close(name) => raw::close(b'S', name),
+            _ => [raw::parse("", &self.sql()), run("")].concat(),
+        }
+    }
+
+    /// Whether it is a message, and no SQL.
+    pub fn is_message(&self) -> bool {
+        matches!(self, Self::Parse(..) | Self::Run(_) | Self::Close(_))
+    }
+}
+
+fn prepared(number: u32) -> String {
+    format!("SELECT 'prepared as {number}'")
+}
+
+fn set(local: bool, name: &str, value: &str, how: How) -> String {
+    let quoted = value.replace('\'', "''");
+    let word = if local { "LOCAL" } else { "SESSION" };
+    // A list is no list any more between quotes.
+    let plain = if name == "search_path" { value.to_owned() } else { format!("'{quoted}'") };
+    let inner = format!("SET {word} {name} = {plain}");
+    match how {
+        How::Set => inner,
+        How::SetConfig => format!("SELECT set_config('{name}', '{quoted}', {local})"),
+        How::Do => format!("DO $x$ BEGIN {inner}; END $x$"),
+        How::DoExecute => {
+            format!("DO $x$ BEGIN EXECUTE replace($y$ZET {} {name} = {plain}$y$, 'ZET', 'SET'); END $x$", word)
+        }
+        How::DoUndone => {
+            format!("DO $x$ BEGIN {inner}; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $x$")
+        }
+        How::Function => format!("SELECT public.sets('{name}', '{quoted}', {local})"),
+        How::FunctionFails => format!("SELECT public.sets_and_fails('{name}', '{quoted}', {local})"),
+    }
+}

@@ -1,0 +1,222 @@
+//! What clients do, at random.
+//!
+//! Knows the kinds that are drawn from; what may be done at a moment is the player's to say.
+
+use super::act::{Act, CUSTOM, CUSTOM_VALUES, How, SETTINGS};
+use super::kinds::Kind;
+use crate::support::random::Random;
+use std::fmt;
+
+/// One turn of one client.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub client: usize,
+    pub turn: Turn,
+}
+
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// A Query with its statements.
+    Simple(Vec<Act>),
+    /// A pipeline, sent in pieces.
+    Extended(Vec<Act>),
+    /// The first part of a pipeline, in thousandths, and the client is gone.
+    Cut(Vec<Act>, u32),
+    /// It says goodbye, and comes back as somebody new.
+    Leave,
+    /// It looks at its own session.
+    Look,
+    /// Somebody who has set nothing looks at theirs; true = and has only come.
+    Witness(bool),
+    /// NOTIFY, with a number.
+    Notify(&'static str, u32),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |acts: &[Act]| {
+            let word = |act: &Act| if act.is_message() { format!("{act:?}") } else { act.sql() };
+            acts.iter().map(word).collect::<Vec<_>>().join("; ")
+        };
+        let client = self.client;
+        match &self.turn {
+            Turn::Simple(acts) => write!(f, "client {client} Query: {}", told(acts)),
+            Turn::Extended(acts) => write!(f, "client {client} pipeline: {}", told(acts)),
+            Turn::Cut(acts, part) => write!(f, "client {client} vanishes after {part}/1000 of: {}", told(acts)),
+            other => write!(f, "client {client} {other:?}"),
+        }
+    }
+}
+
+pub const CHANNELS: &[&str] = &["alpha", "beta"];
+const NAMES: &[&str] = &["s1", "s2", "S \"3\""];
+const SQL_NAMES: &[&str] = &["s1", "s2", "q"];
+const TABLES: &[&str] = &["mine", "mine_too"];
+const CURSORS: &[&str] = &["h1", "h2"];
+const WRONG: &[&str] = &["work_mem", "TimeZone", "DateStyle", "statement_timeout", "client_encoding"];
+
+/// `count` turns of `clients` clients.
+pub fn steps(random: &mut Random, kinds: &[Kind], clients: usize, count: usize) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(count);
+    let mut number = 0;
+    while steps.len() < count {
+        let client = random.below(clients);
+        let mut draw = Draw { random, kinds, client, number: &mut number };
+        let turn = draw.turn();
+        let looks = matches!(turn, Turn::Simple(_) | Turn::Extended(_)) && !random.one_in(3);
+        steps.push(Step { client, turn });
+        if looks {
+            steps.push(Step { client, turn: Turn::Look });
+        }
+        if random.one_in(9) {
+            let fresh = random.one_in(4);
+            steps.push(Step { client: 0, turn: Turn::Witness(fresh) });
+        }
+    }
+    steps
+}
+
+struct Draw<'a> {
+    random: &'a mut Random,
+    kinds: &'a [Kind],
+    client: usize,
+    number: &'a mut u32,
+}
+
+impl Draw<'_> {
+    fn turn(&mut self) -> Turn {
+        match self.random.below(60) {
+            0 => Turn::Leave,
+            1 => {
+                let part = self.random.below(1001);
+                Turn::Cut(self.acts(), u32::try_from(part).expect("small"))
+            }
+            2..=4 if self.kinds.contains(&Kind::Listen) => {
+                *self.number += 1;
+                Turn::Notify(self.random.pick(CHANNELS), *self.number)
+            }
+            5..=9 => Turn::Look,
+            10..=34 => {
+                let acts = self.acts();
+                if acts.iter().any(Act::is_message) { Turn::Extended(acts) } else { Turn::Simple(acts) }
+            }
+            _ => Turn::Extended(self.acts()),
+        }
+    }
+
+    /// One, or a few that go together.
+    fn acts(&mut self) -> Vec<Act> {
+        let count = if self.random.one_in(3) { 2 + self.random.below(3) } else { 1 };
+        let mut acts: Vec<Act> = (0..count).map(|_| self.allowed()).collect();
+        if acts.len() > 1 {
+            acts.retain(|act| !act.stands_alone());
+        }
+        if acts.is_empty() { vec![Act::Select] } else { acts }
+    }
+
+    fn allowed(&mut self) -> Act {
+        loop {
+            let act = self.any();
+            if act.kind().is_none_or(|kind| self.kinds.contains(&kind)) {
+                return act;
+            }
+        }
+    }
+
+    fn any(&mut self) -> Act {
+        *self.number += 1;
+        let number = *self.number;
+        let point = u8::try_from(self.random.below(3)).expect("small");
+        let name = self.random.pick(NAMES);
+        match self.random.below(100) {
+            0..=7 => Act::Begin,
+            8..=13 => Act::Commit,
+            14..=16 => Act::Rollback,
+            17..=18 => Act::Savepoint(point),
+            19 => Act::RollbackTo(point),
+            20 => Act::Release(point),
+            21..=22 => Act::Fail,
+            23 => Act::Select,
+            24..=41 => self.set(),
+            42 => Act::SetWrong(self.random.pick(WRONG)),
+            43 => Act::SetUnknown,
+            44..=46 => Act::Reset(self.setting().0),
+            47 => Act::ToDefault(self.setting().0),
+            48..=49 => Act::Show(self.random.pick(SETTINGS).0),
+            50 => Act::CommitsThenFails,
+            51 => Act::Clause(self.random.one_in(2)),
+            52..=55 => self.role(),
+            56 => Act::ResetAll,
+            57 => Act::DiscardAll,
+            58 => self.random.pick(&[Act::DiscardTemp, Act::DiscardSequences, Act::DiscardPlans]),
+            59..=60 => Act::Prepare(self.random.pick(SQL_NAMES), number),
+            61..=62 => Act::Execute(self.random.pick(SQL_NAMES)),
+            63 => Act::Deallocate(self.random.pick(SQL_NAMES)),
+            64 => Act::DeallocateAll,
+            65..=67 => Act::Parse(name, number),
+            68 => Act::Parse("", number),
+            69..=72 => Act::Run(name),
+            73..=74 => Act::Run(""),
+            75 => Act::Close(name),
+            76 => Act::Close(""),
+            77..=78 => Act::CreateTemp { name: self.random.pick(TABLES), drop: self.random.one_in(3) },
+            79 => Act::CreateTempSequence,
+            80..=81 => Act::DropTemp(self.random.pick(&["mine", "mine_too", "temp_sequence"])),
+            82..=83 => Act::Lock(self.key()),
+            84..=85 => Act::Unlock(self.key()),
+            86 => self.random.pick(&[Act::UnlockAll, Act::LockTransaction(self.client as u32)]),
+            87..=88 => Act::Declare(self.random.pick(CURSORS)),
+            89..=90 => Act::Fetch(self.random.pick(CURSORS)),
+            91 => Act::CloseCursor(self.random.pick(CURSORS)),
+            92 => Act::CloseAll,
+            93 => Act::Listen(self.random.pick(CHANNELS)),
+            94 => self.random.pick(&[Act::Unlisten("alpha"), Act::Unlisten("beta"), Act::UnlistenAll]),
+            95 => Act::Nextval,
+            96 => Act::InsertSerial,
+            97 => Act::Lastval,
+            98 => Act::Currval,
+            _ => Act::SetSeed,
+        }
+    }
+
+    /// Locks are of one client alone: none waits for another's.
+    fn key(&mut self) -> u32 {
+        u32::try_from(10 * self.client + self.random.below(2)).expect("small")
+    }
+
+    fn setting(&mut self) -> (&'static str, &'static str) {
+        if self.random.one_in(5) {
+            return (self.random.pick(CUSTOM), self.random.pick(CUSTOM_VALUES));
+        }
+        let (name, values) = self.random.pick(SETTINGS);
+        (name, self.random.pick(values))
+    }
+
+    fn set(&mut self) -> Act {
+        let (name, value) = self.setting();
+        let local = self.random.one_in(3);
+        let hows = [
+            How::Set,
+            How::Set,
+            How::Set,
+            How::SetConfig,
+            How::Do,
+            How::DoExecute,
+            How::DoUndone,
+            How::Function,
+            How::FunctionFails,
+        ];
+        Act::Set { local, name, value, how: self.random.pick(&hows) }
+    }
+
+    /// Half of the clients change their role, the others who they are.
+    fn role(&mut self) -> Act {
+        let role = self.random.pick(&["otter_a", "otter_b"]);
+        match (self.client % 2, self.random.below(3)) {
+            (0, 0) => Act::ResetRole,
+            (0, _) => Act::Role { local: self.random.one_in(3), role },
+            (_, 0) => Act::ResetAuthorization,
+            (..) => Act::Authorization(role),
+        }
+    }
+}

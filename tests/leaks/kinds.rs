@@ -1,0 +1,68 @@
+//! The kinds of session state that clients draw from, and which of them PgOtter keeps so far.
+
+/// One kind of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// BEGIN, COMMIT, ROLLBACK, savepoints.
+    Blocks,
+    /// SET LOCAL, set_config(…, true).
+    Local,
+    /// Named statements of the extended protocol, and the unnamed one.
+    Statements,
+    /// PREPARE, EXECUTE, DEALLOCATE.
+    SqlStatements,
+    /// Startup parameters beyond the five that PostgreSQL reports.
+    Startup,
+    /// SET, RESET, set_config of PostgreSQL's own settings.
+    Settings,
+    /// SET, SET LOCAL, RESET of settings with a dot in their name.
+    Custom,
+    /// SET ROLE and SET SESSION AUTHORIZATION.
+    Roles,
+    /// DO blocks, functions and procedures that set something.
+    Hidden,
+    /// Temporary tables and sequences.
+    Temp,
+    /// Session-level advisory locks.
+    Locks,
+    /// Cursors WITH HOLD.
+    Cursors,
+    /// LISTEN and UNLISTEN.
+    Listen,
+    /// nextval, currval, lastval.
+    Sequences,
+    /// RESET ALL, DISCARD ALL, and the bundles of drivers.
+    Discards,
+    /// setseed.
+    Seed,
+}
+
+/// Those that PgOtter keeps: none of them may leak or be lost. The variable `PGOTTER_KINDS` (names with commas, or `all`)
+/// overrules it.
+const ON: &[Kind] = &[Kind::Blocks, Kind::Local, Kind::Statements, Kind::Startup];
+
+pub const ALL: &[Kind] = &[
+    Kind::Blocks,
+    Kind::Local,
+    Kind::Statements,
+    Kind::SqlStatements,
+    Kind::Startup,
+    Kind::Settings,
+    Kind::Custom,
+    Kind::Roles,
+    Kind::Hidden,
+    Kind::Temp,
+    Kind::Locks,
+    Kind::Cursors,
+    Kind::Listen,
+    Kind::Sequences,
+    Kind::Discards,
+    Kind::Seed,
+];
+
+/// What runs through PgOtter.
+pub fn on() -> Vec<Kind> {
+    let Ok(names) = std::env::var("PGOTTER_KINDS") else { return ON.to_vec() };
+    let named = |kind: &Kind| names.split(',').any(|name| name == format!("{kind:?}") || name == "all");
+    ALL.iter().copied().filter(named).collect()
+}
