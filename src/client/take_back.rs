@@ -76,11 +76,10 @@ pub async fn take_back(server: Box<Server>, how: TakeBack) {
         return;
     };
     if let Some(catalog) = how.catalog {
-        boundary = match catalog.run(&mut server).await.and_then(|()| server.boundary()) {
-            Some(boundary) => boundary,
-            // Closed by being dropped.
-            None => return,
-        };
+        catalog.run(&mut server).await;
+        // Closed by being dropped.
+        let Some(behind) = server.boundary() else { return };
+        boundary = behind;
     }
     let clean = match how.residue {
         Residue::Nothing => Some(CleanServer::kept(server, boundary)),

@@ -131,9 +131,8 @@ impl Client {
                 Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(()),
                 Err(why) => return Err(why),
             };
-            if loading.run(&mut server).await.is_some()
-                && let Some(proof) = server.boundary()
-            {
+            loading.run(&mut server).await;
+            if let Some(proof) = server.boundary() {
                 lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
             }
             Ok(())

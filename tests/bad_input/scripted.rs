@@ -115,6 +115,11 @@ impl Caller {
             if let Some((kind, body, total)) = first(&self.received) {
                 let message = (kind, body.to_vec());
                 self.received.drain(..total);
+                // PgOtter's own question for the catalog: there is none.
+                if message.0 == b'Q' && message.1.starts_with(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") {
+                    self.say(&[frame(b'C', b"ROLLBACK\0"), frame(b'Z', b"I")].concat())?;
+                    continue;
+                }
                 return Ok(message);
             }
             self.receive()?;

@@ -93,9 +93,8 @@ impl Loading {
         Self { catalog, changes, began: clock::now(), tried: false }
     }
 
-    /// Reads the catalog on a server at a boundary. `None`: the server is dead, or not at a boundary any more, and can only
-    /// be closed.
-    pub async fn run(mut self, server: &mut Server) -> Option<()> {
+    /// Reads the catalog on a server at a boundary. If it is at none behind it, the server can only be closed.
+    pub async fn run(mut self, server: &mut Server) {
         self.tried = true;
         let read = self.read(server).await;
         let mut last = self.catalog.last.lock();
@@ -104,7 +103,6 @@ impl Loading {
             tracing::warn!(server = %server.id, "cannot read the catalog: every function is taken for one that may change its session");
         }
         last.failed = failed;
-        read
     }
 
     async fn read(&self, server: &mut Server) -> Option<()> {
