@@ -257,8 +257,9 @@ impl Client {
         // The rest of a request that the guard stopped has to go out before its Sync.
         if link.server.exchange().guard_pending() && link.server.exchange().cut_outgoing() {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather).map_err(Left::Refused)?;
-            if let Gathered::Take { bytes, .. } = look {
-                link.server.send(take(self.socket.inbox(), bytes));
+            if let Gathered::Take { bytes, first, .. } = look {
+                let chunk = take(self.socket.inbox(), bytes);
+                self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
             }
         }
         link.server.send_wanted_sync();
@@ -361,7 +362,11 @@ impl Client {
     /// Nothing is sent before the client's LISTEN or NOTIFY has been answered, but for the data of a COPY.
     fn must_hear_first(&self, link: &Link) -> bool {
         let exchange = link.server.exchange();
-        self.is_listen_under_way() && exchange.owes() && !exchange.copy_in() && !exchange.is_tied_to_client()
+        // Nor the rest of what has begun.
+        if self.gather.is_passing() || exchange.cut_outgoing() {
+            return false;
+        }
+        self.is_listen_under_way() && exchange.will_answer() && !exchange.copy_in() && !exchange.is_tied_to_client()
             || self.awaits_rest()
     }
 
@@ -371,7 +376,8 @@ impl Client {
         let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
         let held = (session || tied || self.is_pinned()) && !self.draining;
         // A cancel on its way could hit the next client.
-        let waits = link.held.is_some() || self.awaits_rest();
+        let unsettled = self.touched.is_some() && link.mode != PoolMode::Session && !self.draining;
+        let waits = link.held.is_some() || self.awaits_rest() || unsettled;
         !held
             && !waits
             && !self.gather.is_passing()
@@ -385,7 +391,8 @@ impl Client {
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
         self.now = clock::now();
         self.observe(&mut link.watch, link.since, self.now);
-        if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() {
+        if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()
+        {
             return Err(self.part(link, Left::Refused(shutting_down())));
         }
         if link.server.has_no_future() {

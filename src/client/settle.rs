@@ -48,7 +48,8 @@ impl Client {
             // It may change what others have prepared statements for.
             self.pool.statements().renew();
         }
-        if facts.touches.any(Touches::SEQUENCE_READ)
+        if facts.unsure.is_none()
+            && facts.touches.any(Touches::SEQUENCE_READ)
             && !self.moved_sequence
             && !server.has_no_foreign_sequences(self.id)
         {
@@ -207,7 +208,12 @@ impl Client {
         // The client has its answer, and need not wait for ours.
         self.socket.flush_now();
         let about_objects = question.is_about_objects();
-        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask(&mut link.server, &question.sql(), ANSWER)).await;
+        let mut sql = question.sql();
+        if self.settings.own(b"default_transaction_deferrable").is_some() {
+            // Else it might wait for others' transactions.
+            sql.insert_str(0, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; ");
+        }
+        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask(&mut link.server, &sql, ANSWER)).await;
         let Ok(Some(answer)) = answer else { return Err(lost()) };
         if answer.error.is_some() {
             // Say statement_timeout: what the session holds stays where it is.

@@ -218,7 +218,9 @@ impl Exchange {
             CLOSE => Awaits::Close,
             _ => return false, // Flush, CopyData, Terminate: no answer of their own
         };
-        if awaits.is_extended() && !matches!(disposition, Disposition::Swallow | Disposition::Hold) {
+        // Our BEGIN is executed without a Sync, and opens a block that any COMMIT ends.
+        let begin = disposition == Disposition::Quiet && awaits != Awaits::Parse;
+        if awaits.is_extended() && !begin && !matches!(disposition, Disposition::Swallow | Disposition::Hold) {
             self.unsynced = true;
             self.only_prepared &= matches!(awaits, Awaits::Parse | Awaits::Describe | Awaits::Close);
         }

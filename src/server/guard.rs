@@ -45,6 +45,10 @@ impl Server {
         }
         let mut own = Own { out: BytesMut::with_capacity(512), sent: Vec::with_capacity(16) };
         own.put(kind::CLOSE, |out| frontend::close_statement(out, GUARD));
+        if start.from.own(b"default_transaction_deferrable").is_some() {
+            // Else it might wait for others' transactions, as the last client wanted its own to.
+            own.statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[]);
+        }
         own.way(start.anew, &lacking);
         own.put(kind::PARSE, |out| frontend::parse(out, GUARD, ""));
         own.put(kind::SYNC, frontend::sync);

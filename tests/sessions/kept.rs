@@ -417,3 +417,27 @@ fn reset_in_a_block_and_in_a_session_goes_back_to_what_the_client_came_with() {
         }
     }
 }
+
+#[test]
+fn the_end_of_a_long_text_behind_new_settings_is_read_too() {
+    let pgotter = pgotter("");
+    let mut client = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    other.value("SELECT 1");
+    let long = format!("SELECT 1 /* {} */; SET work_mem = '72MB'", "x".repeat(300_000));
+    assert!(error_code(&client.ask(&long)).is_none());
+    assert_eq!(other.value("SHOW work_mem"), "4MB");
+    assert_eq!(client.value("SHOW work_mem"), "72MB");
+}
+
+#[test]
+fn a_commit_in_the_extended_protocol_gives_the_server_back() {
+    let pgotter = pgotter("");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    client.ask("BEGIN");
+    client.ask("SELECT 1");
+    client.send(&extended_query("COMMIT"));
+    assert_eq!(client.until_ready().last().unwrap().body, b"I");
+    assert_eq!(other.value("SELECT 'mine now'"), "mine now");
+}
