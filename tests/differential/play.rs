@@ -189,13 +189,24 @@ fn is_end(heard: &[Frame]) -> bool {
     ready.kind == b'Z' && row.kind == b'D' && row.body.ends_with(b"the end of the script")
 }
 
-/// Readable. What a COPY is ended by, and the connection with it, is perhaps not the message itself, but one in front of it.
+/// Readable. What a COPY is ended by, and the connection with it, is perhaps not the message itself, but one in front of it. Where two
+/// names of a client stand for equal statements, or one has gone since, an error about the number of parameters may tell another.
 fn told(frames: &[Frame]) -> String {
-    let text = print(frames);
-    match text.split_once("unexpected message type 0x") {
-        Some((before, after)) => format!("{before}unexpected message type {}", after.get(2..).unwrap_or_default()),
-        None => text,
+    let mut lines = String::new();
+    for line in print(frames).lines() {
+        let line = match (line.split_once("unexpected message type 0x"), line.split_once("but prepared statement ")) {
+            (Some((before, after)), _) => {
+                format!("{before}unexpected message type {}", after.get(2..).unwrap_or_default())
+            }
+            (_, Some((before, after))) if before.contains("bind message supplies") => {
+                format!("{before}but it{}", after.rsplit_once(" requires ").map_or("", |(_, count)| count))
+            }
+            _ => line.to_owned(),
+        };
+        lines.push_str(&line);
+        lines.push('\n');
     }
+    lines
 }
 
 /// To a Describe, Execute or Close of more than 10,000 bytes PostgreSQL closes the connection without a word. PgOtter says why,
