@@ -184,7 +184,10 @@ impl Client {
         }
         if let Some(taken) = statements.get(name).cloned() {
             let error = error(SqlState::DUPLICATE_PREPARED_STATEMENT, name, "already exists");
-            under_way.prepare(&taken, limit);
+            // In a failed block PostgreSQL looks at the text, and then says that it does nothing.
+            if under_way.server().exchange().status() != Status::Failed {
+                under_way.prepare(&taken, limit);
+            }
             under_way.refuse(at, taken.name(), error);
             return;
         }
