@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const CLIENTS: usize = 8;
 const SERVERS: usize = 4;
 /// Long enough for any answer; short enough to make steps few that bring none.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What stands between clients and PostgreSQL.
 pub enum Between {
