@@ -16,7 +16,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
 use crate::session::{Change, Effect, Has, Statement, key};
-use crate::sql::{self, Facts, Reader};
+use crate::sql::{self, Facts, Reader, Verb};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend::kind;
@@ -86,14 +86,34 @@ impl Client {
         }
         let mut rest = chunk;
         while let Some((kind, body, total)) = frame::first(rest) {
-            let text = match kind {
-                kind::QUERY => body.split(|&byte| byte == 0).next(),
-                kind::PARSE => body.split(|&byte| byte == 0).nth(1),
-                _ => None,
-            };
-            if let Some(text) = text {
-                let facts = self.read(text);
-                self.note_resets(&facts);
+            let mut words = body.split(|&byte| byte == 0);
+            match (kind, words.next(), words.next()) {
+                (kind::QUERY, Some(text), _) => {
+                    let facts = self.read(text);
+                    self.note_resets(&facts);
+                }
+                (kind::PARSE, Some(name), Some(text)) => {
+                    // Kept if it is one of these: it may be executed later.
+                    let facts = self.read(text);
+                    let resets = facts.statements.iter().any(|statement| {
+                        matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
+                    });
+                    if resets || self.statements.is_some() {
+                        let statement = Statement::unnamed(Some(text), &self.settings);
+                        let statements = self.statements.get_or_insert_default();
+                        if !resets || statements.has_room(name, text.len()) {
+                            statements.put(name, resets.then(|| Arc::new(statement)));
+                        }
+                    }
+                }
+                (kind::BIND, _, Some(name)) => {
+                    let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+                    if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
+                        let facts = self.read(text);
+                        self.note_resets(&facts);
+                    }
+                }
+                _ => (),
             }
             rest = &rest[total..];
         }
