@@ -203,11 +203,13 @@ fn in_every_mode(servers: u32, test: impl Fn(u16, &str)) {
     }
 }
 
-/// What a newcomer finds of the sessions before it: all settings, and what belongs to a session alone.
+/// What a newcomer finds of the sessions before it: all settings, and what belongs to a session alone. Whether PL/pgSQL has been
+/// used, and so has settings, is no matter.
 fn left(port: u16) -> String {
     let sql = "SELECT concat_ws(E'\\n', session_user, current_user, current_schemas(true), pg_my_temp_schema(),
         nullif(current_setting('app.tenant', true), ''),
-        (SELECT string_agg(name || ' = ' || setting, E'\\n' ORDER BY name) FROM pg_settings),
+        (SELECT string_agg(name || ' = ' || setting, E'\\n' ORDER BY name)
+            FROM pg_settings WHERE name NOT LIKE 'plpgsql.%'),
         (SELECT string_agg(name, ',') FROM pg_cursors WHERE name <> ''),
         (SELECT string_agg(channel, ',') FROM pg_listening_channels() AS channel),
         (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'))";
