@@ -3,9 +3,9 @@
 //! none.
 
 use super::connection::Client;
-use crate::session::{Settings, Statements, is_custom};
+use crate::session::{Settings, Statements, is_role};
 use crate::sql::{Discard, Facts, Verb};
-use crate::wire::backend::{self, Status};
+use crate::wire::backend::{self, Status, command_complete};
 use bytes::{BufMut, BytesMut};
 
 /// A longer text is no reset.
@@ -52,21 +52,21 @@ impl Client {
         let Verb::Deallocate(name) = &facts.statements.only()?.verb else { return None };
         self.statements.as_mut()?.put(name, None)?;
         let mut out = BytesMut::new();
-        complete(&mut out, "DEALLOCATE");
+        command_complete(&mut out, b"DEALLOCATE");
         out.unsplit(ready(status));
         Some(out)
     }
 
-    /// Whether a text that goes to a server in `status` drops statements there. The client's are dropped as well: now, if that is
+    /// Whether a text that goes to a server in `status`, if that is known, drops statements there. The client's are dropped as well: now, if that is
     /// certain to succeed, else when it has.
-    pub(super) fn drops_statements(&mut self, facts: &Facts, status: Status) -> bool {
+    pub(super) fn drops_statements(&mut self, facts: &Facts, status: Option<Status>) -> bool {
         let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
         if !facts.statements.iter().any(|statement| drops(&statement.verb)) {
             return false;
         }
         let certain = match facts.statements.only().map(|only| &only.verb) {
-            Some(Verb::DeallocateAll) => status != Status::Failed,
-            Some(_) => status == Status::Idle,
+            Some(Verb::DeallocateAll) => status.is_some_and(|status| status != Status::Failed),
+            Some(_) => status == Some(Status::Idle),
             None => false,
         };
         if !certain {
@@ -79,30 +79,30 @@ impl Client {
 
     fn reset(&mut self, reset: Reset, out: &mut BytesMut) {
         match reset {
-            Reset::Nothing(tag) => complete(out, tag),
+            Reset::Nothing(tag) => command_complete(out, tag.as_bytes()),
             Reset::Unlock => {
                 // One column of type void (2278) that holds nothing.
                 let column = b"\0\x01pg_advisory_unlock_all\0\0\0\0\0\0\0\0\0\x08\xe6\0\x04\xff\xff\xff\xff\0\0";
                 message(out, backend::kind::ROW_DESCRIPTION, column);
                 message(out, backend::kind::DATA_ROW, b"\0\x01\0\0\0\0");
-                complete(out, "SELECT 1");
+                command_complete(out, b"SELECT 1");
             }
             Reset::Listening => {
                 self.unlisten_all();
-                complete(out, "UNLISTEN");
+                command_complete(out, b"UNLISTEN");
             }
             Reset::Statements => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
-                complete(out, "DEALLOCATE ALL");
+                command_complete(out, b"DEALLOCATE ALL");
             }
             Reset::Settings => {
-                complete(out, "RESET");
+                command_complete(out, b"RESET");
                 self.reset_settings(false);
             }
             Reset::All => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 self.unlisten_all();
-                complete(out, "DISCARD ALL");
+                command_complete(out, b"DISCARD ALL");
                 self.reset_settings(true);
             }
         }
@@ -111,18 +111,13 @@ impl Client {
     /// To what the client came with; `roles`: who it runs as, too. Custom names that were used stay known.
     fn reset_settings(&mut self, roles: bool) {
         let mut settings = Settings::clone(&self.base);
-        for (name, value) in self.settings.iter() {
-            let kept = match value {
-                Some(value) if !roles && (name == b"role" || name == b"session_authorization") => {
-                    settings.set(name, value)
-                }
-                _ if is_custom(name) && !settings.has(name) => settings.unset(name),
-                _ => Ok(()),
-            };
-            // What it came with and what it has are both within bounds; together they are hardly ever above them.
-            if kept.is_err() {
-                tracing::debug!(client = %self.id, "a setting is lost in a reset");
-            }
+        let mut kept = settings.keep_custom_names(&self.settings);
+        for (name, value) in self.settings.iter().filter(|(name, _)| !roles && is_role(name)) {
+            kept = kept.and_then(|()| value.map_or(Ok(()), |value| settings.set(name, value)));
+        }
+        // What it came with and what it has are both within bounds; together they are hardly ever above them.
+        if kept.is_err() {
+            tracing::debug!(client = %self.id, "a setting is lost in a reset");
         }
         self.tell_settings(settings);
     }
@@ -189,12 +184,6 @@ fn is_plain(piece: &[u8]) -> bool {
 
 fn message(out: &mut BytesMut, kind: u8, body: &[u8]) {
     crate::wire::frontend::message(out, kind, |out| out.put_slice(body));
-}
-
-fn complete(out: &mut BytesMut, tag: &str) {
-    crate::wire::frontend::message(out, backend::kind::COMMAND_COMPLETE, |out| {
-        crate::wire::frontend::put_cstr(out, tag.as_bytes());
-    });
 }
 
 fn ready(status: Status) -> BytesMut {

@@ -9,7 +9,6 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::HEAD;
-use crate::wire::frontend::{message, put_cstr};
 use bytes::BytesMut;
 
 /// A longer text is not looked at.
@@ -47,16 +46,16 @@ impl Client {
         match (said(text)?, &self.block) {
             (Said::Begin(tag), None) => {
                 self.block = Some(Box::new(Block { begin: text.into(), failed: false }));
-                complete(&mut out, tag);
+                backend::command_complete(&mut out, tag.as_bytes());
             }
             // A warning, or an error: PostgreSQL's to say.
             (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => return None,
             (Said::Commit, Some(block)) => {
-                complete(&mut out, if block.failed { "ROLLBACK" } else { "COMMIT" });
+                backend::command_complete(&mut out, if block.failed { b"ROLLBACK" } else { b"COMMIT" });
                 self.block = None;
             }
             (Said::Rollback, Some(_)) => {
-                complete(&mut out, "ROLLBACK");
+                backend::command_complete(&mut out, b"ROLLBACK");
                 self.block = None;
             }
         }
@@ -155,10 +154,6 @@ fn are_modes(text: &str) -> bool {
         }
     }
     true
-}
-
-fn complete(out: &mut BytesMut, tag: &str) {
-    message(out, backend::kind::COMMAND_COMPLETE, |out| put_cstr(out, tag.as_bytes()));
 }
 
 #[cfg(test)]

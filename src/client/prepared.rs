@@ -98,12 +98,13 @@ impl Client {
                     let resets = facts.statements.iter().any(|statement| {
                         matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
                     });
-                    if resets || self.statements.is_some() {
-                        let statement = Statement::unnamed(Some(text), &self.settings);
+                    if resets {
                         let statements = self.statements.get_or_insert_default();
-                        if !resets || statements.has_room(name, text.len()) {
-                            statements.put(name, resets.then(|| Arc::new(statement)));
+                        if statements.has_room(name, text.len()) {
+                            statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
                         }
+                    } else if let Some(statements) = &mut self.statements {
+                        statements.put(name, None);
                     }
                 }
                 (kind::BIND, _, Some(name)) => {
@@ -137,14 +138,14 @@ impl Client {
             self.passing = Some(Box::new((reader, known)));
         } else {
             let facts = self.read(text);
-            if let Some(status) = exchange.status_behind_ours()
+            let status = exchange.status_behind_ours();
+            if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
             {
                 under_way.answer(answer, None);
                 under_way.end_ours();
                 return;
             }
-            let status = under_way.server().exchange().status();
             if self.drops_statements(&facts, status) {
                 under_way.statements().doubt();
             }
@@ -269,7 +270,7 @@ impl Client {
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        let status = under_way.server().exchange().status();
+        let status = under_way.server().exchange().status_behind_ours();
         let drops = facts.is_some_and(|facts| self.drops_statements(facts, status));
         if named {
             under_way.prepare(&statement, limit);

@@ -105,7 +105,7 @@ impl Client {
 
     /// What only PgOtter has needs no server.
     fn answers(&mut self, request: &Request) -> bool {
-        if request.end != Some(kind::QUERY) || self.shape.settings.pool_mode == PoolMode::Session {
+        if request.first != kind::QUERY || request.end.is_none() || self.shape.settings.pool_mode == PoolMode::Session {
             return false;
         }
         let answer = self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes));

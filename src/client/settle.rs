@@ -9,7 +9,7 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
-use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
 use crate::sql::{Facts, Setting, Touches, Unsure, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
 const ANSWER: usize = 4 * 1024 * 1024;
-
-/// Who a session runs as, which is not among what PostgreSQL lists.
-const ROLES: [&[u8]; 2] = [b"role", b"session_authorization"];
 
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
@@ -56,7 +53,8 @@ impl Client {
             return Err(foreign_sequences());
         }
         if facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) {
-            self.moved_sequence = true;
+            // What is hidden may have moved one; that it has is no ground to tell of another's.
+            self.moved_sequence |= facts.touches.any(Touches::SEQUENCE_WRITE);
             server.note_sequence(self.id);
         }
         self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
@@ -67,16 +65,15 @@ impl Client {
         if self.change.is_none() && defines(facts) {
             self.change = Some(self.pool.catalog().begin_change());
         }
+        if self.pin.is_none() && may_pin(facts) {
+            let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
+            self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
+        }
         let touched = self.touched.get_or_insert_default();
         touched.note(facts, alone, &self.settings);
         touched.note_resets(facts, &self.base);
-        let may_pin = touched.may_pin();
         for name in touched.custom() {
             server.note_custom(name);
-        }
-        if may_pin && self.pin.is_none() {
-            let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
-            self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
         Ok(())
     }
@@ -127,8 +124,13 @@ impl Client {
         if touched.is_otherwise_empty() {
             self.touched = None;
         }
-        let failed = link.server.exchange().status() == Status::Failed;
-        if failed || link.mode == PoolMode::Session && link.server.take_erred() {
+        let failed = match link.server.exchange().status() {
+            Status::Failed => true,
+            // Outside a block the RESET itself is what may have failed.
+            Status::Idle => link.server.take_erred(),
+            Status::InTransaction => false,
+        };
+        if failed {
             return Ok(());
         }
         let mut settings = Settings::clone(&self.settings);
@@ -252,17 +254,12 @@ impl Client {
                 match value.as_deref() {
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     // Of all others it has told what is set.
-                    Some(_) if !is_custom(name) && !ROLES.contains(&&**name) => (),
+                    Some(_) if !is_custom(name) && !is_role(name) => (),
                     Some(value) => settings.set(name, value)?,
                     None => (),
                 }
             }
-            // Custom names never go.
-            for (name, _) in self.settings.iter() {
-                if is_custom(name) && !settings.has(name) {
-                    settings.unset(name)?;
-                }
-            }
+            settings.keep_custom_names(&self.settings)?;
             link.server.forget_settings();
             self.tell_settings(settings);
             return Ok(());

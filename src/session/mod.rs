@@ -12,10 +12,10 @@ mod welcome;
 
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
 pub use known::Known;
-pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch};
+pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{Change, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, key};
-pub use touched::{Found, Noted, Pins, Question, Touched, is_harmless};
+pub use touched::{Found, Noted, Pins, Question, Touched, is_harmless, may_pin};
 pub use welcome::{Parameter, Welcome};
 
 #[cfg(test)]

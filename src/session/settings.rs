@@ -9,6 +9,8 @@
 mod haste;
 mod lacking;
 
+pub use lacking::is_role;
+
 use super::custom::{self, CustomNames};
 use super::welcome::Parameter;
 use crate::sql::Reading;
@@ -154,6 +156,19 @@ impl Settings {
         } else if let Ok(at) = self.find(name) {
             self.own.remove(at);
             self.rehash();
+        }
+        Ok(())
+    }
+
+    /// Custom names that were used there never go: they are at their defaults here.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: some are missing.
+    pub fn keep_custom_names(&mut self, of: &Self) -> Result<(), TooMuch> {
+        for (name, _) in of.iter().filter(|(name, _)| custom::is_custom(name)) {
+            if !self.has(name) {
+                self.unset(name)?;
+            }
         }
         Ok(())
     }

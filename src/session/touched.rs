@@ -37,8 +37,6 @@ pub struct Touched {
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
-    // A statement is prepared by SQL.
-    prepares: bool,
     // All statements may have been dropped.
     drops: bool,
     // Brought to PostgreSQL's default, while the client came with a value of its own.
@@ -127,6 +125,11 @@ pub fn is_harmless(facts: &Facts) -> bool {
     !facts.touches.any(ASKS.and(Touches::DEFINES)) && facts.custom_names().next().is_none()
 }
 
+/// Whether a statement is likely to leave something behind that pins.
+pub fn may_pin(facts: &Facts) -> bool {
+    facts.touches.any(PINS) || facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Prepare(_)))
+}
+
 impl Touched {
     /// A statement of these facts is sent. `alone`: it is a Query outside a block. `session` are the client's settings.
     pub fn note(&mut self, facts: &Facts, alone: bool, session: &Settings) {
@@ -147,7 +150,6 @@ impl Touched {
         for statement in facts.statements.iter() {
             match &statement.verb {
                 Verb::Reset(name) => self.name(name, true, session),
-                Verb::Prepare(_) => self.prepares = true,
                 Verb::Set(settings) => {
                     for setting in settings.iter().filter(|setting| !setting.local) {
                         self.name(&setting.name, setting.value == Value::Default, session);
@@ -225,11 +227,6 @@ impl Touched {
     /// Custom names used.
     pub fn custom(&self) -> impl Iterator<Item = &[u8]> {
         self.custom.iter().map(|name| &**name)
-    }
-
-    /// Whether something is likely to stay behind that pins.
-    pub fn may_pin(&self) -> bool {
-        self.touches.any(PINS) || self.prepares
     }
 
     /// The one setting that was made, where there is no need to ask if nothing failed.

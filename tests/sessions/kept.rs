@@ -278,6 +278,18 @@ fn more_pins_than_allowed_are_refused_and_nothing_is_run() {
 }
 
 #[test]
+fn what_was_refused_for_its_pin_leaves_nothing() {
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2\nmax_pinned = 1\nquery_wait_timeout = \"20s\"");
+    let mut first = Raw::log_in(pgotter.port(), &[]);
+    let mut second = Raw::log_in(pgotter.port(), &[]);
+    let mut third = Raw::log_in(pgotter.port(), &[]);
+    first.ask("CREATE TEMP TABLE mine (n int)");
+    assert_eq!(error_code(&second.ask("SELECT setseed(0.5)")).as_deref(), Some("53300"));
+    assert_eq!(third.value("SELECT 'free'"), "free");
+    assert_eq!(second.value("SELECT 'free'"), "free");
+}
+
+#[test]
 fn a_pinned_client_hears_of_the_end_of_its_server() {
     let pgotter = pgotter("");
     let mut client = Raw::log_in(pgotter.port(), &[]);
@@ -353,6 +365,14 @@ fn nobody_is_told_of_anothers_sequences() {
         }
     }
     other.ask("BEGIN");
+    other.ask("DO $$BEGIN END$$");
+    assert_eq!(
+        error_code(&other.ask("SELECT lastval()")).as_deref(),
+        Some("55000"),
+        "who may have drawn has drawn nothing"
+    );
+    other.ask("ROLLBACK");
+    other.ask("BEGIN");
     let theirs = other.value("SELECT nextval('numbers')");
     assert_eq!(other.value("SELECT lastval()"), theirs);
     other.ask("COMMIT");
@@ -393,6 +413,7 @@ fn reset_in_a_block_and_in_a_session_goes_back_to_what_the_client_came_with() {
             &["BEGIN", "RESET ALL", "SET work_mem = '2MB'"],
             &["BEGIN", "SET search_path = public", "RESET search_path", "ROLLBACK"],
             &["BEGIN", "SELECT 1/0", "RESET ALL", "ROLLBACK"],
+            &["BEGIN", "SET work_mem = '1MB'", "SAVEPOINT s", "SELECT 1/0", "ROLLBACK TO s", "RESET work_mem"],
             &["RESET ALL; SET work_mem = '3MB'"],
             &["RESET nonsense", "RESET work_mem; SELECT 1/0"],
             &["DISCARD ALL"],

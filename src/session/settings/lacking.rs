@@ -23,7 +23,7 @@ const WITHOUT_CASE: [&[u8]; 6] = [
 pub type Unlike<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 
 /// Whether a name says, or follows from, who a session runs as.
-pub(super) fn is_role(name: &[u8]) -> bool {
+pub fn is_role(name: &[u8]) -> bool {
     [SESSION_AUTHORIZATION, ROLE, IS_SUPERUSER].iter().any(|role| role.eq_ignore_ascii_case(name))
 }
 
