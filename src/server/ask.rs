@@ -1,7 +1,8 @@
 //! A question of PgOtter's own to a server at a boundary, in place of its client: one Query and its rows.
 
-use super::connection::{Nowhere, Server};
+use super::connection::Server;
 use super::exchange::Outlet;
+use super::outlets::Nowhere;
 use super::reply_queue::Disposition::Forward;
 use crate::session::Effect;
 use crate::wire::backend::{error_field, kind};

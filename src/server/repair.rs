@@ -2,9 +2,10 @@
 //! session. Never guessed: what cannot be brought there in time is closed, and what it still runs is cancelled.
 
 use super::cancel::{CancelTarget, cancel};
-use super::connection::{CleanServer, Nowhere, Server};
+use super::connection::{CleanServer, Server};
 use super::exchange::Boundary;
 use super::forwarding::NOTHING;
+use super::outlets::Nowhere;
 use super::reply_queue::Disposition::Swallow;
 use crate::activity::ServerState;
 use crate::wire::backend::Status;
