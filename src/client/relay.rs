@@ -315,7 +315,7 @@ impl Client {
                     .with_detail(violation.0),
             ));
         }
-        if link.server.exchange().has_failed_begin() || link.began && link.server.lacks_settings() {
+        if link.server.take_failed_begin() || link.began && link.server.lacks_settings() {
             // It believes to be in a block, and what it sends next would be committed one by one.
             let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "the transaction could not be begun");
             return Err(Left::Refused(

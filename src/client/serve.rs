@@ -152,7 +152,7 @@ impl Client {
         self.step(Step::Adopt);
         (self.moved_sequence, self.bent) = (false, false);
         // What has failed there before is not this client's.
-        let _ = link.server.take_erred();
+        link.server.forget_failures();
         match self.block.take() {
             None => link.server.adopt(&mut self.settings),
             Some(block) => {

@@ -411,6 +411,16 @@ impl Server {
         std::mem::take(&mut self.stale)
     }
 
+    /// It serves another client: what has failed before is not that one's.
+    pub fn forget_failures(&mut self) {
+        let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
+    }
+
+    /// See [`Exchange::take_failed_begin`].
+    pub fn take_failed_begin(&mut self) -> bool {
+        self.exchange.take_failed_begin()
+    }
+
     /// Whether the client was told an error since the last call.
     pub fn take_erred(&mut self) -> bool {
         self.exchange.take_erred()

@@ -270,9 +270,9 @@ impl Exchange {
         std::mem::take(&mut self.swallowed_error)
     }
 
-    /// Whether a BEGIN that its client takes for done has failed.
-    pub fn has_failed_begin(&self) -> bool {
-        self.failed_begin
+    /// Whether a BEGIN that its client takes for done has failed since the last call.
+    pub fn take_failed_begin(&mut self) -> bool {
+        std::mem::take(&mut self.failed_begin)
     }
 
     /// In which state the client is if nothing of its own is under way, but perhaps something of ours. `None`: it is.

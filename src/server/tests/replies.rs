@@ -326,3 +326,14 @@ fn a_violation_says_why() {
     let mut talk = Talk::default();
     assert_eq!(talk.try_hear(&said("Zi")), Err(Violation("ReadyForQuery that nothing asked for")));
 }
+
+#[test]
+fn a_begin_of_ours_that_failed_is_told_of_once() {
+    let mut talk = Talk::default();
+    talk.send_own("BE", Disposition::Quiet).send("Q").send("S").hear("E");
+    assert!(talk.exchange.take_failed_begin());
+    talk.hear("Zi");
+    assert!(talk.at_boundary());
+    assert!(!talk.exchange.take_failed_begin(), "the next client is told of another's");
+    assert_eq!(talk.seen(), "EZ");
+}
