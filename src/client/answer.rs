@@ -127,9 +127,14 @@ impl Client {
 fn may_be_reset(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    [&b"deallocate"[..], b"discard", b"reset", b"close", b"unlisten", b"select pg_advisory_unlock_all"]
-        .into_iter()
-        .any(begins)
+    match text.first().map(u8::to_ascii_lowercase) {
+        Some(b'd') => begins(b"deallocate") || begins(b"discard"),
+        Some(b'r') => begins(b"reset"),
+        Some(b'c') => begins(b"close"),
+        Some(b'u') => begins(b"unlisten"),
+        Some(b's') => begins(b"select pg_advisory_unlock_all"),
+        _ => false,
+    }
 }
 
 /// The statements of a text that does nothing but reset. DISCARD ALL stands alone, as PostgreSQL wants.

@@ -22,9 +22,6 @@ pub(super) struct Block {
     failed: bool,
 }
 
-/// Words with which one begins.
-const FIRST: [&str; 6] = ["begin", "start", "commit", "end", "rollback", "abort"];
-
 /// What a plain text says of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -40,8 +37,8 @@ impl Client {
         if self.shape.settings.pool_mode != PoolMode::Transaction {
             return None;
         }
-        let text = query.get(HEAD..)?.strip_suffix(b"\0")?;
-        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= TEXT_MAX)?;
+        let text = query.get(HEAD..)?.strip_suffix(b"\0").filter(|text| text.len() <= TEXT_MAX && may_be_said(text))?;
+        let text = std::str::from_utf8(text).ok()?;
         let mut out = BytesMut::new();
         match (said(text)?, &self.block) {
             (Said::Begin(tag), None) => {
@@ -87,15 +84,16 @@ impl Client {
     }
 }
 
+/// Whether it is worth reading: most queries begin with other letters.
+fn may_be_said(text: &[u8]) -> bool {
+    let [first, second, ..] = text.trim_ascii_start() else { return false };
+    matches!(&[first | 0x20, second | 0x20], b"be" | b"st" | b"co" | b"en" | b"ro" | b"ab")
+}
+
 /// Reads a text of plain words.
 fn said(text: &str) -> Option<Said> {
     let text = text.trim_ascii();
     let text = text.strip_suffix(';').unwrap_or(text);
-    // Most queries are none of this.
-    let first = text.split(|letter: char| !letter.is_ascii_alphabetic()).next()?;
-    if !FIRST.iter().any(|word| first.eq_ignore_ascii_case(word)) {
-        return None;
-    }
     let lower = text.to_ascii_lowercase();
     let mut words = lower.split_ascii_whitespace().peekable();
     let first = words.next()?;

@@ -115,6 +115,7 @@ impl Scanner {
                     self.begin(byte, behind, sink)
                 }
                 State::Word => self.in_word(rest, sink),
+                State::Number if byte.is_ascii_digit() => self.in_digits(rest),
                 State::Quoted { unicode } => self.in_quoted(rest, unicode),
                 State::LineComment => skip_to(rest, is_newline, || self.state = State::Between),
                 State::StringGapComment(kind) => {
@@ -280,9 +281,9 @@ impl Scanner {
     fn in_word<'a>(&mut self, rest: &'a [u8], sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
         let end = rest.iter().position(|byte| !continues_name(*byte)).unwrap_or(rest.len());
         let (name, behind) = rest.split_at(end);
-        for byte in name {
-            self.put(byte.to_ascii_lowercase());
-        }
+        let begun = self.length;
+        self.put_all(name);
+        self.word[begun..self.length].make_ascii_lowercase();
         let Some((&next, after)) = behind.split_first() else { return behind };
         let kind = match (self.word(), next) {
             (b"e", b'\'') => Strings::Escaped,
@@ -307,12 +308,17 @@ impl Scanner {
     fn in_quoted<'a>(&mut self, rest: &'a [u8], unicode: bool) -> &'a [u8] {
         let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
         let (name, behind) = rest.split_at(end);
-        for byte in name {
-            self.put(*byte);
-        }
+        self.put_all(name);
         let Some((_, after)) = behind.split_first() else { return behind };
         self.state = State::QuotedEnd { unicode };
         after
+    }
+
+    fn in_digits<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let (digits, behind) = rest.split_at(end);
+        self.put_all(digits);
+        behind
     }
 
     fn in_number(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
@@ -374,6 +380,16 @@ impl Scanner {
                 self.length += 1;
             }
             None => self.doubt(Unsure::Overlong),
+        }
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        let room = &mut self.word[self.length..];
+        let fitting = bytes.len().min(room.len());
+        room[..fitting].copy_from_slice(&bytes[..fitting]);
+        self.length += fitting;
+        if fitting < bytes.len() {
+            self.doubt(Unsure::Overlong);
         }
     }
 
@@ -461,16 +477,37 @@ fn is_newline(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
+const NAME_BEGIN: u8 = 1;
+const NAME: u8 = 2;
+const OPERATOR: u8 = 4;
+
+/// What each byte may be part of.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 128.. => NAME_BEGIN | NAME,
+            b'0'..=b'9' | b'$' => NAME,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<'
+            | b'>' | b'=' => OPERATOR,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 fn begins_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 128
+    CLASSES[usize::from(byte)] & NAME_BEGIN != 0
 }
 
 fn continues_name(byte: u8) -> bool {
-    begins_name(byte) || byte.is_ascii_digit() || byte == b'$'
+    CLASSES[usize::from(byte)] & NAME != 0
 }
 
 fn is_operator(byte: u8) -> bool {
-    b"~!@#^&|`?+-*/%<>=".contains(&byte)
+    CLASSES[usize::from(byte)] & OPERATOR != 0
 }
 
 #[cfg(test)]

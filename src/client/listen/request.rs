@@ -8,6 +8,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
+use memchr::memchr2_iter;
 
 /// What a request does that must wait for the hub, or be watched.
 #[derive(Debug, Default)]
@@ -230,13 +231,6 @@ fn mentions_listen(chunk: &[u8]) -> bool {
 /// Whether a text holds a word, in upper or lower case; `word` is in lower case.
 fn mentions(text: &[u8], word: &[u8]) -> bool {
     let first = word.first().copied().unwrap_or_default();
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| byte | 0x20 == first) {
-        rest = &rest[at..];
-        if rest.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
+    memchr2_iter(first, first.to_ascii_uppercase(), text)
+        .any(|at| text[at..].get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
 }

@@ -12,6 +12,9 @@ pub(super) fn ends_before_range(number: &[u8]) -> bool {
 
 /// Whether every version from 15 on takes all of this for one number, or for an error.
 pub(super) fn is_number(number: &[u8]) -> bool {
+    if number.iter().all(u8::is_ascii_digit) {
+        return true;
+    }
     let digits = |part: &[u8]| part.iter().all(|digit| digit.is_ascii_digit() || *digit == b'_');
     let based = match number {
         [b'0', b'x' | b'X', rest @ ..] => Some(rest.iter().all(|digit| digit.is_ascii_hexdigit() || *digit == b'_')),
