@@ -51,7 +51,7 @@ bench: preflight-bench
 	cargo bench --locked --bench against_pgbouncer -- $(ARGS)
 
 test-long: preflight
-	$(call run_tests,--release --test long --test differential --test leaks $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--release --test long --test differential --test leaks --test sessions $(ARGS) -- --ignored --nocapture)
 
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"

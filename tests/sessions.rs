@@ -15,6 +15,8 @@ mod kept;
 mod listen;
 #[path = "sessions/prepared.rs"]
 mod prepared;
+#[path = "sessions/refused.rs"]
+mod refused;
 #[path = "sessions/settings.rs"]
 mod settings;
 #[path = "sessions/startup.rs"]

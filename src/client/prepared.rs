@@ -15,11 +15,11 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
-use crate::session::{Change, Effect, Has, Statement, key};
+use crate::session::{Change, Effect, Has, ServerName, Statement, key};
 use crate::sql::{self, Facts, Reader, Verb};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
-use crate::wire::frontend::kind;
+use crate::wire::frontend::{self, kind};
 use arc_swap::Guard;
 use bytes::BytesMut;
 use std::ops::Range;
@@ -362,10 +362,20 @@ fn name_at(message: &Message<'_>, at: usize) -> Result<Said, Fault> {
     Ok(name(message, at)?.map_or(Said::Other, |name| Said::Use { name }))
 }
 
+/// Whether the longest of our names fits in the place of one of so many bytes.
+fn has_room(message: &Message<'_>, bytes: usize) -> bool {
+    frontend::limit(message.kind).is_some_and(|limit| message.total - bytes + ServerName::BYTES_MAX <= limit)
+}
+
 /// Where the name is that begins at `at`. `None`: it does not end, of which PostgreSQL will complain.
 fn name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault> {
     let end = message.body.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0));
     match end {
+        // With a name of ours in its place PostgreSQL would not read it.
+        Some(end @ 1..) if !has_room(message, end) => {
+            Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "message with a name is too long")
+                .with_hint("Use the unnamed statement for what is nearly 1 GB long."))
+        }
         Some(end) => Ok(Some(at..at + end)),
         None if message.whole => Ok(None),
         None => Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "name of a statement is too long")

@@ -203,7 +203,7 @@ impl Client {
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
         let drops = touched.drops();
-        let question = touched.question(&self.settings);
+        let question = touched.question(&self.settings, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
         }

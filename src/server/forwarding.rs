@@ -31,6 +31,8 @@ pub struct Message<'a> {
     pub body: &'a [u8],
     /// Whether that is all of it.
     pub whole: bool,
+    /// Bytes of all of it, with its head.
+    pub total: usize,
 }
 
 impl Server {
@@ -46,7 +48,7 @@ impl Forwarding<'_> {
         let rest = self.chunk.get(self.at..)?;
         let head = Head::read(rest)?;
         let total = head.frame_len()?;
-        Some(Message { kind: head.kind, body: &rest[HEAD..total.min(rest.len())], whole: rest.len() >= total })
+        Some(Message { kind: head.kind, body: &rest[HEAD..total.min(rest.len())], whole: rest.len() >= total, total })
     }
 
     /// What the server has prepared.

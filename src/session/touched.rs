@@ -245,10 +245,10 @@ impl Touched {
     }
 
     /// What to ask, and how to read the answer. `session` are the client's settings: custom ones among them are asked for with
-    /// all others.
-    pub fn question(mut self, session: &Settings) -> Question {
-        // Whether a RESET was undone, only PostgreSQL can say.
-        let unsure = !self.alone && self.names.iter().any(|noted| noted.reset);
+    /// all others. `failed`: some of it was refused.
+    pub fn question(mut self, session: &Settings, failed: bool) -> Question {
+        // Whether a RESET was undone, or what was refused has its value from the session, only PostgreSQL can say.
+        let unsure = failed && !self.names.is_empty() || !self.alone && self.names.iter().any(|noted| noted.reset);
         let all = unsure || self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
         if all {
             session.iter().filter(|(name, _)| is_custom(name)).for_each(|(name, _)| self.name(name, false, session));

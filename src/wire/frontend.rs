@@ -28,16 +28,23 @@ pub mod kind {
 /// # Errors
 /// FATAL 08P01, with PostgreSQL's words.
 pub fn check(head: Head) -> Result<usize, Fault> {
-    use kind::*;
-    let limit = match head.kind {
-        QUERY | PARSE | BIND | FUNCTION_CALL | COPY_DATA => LARGE_LIMIT,
-        EXECUTE | DESCRIBE | CLOSE | FLUSH | SYNC | TERMINATE | COPY_DONE | COPY_FAIL => SMALL_LIMIT,
-        other => return Err(violation(format!("invalid frontend message type {other}"))),
+    let Some(limit) = limit(head.kind) else {
+        return Err(violation(format!("invalid frontend message type {}", head.kind)));
     };
     match head.frame_len() {
         Some(total) if total - 1 <= limit => Ok(total),
         _ => Err(violation("invalid message length".to_owned())),
     }
+}
+
+/// The greatest length of a message of this type, in bytes, its type byte left out. `None`: there is no such type.
+pub fn limit(kind: u8) -> Option<usize> {
+    use kind::*;
+    Some(match kind {
+        QUERY | PARSE | BIND | FUNCTION_CALL | COPY_DATA => LARGE_LIMIT,
+        EXECUTE | DESCRIBE | CLOSE | FLUSH | SYNC | TERMINATE | COPY_DONE | COPY_FAIL => SMALL_LIMIT,
+        _ => return None,
+    })
 }
 
 fn violation(message: String) -> Fault {

@@ -50,6 +50,11 @@ pub struct Statement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerName(u64);
 
+impl ServerName {
+    /// Bytes of the longest.
+    pub const BYTES_MAX: usize = "pgotter_".len() + 20;
+}
+
 impl fmt::Display for ServerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pgotter_{}", self.0)

@@ -45,8 +45,9 @@ impl Machine {
             _ => Some(self.plain()),
         };
         let Some(verb) = verb else {
-            // PostgreSQL refuses it, as far as is known here.
-            return Statement { verb: Verb::Other, touches: Touches::ALL };
+            // PostgreSQL refuses it, as far as is known here. If it names no custom setting, all it can do can be asked for.
+            let hidden = if self.in_body || self.head.may_name_custom() { Touches::ALL } else { Touches::HIDDEN };
+            return Statement { verb: Verb::Other, touches: self.now.touches | hidden };
         };
         let touches = self.now.touches;
         let touches = match &verb {

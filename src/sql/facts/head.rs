@@ -119,6 +119,17 @@ impl Head {
         self.text = self.bytes.len();
     }
 
+    /// Whether it may name a custom setting.
+    pub(super) fn may_name_custom(&self) -> bool {
+        let dotted = |kept: &Kept| {
+            let bytes = self.bytes.get(kept.from..kept.to).unwrap_or_default();
+            kept.kind == Kind::Opaque || matches!(kept.kind, Kind::Quoted | Kind::Text) && bytes.contains(&b'.')
+        };
+        let is_dot = |kept: &Kept| kept.kind == Kind::Symbol && self.bytes.get(kept.from) == Some(&b'.');
+        let named = |pair: &[Kept]| is_dot(&pair[0]) && matches!(pair[1].kind, Kind::Word | Kind::Quoted);
+        self.overfull || self.kept.iter().any(dotted) || self.kept.windows(2).any(named)
+    }
+
     fn pieces(&self) -> Vec<Piece<'_>> {
         let piece = |kept: &Kept| {
             let bytes = self.bytes.get(kept.from..kept.to).unwrap_or_default();
