@@ -379,7 +379,7 @@ impl Scanner {
                 *place = byte;
                 self.length += 1;
             }
-            None => self.doubt(Unsure::Overlong),
+            None => self.overflow(&[byte]),
         }
     }
 
@@ -389,6 +389,15 @@ impl Scanner {
         room[..fitting].copy_from_slice(&bytes[..fitting]);
         self.length += fitting;
         if fitting < bytes.len() {
+            self.overflow(&bytes[fitting..]);
+        }
+    }
+
+    /// There is no room for these. Of a name PostgreSQL takes the first bytes, but it cuts between two letters: in ASCII that
+    /// is the same.
+    fn overflow(&mut self, bytes: &[u8]) {
+        let names = matches!(self.state, State::Word | State::Quoted { .. } | State::QuotedEnd { .. });
+        if !names || !bytes.is_ascii() {
             self.doubt(Unsure::Overlong);
         }
     }
@@ -405,7 +414,7 @@ impl Scanner {
     }
 
     fn end_quoted(&mut self, unicode: bool, sink: &mut impl FnMut(Token<'_>)) {
-        if unicode && !self.decode() {
+        if unicode && (self.length > NAME_MAX || !self.decode()) {
             self.doubt(Unsure::UnicodeEscape);
         }
         self.tell_name(true, sink);
@@ -414,7 +423,9 @@ impl Scanner {
 
     fn tell_name(&mut self, quoted: bool, sink: &mut impl FnMut(Token<'_>)) {
         if self.length > NAME_MAX {
-            self.doubt(Unsure::Overlong);
+            if !self.word().is_ascii() {
+                self.doubt(Unsure::Overlong);
+            }
             self.length = NAME_MAX;
         }
         sink(Token::Word { name: self.word(), quoted });

@@ -24,7 +24,7 @@ impl Default for Reading {
 /// A piece of the text. Comments and white space are not among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// A name or keyword, at most [`NAME_MAX`] bytes. Without quotes in lower case, as far as it is ASCII.
+    /// A name or keyword, its first [`NAME_MAX`] bytes at most, as PostgreSQL takes it. Without quotes in lower case, as far as it is ASCII.
     Word {
         /// Its bytes, quotes and escapes taken off.
         name: &'a [u8],
@@ -55,7 +55,7 @@ pub enum Unsure {
     Unterminated,
     /// The encoding may hide what a byte means.
     Encoding,
-    /// A name or the tag of a dollar quote is longer than [`NAME_MAX`].
+    /// A name that is not all ASCII, the tag of a dollar quote, a number or an operator is longer than [`NAME_MAX`].
     Overlong,
     /// Letters right behind a number or parameter, which servers before 15 took for a word of its own.
     Junk,
@@ -72,7 +72,7 @@ impl fmt::Display for Unsure {
         f.write_str(match self {
             Self::Unterminated => "a string, quoted name or comment that does not end",
             Self::Encoding => "a client encoding in which a byte may be half a character",
-            Self::Overlong => "a name longer than 63 bytes",
+            Self::Overlong => "a name or number longer than 63 bytes",
             Self::Junk => "letters right behind a number",
             Self::UnicodeEscape => "a Unicode escape",
             Self::Nonsense => "text that is no SQL",

@@ -89,14 +89,26 @@ fn where_a_byte_may_be_half_a_character_nothing_but_ascii_is_certain() {
 }
 
 #[test]
-fn names_and_tags_up_to_63_bytes_are_certain() {
+fn names_in_ascii_end_after_63_bytes_and_other_long_ones_are_not_certain() {
     let (fits, long) = ("n".repeat(NAME_MAX), "n".repeat(NAME_MAX + 1));
-    assert_eq!(whole(&fits), fits);
+    for name in [fits.clone(), long.clone(), "N".repeat(100_000)] {
+        assert_eq!(whole(&name), fits);
+    }
     assert_eq!(whole(&format!("\"{fits}\"")), format!("\"{fits}\""));
+    assert_eq!(whole(&format!("\"{fits}\"\"\"")), format!("\"{fits}\""));
+    assert_eq!(whole(&format!("\"{long}\" {long}x")), format!("\"{fits}\" {fits}"));
     assert_eq!(whole(&format!("${fits}$'${fits}$")), "'''");
-    for text in [long.clone(), format!("\"{long}\""), "n".repeat(100_000), format!("${long}n$ ${long}n$")] {
+    for text in [
+        // PostgreSQL cuts in front of a letter that does not fit, and what is a letter depends on the encoding.
+        format!("{}ä", &fits[1..]),
+        format!("ä{fits}"),
+        format!("\"{long}ä\""),
+        format!("${long}n$ ${long}n$"),
+        "1".repeat(NAME_MAX + 2),
+    ] {
         assert_eq!(whole(&text), format!("unsure: {}", Unsure::Overlong), "{} bytes", text.len());
     }
+    assert_eq!(whole(&format!("U&\"{long}\"")), format!("unsure: {}", Unsure::UnicodeEscape));
 }
 
 #[test]
