@@ -41,8 +41,10 @@ impl Client {
         server: &mut Server,
         lane: &Arc<Lane>,
     ) -> Result<(), Fault> {
-        if facts.statements.iter().any(|statement| statement.verb == Verb::Other) {
-            // It may change what others have prepared statements for.
+        if facts.touches.any(Touches::DEFINES.and(Touches::RELEASES))
+            && facts.statements.iter().any(|statement| statement.verb == Verb::Other)
+        {
+            // What others have prepared statements for may become something else, or another of its name take its place.
             self.pool.statements().renew();
         }
         if facts.unsure.is_none()

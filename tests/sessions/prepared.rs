@@ -193,6 +193,22 @@ fn who_prepares_a_statement_anew_gets_it_as_things_are_now() {
 }
 
 #[test]
+fn what_defines_nothing_leaves_statements_shared() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    let ours = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT ''shared'''";
+    client.send(&synced(&[parse("s", "SELECT 'shared'"), run("s", &[])]));
+    client.until_ready();
+    for (sql, count) in [("EXPLAIN SELECT 1", "1"), ("ANALYZE pg_am", "1"), ("DROP TABLE IF EXISTS nothing", "2")] {
+        client.ask(sql);
+        other.send(&synced(&[parse(sql, "SELECT 'shared'"), run(sql, &[])]));
+        other.until_ready();
+        assert_eq!(client.value(ours), count, "behind {sql}");
+    }
+}
+
+#[test]
 fn deallocate_is_about_the_clients_own_names() {
     as_postgresql_answers(&vec![
         synced(&[parse("a", "SELECT 1"), parse("b", "SELECT 2")]),
