@@ -60,8 +60,7 @@ impl Client {
     /// Whether a text that goes to a server in `status`, if that is known, drops statements there. The client's are dropped as well: now, if that is
     /// certain to succeed, else when it has.
     pub(super) fn drops_statements(&mut self, facts: &Facts, status: Option<Status>) -> bool {
-        let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
-        if !facts.statements.iter().any(|statement| drops(&statement.verb)) {
+        if !may_drop_statements(facts) {
             return false;
         }
         let certain = match facts.statements.only().map(|only| &only.verb) {
@@ -72,7 +71,7 @@ impl Client {
         if !certain {
             self.touched.get_or_insert_default().note_drops();
         } else if let Some(statements) = &mut self.statements {
-            statements.clear_named();
+            let _ = statements.clear_named();
         }
         true
     }
@@ -121,6 +120,12 @@ impl Client {
         }
         self.tell_settings(settings);
     }
+}
+
+/// Whether a text drops all statements, if it succeeds.
+pub(super) fn may_drop_statements(facts: &Facts) -> bool {
+    let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
+    facts.statements.iter().any(|statement| drops(&statement.verb))
 }
 
 /// Whether it is worth reading: most queries begin otherwise.

@@ -236,6 +236,22 @@ fn deallocate_is_about_the_clients_own_names() {
 }
 
 #[test]
+fn a_pipeline_that_drops_all_names_does_so_for_what_is_behind_it() {
+    let drops = |text: &str| [parse("", text), run("", &[])].concat();
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT 1"), run("a", &[])]),
+        synced(&[drops("DEALLOCATE ALL"), run("a", &[])]),
+        synced(&[run("a", &[])]),
+        synced(&[parse("a", "SELECT 2"), drops("DEALLOCATE ALL"), parse("a", "SELECT 3"), run("a", &[])]),
+        synced(&[run("a", &[])]),
+        synced(&[drops("SELECT 1/0"), drops("DEALLOCATE ALL"), parse("a", "SELECT 4")]),
+        synced(&[run("a", &[])]),
+        synced(&[drops("SELECT 1"), drops("DISCARD ALL"), parse("a", "SELECT 5"), run("a", &[])]),
+        synced(&[run("a", &[])]),
+    ]);
+}
+
+#[test]
 fn a_pipeline_of_many_requests_is_answered_in_order() {
     let mut pipeline = Vec::new();
     for round in 0..50 {
