@@ -148,8 +148,8 @@ impl Client {
                 under_way.end_ours();
                 return;
             }
-            if self.drops_statements(&facts, status) {
-                under_way.statements().doubt();
+            if may_drop_statements(&facts) {
+                under_way.statements().await_drop();
             }
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
                 return under_way.replace_refused_query(bytes_of(&fault));
@@ -172,6 +172,9 @@ impl Client {
         {
             let (reader, known) = *passing;
             let facts = reader.finish(&*known);
+            if may_drop_statements(&facts) {
+                server.await_drop();
+            }
             if self.touch(&facts, false, server, lane).is_err() {
                 self.touch_hidden();
             }
