@@ -144,7 +144,8 @@ impl Client {
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
             {
-                under_way.answer(answer, None);
+                let dropped = self.drop_unnamed(under_way);
+                under_way.answer(answer, dropped);
                 under_way.end_ours();
                 return;
             }
@@ -152,10 +153,19 @@ impl Client {
                 under_way.statements().await_drop();
             }
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
-                return under_way.replace_refused_query(bytes_of(&fault));
+                let dropped = self.drop_unnamed(under_way);
+                return under_way.replace_refused_query(bytes_of(&fault), dropped);
             }
         }
-        drop_unnamed(self, under_way);
+        let dropped = self.drop_unnamed(under_way);
+        under_way.pass(dropped);
+    }
+
+    /// A Query, or a Close of the unnamed statement.
+    fn drop_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Option<Effect> {
+        let before = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
+        let server = under_way.statements().put_unnamed(None);
+        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server })
     }
 
     /// The next part of a Query.
@@ -336,7 +346,8 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let name = &message.body[at.clone()];
         if name.is_empty() {
-            return drop_unnamed(self, under_way);
+            let dropped = self.drop_unnamed(under_way);
+            return under_way.pass(dropped);
         }
         let effect = self.statements.as_mut().and_then(|statements| {
             let before = statements.put(name, None)?;
@@ -344,15 +355,6 @@ impl Client {
         });
         under_way.rename_to_nothing(at, effect);
     }
-}
-
-/// A Query, or a Close of the unnamed statement.
-fn drop_unnamed(client: &mut Client, under_way: &mut Forwarding<'_>) {
-    let before = client.statements.as_mut().and_then(|statements| statements.put(b"", None));
-    let server = under_way.statements().put_unnamed(None);
-    let effect =
-        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server });
-    under_way.pass(effect);
 }
 
 /// What a message says about statements, and where in its body it names one.
