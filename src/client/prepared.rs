@@ -185,6 +185,7 @@ impl Client {
             if may_drop_statements(&facts) {
                 server.await_drop();
             }
+            self.note_streamed(&facts);
             if self.touch(&facts, false, server, lane).is_err() {
                 self.touch_hidden();
             }
