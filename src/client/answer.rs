@@ -57,26 +57,6 @@ impl Client {
         Some(out)
     }
 
-    /// Whether a text that goes to a server in `status`, if that is known, drops statements there. The client's are dropped as well: now, if that is
-    /// certain to succeed, else when it has.
-    pub(super) fn drops_statements(&mut self, facts: &Facts, status: Option<Status>) -> bool {
-        let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
-        if !facts.statements.iter().any(|statement| drops(&statement.verb)) {
-            return false;
-        }
-        let certain = match facts.statements.only().map(|only| &only.verb) {
-            Some(Verb::DeallocateAll) => status.is_some_and(|status| status != Status::Failed),
-            Some(_) => status == Some(Status::Idle),
-            None => false,
-        };
-        if !certain {
-            self.touched.get_or_insert_default().note_drops();
-        } else if let Some(statements) = &mut self.statements {
-            statements.clear_named();
-        }
-        true
-    }
-
     fn reset(&mut self, reset: Reset, out: &mut BytesMut) {
         match reset {
             Reset::Nothing(tag) => command_complete(out, tag.as_bytes()),
@@ -121,6 +101,12 @@ impl Client {
         }
         self.tell_settings(settings);
     }
+}
+
+/// Whether a text drops all statements, as far as it succeeds.
+pub(super) fn may_drop_statements(facts: &Facts) -> bool {
+    let drops = |verb: &Verb| matches!(verb, Verb::DeallocateAll | Verb::Discard(Discard::All));
+    facts.statements.iter().any(|statement| drops(&statement.verb))
 }
 
 /// Whether it is worth reading: most queries begin otherwise.

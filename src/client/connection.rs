@@ -109,6 +109,8 @@ pub struct Client {
     pub(super) pin: Option<Box<Pin>>,
     // It has changed the catalog in the transaction under way.
     pub(super) change: Option<Change>,
+    // The portal that drops all statements.
+    pub(super) dropping: Option<Box<[u8]>>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
@@ -197,6 +199,7 @@ impl Client {
             touched: None,
             pin: None,
             change: None,
+            dropping: None,
             block: None,
             passing: None,
             base: Arc::default(),

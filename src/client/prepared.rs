@@ -9,6 +9,7 @@
 //! Source: PostgreSQL `src/backend/tcop/postgres.c` (`exec_parse_message`, `exec_bind_message`,
 //! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
 
+use super::answer::may_drop_statements;
 use super::connection::Client;
 use super::serve::Left;
 use crate::config::PoolMode;
@@ -69,6 +70,7 @@ impl Client {
                     under_way.pass(None);
                 }
                 Said::Use { name } => self.name(&mut under_way, name, lane),
+                Said::Execute { portal } => self.execute(&mut under_way, portal),
                 Said::Close { name } => self.close(&mut under_way, name),
             }
         }
@@ -142,18 +144,28 @@ impl Client {
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
             {
-                under_way.answer(answer, None);
+                let dropped = self.drop_unnamed(under_way);
+                under_way.answer(answer, dropped);
                 under_way.end_ours();
                 return;
             }
-            if self.drops_statements(&facts, status) {
-                under_way.statements().doubt();
+            if may_drop_statements(&facts) {
+                under_way.statements().await_drop();
             }
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
-                return under_way.replace_refused_query(bytes_of(&fault));
+                let dropped = self.drop_unnamed(under_way);
+                return under_way.replace_refused_query(bytes_of(&fault), dropped);
             }
         }
-        drop_unnamed(self, under_way);
+        let dropped = self.drop_unnamed(under_way);
+        under_way.pass(dropped);
+    }
+
+    /// A Query, or a Close of the unnamed statement.
+    fn drop_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Option<Effect> {
+        let before = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
+        let server = under_way.statements().put_unnamed(None);
+        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server })
     }
 
     /// The next part of a Query.
@@ -170,6 +182,10 @@ impl Client {
         {
             let (reader, known) = *passing;
             let facts = reader.finish(&*known);
+            if may_drop_statements(&facts) {
+                server.await_drop();
+            }
+            self.note_streamed(&facts);
             if self.touch(&facts, false, server, lane).is_err() {
                 self.touch_hidden();
             }
@@ -270,8 +286,9 @@ impl Client {
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        let status = under_way.server().exchange().status_behind_ours();
-        let drops = facts.is_some_and(|facts| self.drops_statements(facts, status));
+        if binds && let Some(message) = under_way.message() {
+            self.note_portal(&message, facts.is_some_and(may_drop_statements));
+        }
         if named {
             under_way.prepare(&statement, limit);
             under_way.rename(at, statement.name(), None);
@@ -282,9 +299,27 @@ impl Client {
             }
             under_way.pass(None);
         }
+    }
+
+    /// A portal that is bound drops all statements when it is executed, or not.
+    fn note_portal(&mut self, bind: &Message<'_>, drops: bool) {
+        let portal = bind.body.split(|&byte| byte == 0).next().unwrap_or_default();
         if drops {
-            under_way.statements().doubt();
+            self.dropping = Some(portal.into());
+        } else if self.dropping.as_deref() == Some(portal) {
+            self.dropping = None;
         }
+    }
+
+    /// The client's statements are gone for what is behind it: that runs only if this succeeds.
+    fn execute(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+        let Some(message) = under_way.message() else { return };
+        if self.dropping.as_deref() != Some(&message.body[at]) {
+            return under_way.pass(None);
+        }
+        let named = self.statements.as_mut().map(|statements| statements.clear_named());
+        under_way.pass(named.map(Effect::AllNames));
+        under_way.statements().doubt();
     }
 
     /// A statement of a client whose settings are not those any more under which it was prepared: where the server lacks it, it
@@ -312,7 +347,8 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let name = &message.body[at.clone()];
         if name.is_empty() {
-            return drop_unnamed(self, under_way);
+            let dropped = self.drop_unnamed(under_way);
+            return under_way.pass(dropped);
         }
         let effect = self.statements.as_mut().and_then(|statements| {
             let before = statements.put(name, None)?;
@@ -322,15 +358,6 @@ impl Client {
     }
 }
 
-/// A Query, or a Close of the unnamed statement.
-fn drop_unnamed(client: &mut Client, under_way: &mut Forwarding<'_>) {
-    let before = client.statements.as_mut().and_then(|statements| statements.put(b"", None));
-    let server = under_way.statements().put_unnamed(None);
-    let effect =
-        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server });
-    under_way.pass(effect);
-}
-
 /// What a message says about statements, and where in its body it names one.
 enum Said {
     Other,
@@ -338,6 +365,7 @@ enum Said {
     Call,
     Parse { name: Range<usize> },
     Use { name: Range<usize> },
+    Execute { portal: Range<usize> },
     Close { name: Range<usize> },
 }
 
@@ -351,6 +379,7 @@ fn read(message: &Message<'_>) -> Result<Said, Fault> {
             None => Said::Other,
         },
         kind::DESCRIBE if message.body.first() == Some(&b'S') => name_at(message, 1)?,
+        kind::EXECUTE => name(message, 0)?.map_or(Said::Other, |portal| Said::Execute { portal }),
         kind::CLOSE if message.body.first() == Some(&b'S') => {
             name(message, 1)?.map_or(Said::Other, |name| Said::Close { name })
         }

@@ -218,7 +218,7 @@ impl Client {
             && !refused(link)
             && !link.awaits_cancel()
             && !self.awaits_effects(link)
-            && !(self.awaits_settling() && link.server.exchange().will_answer())
+            && !(self.awaits_settling(link) && link.server.exchange().will_answer())
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);
             // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of

@@ -108,8 +108,8 @@ impl Client {
     }
 
     /// What the next request finds depends on what becomes of this one.
-    pub(super) fn awaits_settling(&self) -> bool {
-        self.touched.as_ref().is_some_and(|touched| touched.restores() || touched.drops())
+    pub(super) fn awaits_settling(&self, link: &Link) -> bool {
+        self.awaits_restore() || link.server.awaits_drop()
     }
 
     fn awaits_restore(&self) -> bool {
@@ -204,7 +204,6 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let drops = touched.drops();
         let question = touched.question(&self.settings, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
@@ -226,12 +225,6 @@ impl Client {
         let Some(found) = question.read(answer.rows) else { return Err(lost()) };
         let pins = found.pins;
         if let Some(count) = found.statements {
-            if drops
-                && (!failed || count == 0)
-                && let Some(statements) = &mut self.statements
-            {
-                statements.clear_named();
-            }
             link.server.note_statements(count);
         }
         if self.take_over_all(found, certain, link).is_err() || for_good {

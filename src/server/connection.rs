@@ -289,6 +289,16 @@ impl Server {
         }
     }
 
+    /// All its statements may be dropped by what was sent last. Nothing is sent behind it while that is open.
+    pub fn await_drop(&mut self) {
+        self.statements.await_drop();
+    }
+
+    /// Whether that is open: what is dropped in it is dropped for the client as well.
+    pub fn awaits_drop(&self) -> bool {
+        self.statements.awaits_drop()
+    }
+
     /// This client may move a sequence here.
     pub fn note_sequence(&mut self, client: ClientId) {
         self.sequences = match self.sequences {
@@ -398,6 +408,7 @@ impl Server {
         self.leaked |= leaked;
         if !self.exchange.owes() {
             self.note_all_read();
+            self.statements.end_drop();
         }
         if self.exchange.take_failed_guard() {
             self.belief.guard_failed();

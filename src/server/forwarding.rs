@@ -109,8 +109,9 @@ impl Forwarding<'_> {
     }
 
     /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows.
-    pub fn replace_refused_query(&mut self, error: BytesMut) {
+    pub fn replace_refused_query(&mut self, error: BytesMut, effect: Option<Effect>) {
         self.replace_refused(error);
+        self.attach(effect);
         frontend::sync(&mut self.out);
         self.server.exchange.sending_own(kind::SYNC, Forward);
     }

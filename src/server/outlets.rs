@@ -79,10 +79,13 @@ impl Outlet for ToClient<'_, '_> {
     }
 
     fn watches(&self) -> bool {
-        self.witness.is_some()
+        self.witness.is_some() || self.statements.awaits_drop()
     }
 
     fn complete(&mut self, tag: &[u8]) -> Option<BytesMut> {
+        if let Some(prepared) = self.prepared.as_mut().filter(|_| self.statements.hears_drop(tag)) {
+            prepared.clear_named();
+        }
         self.witness.as_mut()?.complete(tag)
     }
 

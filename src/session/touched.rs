@@ -37,8 +37,6 @@ pub struct Touched {
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
-    // All statements may have been dropped.
-    drops: bool,
     // Brought to PostgreSQL's default, while the client came with a value of its own.
     restore: Vec<Name>,
 }
@@ -189,17 +187,6 @@ impl Touched {
                 _ => (),
             }
         }
-    }
-
-    /// All that was prepared is dropped, if what is sent succeeds.
-    pub fn note_drops(&mut self) {
-        self.drops = true;
-        self.touches |= Touches::STATEMENTS;
-    }
-
-    /// Whether all that was prepared may have been dropped.
-    pub fn drops(&self) -> bool {
-        self.drops
     }
 
     /// Whether something is to be brought back.

@@ -148,6 +148,15 @@ impl Act {
         })
     }
 
+    /// Whether a client may have to keep its server for it.
+    pub fn may_pin(&self) -> bool {
+        let pins = matches!(
+            self,
+            Self::CreateTemp { .. } | Self::CreateTempSequence | Self::Lock(_) | Self::Declare(_) | Self::Prepare(..)
+        );
+        pins || matches!(self.kind(), Some(Kind::Custom | Kind::Hidden | Kind::Seed))
+    }
+
     /// Begins or ends a transaction, or a part of one: stands alone in its request.
     pub fn stands_alone(&self) -> bool {
         use Act::*;
@@ -187,7 +196,7 @@ impl Act {
             DiscardPlans => "DISCARD PLANS".into(),
             Prepare(name, number) => format!("PREPARE \"{name}\" AS {}", prepared(*number)),
             Execute(name) => format!("EXECUTE \"{name}\""),
-            Deallocate(name) => format!("DEALLOCATE \"{name}\""),
+            Deallocate(name) => format!("DEALLOCATE \"{}\"", name.replace('"', "\"\"")),
             DeallocateAll => "DEALLOCATE ALL".into(),
             Parse(_, number) => prepared(*number),
             Run(_) | Close(_) => String::new(),

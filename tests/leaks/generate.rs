@@ -49,8 +49,10 @@ impl fmt::Display for Step {
 }
 
 pub const CHANNELS: &[&str] = &["alpha", "beta"];
+/// Of statements of the protocol.
 const NAMES: &[&str] = &["s1", "s2", "S \"3\""];
-const SQL_NAMES: &[&str] = &["s1", "s2", "q"];
+/// Of statements of SQL. None of the others: PgOtter keeps them apart, as docs/sessions.md says.
+const SQL_NAMES: &[&str] = &["s1 of SQL", "s2 of SQL"];
 const TABLES: &[&str] = &["mine", "mine_too"];
 const CURSORS: &[&str] = &["h1", "h2"];
 const WRONG: &[&str] = &["work_mem", "TimeZone", "DateStyle", "statement_timeout", "client_encoding"];
@@ -74,6 +76,11 @@ pub fn steps(random: &mut Random, kinds: &[Kind], clients: usize, count: usize) 
         }
     }
     steps
+}
+
+/// PgOtter takes this one from a Query alone, as docs/sessions.md says.
+fn only_as_query(act: &Act) -> bool {
+    matches!(act, Act::Deallocate(name) if NAMES.contains(name))
 }
 
 struct Draw<'a> {
@@ -100,7 +107,10 @@ impl Draw<'_> {
                 let acts = self.acts();
                 if acts.iter().any(Act::is_message) { Turn::Extended(acts) } else { Turn::Simple(acts) }
             }
-            _ => Turn::Extended(self.acts()),
+            _ => {
+                let acts = self.acts();
+                if acts.iter().any(only_as_query) { Turn::Simple(acts) } else { Turn::Extended(acts) }
+            }
         }
     }
 
@@ -109,7 +119,7 @@ impl Draw<'_> {
         let count = if self.random.one_in(3) { 2 + self.random.below(3) } else { 1 };
         let mut acts: Vec<Act> = (0..count).map(|_| self.allowed()).collect();
         if acts.len() > 1 {
-            acts.retain(|act| !act.stands_alone());
+            acts.retain(|act| !act.stands_alone() && !only_as_query(act));
         }
         if acts.is_empty() { vec![Act::Select] } else { acts }
     }
@@ -151,7 +161,7 @@ impl Draw<'_> {
             58 => self.random.pick(&[Act::DiscardTemp, Act::DiscardSequences, Act::DiscardPlans]),
             59..=60 => Act::Prepare(self.random.pick(SQL_NAMES), number),
             61..=62 => Act::Execute(self.random.pick(SQL_NAMES)),
-            63 => Act::Deallocate(self.random.pick(SQL_NAMES)),
+            63 => Act::Deallocate(if self.random.one_in(3) { name } else { self.random.pick(SQL_NAMES) }),
             64 => Act::DeallocateAll,
             65..=67 => Act::Parse(name, number),
             68 => Act::Parse("", number),

@@ -26,6 +26,14 @@ struct Block {
     savepoints: Vec<(u8, Undoable)>,
 }
 
+/// A statement with a name.
+#[derive(Clone, Copy, Debug)]
+struct Prepared {
+    /// Which its result shows.
+    number: u32,
+    by_sql: bool,
+}
+
 /// A cursor WITH HOLD.
 #[derive(Clone, Debug)]
 struct Cursor {
@@ -40,7 +48,7 @@ pub struct Model {
     initial: Settings,
     now: Undoable,
     block: Option<Block>,
-    statements: BTreeMap<&'static str, u32>,
+    statements: BTreeMap<&'static str, Prepared>,
     unnamed: Option<Act>,
     locks: BTreeMap<u32, u32>,
     cursors: BTreeMap<&'static str, Cursor>,
@@ -102,8 +110,9 @@ impl Model {
 
     /// Whether a server may be this client's alone at the moment.
     pub fn may_hold_a_server(&self) -> bool {
-        let pinned = !self.now.temp.is_empty() || !self.locks.is_empty() || !self.cursors.is_empty();
-        self.in_block() || pinned || self.stained
+        let objects = !self.now.temp.is_empty() || !self.locks.is_empty() || !self.cursors.is_empty();
+        let prepared = self.statements.values().any(|prepared| prepared.by_sql);
+        self.in_block() || objects || prepared || self.stained
     }
 
     /// What SHOW shows, and '' for a custom setting that is not there.
@@ -157,6 +166,16 @@ impl Model {
 
     /// A Query of several statements, or a pipeline with its Sync.
     pub fn request(&mut self, acts: &[Act], extended: bool) -> Reply {
+        self.run_all(acts, extended, None)
+    }
+
+    /// The same where a pooler does not run what would make one more keep a server: such a Query, or that statement of the
+    /// pipeline.
+    pub fn refused(&mut self, acts: &[Act], extended: bool) -> Reply {
+        self.run_all(acts, extended, Some("53300"))
+    }
+
+    fn run_all(&mut self, acts: &[Act], extended: bool, refusal: Option<&'static str>) -> Reply {
         if !extended {
             self.unnamed = None;
         }
@@ -165,7 +184,11 @@ impl Model {
         // Also what comes to nothing: a text may be all that a pooler goes by.
         self.stained |= acts.iter().any(|act| act.kind().is_some_and(|kind| STAINS.contains(&kind)));
         for act in acts {
-            match self.act(act, extended) {
+            let done = match refusal.filter(|_| !extended || self.may_pin(act)) {
+                Some(code) => self.refuse(act, extended, code),
+                None => self.act(act, extended),
+            };
+            match done {
                 Ok(rows) => reply.rows.extend(rows),
                 Err(code) => {
                     reply.error = Some(code);
@@ -218,6 +241,19 @@ impl Model {
         self.does(act)
     }
 
+    fn may_pin(&self, act: &Act) -> bool {
+        let act = if *act == Act::Run("") { self.unnamed.as_ref() } else { Some(act) };
+        act.is_some_and(Act::may_pin)
+    }
+
+    /// It has been parsed.
+    fn refuse(&mut self, act: &Act, extended: bool, code: &'static str) -> Result<Vec<Row>, &'static str> {
+        if extended && !act.is_message() && !self.has_failed() {
+            self.unnamed = Some(act.clone());
+        }
+        Err(code)
+    }
+
     fn run(&mut self, name: &'static str) -> Result<Vec<Row>, &'static str> {
         if name.is_empty() {
             let act = self.unnamed.clone().ok_or("26000")?;
@@ -229,8 +265,8 @@ impl Model {
                 act => self.does(&act),
             };
         }
-        let number = *self.statements.get(name).ok_or("26000")?;
-        if self.has_failed() { Err("25P02") } else { Ok(vec![prepared(number)]) }
+        let row = self.execute(name)?;
+        if self.has_failed() { Err("25P02") } else { Ok(row) }
     }
 
     fn does(&mut self, act: &Act) -> Result<Vec<Row>, &'static str> {
@@ -273,10 +309,10 @@ impl Model {
             DiscardTemp => self.now.temp.clear(),
             DiscardSequences => (self.lastval, self.currval) = (None, None),
             DiscardPlans => {}
-            Prepare(name, number) => self.prepare(name, *number)?,
+            Prepare(name, number) => self.prepare(name, *number, true)?,
             Parse("", _) => self.unnamed = Some(act.clone()),
-            Parse(name, number) => self.prepare(name, *number)?,
-            Execute(name) => return Ok(vec![prepared(*self.statements.get(name).ok_or("26000")?)]),
+            Parse(name, number) => self.prepare(name, *number, false)?,
+            Execute(name) => return self.execute(name),
             Deallocate(name) => _ = self.statements.remove(name).ok_or("26000")?,
             DeallocateAll => self.statements.clear(),
             Close("") => self.unnamed = None,
@@ -370,12 +406,17 @@ impl Model {
         (self.lastval, self.currval) = (None, None);
     }
 
-    fn prepare(&mut self, name: &'static str, number: u32) -> Result<(), &'static str> {
+    fn prepare(&mut self, name: &'static str, number: u32, by_sql: bool) -> Result<(), &'static str> {
         if self.statements.contains_key(name) {
             return Err("42P05");
         }
-        self.statements.insert(name, number);
+        self.statements.insert(name, Prepared { number, by_sql });
         Ok(())
+    }
+
+    fn execute(&self, name: &str) -> Result<Vec<Row>, &'static str> {
+        let found = self.statements.get(name).ok_or("26000")?;
+        Ok(vec![prepared(found.number)])
     }
 
     fn temporary(&mut self, act: &Act) -> Result<(), &'static str> {

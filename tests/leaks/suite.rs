@@ -16,12 +16,9 @@ mod witness;
 mod world;
 
 use crate::support::random::{Random, seed, shrink};
-use crate::support::shared_postgres;
 use generate::{Step, steps};
 use kinds::Kind;
-use pgotter::cli::local_postgres::LocalPostgres;
-use std::sync::Once;
-use world::{Between, CLIENTS, Profiles, World};
+use world::{Between, CLIENTS, Profiles, ROOMS, Stage, World};
 
 /// In `make test`; `PGOTTER_LONG_HAND_OVERS` says how many for the long run.
 const HAND_OVERS: u64 = 10_000;
@@ -30,7 +27,7 @@ const EPISODE: usize = 400;
 
 #[test]
 fn the_model_and_the_witnesses_agree_with_postgresql() {
-    let profiles = Profiles::new(stage().port(), kinds::ALL);
+    let profiles = Profiles::new(Stage::new(), kinds::ALL);
     let mut seeds = Random(seed());
     for _ in 0..20 {
         let steps = steps(&mut seeds, kinds::ALL, CLIENTS, EPISODE);
@@ -41,9 +38,10 @@ fn the_model_and_the_witnesses_agree_with_postgresql() {
 #[test]
 fn clients_that_share_a_connection_are_caught_by_every_kind_of_state() {
     let mut seeds = Random(seed());
+    let stage = Stage::new();
     for kind in kinds::ALL.iter().filter(|kind| ![Kind::Startup, Kind::Local].contains(kind)) {
         let kinds = [*kind];
-        let profiles = Profiles::new(stage().port(), &kinds);
+        let profiles = Profiles::new(stage.clone(), &kinds);
         let steps = steps(&mut seeds, &kinds, CLIENTS, 2 * EPISODE);
         // What the connection of the first client shows of its startup parameters is no finding.
         let steps: Vec<Step> = steps.into_iter().filter(|step| step.client.is_multiple_of(2)).collect();
@@ -63,29 +61,43 @@ fn no_session_state_leaks_or_is_lost_in_many_hand_overs() {
     hand_over(std::env::var("PGOTTER_LONG_HAND_OVERS").map_or(100_000, |text| text.parse().expect("a number")));
 }
 
+/// Two at once: each waits for PostgreSQL most of the time.
 fn hand_over(count: u64) {
+    let seed = seed();
+    std::thread::scope(|scope| {
+        scope.spawn(|| hand_over_on(Random(seed), count / 2));
+        scope.spawn(|| hand_over_on(Random(!seed), count / 2));
+    });
+}
+
+fn hand_over_on(mut seeds: Random, count: u64) {
     let kinds = kinds::on();
-    let profiles = Profiles::new(stage().port(), &kinds);
-    let mut seeds = Random(seed());
-    let (mut between, mut done, mut episodes) = (World::pgotter(stage()), 0, 0);
+    let profiles = Profiles::new(Stage::new(), &kinds);
+    let (mut betweens, mut done, mut episodes) = (ROOMS.map(|room| Some(World::pgotter(room))), 0, 0);
+    let (mut refused, mut spared) = (0, 0);
     while done < count {
         let steps = steps(&mut seeds, &kinds, CLIENTS, EPISODE);
+        // Most hand-overs are where there is little room.
+        let turn = usize::from(episodes % 4 == 3);
+        let between = betweens[turn].take().expect("given back");
         let mut world = World::new(between, &profiles, &kinds);
         if let Err((at, why)) = world.play(&steps) {
             let found = format!("after {done} hand-overs, episode {episodes}, step {at}: {why}");
             drop(world);
             println!("{found}");
-            try_out(&|| World::pgotter(stage()), &profiles, &kinds, &steps[..=at]);
+            try_out(&|| World::pgotter(ROOMS[turn]), &profiles, &kinds, &steps[..=at]);
             panic!(
                 "{found}\nnot again with these steps and a new PgOtter\n{}",
                 listing(&steps[at.saturating_sub(60)..=at])
             );
         }
         done += world.hand_overs;
+        (refused, spared) = (refused + world.refused, spared + world.spared);
         episodes += 1;
-        between = world.between();
+        betweens[turn] = Some(world.between());
     }
     println!("{done} hand-overs in {episodes} episodes, {kinds:?}: no leak, no loss");
+    println!("{refused} requests were refused, {spared} not sent");
 }
 
 /// Plays `steps`; panics with fewer of them if something is wrong.
@@ -101,10 +113,4 @@ fn try_out(between: &dyn Fn() -> Between, profiles: &Profiles, kinds: &[Kind], s
 
 fn listing(steps: &[Step]) -> String {
     steps.iter().map(|step| format!("    {step}\n")).collect()
-}
-
-fn stage() -> &'static LocalPostgres {
-    static PREPARED: Once = Once::new();
-    PREPARED.call_once(|| world::prepare(shared_postgres()));
-    shared_postgres()
 }

@@ -2,7 +2,8 @@
 
 use super::act::CUSTOM;
 use super::kinds::Kind;
-use crate::support::raw::{Frame, Raw, bind, describe, first_value, print, query, sync};
+use super::world::Stage;
+use crate::support::raw::{Frame, Raw, bind, describe, first_value, print, query, row_values, sync};
 
 /// What every witness asks for at login; one of the five settings that PostgreSQL reports must be kept apart as well.
 const STARTUP: &[(&str, &str)] = &[("application_name", "witness"), ("TimeZone", "Asia/Kathmandu")];
@@ -11,7 +12,7 @@ const NUMBERS: usize = 40;
 
 /// What a fresh connection shows.
 pub struct Expected {
-    port: u16,
+    stage: Stage,
     questions: Vec<Vec<u8>>,
     answers: Vec<String>,
     /// What random() says after a setseed that is not the witness's.
@@ -19,39 +20,47 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// As PostgreSQL at `direct` shows it, of these kinds.
-    pub fn new(direct: u16, kinds: &[Kind]) -> Self {
-        let mut fresh = Raw::log_in(direct, STARTUP);
+    /// As PostgreSQL shows it, of these kinds.
+    pub fn new(stage: Stage, kinds: &[Kind]) -> Self {
+        let mut fresh = stage.log_in(STARTUP);
         let questions = questions(kinds);
-        let answers = questions.iter().map(|question| ask(&mut fresh, question)).collect();
+        let answers =
+            ask(&mut fresh, &questions.iter().collect::<Vec<_>>()).iter().map(|frames| print(frames)).collect();
         fresh.ask("SELECT setseed(0.5)");
         let seeded = (0..NUMBERS).map(|_| fresh.value("SELECT random()")).collect();
-        Self { port: direct, questions, answers, seeded }
+        Self { stage, questions, answers, seeded }
     }
 
     /// A witness; logs in at `port`.
-    pub fn witness(port: u16) -> Raw {
-        Raw::log_in(port, STARTUP)
+    pub fn witness(&self, port: u16) -> Raw {
+        self.stage.log_in_at(port, STARTUP)
     }
 
-    /// What the witness sees that a fresh connection does not. The settings take long, so not every look is at `all` of them.
-    pub fn look(&self, witness: &mut Raw, all: bool) -> Result<(), String> {
-        for (number, (question, answer)) in self.questions.iter().zip(&self.answers).enumerate() {
-            if number == 0 && !all {
-                continue;
-            }
-            let heard = ask(witness, question);
+    /// The process of the server that the witness has looked at, or what it sees there that a fresh connection does not. The
+    /// settings take long, so not every look is at `all` of them.
+    pub fn look(&self, witness: &mut Raw, all: bool) -> Result<String, String> {
+        let skipped = usize::from(!all);
+        let server = query("SELECT pg_backend_pid(), random()");
+        // In one write, so that they all come to the same server.
+        let asked: Vec<&Vec<u8>> = self.questions.iter().skip(skipped).chain([&server]).collect();
+        let mut heard = ask(witness, &asked);
+        let row = heard.pop().and_then(|frames| frames.into_iter().find(|frame| frame.kind == b'D'));
+        for ((question, answer), heard) in self.questions.iter().zip(&self.answers).skip(skipped).zip(&heard) {
+            let heard = print(heard);
             if heard != *answer {
-                let more = if number == 0 { self.settings(witness) } else { String::new() };
+                let more = if *question == self.questions[0] { self.settings(witness) } else { String::new() };
                 let question = question[5..].escape_ascii();
                 return Err(format!("a witness asks {question}\nand hears\n{heard}instead of\n{answer}{more}"));
             }
         }
-        let number = witness.value("SELECT random()");
+        let mut row = row.map(|row| row_values(&row)).unwrap_or_default().into_iter().map(Option::unwrap_or_default);
+        let (Some(server), Some(number)) = (row.next(), row.next()) else {
+            return Err("a witness is not told who serves it".to_owned());
+        };
         if self.seeded.contains(&number) {
             return Err(format!("a witness draws {number}, as if it had called setseed"));
         }
-        Ok(())
+        Ok(server)
     }
 
     /// Which settings differ.
@@ -61,7 +70,7 @@ impl Expected {
             let rows = frames.into_iter().filter(|frame| frame.kind == b'D');
             rows.filter_map(|row| first_value(&[row])).collect::<Vec<String>>()
         };
-        let (here, fresh) = (list(witness), list(&mut Raw::log_in(self.port, STARTUP)));
+        let (here, fresh) = (list(witness), list(&mut self.stage.log_in(STARTUP)));
         let missing = fresh.iter().filter(|line| !here.contains(line)).map(|line| format!("  fresh: {line}\n"));
         here.iter()
             .filter(|line| !fresh.contains(line))
@@ -71,17 +80,18 @@ impl Expected {
     }
 }
 
-fn ask(client: &mut Raw, question: &[u8]) -> String {
-    client.send(question);
-    let mut frames = Vec::new();
-    while let Ok(Some(frame)) = client.frame_or_silence() {
-        let last = frame.kind == b'Z';
-        frames.push(frame);
-        if last {
-            return print(&frames);
+/// What is answered to each.
+fn ask(client: &mut Raw, questions: &[&Vec<u8>]) -> Vec<Vec<Frame>> {
+    client.send(&questions.iter().copied().flatten().copied().collect::<Vec<u8>>());
+    let answer = |_: &&Vec<u8>| {
+        let mut frames = Vec::new();
+        while frames.last().is_none_or(|frame: &Frame| frame.kind != b'Z') {
+            let Ok(Some(frame)) = client.frame_or_silence() else { break };
+            frames.push(frame);
         }
-    }
-    print(&frames) + "and nothing more\n"
+        frames
+    };
+    questions.iter().map(answer).collect()
 }
 
 fn questions(kinds: &[Kind]) -> Vec<Vec<u8>> {
@@ -100,7 +110,7 @@ fn questions(kinds: &[Kind]) -> Vec<Vec<u8>> {
     if kinds.contains(&Kind::Statements) || kinds.contains(&Kind::SqlStatements) {
         questions.push([bind("", "s1", &[]), sync()].concat());
         questions.push([describe(b'S', ""), sync()].concat());
-        questions.push(query("EXECUTE s2"));
+        questions.push(query("EXECUTE \"s1 of SQL\""));
     }
     if kinds.contains(&Kind::SqlStatements) {
         questions.push(query("SELECT name, statement FROM pg_prepared_statements WHERE from_sql"));

@@ -6,17 +6,20 @@ use super::generate::{Step, Turn};
 use super::kinds::Kind;
 use super::model::{Model, Reply, Row};
 use super::witness::{Expected, notifications};
-use crate::support::raw::{self, Frame, Raw, error_code, first_value, print};
-use crate::support::{PgOtter, must};
+use crate::support::raw::{self, Frame, Raw, error_code, print};
+use crate::support::{PgOtter, must, shared_postgres};
 use pgotter::cli::local_postgres::LocalPostgres;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::time::Duration;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 pub const CLIENTS: usize = 8;
-const SERVERS: usize = 4;
 /// Long enough for any answer; short enough to make steps few that bring none.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// `max_pinned` clients keep a server already.
+const TOO_MANY: &str = "53300";
 
 /// What stands between clients and PostgreSQL.
 pub enum Between {
@@ -24,8 +27,19 @@ pub enum Between {
     Nothing,
     /// The worst of all poolers: all have the same connection.
     OneConnection,
-    PgOtter(Box<PgOtter>),
+    PgOtter(Box<PgOtter>, Room),
 }
+
+/// How much room there is for those who keep a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    servers: usize,
+    max_pinned: usize,
+}
+
+/// Few servers, where a client may hear that too many keep one; and a server for each client, and the witness.
+pub const ROOMS: [Room; 2] =
+    [Room { servers: 4, max_pinned: 2 }, Room { servers: CLIENTS + 1, max_pinned: CLIENTS + 1 }];
 
 pub struct World<'a> {
     port: u16,
@@ -38,6 +52,9 @@ pub struct World<'a> {
     /// Whom each server served last.
     owners: HashMap<String, usize>,
     pub hand_overs: u64,
+    /// Requests that were not run because too many keep a server; and those that were not sent, since others would wait.
+    pub refused: u64,
+    pub spared: u64,
     /// Dropped behind its clients, for whom it would wait.
     between: Between,
 }
@@ -57,14 +74,48 @@ pub struct Profiles {
     startup: Vec<Vec<(&'static str, &'static str)>>,
     initial: Vec<BTreeMap<&'static str, String>>,
     expected: Expected,
-    direct: u16,
+    stage: Stage,
 }
 
-/// What all clients need.
-pub fn prepare(server: &LocalPostgres) {
+/// A database of its own: locks and notifications are seen in the whole of one.
+#[derive(Clone)]
+pub struct Stage {
+    database: String,
+}
+
+impl Stage {
+    /// Makes it, with what all clients need.
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static ROLES: Once = Once::new();
+        let server = shared_postgres();
+        ROLES.call_once(|| {
+            must(server.psql("postgres", "CREATE ROLE otter_a SUPERUSER; CREATE ROLE otter_b SUPERUSER"));
+        });
+        let database = format!("leaks_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        must(server.psql("postgres", &format!("CREATE DATABASE {database}")));
+        prepare(server, &database);
+        Self { database }
+    }
+
+    /// As the superuser, with further startup parameters; to PostgreSQL itself.
+    pub fn log_in(&self, more: &[(&str, &str)]) -> Raw {
+        self.log_in_at(shared_postgres().port(), more)
+    }
+
+    /// To what listens at `port`.
+    pub fn log_in_at(&self, port: u16, more: &[(&str, &str)]) -> Raw {
+        let mut client = Raw::connect(port);
+        client.send(&raw::startup(3, 0, &[&[("user", "postgres"), ("database", &*self.database)], more].concat()));
+        client.welcomed();
+        client
+    }
+}
+
+fn prepare(server: &LocalPostgres, database: &str) {
     must(server.psql(
-        "postgres",
-        "CREATE ROLE otter_a SUPERUSER; CREATE ROLE otter_b SUPERUSER; CREATE SCHEMA other;
+        database,
+        "CREATE SCHEMA other;
          CREATE SEQUENCE numbers; CREATE TABLE ticket (id serial);
          CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS
            $$ BEGIN RETURN set_config($1, $2, $3); END $$;
@@ -78,7 +129,7 @@ pub fn prepare(server: &LocalPostgres) {
 }
 
 impl Profiles {
-    pub fn new(direct: u16, kinds: &[Kind]) -> Self {
+    pub fn new(stage: Stage, kinds: &[Kind]) -> Self {
         let mut startup = vec![
             vec![("application_name", "hostile")],
             vec![("application_name", "in India"), ("TimeZone", "Asia/Kolkata"), ("DateStyle", "SQL, DMY")],
@@ -87,8 +138,8 @@ impl Profiles {
             startup.push(vec![("work_mem", "6MB"), ("search_path", "other"), ("IntervalStyle", "sql_standard")]);
             startup.push(vec![("options", "-c statement_timeout=50min -c enable_seqscan=off"), ("app.tenant", "own")]);
         }
-        let initial = startup.iter().map(|startup| initial(&mut Raw::log_in(direct, startup))).collect();
-        Self { startup, initial, expected: Expected::new(direct, kinds), direct }
+        let initial = startup.iter().map(|startup| initial(&mut stage.log_in(startup))).collect();
+        Self { startup, initial, expected: Expected::new(stage.clone(), kinds), stage }
     }
 
     fn of(&self, client: usize) -> usize {
@@ -105,8 +156,8 @@ fn initial(fresh: &mut Raw) -> BTreeMap<&'static str, String> {
 impl<'a> World<'a> {
     pub fn new(between: Between, profiles: &'a Profiles, kinds: &'a [Kind]) -> Self {
         let port = match &between {
-            Between::PgOtter(pgotter) => pgotter.port(),
-            _ => profiles.direct,
+            Between::PgOtter(pgotter, _) => pgotter.port(),
+            _ => shared_postgres().port(),
         };
         let mut world = Self {
             between,
@@ -114,11 +165,13 @@ impl<'a> World<'a> {
             kinds,
             profiles,
             clients: Vec::new(),
-            witness: Expected::witness(port),
+            witness: profiles.expected.witness(port),
             looks: 0,
             look: look(kinds),
             owners: HashMap::new(),
             hand_overs: 0,
+            refused: 0,
+            spared: 0,
         };
         for number in 0..CLIENTS {
             let client = world.newcomer(number);
@@ -127,12 +180,11 @@ impl<'a> World<'a> {
         world
     }
 
-    /// In front of `server`, with few servers.
-    pub fn pgotter(server: &LocalPostgres) -> Between {
-        Between::PgOtter(Box::new(PgOtter::in_front_of(
-            server,
-            &format!("default_pool_size = {SERVERS}\nmax_pinned = {SERVERS}"),
-        )))
+    /// With so much room.
+    pub fn pgotter(room: Room) -> Between {
+        let Room { servers, max_pinned } = room;
+        let limits = format!("default_pool_size = {servers}\nmax_pinned = {max_pinned}");
+        Between::PgOtter(Box::new(PgOtter::in_front_of(shared_postgres(), &limits)), room)
     }
 
     /// For the next world.
@@ -147,7 +199,7 @@ impl<'a> World<'a> {
     fn newcomer(&self, number: usize) -> Client {
         let profile = self.profiles.of(number);
         let shared = self.shares() && number > 0;
-        let wire = (!shared).then(|| Raw::log_in(self.port, &self.profiles.startup[profile]));
+        let wire = (!shared).then(|| self.profiles.stage.log_in_at(self.port, &self.profiles.startup[profile]));
         if let Some(wire) = &wire {
             wire.stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         }
@@ -181,28 +233,55 @@ impl<'a> World<'a> {
         }
     }
 
-    /// With all servers but one in hands, nobody else may take one for longer than a request.
-    fn would_wait(&self, client: usize, after: &Model) -> bool {
+    /// How many others may keep a server.
+    fn held(&self, client: usize) -> usize {
         let others = self.clients.iter().enumerate().filter(|(number, _)| *number != client);
-        let held = others.filter(|(_, other)| other.model.may_hold_a_server()).count();
-        after.may_hold_a_server() && held + 1 >= SERVERS
+        others.filter(|(_, other)| other.model.may_hold_a_server()).count()
     }
 
+    fn room(&self) -> Option<Room> {
+        if let Between::PgOtter(_, room) = &self.between { Some(*room) } else { None }
+    }
+
+    /// With all servers but one in hands, nobody else may take one for longer than a request.
+    fn would_wait(&self, client: usize, acts: &[Act], extended: bool) -> bool {
+        let mut after = self.clients[client].model.clone();
+        after.request(acts, extended);
+        let servers = self.room().map_or(usize::MAX, |room| room.servers);
+        after.may_hold_a_server() && self.held(client) + 1 >= servers
+    }
+
+    /// What was not run because too many keep a server is asked again until as many do as may: whoever has just left, or given
+    /// one back, may still have been counted.
     fn request(&mut self, client: usize, acts: &[Act], extended: bool) -> Result<(), String> {
-        let mut model = self.clients[client].model.clone();
-        let expected = model.request(acts, extended);
-        if self.would_wait(client, &model) {
+        if self.would_wait(client, acts, extended) {
+            self.spared += 1;
             return Ok(());
         }
-        self.clients[client].model = model;
-        let frames = match extended {
-            true => self.exchange(client, &pipeline(acts))?,
-            false => {
-                let texts: Vec<String> = acts.iter().map(Act::sql).collect();
-                self.exchange(client, &raw::query(&texts.join("; ")))?
-            }
+        let bytes = if extended {
+            pipeline(acts)
+        } else {
+            let texts: Vec<String> = acts.iter().map(Act::sql).collect();
+            raw::query(&texts.join("; "))
         };
-        self.judge(client, &expected, &frames)
+        let since = Instant::now();
+        loop {
+            let frames = self.exchange(client, &bytes)?;
+            let refused_in = self.room().filter(|_| error_code(&frames).as_deref() == Some(TOO_MANY));
+            let model = &mut self.clients[client].model;
+            let expected =
+                if refused_in.is_some() { model.refused(acts, extended) } else { model.request(acts, extended) };
+            self.judge(client, &expected, &frames)?;
+            let Some(room) = refused_in else { return Ok(()) };
+            self.refused += 1;
+            // A block has failed for it.
+            if self.held(client) >= room.max_pinned || self.clients[client].model.in_block() {
+                return Ok(());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(format!("too many are said to keep a server, and do not:\n{}", print(&frames)));
+            }
+        }
     }
 
     /// Sends in two pieces and reads up to ReadyForQuery.
@@ -334,6 +413,7 @@ impl<'a> World<'a> {
         if !self.kinds.contains(&Kind::Listen) || self.clients[client].model.in_block() {
             return Ok(());
         }
+        self.clients[client].model.request(&[], false);
         let frames =
             self.exchange(client, &raw::query("SELECT string_agg(c, ',' ORDER BY c) FROM pg_listening_channels() c"))?;
         let (seen, expected) =
@@ -374,17 +454,16 @@ impl<'a> World<'a> {
         let all = self.looks.is_multiple_of(4);
         let shared = if self.shares() { self.clients[0].wire.take() } else { None };
         if fresh && shared.is_none() {
-            self.witness = Expected::witness(self.port);
+            self.witness = self.profiles.expected.witness(self.port);
         }
         let mut shared_or_own = shared;
         let witness = shared_or_own.as_mut().unwrap_or(&mut self.witness);
         let seen = self.profiles.expected.look(witness, all);
-        let server = first_value(&witness.ask("SELECT pg_backend_pid()"));
         if let Some(wire) = shared_or_own {
             self.clients[0].wire = Some(wire);
         }
-        self.served(server.unwrap_or_default(), CLIENTS);
-        seen
+        self.served(seen?, CLIENTS);
+        Ok(())
     }
 }
 

@@ -284,7 +284,11 @@ fn what_was_refused_for_its_pin_leaves_nothing() {
     let mut second = Raw::log_in(pgotter.port(), &[]);
     let mut third = Raw::log_in(pgotter.port(), &[]);
     first.ask("CREATE TEMP TABLE mine (n int)");
+    second.send(&[parse("", "SELECT 1"), sync()].concat());
+    second.until_ready();
     assert_eq!(error_code(&second.ask("SELECT setseed(0.5)")).as_deref(), Some("53300"));
+    second.send(&[bind("", "", &[]), sync()].concat());
+    assert_eq!(error_code(&second.until_ready()).as_deref(), Some("26000"), "a Query drops the unnamed statement");
     assert_eq!(third.value("SELECT 'free'"), "free");
     assert_eq!(second.value("SELECT 'free'"), "free");
 }

@@ -212,6 +212,22 @@ fn unlisten_in_all_its_forms() {
 }
 
 #[test]
+fn an_unlisten_that_is_too_long_to_be_gathered_is_one() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nrequest_gather = \"1KiB\"");
+    let both = "long_a,long_b";
+    for (unlistens, left) in
+        [("UNLISTEN long_a", "long_b"), ("SELECT 1; UNLISTEN *", ""), ("UNLISTEN *; SELECT 1/0", both)]
+    {
+        let mut client = Raw::log_in(pgotter.port(), &[]);
+        client.ask("LISTEN long_a; LISTEN long_b");
+        let text = format!("/*{}*/ {unlistens}", " ".repeat(400_000));
+        client.ask(&text);
+        let heard = "SELECT coalesce(string_agg(c, ',' ORDER BY c), '') FROM pg_listening_channels() c";
+        assert_eq!(client.value(heard), left, "{unlistens}");
+    }
+}
+
+#[test]
 fn the_extended_protocol_listens_as_well() {
     as_postgresql(&[
         Extended(0, "LISTEN g_a"),

@@ -240,6 +240,25 @@ fn deallocate_is_about_the_clients_own_names() {
         synced(&[run("b", &[])]),
         query("SELECT 1; DEALLOCATE ALL"),
         synced(&[run("b", &[])]),
+        synced(&[parse("b", "SELECT 4")]),
+        query("SELECT 1/0; DEALLOCATE ALL"),
+        synced(&[run("b", &[])]),
+        query("DEALLOCATE ALL; SELECT 1/0"),
+        synced(&[run("b", &[])]),
+        synced(&[parse("b", "SELECT 4"), run("b", &[])]),
+        query("BEGIN"),
+        query("SELECT 1; DEALLOCATE ALL"),
+        synced(&[run("b", &[])]),
+        query("ROLLBACK"),
+        query("BEGIN"),
+        synced(&[parse("b", "SELECT 5"), parse("", "SELECT 6")]),
+        query("DEALLOCATE b"),
+        synced(&[run("", &[])]),
+        query("ROLLBACK"),
+        synced(&[parse("b", "SELECT 7")]),
+        query(&format!("/*{}*/ DEALLOCATE ALL", " ".repeat(400_000))),
+        synced(&[run("b", &[])]),
+        synced(&[run("b", &[])]),
         synced(&[parse("b", "SELECT 4"), run("b", &[])]),
         query("BEGIN"),
         query("SELECT 1/0"),
@@ -248,6 +267,22 @@ fn deallocate_is_about_the_clients_own_names() {
         synced(&[run("b", &[])]),
         query("DISCARD ALL"),
         synced(&[run("b", &[])]),
+    ]);
+}
+
+#[test]
+fn a_pipeline_that_drops_all_names_does_so_for_what_is_behind_it() {
+    let drops = |text: &str| [parse("", text), run("", &[])].concat();
+    as_postgresql_answers(&vec![
+        synced(&[parse("a", "SELECT 1"), run("a", &[])]),
+        synced(&[drops("DEALLOCATE ALL"), run("a", &[])]),
+        synced(&[run("a", &[])]),
+        synced(&[parse("a", "SELECT 2"), drops("DEALLOCATE ALL"), parse("a", "SELECT 3"), run("a", &[])]),
+        synced(&[run("a", &[])]),
+        synced(&[drops("SELECT 1/0"), drops("DEALLOCATE ALL"), parse("a", "SELECT 4")]),
+        synced(&[run("a", &[])]),
+        synced(&[drops("SELECT 1"), drops("DISCARD ALL"), parse("a", "SELECT 5"), run("a", &[])]),
+        synced(&[run("a", &[])]),
     ]);
 }
 

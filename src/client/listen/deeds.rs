@@ -41,6 +41,21 @@ pub enum Deed {
 }
 
 impl Deed {
+    /// Of a statement that goes to a server as it is. A LISTEN does not.
+    pub fn of(verb: &Verb) -> Option<Self> {
+        Some(match verb {
+            Verb::Unlisten(name) => Self::Unlisten(name.clone()),
+            Verb::UnlistenAll | Verb::Discard(Discard::All) => Self::UnlistenAll,
+            Verb::Savepoint(name) => Self::Savepoint(name.clone()),
+            Verb::Release(name) => Self::Release(name.clone()),
+            Verb::RollbackTo(name) => Self::RollBackTo(name.clone()),
+            Verb::Commit { .. } => Self::Commit,
+            Verb::Rollback { .. } => Self::RollBack,
+            Verb::PrepareTransaction => Self::Prepare,
+            _ => return None,
+        })
+    }
+
     /// Whether a CommandComplete with this tag may answer it.
     pub fn fits(&self, tag: &[u8]) -> bool {
         match self {
@@ -98,15 +113,7 @@ impl Deeds {
         let deeds = verbs().filter_map(|verb| match verb {
             Verb::Listen(name) => Some(Deed::Listen(name.clone())),
             Verb::Unlisten(name) if marks.next() == Some(&true) => Some(Deed::Listen(name.clone())),
-            Verb::Unlisten(name) => Some(Deed::Unlisten(name.clone())),
-            Verb::UnlistenAll | Verb::Discard(Discard::All) => Some(Deed::UnlistenAll),
-            Verb::Savepoint(name) => Some(Deed::Savepoint(name.clone())),
-            Verb::Release(name) => Some(Deed::Release(name.clone())),
-            Verb::RollbackTo(name) => Some(Deed::RollBackTo(name.clone())),
-            Verb::Commit { .. } => Some(Deed::Commit),
-            Verb::Rollback { .. } => Some(Deed::RollBack),
-            Verb::PrepareTransaction => Some(Deed::Prepare),
-            _ => None,
+            other => Deed::of(other),
         });
         let deeds = deeds.collect();
         Self { deeds, notifies: facts.touches.any(Touches::NOTIFIES), uncertain: false, places }

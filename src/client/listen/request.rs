@@ -5,6 +5,7 @@ use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::sql::Facts;
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
@@ -59,6 +60,13 @@ impl Client {
             *chunk = out;
         }
         self.weigh(found)
+    }
+
+    /// The same for a text that was handed on in parts, and has gone as it is: what it listens to its server will tell.
+    pub(in super::super) fn note_streamed(&mut self, facts: &Facts) {
+        if let Some(listening) = &mut self.listening {
+            listening.expected.extend(facts.statements.iter().filter_map(|statement| Deed::of(&statement.verb)));
+        }
     }
 
     /// What of it matters for a client in this state.

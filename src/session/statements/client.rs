@@ -9,6 +9,10 @@ use std::sync::Arc;
 /// Bytes of names and statements that one client may have prepared.
 const CLIENT_MAX: usize = 16 * 1024 * 1024;
 
+/// What all names of a client stood for.
+#[derive(Debug)]
+pub struct Named(HashMap<Box<[u8]>, Arc<Statement>>);
+
 /// How the name of a statement on a server begins in PostgreSQL's messages.
 const MARK: &[u8] = b"\"pgotter_";
 
@@ -83,11 +87,18 @@ impl Statements {
         self.tied > 0
     }
 
-    /// Forgets all that have names.
-    pub fn clear_named(&mut self) {
-        self.named.clear();
+    /// Forgets all that have names. Says which there were.
+    pub fn clear_named(&mut self) -> Named {
         self.bytes = 0;
         self.tied = usize::from(self.unnamed.as_ref().is_some_and(|statement| statement.body().is_none()));
+        Named(std::mem::take(&mut self.named))
+    }
+
+    /// They were not to be forgotten.
+    pub(super) fn put_back(&mut self, named: Named) {
+        for (name, statement) in named.0 {
+            self.put(&name, Some(statement));
+        }
     }
 
     /// Bytes of names and statements.

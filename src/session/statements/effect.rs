@@ -1,6 +1,7 @@
 //! What a message was taken to do when it was sent, kept until it is answered, and how that is taken back if PostgreSQL
 //! refused or skipped it.
 
+use super::client::Named;
 use super::{ServerName, ServerStatements, Statement, Statements};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub enum Effect {
         /// What it stood for.
         before: Option<Arc<Statement>>,
     },
+    /// All of the client's names lost their statements.
+    AllNames(Named),
     /// As `Name`, and the server was sent the statement for it.
     NameAndParse {
         /// The client's name.
@@ -48,6 +51,11 @@ impl Effect {
     pub fn take_back(self, failed: bool, client: Option<&mut Statements>, server: &mut ServerStatements) {
         match self {
             Self::Name { name, before } => put(client, &name, before),
+            Self::AllNames(named) => {
+                if let Some(client) = client {
+                    client.put_back(named);
+                }
+            }
             Self::NameAndParse { name, parsed } => {
                 put(client, &name, None);
                 server.forget(parsed);

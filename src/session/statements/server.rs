@@ -23,6 +23,8 @@ pub struct ServerStatements {
     uses: u64,
     // A client's own words may have dropped any of them.
     doubtful: bool,
+    // They are about to, and it will be told whether they did.
+    dropping: bool,
     unnamed: Option<Arc<Statement>>,
 }
 
@@ -68,6 +70,27 @@ impl ServerStatements {
         self.named.clear();
         self.unnamed = None;
         self.doubtful = true;
+    }
+
+    /// All of them may be dropped by what is sent now.
+    pub fn await_drop(&mut self) {
+        self.doubt();
+        self.dropping = true;
+    }
+
+    /// Whether that may still come.
+    pub fn awaits_drop(&self) -> bool {
+        self.dropping
+    }
+
+    /// Whether an answer with this tag says that they are dropped now.
+    pub fn hears_drop(&self, tag: &[u8]) -> bool {
+        self.dropping && matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL")
+    }
+
+    /// What was sent has been answered.
+    pub fn end_drop(&mut self) {
+        self.dropping = false;
     }
 
     /// How many it has that have names.
