@@ -2,8 +2,12 @@
 //! longer one is handed on as it comes. Only heads are read. Pure: it is shown the inbox and says how much to take.
 
 use crate::fault::Fault;
-use crate::wire::frame::Head;
+use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
+
+/// Bytes of a message that are gathered, whatever the limit, to find the ends of the names in front. PostgreSQL takes longer names, and
+/// looks at their first 63 bytes.
+const NAMES_MAX: usize = 1024 * 1024;
 
 /// What lies at the front of a client's inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Gather {
     passing_kind: u8,
     // The request is longer than what is gathered: hand on as it comes.
     streaming: bool,
+    // More than what is gathered of a request is waited for: a name goes on.
+    names_go_on: bool,
 }
 
 impl Gather {
@@ -45,6 +51,7 @@ impl Gather {
         if self.passing > 0 {
             return Ok(self.pass_on(inbox));
         }
+        self.names_go_on = false;
         while let Some(head) = inbox.get(self.complete..).and_then(Head::read) {
             let total = frontend::check(head)?;
             if head.kind == kind::TERMINATE {
@@ -70,6 +77,10 @@ impl Gather {
                     self.streaming = true;
                     return Ok(self.take(None, Some(first)));
                 }
+                if inbox.len() <= NAMES_MAX && !holds_names(head.kind, inbox.get(HEAD..).unwrap_or_default()) {
+                    self.names_go_on = true;
+                    return Ok(Gathered::More);
+                }
             }
             if !whole && (copy || self.streaming || inbox.len() > limit) {
                 return Ok(self.hand_on_part(inbox, head.kind, total));
@@ -93,6 +104,11 @@ impl Gather {
             return Ok(self.take(None, first));
         }
         Ok(Gathered::More)
+    }
+
+    /// With more than this in the inbox nothing more is to be received; `limit` is `request_gather`.
+    pub fn room(&self, limit: usize) -> usize {
+        if self.names_go_on { limit.max(NAMES_MAX) } else { limit }
     }
 
     /// Whether the client is between two requests, with nothing of the next one here.
@@ -164,6 +180,12 @@ pub fn ends_request(message: u8) -> bool {
 /// Messages that name a statement or may do so.
 pub fn names_something(message: u8) -> bool {
     matches!(message, kind::PARSE | kind::BIND | kind::DESCRIBE | kind::CLOSE)
+}
+
+/// Whether the names of a statement and a portal that stand in front of such a message end in what is here of its body.
+fn holds_names(message: u8, body: &[u8]) -> bool {
+    let zeros = |count: usize| body.iter().filter(|&&byte| byte == 0).take(count).count() == count;
+    zeros(if message == kind::BIND { 2 } else { 1 })
 }
 
 /// Messages that mean something only while COPY reads data; PostgreSQL ignores them at any other time.

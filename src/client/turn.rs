@@ -99,7 +99,7 @@ fn may_receive(client: &mut Client, server_full: bool) -> bool {
     if client.hung_up {
         return false;
     }
-    if server_full || client.socket.received().len() > client.rules.request_gather {
+    if server_full || client.socket.received().len() > client.gather.room(client.rules.request_gather) {
         // Sending to a client that has gone tells as well.
         return client.socket.queued() == 0 && client.lookout.wants_more(client.holding.all());
     }
