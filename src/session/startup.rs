@@ -31,7 +31,8 @@ const TRACKED: [&str; 5] =
     ["application_name", "client_encoding", "datestyle", "timezone", "standard_conforming_strings"];
 
 /// PostgreSQL takes them at login, and then the first transaction begins with its defaults all the same.
-const OF_A_TRANSACTION: [&[u8]; 3] = [b"transaction_isolation", b"transaction_read_only", b"transaction_deferrable"];
+pub(super) const OF_A_TRANSACTION: [&[u8]; 3] =
+    [b"transaction_isolation", b"transaction_read_only", b"transaction_deferrable"];
 
 /// Understands a StartupMessage.
 ///

@@ -3,6 +3,7 @@
 
 use super::custom::is_custom;
 use super::settings::Settings;
+use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Discard, Facts, Name, Setting, Touches, Unsure, Value, Verb};
 use std::fmt::{self, Write};
 
@@ -333,7 +334,11 @@ impl Question {
             let mut row = row.into_iter();
             Some((row.next()??, row.next()??))
         };
-        let all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
+        let mut all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
+        if let Some(all) = &mut all {
+            // From 16 on PostgreSQL lists those behind a SET TRANSACTION outside a block, and nobody can reset them.
+            all.retain(|(name, _)| !OF_A_TRANSACTION.contains(&&**name));
+        }
         Some(Found { pins, statements, named, all })
     }
 }

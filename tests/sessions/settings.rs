@@ -297,3 +297,20 @@ fn a_very_short_timeout_is_its_clients_alone() {
         assert_eq!(other.value("show statement_timeout"), "0");
     }
 }
+
+/// From PostgreSQL 16 on such a setting looks like one of the session, and cannot be reset.
+#[test]
+fn a_set_transaction_outside_a_block_is_no_setting_of_its_client() {
+    let pgotter = one_server(shared_postgres());
+    let (mut ann, mut bob) = (Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[]));
+    for mode in ["READ ONLY", "ISOLATION LEVEL SERIALIZABLE"] {
+        ann.ask(&format!("SET TRANSACTION {mode}"));
+        // Behind this the server is asked for all that is set.
+        ann.send(&query("SELECT 1; CLOSE nothing; DO $$ BEGIN RAISE NOTICE 'one'; END $$; SELECT 1"));
+        ann.until_ready();
+        for _ in 0..2 {
+            assert_eq!(ann.value("SELECT 'the same'"), "the same");
+            assert_eq!(bob.value("SELECT 'another'"), "another");
+        }
+    }
+}
