@@ -4,7 +4,7 @@
 
 use super::connection::Client;
 use crate::session::{Settings, Statements, is_role};
-use crate::sql::{Discard, Facts, Verb};
+use crate::sql::{Discard, Facts, Name, Statement, Verb};
 use crate::wire::backend::{self, Status, command_complete};
 use bytes::{BufMut, BytesMut};
 
@@ -49,10 +49,17 @@ impl Client {
         if status == Status::Failed {
             return None;
         }
-        let Verb::Deallocate(name) = &facts.statements.only()?.verb else { return None };
-        self.statements.as_mut()?.put(name, None)?;
+        let names = deallocates(facts)?;
+        let statements = self.statements.as_mut()?;
+        let each_once = names.iter().enumerate().all(|(at, name)| !names[..at].contains(name));
+        if !each_once || names.iter().any(|name| statements.get(name).is_none()) {
+            return None;
+        }
         let mut out = BytesMut::new();
-        command_complete(&mut out, b"DEALLOCATE");
+        for name in names {
+            statements.put(name, None);
+            command_complete(&mut out, b"DEALLOCATE");
+        }
         out.unsplit(ready(status));
         Some(out)
     }
@@ -101,6 +108,19 @@ impl Client {
         }
         self.tell_settings(settings);
     }
+}
+
+/// The names that a text drops which does nothing else. Only those that may be of the protocol: they are not empty.
+pub(super) fn deallocates(facts: &Facts) -> Option<Vec<&Name>> {
+    let first = facts.statements.get(0).filter(|_| facts.unsure.is_none())?;
+    if !matches!(first.verb, Verb::Deallocate(_)) {
+        return None;
+    }
+    let name = |statement| match statement {
+        &Statement { verb: Verb::Deallocate(ref name), .. } if !name.is_empty() => Some(name),
+        _ => None,
+    };
+    facts.statements.iter().map(name).collect()
 }
 
 /// Whether a text drops all statements, as far as it succeeds.

@@ -1,6 +1,7 @@
 //! One client that has logged in, and what its task needs at hand.
 
 use super::block::Block;
+use super::deallocate::Deallocating;
 use super::in_force::InForce;
 use super::listen::Listening;
 use super::lookout::Lookout;
@@ -115,6 +116,7 @@ pub struct Client {
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
     pub(super) passing: Option<Box<(Reader, Arc<Knowledge>)>>,
+    pub(super) deallocating: Option<Box<Deallocating>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     // Boxed: an idle client that has never listened does not pay for it.
@@ -202,6 +204,7 @@ impl Client {
             dropping: None,
             block: None,
             passing: None,
+            deallocating: None,
             base: Arc::default(),
             listening: None,
             mailbox,

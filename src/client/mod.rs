@@ -5,6 +5,7 @@ mod authenticate;
 mod block;
 mod checkout;
 mod connection;
+mod deallocate;
 mod in_force;
 mod listen;
 mod login;

@@ -11,6 +11,7 @@
 
 use super::answer::may_drop_statements;
 use super::connection::Client;
+use super::deallocate::EMPTY;
 use super::serve::Left;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
@@ -25,6 +26,9 @@ use arc_swap::Guard;
 use bytes::BytesMut;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// In place of a statement whose name its client has used already.
+const TAKEN: &str = "pgotter.taken";
 
 impl Client {
     /// Sends bytes of a request on; `first` is the type of the message that they begin with, `None` in the middle of one.
@@ -149,6 +153,9 @@ impl Client {
                 under_way.end_ours();
                 return;
             }
+            if self.deallocate(under_way, &facts) {
+                return;
+            }
             if may_drop_statements(&facts) {
                 under_way.statements().await_drop();
             }
@@ -219,13 +226,12 @@ impl Client {
             under_way.pass(Some(Effect::Unnamed { client, server }));
             return;
         }
-        if let Some(taken) = statements.get(name).cloned() {
+        if statements.get(name).is_some() {
             let error = error(SqlState::DUPLICATE_PREPARED_STATEMENT, name, "already exists");
             // In a failed block PostgreSQL looks at the text, and then says that it does nothing.
-            if under_way.server().exchange().status() != Status::Failed {
-                under_way.prepare(&taken, limit);
-            }
-            under_way.refuse(at, taken.name(), error);
+            // Wherever it is, there must be one of that name.
+            under_way.prepare_own(TAKEN, EMPTY);
+            under_way.refuse(at, TAKEN, error);
             return;
         }
         let shared = match body {
@@ -281,13 +287,19 @@ impl Client {
         }
         let told = binds.then(|| statement.told(&self.pool.catalog().known()));
         let facts = told.as_ref().and_then(|told| told.as_ref()?.facts());
+        if binds && let Some(message) = under_way.message() {
+            self.note_portal(&message, facts.is_some_and(may_drop_statements));
+        }
+        if binds && self.bind_deallocate(under_way, &at, &statement, facts) {
+            return;
+        }
         if let Some(facts) = facts
             && let Err(fault) = self.touch(facts, false, under_way.server_mut(), lane)
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        if binds && let Some(message) = under_way.message() {
-            self.note_portal(&message, facts.is_some_and(may_drop_statements));
+        if binds && let Some(error) = miscounted(under_way, &statement, at.clone()) {
+            return under_way.refuse_unknown(at, error);
         }
         if named {
             under_way.prepare(&statement, limit);
@@ -314,7 +326,11 @@ impl Client {
     /// The client's statements are gone for what is behind it: that runs only if this succeeds.
     fn execute(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
-        if self.dropping.as_deref() != Some(&message.body[at]) {
+        let portal = &message.body[at];
+        if let Some(effect) = self.execute_deallocate(portal) {
+            return under_way.pass(Some(effect));
+        }
+        if self.dropping.as_deref() != Some(portal) {
             return under_way.pass(None);
         }
         let named = self.statements.as_mut().map(|statements| statements.clear_named());
@@ -356,6 +372,24 @@ impl Client {
         });
         under_way.rename_to_nothing(at, effect);
     }
+}
+
+/// The error of a Bind that supplies another number of parameters than the statement takes. In a failed block it comes before that
+/// of the block; the statement cannot be prepared there.
+fn miscounted(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>, name: Range<usize>) -> Option<BytesMut> {
+    let exchange = under_way.server().exchange();
+    if exchange.status() != Status::Failed && !exchange.owes() || under_way.has(statement) {
+        return None;
+    }
+    let body = under_way.message()?.body;
+    let rest = body.get(name.end + 1..)?;
+    let count = |at: usize| Some(usize::from(u16::from_be_bytes([*rest.get(at)?, *rest.get(at + 1)?])));
+    let supplied = count(2 + 2 * count(0)?)?;
+    let wanted = statement.parameters().filter(|wanted| *wanted != supplied)?;
+    let name = String::from_utf8_lossy(&body[name]);
+    let message =
+        format!("bind message supplies {supplied} parameters, but prepared statement \"{name}\" requires {wanted}");
+    Some(fault(SqlState::PROTOCOL_VIOLATION, message))
 }
 
 /// What a message says about statements, and where in its body it names one.

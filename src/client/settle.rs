@@ -64,6 +64,13 @@ impl Client {
         if is_harmless(facts) {
             return Ok(());
         }
+        let mut of_refused;
+        let mut facts = facts;
+        if is_refused(facts) {
+            of_refused = facts.clone();
+            of_refused.touches = facts.touches.without(Touches::UNMOVABLE.and(Touches::DYNAMIC));
+            facts = &of_refused;
+        }
         if self.change.is_none() && defines(facts) {
             self.change = Some(self.pool.catalog().begin_change());
         }
@@ -313,9 +320,12 @@ impl Client {
 
 /// Whether it may change what functions, triggers and views do.
 fn defines(facts: &Facts) -> bool {
-    // PostgreSQL refuses such a text before it runs any of it.
-    let refused = matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense));
-    facts.touches.any(Touches::DEFINES) && !refused
+    facts.touches.any(Touches::DEFINES) && !is_refused(facts)
+}
+
+/// PostgreSQL refuses such a text before it runs any of it. What can be asked for is asked all the same.
+fn is_refused(facts: &Facts) -> bool {
+    matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
 }
 
 fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Server) -> Result<(), TooMuch> {

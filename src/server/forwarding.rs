@@ -8,6 +8,7 @@ use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
@@ -54,6 +55,15 @@ impl Forwarding<'_> {
     /// What the server has prepared.
     pub fn statements(&mut self) -> &mut ServerStatements {
         &mut self.server.statements
+    }
+
+    /// Whether the server is known to have a statement, by its name or as the one that has none.
+    pub fn has(&mut self, statement: &Arc<Statement>) -> bool {
+        let statements = &mut self.server.statements;
+        if statement.name().is_empty() {
+            return statements.has_unnamed(statement);
+        }
+        statements.has(statement) == Has::Yes
     }
 
     /// The server it goes to.
@@ -130,15 +140,32 @@ impl Forwarding<'_> {
         if let Some(body) = statement.body()
             && self.make_place(statement, limit)
         {
-            self.put_parse(statement.name(), body, Effect::Parse(statement.server_name()));
+            self.put_parse(statement.name(), body, Some(Effect::Parse(statement.server_name())));
         }
     }
 
     /// As [`Self::prepare`], for the statement that has no name.
     pub fn prepare_unnamed(&mut self, statement: &Statement, effect: Effect) {
         if let Some(body) = statement.body() {
-            self.put_parse("", body, effect);
+            self.put_parse("", body, Some(effect));
         }
+    }
+
+    /// Has the server prepare something under one of our own names, in front of this message. `body` as in a Parse.
+    pub fn prepare_own(&mut self, name: &str, body: &[u8]) {
+        self.close(name, None);
+        self.put_parse(name, body, None);
+    }
+
+    /// A Query of another text goes in its place. Only for a whole message.
+    pub fn replace_query(&mut self, text: &str, effect: Effect) {
+        self.copy();
+        let from = self.out.len();
+        frontend::query(&mut self.out, text);
+        self.server.exchange.sending(&self.out[from..]);
+        self.attach(Some(effect));
+        let end = self.end();
+        (self.copied, self.at) = (end, end);
     }
 
     /// Counts a statement among those that the server has, and closes another one for it if need be. False: it has it already.
@@ -220,13 +247,13 @@ impl Forwarding<'_> {
         from
     }
 
-    fn put_parse(&mut self, name: &str, body: &[u8], effect: Effect) {
+    fn put_parse(&mut self, name: &str, body: &[u8], effect: Option<Effect>) {
         self.copy();
         frontend::message(&mut self.out, kind::PARSE, |out| {
             frontend::put_cstr(out, name.as_bytes());
             out.extend_from_slice(body);
         });
         self.server.exchange.sending_own(kind::PARSE, Quiet);
-        self.attach(Some(effect));
+        self.attach(effect);
     }
 }

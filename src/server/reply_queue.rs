@@ -170,6 +170,16 @@ impl ReplyQueue {
         refusal
     }
 
+    /// A Query has failed, which nothing skips. It has dropped the unnamed statement all the same, but not those with names.
+    pub fn fail_simple(&mut self) {
+        if let Some(front) = self.entries.front_mut().filter(|front| front.effect)
+            && matches!(self.effects.front(), Some(Effect::Names { .. }))
+        {
+            front.effect = false;
+            self.undone.extend(self.effects.pop_front().map(|effect| (effect, true)));
+        }
+    }
+
     /// Whether all that is owed answers what we have sent.
     pub fn is_ours(&self) -> bool {
         use Disposition::{Hold, Quiet, Swallow};

@@ -10,8 +10,13 @@ type Script = Vec<Vec<u8>>;
 /// What a client of PgOtter is answered while another one, on the same server, uses the same names for other
 /// statements between any two of its requests, must be what PostgreSQL answers.
 fn as_postgresql_answers(script: &Script) {
+    as_postgresql_answers_with("", script);
+}
+
+/// As [`as_postgresql_answers`], of a pool with other settings.
+fn as_postgresql_answers_with(settings: &str, script: &Script) {
     let server = shared_postgres();
-    let pgotter = PgOtter::in_front_of(server, "default_pool_size = 1");
+    let pgotter = PgOtter::in_front_of(server, &format!("default_pool_size = 1\n{settings}"));
     let mut direct = Raw::log_in(server.port(), &[]);
     let mut client = Raw::log_in(pgotter.port(), &[]);
     let mut other = Raw::log_in(pgotter.port(), &[]);
@@ -271,6 +276,38 @@ fn deallocate_is_about_the_clients_own_names() {
 }
 
 #[test]
+fn deallocate_by_parse_and_execute_is_about_the_clients_own_names() {
+    let prepare = || synced(&[parse("a", "SELECT 1"), parse("b", "SELECT 2")]);
+    let deallocate = |name: &str| parse("", &format!("DEALLOCATE {name}"));
+    as_postgresql_answers(&vec![
+        prepare(),
+        synced(&[deallocate("a"), describe(b'S', ""), bind("", "", &[]), describe(b'P', ""), execute("", 0)]),
+        synced(&[run("a", &[])]),
+        synced(&[deallocate("a"), run("", &[])]),
+        synced(&[run("b", &[])]),
+        // Bound, and not executed.
+        synced(&[deallocate("b"), bind("", "", &[])]),
+        synced(&[run("b", &[])]),
+        synced(&[deallocate("b"), bind("p", "", &[]), parse("", "SELECT 3"), run("", &[]), execute("p", 0)]),
+        synced(&[run("b", &[])]),
+        prepare(),
+        query("BEGIN"),
+        synced(&[deallocate("a"), run("", &[]), run("a", &[])]),
+        synced(&[deallocate("b"), run("", &[])]),
+        query("ROLLBACK"),
+        synced(&[run("b", &[])]),
+        prepare(),
+        synced(&[parse("", "SELECT 1/0"), run("", &[]), deallocate("a"), run("", &[])]),
+        synced(&[run("a", &[]), parse("c", "DEALLOCATE b"), run("c", &[]), run("c", &[])]),
+        synced(&[parse("b", "SELECT 4"), run("c", &[]), run("b", &[])]),
+        prepare(),
+        synced(&[parse("", "DEALLOCATE ALL"), run("", &[]), run("a", &[])]),
+        synced(&[parse("", "DEALLOCATE ALL"), run("", &[]), parse("a", "SELECT 5")]),
+        synced(&[run("a", &[])]),
+    ]);
+}
+
+#[test]
 fn a_pipeline_that_drops_all_names_does_so_for_what_is_behind_it() {
     let drops = |text: &str| [parse("", text), run("", &[])].concat();
     as_postgresql_answers(&vec![
@@ -284,6 +321,54 @@ fn a_pipeline_that_drops_all_names_does_so_for_what_is_behind_it() {
         synced(&[drops("SELECT 1"), drops("DISCARD ALL"), parse("a", "SELECT 5"), run("a", &[])]),
         synced(&[run("a", &[])]),
     ]);
+}
+
+#[test]
+fn a_text_of_several_deallocates_drops_each() {
+    let prepare = || synced(&[parse("a", "SELECT 1"), parse("b", "SELECT 2")]);
+    as_postgresql_answers(&vec![
+        prepare(),
+        query("DEALLOCATE a; DEALLOCATE PREPARE b"),
+        synced(&[run("a", &[])]),
+        synced(&[run("b", &[])]),
+        prepare(),
+        query("BEGIN"),
+        query("SELECT 1"),
+        query("DEALLOCATE a; DEALLOCATE b"),
+        synced(&[run("b", &[])]),
+        query("DEALLOCATE a; DEALLOCATE b"),
+        query("ROLLBACK"),
+        prepare(),
+        [parse("", "SELECT 1"), query("DEALLOCATE a; DEALLOCATE b")].concat(),
+        synced(&[run("a", &[])]),
+        prepare(),
+        [parse("", "SELECT 1"), query("DEALLOCATE a; DEALLOCATE a")].concat(),
+    ]);
+}
+
+#[test]
+fn a_bind_in_a_failed_block_is_refused_as_if_its_server_had_the_statement() {
+    as_postgresql_answers_with(
+        "max_prepared_statements = 1",
+        &vec![
+            synced(&[parse("a", "SELECT $1::int + $2::int"), parse("d", "DO 'BEGIN END'"), parse("b", "SELECT 1")]),
+            query("BEGIN"),
+            query("SELECT 1/0"),
+            synced(&[run("a", &[b"1"])]),
+            synced(&[run("a", &[b"1", b"2"])]),
+            synced(&[run("d", &[b"1"])]),
+            synced(&[run("b", &[b"1"])]),
+            synced(&[parse("a", "")]),
+            synced(&[parse("a", "SELECT 1")]),
+            query("ROLLBACK"),
+            synced(&[run("a", &[b"1", b"2"])]),
+            // In one go, so that nobody knows of the block when the Bind is sent.
+            [query("BEGIN"), query("SELECT 1/0; SELECT"), synced(&[run("a", &[b"1"])]), query("ROLLBACK")].concat(),
+            sync(),
+            sync(),
+            sync(),
+        ],
+    );
 }
 
 #[test]
@@ -320,6 +405,14 @@ fn names_of_64_kib_and_names_that_agree_in_63_bytes() {
         synced(&[parse(&long[..70], "SELECT 1")]),
         synced(&[close(b'S', &long[..64])]),
         synced(&[run(&long, &[])]),
+    ]);
+    // Longer than what is gathered of a request, and the portal's too.
+    let (name, portal) = ("n".repeat(100_000), "p".repeat(300_000));
+    as_postgresql_answers(&vec![
+        synced(&[parse(&name, "SELECT 'longer'"), run(&name, &[])]),
+        synced(&[parse("other", "SELECT 1"), bind(&portal, &name, &[]), execute(&portal[..63], 0)]),
+        synced(&[parse(&name, "SELECT 2")]),
+        synced(&[run("other", &[]), run(&name[..63], &[])]),
     ]);
 }
 

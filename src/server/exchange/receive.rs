@@ -165,6 +165,8 @@ impl Exchange {
                 self.tally.query();
             }
             refusal = self.queue.skip_to_sync();
+        } else {
+            self.queue.fail_simple();
         }
         match disposition {
             Disposition::Forward => Verdict::Show,

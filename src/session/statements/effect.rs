@@ -24,6 +24,13 @@ pub enum Effect {
         /// What the server calls it.
         parsed: ServerName,
     },
+    /// These names were taken away, and perhaps the unnamed statement was dropped before.
+    Names {
+        /// With what they stood for.
+        names: Vec<(Box<[u8]>, Arc<Statement>)>,
+        /// Where a Query did it.
+        unnamed: Option<Unnamed>,
+    },
     /// The server was sent a statement that it lacked.
     Parse(ServerName),
     /// The server was told to close one.
@@ -37,6 +44,15 @@ pub enum Effect {
     },
 }
 
+/// The unnamed statements that a Query has dropped.
+#[derive(Debug)]
+pub struct Unnamed {
+    /// The client's.
+    pub client: Option<Arc<Statement>>,
+    /// The server's.
+    pub server: Option<Arc<Statement>>,
+}
+
 /// What was done to the client's unnamed statement.
 #[derive(Debug)]
 pub enum Change {
@@ -48,8 +64,20 @@ pub enum Change {
 
 impl Effect {
     /// The message was refused (`failed`) or skipped. Without a client, only the server is put right.
-    pub fn take_back(self, failed: bool, client: Option<&mut Statements>, server: &mut ServerStatements) {
+    pub fn take_back(self, failed: bool, mut client: Option<&mut Statements>, server: &mut ServerStatements) {
         match self {
+            Self::Names { names, unnamed } => {
+                for (name, statement) in names {
+                    // A failed one may have been followed by others.
+                    if client.as_ref().is_some_and(|client| client.get(&name).is_none()) {
+                        put(client.as_deref_mut(), &name, Some(statement));
+                    }
+                }
+                if !failed && let Some(unnamed) = unnamed {
+                    server.put_unnamed(unnamed.server);
+                    put(client, b"", unnamed.client);
+                }
+            }
             Self::Name { name, before } => put(client, &name, before),
             Self::AllNames(named) => {
                 if let Some(client) = client {

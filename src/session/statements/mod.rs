@@ -12,12 +12,13 @@
 //! `exec_simple_query`: both drop the unnamed statement first).
 
 mod client;
+mod count;
 mod effect;
 mod server;
 mod table;
 
 pub use client::Statements;
-pub use effect::{Change, Effect};
+pub use effect::{Change, Effect, Unnamed};
 pub use server::{Has, ServerStatements};
 pub use table::StatementTable;
 
