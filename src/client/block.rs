@@ -18,13 +18,15 @@ const TEXT_MAX: usize = 128;
 pub(super) struct Block {
     /// What began it.
     pub begin: Box<str>,
+    /// It was executed in the unnamed portal, which is there until the block ends.
+    pub portal: bool,
     // A request in it could not be run.
     failed: bool,
 }
 
 /// What a plain text says of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     /// With its tag.
     Begin(&'static str),
     Commit,
@@ -40,24 +42,30 @@ impl Client {
         let text = query.get(HEAD..)?.strip_suffix(b"\0").filter(|text| text.len() <= TEXT_MAX && may_be_said(text))?;
         let text = std::str::from_utf8(text).ok()?;
         let mut out = BytesMut::new();
-        match (said(text)?, &self.block) {
-            (Said::Begin(tag), None) => {
-                self.block = Some(Box::new(Block { begin: text.into(), failed: false }));
-                backend::command_complete(&mut out, tag.as_bytes());
-            }
-            // A warning, or an error: PostgreSQL's to say.
-            (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => return None,
-            (Said::Commit, Some(block)) => {
-                backend::command_complete(&mut out, if block.failed { b"ROLLBACK" } else { b"COMMIT" });
-                self.block = None;
-            }
-            (Said::Rollback, Some(_)) => {
-                backend::command_complete(&mut out, b"ROLLBACK");
-                self.block = None;
-            }
-        }
+        let tag = self.go_on_with_block(said(text)?, text, false)?;
+        backend::command_complete(&mut out, tag.as_bytes());
         backend::ready_for_query(&mut out, self.status());
         Some(out)
+    }
+
+    /// Begins or ends a block that has no server; `portal`: the text stays in the unnamed one. Gives the tag. `None`: it is for a server.
+    pub(super) fn go_on_with_block(&mut self, said: Said, text: &str, portal: bool) -> Option<&'static str> {
+        match (said, self.block.as_ref().map(|block| block.failed)) {
+            (Said::Begin(tag), None) => {
+                self.block = Some(Box::new(Block { begin: text.into(), portal, failed: false }));
+                Some(tag)
+            }
+            // A warning, or an error: PostgreSQL's to say.
+            (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => None,
+            (Said::Commit, Some(false)) => {
+                self.block = None;
+                Some("COMMIT")
+            }
+            (Said::Commit | Said::Rollback, Some(_)) => {
+                self.block = None;
+                Some("ROLLBACK")
+            }
+        }
     }
 
     /// The state of a client without a server.
@@ -91,7 +99,10 @@ fn may_be_said(text: &[u8]) -> bool {
 }
 
 /// Reads a text of plain words.
-fn said(text: &str) -> Option<Said> {
+pub(super) fn said(text: &str) -> Option<Said> {
+    if text.len() > TEXT_MAX {
+        return None;
+    }
     let text = text.trim_ascii();
     let text = text.strip_suffix(';').unwrap_or(text);
     let lower = text.to_ascii_lowercase();

@@ -3,6 +3,7 @@
 mod answer;
 mod authenticate;
 mod block;
+mod block_messages;
 mod checkout;
 mod connection;
 mod deallocate;

@@ -105,12 +105,18 @@ impl Client {
 
     /// What only PgOtter has needs no server.
     fn answers(&mut self, request: &Request) -> bool {
-        if request.first != kind::QUERY || request.end.is_none() || self.shape.settings.pool_mode == PoolMode::Session {
+        if request.end.is_none() || self.shape.settings.pool_mode == PoolMode::Session {
             return false;
         }
-        let answer = self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes));
+        let answer = match request.first {
+            kind::QUERY => self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes)),
+            kind::PARSE | kind::BIND => self.answer_block_messages(&request.bytes),
+            _ => None,
+        };
         let Some(mut answer) = answer else { return false };
-        if let Some(statements) = &mut self.statements {
+        if request.first == kind::QUERY
+            && let Some(statements) = &mut self.statements
+        {
             // As any Query does.
             statements.put(b"", None);
         }
@@ -156,7 +162,7 @@ impl Client {
         match self.block.take() {
             None => link.server.adopt(&mut self.settings),
             Some(block) => {
-                link.server.adopt_and_begin(&mut self.settings, &block.begin);
+                link.server.adopt_and_begin(&mut self.settings, &block.begin, block.portal);
                 link.began = true;
             }
         }

@@ -60,8 +60,9 @@ impl Server {
 
     /// As [`Server::adopt`], and the BEGIN of a client's block behind it, which is a guard of its own: if it fails, nothing of
     /// the request is run. It is prepared first, as its Sync behind the settings' guard would end what that guard skips; nothing
-    /// but BEGIN may be executed in front of a request without a Sync (`exchange/tangle.rs`).
-    pub fn adopt_and_begin(&mut self, wanted: &mut Arc<Settings>, text: &str) {
+    /// but BEGIN may be executed in front of a request without a Sync (`exchange/tangle.rs`). `keeps_portal`: the client has bound
+    /// it to the unnamed portal.
+    pub fn adopt_and_begin(&mut self, wanted: &mut Arc<Settings>, text: &str, keeps_portal: bool) {
         let mut own = Own::default();
         own.put(kind::CLOSE, |out| frontend::close_statement(out, BEGIN));
         own.put(kind::PARSE, |out| frontend::parse(out, BEGIN, text));
@@ -72,6 +73,9 @@ impl Server {
         own.put(kind::BIND, |out| frontend::bind(out, BEGIN, &[]));
         own.put(kind::EXECUTE, frontend::execute);
         self.send_own(own, Disposition::Quiet);
+        if keeps_portal {
+            return;
+        }
         // The client has bound no portal yet.
         let mut own = Own::default();
         own.put(kind::CLOSE, frontend::close_portal);

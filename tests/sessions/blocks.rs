@@ -73,6 +73,82 @@ fn a_begin_that_is_answered_at_once_leaves_no_portal_and_drops_the_unnamed_state
 }
 
 #[test]
+fn blocks_by_parse_and_execute_are_answered_as_postgresql_does() {
+    let run = |name: &str, sql: &str| [parse(name, sql), bind("", name, &[]), execute("", 0), sync()].concat();
+    let mut script = Vec::new();
+    for begin in
+        ["BEGIN", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY", "begin;", "BEGIN READ", "BEGIN; COMMIT"]
+    {
+        for inside in ["", "SELECT 1", "SELECT 1/0", "BEGIN", "SHOW transaction_isolation", "SELECT broken("] {
+            for end in ["COMMIT", "ROLLBACK", "END", "ROLLBACK AND CHAIN"] {
+                for simple in [false, true] {
+                    let inside = if simple { query(inside) } else { extended_query(inside) };
+                    script.extend([extended_query(begin), inside, extended_query(end), query("ROLLBACK")]);
+                }
+                script.extend([extended_query(begin), sync(), extended_query(end), extended_query("ROLLBACK")]);
+            }
+        }
+    }
+    script.extend([
+        // Statements with names, described and closed; a name that is taken; a BEGIN that is prepared already.
+        [parse("b", "BEGIN"), describe(b'S', "b"), bind("", "b", &[]), describe(b'P', ""), execute("", 1), sync()]
+            .concat(),
+        run("c", "COMMIT"),
+        run("b", "BEGIN"),
+        [bind("", "b", &[]), execute("", 0), sync()].concat(),
+        [bind("", "c", &[]), execute("", 0), close(b'S', "c"), sync()].concat(),
+        [bind("", "c", &[]), execute("", 0), sync()].concat(),
+        [bind("", "b", &[]), execute("", 0), sync()].concat(),
+        run("", "SELECT 'in it'"),
+        query("COMMIT"),
+        // What is left of it in the block.
+        run("", "BEGIN"),
+        [describe(b'S', ""), describe(b'P', ""), sync()].concat(),
+        [execute("", 0), sync()].concat(),
+        query("ROLLBACK"),
+        run("", "BEGIN"),
+        [bind("", "", &[]), describe(b'P', ""), sync()].concat(),
+        query("ROLLBACK"),
+        // With what it does not take, and with more than its Sync behind it.
+        [parse("", "BEGIN"), bind("", "", &[b"1"]), execute("", 0), sync()].concat(),
+        [parse("", "BEGIN"), bind("p", "", &[]), execute("p", 0), sync()].concat(),
+        [execute("p", 0), sync()].concat(),
+        query("ROLLBACK"),
+        [parse("", "BEGIN"), bind("", "", &[]), execute("", 0), run("", "SELECT 1/0")].concat(),
+        query("ROLLBACK"),
+        [parse("", "BEGIN"), bind("", "", &[]), sync()].concat(),
+        run("", "SELECT 'the end'"),
+    ]);
+    as_postgresql_answers(&script);
+}
+
+#[test]
+fn an_empty_block_by_parse_and_execute_never_has_a_server() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"20s\"");
+    let mut holder = Raw::log_in(pgotter.port(), &[]);
+    let mut client = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+    let run = |name: &str, sql: &str| [parse(name, sql), bind("", name, &[]), execute("", 0), sync()].concat();
+    holder.ask("BEGIN");
+    holder.ask("SELECT 1");
+    for (begin, end) in [("", ""), ("begin", "")] {
+        for (name, sql, status) in [(begin, "BEGIN", b"T"), (end, "COMMIT", b"I")] {
+            client.send(&run(name, sql));
+            assert_eq!(client.until_ready().last().unwrap().body, status);
+        }
+    }
+    client.send(&[bind("", "begin", &[]), execute("", 0), sync()].concat());
+    assert_eq!(client.until_ready().last().unwrap().body, b"T");
+    holder.ask("COMMIT");
+    // It is one transaction from its first statement on, under the client's settings.
+    assert_eq!(client.value("SELECT current_setting('TimeZone')"), "Asia/Tokyo");
+    let at = client.value("SELECT now()");
+    assert_eq!(client.value("SELECT now()"), at);
+    client.send(&run("", "COMMIT"));
+    assert_eq!(client.until_ready().last().unwrap().body, b"I");
+    assert_ne!(client.value("SELECT now()"), at);
+}
+
+#[test]
 fn an_open_empty_block_holds_no_server_and_an_empty_one_never_has_one() {
     let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nquery_wait_timeout = \"20s\"");
     let mut holder = Raw::log_in(pgotter.port(), &[]);
