@@ -109,8 +109,6 @@ pub struct Client {
     pub(super) pin: Option<Box<Pin>>,
     // It has changed the catalog in the transaction under way.
     pub(super) change: Option<Change>,
-    // The portal that drops all statements.
-    pub(super) dropping: Option<Box<[u8]>>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
@@ -199,7 +197,6 @@ impl Client {
             touched: None,
             pin: None,
             change: None,
-            dropping: None,
             block: None,
             passing: None,
             base: Arc::default(),

@@ -286,8 +286,9 @@ impl Client {
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }
-        if binds && let Some(message) = under_way.message() {
-            self.note_portal(&message, facts.is_some_and(may_drop_statements));
+        if binds && let (Some(message), Some(statements)) = (under_way.message(), &mut self.statements) {
+            let portal = message.body.split(|&byte| byte == 0).next().unwrap_or_default();
+            statements.note_portal(portal, facts.is_some_and(may_drop_statements));
         }
         if named {
             under_way.prepare(&statement, limit);
@@ -301,24 +302,13 @@ impl Client {
         }
     }
 
-    /// A portal that is bound drops all statements when it is executed, or not.
-    fn note_portal(&mut self, bind: &Message<'_>, drops: bool) {
-        let portal = bind.body.split(|&byte| byte == 0).next().unwrap_or_default();
-        if drops {
-            self.dropping = Some(portal.into());
-        } else if self.dropping.as_deref() == Some(portal) {
-            self.dropping = None;
-        }
-    }
-
     /// The client's statements are gone for what is behind it: that runs only if this succeeds.
     fn execute(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
-        if self.dropping.as_deref() != Some(&message.body[at]) {
+        let Some(statements) = self.statements.as_mut().filter(|statements| statements.drops(&message.body[at])) else {
             return under_way.pass(None);
-        }
-        let named = self.statements.as_mut().map(|statements| statements.clear_named());
-        under_way.pass(named.map(Effect::AllNames));
+        };
+        under_way.pass(Some(Effect::AllNames(statements.clear_named())));
         under_way.statements().doubt();
     }
 

@@ -24,6 +24,8 @@ pub struct Statements {
     bytes: usize,
     // Those that only one server has.
     tied: usize,
+    // The portal that drops all that have names.
+    dropping: Option<Box<[u8]>>,
 }
 
 impl Statements {
@@ -85,6 +87,20 @@ impl Statements {
     /// Whether it has a statement that only one server has.
     pub fn is_tied(&self) -> bool {
         self.tied > 0
+    }
+
+    /// A portal is bound. `drops`: it drops all that have names when it is executed.
+    pub fn note_portal(&mut self, portal: &[u8], drops: bool) {
+        if drops {
+            self.dropping = Some(portal.into());
+        } else if self.drops(portal) {
+            self.dropping = None;
+        }
+    }
+
+    /// Whether that is what this portal does.
+    pub fn drops(&self, portal: &[u8]) -> bool {
+        self.dropping.as_deref() == Some(portal)
     }
 
     /// Forgets all that have names. Says which there were.
