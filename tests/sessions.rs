@@ -9,6 +9,8 @@ mod support;
 mod blocks;
 #[path = "sessions/catalog.rs"]
 mod catalog;
+#[path = "sessions/crowd.rs"]
+mod crowd;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

@@ -505,3 +505,23 @@ fn a_client_that_changes_its_settings_changes_no_statement_of_others() {
         assert_eq!(first_value(&second.until_ready()).as_deref(), Some("1767193200"), "behind {changes:?}");
     }
 }
+
+#[test]
+fn names_are_kept_where_dropping_them_fails_in_a_block_that_nobody_knows_to_have_failed() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    for drop in ["DEALLOCATE ALL", "DISCARD ALL"] {
+        for requests in [
+            [query("BEGIN; SELECT 1/0"), query(drop), query("ROLLBACK")].concat(),
+            [query("BEGIN"), query("SELECT 1/0"), extended(drop, &[]), sync(), query("ROLLBACK")].concat(),
+        ] {
+            let mut client = Raw::log_in(pgotter.port(), &[]);
+            client.send(&[parse("s", "SELECT 'kept'"), sync()].concat());
+            client.until_ready();
+            // All in one write: nothing of it has been answered when the next is sent on.
+            client.send(&[requests, query("SELECT 'end'")].concat());
+            while first_value(&client.until_ready()).as_deref() != Some("end") {}
+            client.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+            assert_eq!(first_value(&client.until_ready()).as_deref(), Some("kept"), "behind {drop}");
+        }
+    }
+}
