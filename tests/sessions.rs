@@ -19,6 +19,8 @@ mod listen;
 mod prepared;
 #[path = "sessions/refused.rs"]
 mod refused;
+#[path = "sessions/sequences.rs"]
+mod sequences;
 #[path = "sessions/settings.rs"]
 mod settings;
 #[path = "sessions/startup.rs"]

@@ -525,3 +525,25 @@ fn names_are_kept_where_dropping_them_fails_in_a_block_that_nobody_knows_to_have
         }
     }
 }
+
+#[test]
+fn a_query_that_is_answered_or_refused_without_its_server_drops_the_unnamed_statement_too() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 3\nmax_pinned = 1");
+    let mut pinned = Raw::log_in(pgotter.port(), &[]);
+    pinned.ask("CREATE TEMP TABLE mine (n int)");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    for (sql, in_block) in [("DEALLOCATE s", true), ("CREATE TEMP TABLE mine (n int)", false), ("RESET ALL", false)] {
+        client.send(&[parse("s", "SELECT 1"), close(b'S', "u"), sync()].concat());
+        client.until_ready();
+        if in_block {
+            client.ask("BEGIN");
+            client.ask("SELECT 1");
+        }
+        client.send(&[parse("", "SELECT 'unnamed'"), sync()].concat());
+        client.until_ready();
+        client.ask(sql);
+        client.send(&[bind("", "", &[]), sync()].concat());
+        assert_eq!(error_code(&client.until_ready()).as_deref(), Some("26000"), "behind {sql}");
+        client.ask("ROLLBACK");
+    }
+}
