@@ -217,7 +217,7 @@ impl Client {
             && !self.must_hear_first(link)
             && !link.server.exchange().guard_pending()
             && !link.server.exchange().is_full()
-            && !(refused(link) && !self.is_pinned())
+            && (!refused(link) || self.is_pinned())
             && !link.awaits_cancel()
             && !self.awaits_effects(link)
             && !(self.awaits_settling(link) && link.server.exchange().will_answer())
