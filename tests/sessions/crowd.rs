@@ -111,7 +111,7 @@ fn ten_thousand_transactions_that_set_a_tenant_need_no_new_server() {
         move |number: usize, client: &mut Raw| {
             let tenant = format!("tenant {number}");
             for round in 0..count {
-                transaction(client, &tenant, &if round % 2 == 0 { local(&tenant) } else { function(&tenant) });
+                transaction(client, &tenant, &if round.is_multiple_of(2) { local(&tenant) } else { function(&tenant) });
             }
         }
     };

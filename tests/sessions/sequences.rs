@@ -233,7 +233,7 @@ fn a_crowd_that_asks_for_its_last_number_is_told_none_but_its_own() {
             let mut client = client(&pgotter, "asks");
             let mut in_vain = 0;
             for round in 0..30 {
-                let in_block = (number + round) % 2 == 0;
+                let in_block = (number + round).is_multiple_of(2);
                 client.ask(if in_block { "BEGIN" } else { "SELECT 'no block'" });
                 let mine = client.value("INSERT INTO ticket DEFAULT VALUES RETURNING id");
                 let last = client.ask("SELECT lastval()");
