@@ -7,6 +7,7 @@ use super::lookout::Lookout;
 use super::presence::Presence;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
+use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::Pin;
 use super::timer::Timer;
@@ -133,8 +134,8 @@ pub struct Client {
     pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
-    // It may have moved a sequence in the transaction under way.
-    pub(super) moved_sequence: bool,
+    // What it has done with sequences.
+    pub(super) drawn: Drawn,
     // Settings may be others in it than those that are known.
     pub(super) bent: bool,
     // When it last did something.
@@ -214,7 +215,7 @@ impl Client {
             timer: Timer::default(),
             stalled: None,
             hung_up: false,
-            moved_sequence: false,
+            drawn: Drawn::default(),
             bent: false,
             now: clock::now(),
             draining: false,

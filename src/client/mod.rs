@@ -14,6 +14,7 @@ mod presence;
 mod registry;
 mod relay;
 mod request;
+mod sequences;
 mod serve;
 mod settle;
 mod stopwatch;

@@ -47,18 +47,7 @@ impl Client {
             // What others have prepared statements for may become something else, or another of its name take its place.
             self.pool.statements().renew();
         }
-        if facts.unsure.is_none()
-            && facts.touches.any(Touches::SEQUENCE_READ)
-            && !self.moved_sequence
-            && !server.has_no_foreign_sequences(self.id)
-        {
-            return Err(foreign_sequences());
-        }
-        if facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) {
-            // What is hidden may have moved one; that it has is no ground to tell of another's.
-            self.moved_sequence |= facts.touches.any(Touches::SEQUENCE_WRITE);
-            server.note_sequence(self.id);
-        }
+        self.note_sequences(facts, server)?;
         self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
             || facts.statements.iter().any(|statement| !statement.settings().is_empty());
         if is_harmless(facts) {
@@ -336,13 +325,6 @@ fn lost() -> Left {
 /// A string constant, whatever standard_conforming_strings says.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-fn foreign_sequences() -> Fault {
-    let message = "currval and lastval are not defined in this transaction";
-    Fault::error(Blame::Pooler, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-        .with_detail("Other clients have used sequences on this server since this client did.")
-        .with_hint("Call them in the transaction of the nextval, or use INSERT … RETURNING.")
 }
 
 fn too_many_pinned() -> Fault {

@@ -50,6 +50,7 @@ const ON: &[Kind] = &[
     Kind::Cursors,
     Kind::Listen,
     Kind::Seed,
+    Kind::Sequences,
 ];
 
 pub const ALL: &[Kind] = &[
