@@ -253,12 +253,11 @@ impl Client {
             }
             for (Noted { name, before, .. }, value) in &found.named {
                 match value.as_deref() {
+                    _ if back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
                     // PostgreSQL's default against what the client came with is told of as nothing that is set.
-                    Some(value) if before.as_deref() == Some(value) && !back.contains(name) => {
-                        settings.set(name, value)?;
-                    }
+                    Some(value) if before.as_deref() == Some(value) => settings.set(name, value)?,
                     // Of all others it has told what is set.
                     _ => (),
                 }

@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// Those that PgOtter keeps: none of them may leak or be lost. The variable `PGOTTER_KINDS` (names with commas, or `all`)
 /// overrules it.
-const ON: &[Kind] = &[Kind::Blocks, Kind::Local, Kind::Statements, Kind::Startup, Kind::Settings];
+const ON: &[Kind] = &[Kind::Blocks, Kind::Local, Kind::Statements, Kind::Startup, Kind::Settings, Kind::Roles];
 
 pub const ALL: &[Kind] = &[
     Kind::Blocks,

@@ -330,3 +330,21 @@ fn the_servers_default_in_place_of_what_a_client_came_with_outlives_a_reset_that
     ann.ask("reset work_mem; reset application_name");
     assert_eq!(ann.value(seen), "ann 6MB");
 }
+
+#[test]
+fn a_custom_setting_that_a_client_came_with_is_back_behind_any_reset() {
+    let pgotter = one_server(shared_postgres());
+    let mut ann = Raw::log_in(pgotter.port(), &[("app.x", "ann's")]);
+    for reset in ["reset app.x", "set app.x to default", "reset all"] {
+        for extended_protocol in [false, true] {
+            ann.ask("set app.x = 'other'");
+            if extended_protocol {
+                ann.send(&[extended(reset, &[]), sync()].concat());
+                ann.until_ready();
+            } else {
+                ann.ask(reset);
+            }
+            assert_eq!(ann.value("show app.x"), "ann's", "{reset}, extended: {extended_protocol}");
+        }
+    }
+}
