@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
-use crate::sql::{Facts, Setting, Touches, Unsure, Value, Verb};
+use crate::sql::{Facts, Name, Setting, Touches, Unsure, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -171,7 +171,7 @@ impl Client {
     /// # Errors
     /// The server has died, or said what cannot be understood: nobody knows what the session holds.
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
-        let Some(touched) = self.touched.take() else { return Ok(()) };
+        let Some(mut touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
@@ -193,7 +193,8 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let question = touched.question(&self.settings, failed);
+        let back = if failed { Vec::new() } else { touched.take_restore() };
+        let question = touched.question(&self.settings, &self.base, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
         }
@@ -216,7 +217,7 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(found, certain, link).is_err() || for_good {
+        if self.take_over_all(found, certain, &back, link).is_err() || for_good {
             return self.stay_for_good(link);
         }
         if about_objects {
@@ -227,20 +228,22 @@ impl Client {
         Ok(())
     }
 
-    /// `certain`: what the text says was done.
-    fn take_over_all(&mut self, found: Found, certain: bool, link: &mut Link) -> Result<(), TooMuch> {
+    /// `certain`: what the text says was done. `back`: these were reset to what the client came with.
+    fn take_over_all(&mut self, found: Found, certain: bool, back: &[Name], link: &mut Link) -> Result<(), TooMuch> {
         if let Some(all) = found.all {
             let mut settings = Settings::clone(&self.base);
             for (name, value) in &all {
                 settings.set(name, value)?;
             }
-            for (Noted { name, .. }, value) in &found.named {
+            for (Noted { name, before, .. }, value) in &found.named {
                 match value.as_deref() {
+                    _ if back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
+                    Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
+                    // PostgreSQL's default against what the client came with is told of as nothing that is set.
+                    Some(value) if before.as_deref() == Some(value) => settings.set(name, value)?,
                     // Of all others it has told what is set.
-                    Some(_) if !is_custom(name) && !is_role(name) => (),
-                    Some(value) => settings.set(name, value)?,
-                    None => (),
+                    _ => (),
                 }
             }
             settings.keep_custom_names(&self.settings)?;

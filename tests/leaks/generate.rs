@@ -121,6 +121,10 @@ impl Draw<'_> {
         if acts.len() > 1 {
             acts.retain(|act| !act.stands_alone() && !only_as_query(act));
         }
+        // What a client came with is back behind the request that has reset it (docs/sessions.md), and not within.
+        if let Some(at) = acts.iter().position(|act| matches!(act, Act::Reset(_) | Act::ToDefault(_) | Act::ResetAll)) {
+            acts.truncate(at + 1);
+        }
         if acts.is_empty() { vec![Act::Select] } else { acts }
     }
 

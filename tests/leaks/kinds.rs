@@ -45,6 +45,8 @@ const ON: &[Kind] = &[
     Kind::Statements,
     Kind::SqlStatements,
     Kind::Startup,
+    Kind::Settings,
+    Kind::Roles,
     Kind::Temp,
     Kind::Locks,
     Kind::Cursors,
