@@ -124,9 +124,17 @@ impl Client {
         if failed {
             return Ok(());
         }
+        self.bring_back(&names, link).await
+    }
+
+    /// Sets here what the client came with.
+    ///
+    /// # Errors
+    /// The server has died.
+    async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
         let mut settings = Settings::clone(&self.settings);
         let mut sql = String::from("SELECT ");
-        for name in &names {
+        for name in names {
             let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
             if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
                 let comma = if sql.ends_with(' ') { "" } else { ", " };
@@ -218,12 +226,15 @@ impl Client {
             link.server.note_statements(count);
         }
         if self.take_over_all(found, certain, &back, link).is_err() || for_good {
-            return self.stay_for_good(link);
-        }
-        if about_objects {
+            self.stay_for_good(link)?;
+        } else if about_objects {
             self.pin_for(pins, link);
         } else if !self.is_pinned() {
             self.pin = None;
+        }
+        if self.is_pinned() && !back.is_empty() {
+            // No settings go in front of what it sends next.
+            return self.bring_back(&back, link).await;
         }
         Ok(())
     }
