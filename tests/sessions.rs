@@ -9,6 +9,8 @@ mod support;
 mod blocks;
 #[path = "sessions/catalog.rs"]
 mod catalog;
+#[path = "sessions/crowd.rs"]
+mod crowd;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]
@@ -17,6 +19,8 @@ mod listen;
 mod prepared;
 #[path = "sessions/refused.rs"]
 mod refused;
+#[path = "sessions/sequences.rs"]
+mod sequences;
 #[path = "sessions/settings.rs"]
 mod settings;
 #[path = "sessions/startup.rs"]

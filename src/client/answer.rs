@@ -89,6 +89,7 @@ impl Client {
             Reset::All => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 self.unlisten_all();
+                self.drawn.forget();
                 command_complete(out, b"DISCARD ALL");
                 self.reset_settings(true);
             }

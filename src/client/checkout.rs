@@ -39,8 +39,7 @@ impl Client {
     ) -> Result<Box<Server>, NoServer> {
         let last = patience.and_then(|patience| since.checked_add(patience));
         loop {
-            let key = self.settings.key();
-            let grant = match lane.checkout(self.worker, key, self.now, &self.mailbox) {
+            let grant = match self.ask_for_server(lane) {
                 Checked::Server(grant) => grant,
                 Checked::Wait(waiting) => {
                     self.step(Step::Wait);
@@ -66,6 +65,14 @@ impl Client {
             if last.is_some_and(|last| last <= self.now) {
                 return Err(NoServer::Refused(waited_too_long(lane, since)));
             }
+        }
+    }
+
+    /// Where it has drawn from a sequence last, if it may ask; else any, best one in its settings.
+    fn ask_for_server(&self, lane: &Arc<Lane>) -> Checked {
+        match self.own_server(lane) {
+            Some(grant) => Checked::Server(grant),
+            None => lane.checkout(self.worker, self.settings.key(), self.now, &self.mailbox),
         }
     }
 

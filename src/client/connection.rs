@@ -1,13 +1,13 @@
 //! One client that has logged in, and what its task needs at hand.
 
 use super::block::Block;
-use super::deallocate::Deallocating;
 use super::in_force::InForce;
 use super::listen::Listening;
 use super::lookout::Lookout;
 use super::presence::Presence;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
+use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::Pin;
 use super::timer::Timer;
@@ -110,13 +110,10 @@ pub struct Client {
     pub(super) pin: Option<Box<Pin>>,
     // It has changed the catalog in the transaction under way.
     pub(super) change: Option<Change>,
-    // The portal that drops all statements.
-    pub(super) dropping: Option<Box<[u8]>>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
     pub(super) passing: Option<Box<(Reader, Arc<Knowledge>)>>,
-    pub(super) deallocating: Option<Box<Deallocating>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     // Boxed: an idle client that has never listened does not pay for it.
@@ -137,8 +134,8 @@ pub struct Client {
     pub(super) stalled: Option<(Instant, u64)>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
-    // It may have moved a sequence in the transaction under way.
-    pub(super) moved_sequence: bool,
+    // What it has done with sequences.
+    pub(super) drawn: Drawn,
     // Settings may be others in it than those that are known.
     pub(super) bent: bool,
     // When it last did something.
@@ -201,10 +198,8 @@ impl Client {
             touched: None,
             pin: None,
             change: None,
-            dropping: None,
             block: None,
             passing: None,
-            deallocating: None,
             base: Arc::default(),
             listening: None,
             mailbox,
@@ -220,7 +215,7 @@ impl Client {
             timer: Timer::default(),
             stalled: None,
             hung_up: false,
-            moved_sequence: false,
+            drawn: Drawn::default(),
             bent: false,
             now: clock::now(),
             draining: false,

@@ -7,8 +7,9 @@
 use super::answer::deallocates;
 use super::connection::Client;
 use crate::server::Forwarding;
-use crate::session::{Effect, Statement, Unnamed, key};
+use crate::session::{Effect, Statement, Unnamed};
 use crate::sql::{Facts, Verb};
+use crate::wire::backend::Status;
 use bytes::BytesMut;
 use std::fmt::Write;
 use std::ops::Range;
@@ -21,12 +22,6 @@ const DEALLOCATE: &str = "pgotter.deallocate";
 /// An empty text, which can be prepared in a failed block too; no types.
 pub(super) const EMPTY: &[u8] = b"\0\0\0";
 
-/// A portal in which a DEALLOCATE waits to be executed.
-pub(super) struct Deallocating {
-    portal: Box<[u8]>,
-    name: Box<[u8]>,
-}
-
 impl Client {
     /// Replaces a Query that does nothing but drop statements, if some are of the protocol. Says whether it has.
     pub(super) fn deallocate(&mut self, under_way: &mut Forwarding<'_>, facts: &Facts) -> bool {
@@ -37,22 +32,25 @@ impl Client {
         if known == 0 || known < names.len() && self.pin.is_some() {
             return false;
         }
-        let (mut sql, mut gone) = (String::new(), Vec::with_capacity(names.len()));
+        let runs = under_way.server().exchange().status() != Status::Failed;
+        let (mut sql, mut dropped, mut gone) = (String::new(), Vec::with_capacity(names.len()), None);
         for (at, name) in names.into_iter().enumerate() {
             if let Some(statement) = statements.put(name, None) {
                 let own = format!("{GONE}{at}");
                 under_way.prepare_own(&own, EMPTY);
                 let _ = write!(sql, "DEALLOCATE \"{own}\";");
-                gone.push((name.clone(), statement));
+                dropped.push((name.clone(), statement));
             } else {
-                // PostgreSQL is to say that it is not there, or not any more.
+                // PostgreSQL is to say that it is not there, or not any more. What is in front of it is dropped all the same.
+                gone.get_or_insert(dropped.len());
                 let name = String::from_utf8_lossy(name).replace('"', "\"\"");
                 let _ = write!(sql, "DEALLOCATE \"{name}\";");
             }
         }
         let unnamed =
             Some(Unnamed { client: statements.put(b"", None), server: under_way.statements().put_unnamed(None) });
-        under_way.replace_query(&sql, Effect::Names { names: gone, unnamed });
+        under_way
+            .replace_query(&sql, Effect::Names { names: dropped, gone: gone.filter(|_| runs).unwrap_or(0), unnamed });
         true
     }
 
@@ -67,17 +65,18 @@ impl Client {
     ) -> bool {
         let Some(message) = under_way.message() else { return false };
         let portal = &message.body[..at.start - 1];
-        self.deallocating = self.deallocating.take().filter(|waits| *waits.portal != *portal);
-        let known = |name: &[u8]| self.statements.as_ref().is_some_and(|statements| statements.get(name).is_some());
-        let name = match facts.and_then(|facts| Some(&facts.statements.only()?.verb)) {
-            Some(Verb::Deallocate(name)) if !name.is_empty() && known(name) => key(name).into(),
+        let Some(statements) = self.statements.as_deref_mut() else { return false };
+        statements.forget_portal(portal);
+        match facts.and_then(|facts| Some(&facts.statements.only()?.verb)) {
+            Some(Verb::Deallocate(name)) if !name.is_empty() && statements.get(name).is_some() => {
+                statements.await_deallocate(portal, name);
+            }
             _ => return false,
-        };
+        }
         let types =
             statement.body().and_then(|body| body.split(|&byte| byte == 0).next().map(|text| &body[text.len()..]));
         let mut body = BytesMut::from(format!("DEALLOCATE \"{GONE}\"").as_bytes());
         body.extend_from_slice(types.unwrap_or(EMPTY));
-        self.deallocating = Some(Box::new(Deallocating { portal: portal.into(), name }));
         under_way.prepare_own(GONE, EMPTY);
         under_way.prepare_own(DEALLOCATE, &body);
         under_way.rename(at.clone(), DEALLOCATE, None);
@@ -86,8 +85,9 @@ impl Client {
 
     /// What an Execute of this portal does to the client's names, if a DEALLOCATE waits in it.
     pub(super) fn execute_deallocate(&mut self, portal: &[u8]) -> Option<Effect> {
-        let name = self.deallocating.take_if(|waits| *waits.portal == *portal)?.name;
-        let before = self.statements.as_mut()?.put(&name, None)?;
+        let statements = self.statements.as_deref_mut()?;
+        let name = statements.take_deallocated(portal)?;
+        let before = statements.put(&name, None)?;
         Some(Effect::Name { name, before: Some(before) })
     }
 }

@@ -18,8 +18,8 @@ pub struct Lookout {
     // When to look; None while the client is read as usual.
     next: Option<Instant>,
     reads_on: bool,
-    // Bytes read on.
-    held: usize,
+    // Bytes read on; few.
+    held: u32,
 }
 
 impl Lookout {
@@ -51,7 +51,7 @@ impl Lookout {
     /// Bytes have been read.
     pub fn read(&mut self, bytes: usize) {
         if self.reads_on {
-            self.held += bytes;
+            self.held = self.held.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
     }
 
@@ -67,7 +67,7 @@ impl Lookout {
     }
 
     fn has_room(&self, memory: &Memory) -> bool {
-        self.held < memory.room_to_read_on(EACH)
+        usize::try_from(self.held).is_ok_and(|held| held < memory.room_to_read_on(EACH))
     }
 }
 

@@ -16,6 +16,7 @@ mod presence;
 mod registry;
 mod relay;
 mod request;
+mod sequences;
 mod serve;
 mod settle;
 mod stopwatch;

@@ -287,8 +287,9 @@ impl Client {
         }
         let told = binds.then(|| statement.told(&self.pool.catalog().known()));
         let facts = told.as_ref().and_then(|told| told.as_ref()?.facts());
-        if binds && let Some(message) = under_way.message() {
-            self.note_portal(&message, facts.is_some_and(may_drop_statements));
+        if binds && let (Some(message), Some(statements)) = (under_way.message(), &mut self.statements) {
+            let portal = message.body.split(|&byte| byte == 0).next().unwrap_or_default();
+            statements.note_portal(portal, facts.is_some_and(may_drop_statements));
         }
         if binds && self.bind_deallocate(under_way, &at, &statement, facts) {
             return;
@@ -313,16 +314,6 @@ impl Client {
         }
     }
 
-    /// A portal that is bound drops all statements when it is executed, or not.
-    fn note_portal(&mut self, bind: &Message<'_>, drops: bool) {
-        let portal = bind.body.split(|&byte| byte == 0).next().unwrap_or_default();
-        if drops {
-            self.dropping = Some(portal.into());
-        } else if self.dropping.as_deref() == Some(portal) {
-            self.dropping = None;
-        }
-    }
-
     /// The client's statements are gone for what is behind it: that runs only if this succeeds.
     fn execute(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
@@ -330,11 +321,10 @@ impl Client {
         if let Some(effect) = self.execute_deallocate(portal) {
             return under_way.pass(Some(effect));
         }
-        if self.dropping.as_deref() != Some(portal) {
+        let Some(statements) = self.statements.as_mut().filter(|statements| statements.drops(portal)) else {
             return under_way.pass(None);
-        }
-        let named = self.statements.as_mut().map(|statements| statements.clear_named());
-        under_way.pass(named.map(Effect::AllNames));
+        };
+        under_way.pass(Some(Effect::AllNames(statements.clear_named())));
         under_way.statements().doubt();
     }
 

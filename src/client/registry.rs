@@ -165,7 +165,7 @@ pub struct Seats {
 
 /// One client's place; given back when dropped.
 #[derive(Default)]
-pub struct Seat(Vec<Arc<AtomicUsize>>);
+pub struct Seat(Box<[Arc<AtomicUsize>]>);
 
 impl Seats {
     /// `limit` clients in all.
@@ -230,7 +230,7 @@ impl Seats {
 impl Seat {
     fn add(&mut self, count: &Arc<AtomicUsize>, limit: usize, setting: &'static str) -> Result<(), Fault> {
         let before = count.fetch_add(1, Ordering::Relaxed);
-        self.0.push(count.clone());
+        self.0 = std::mem::take(&mut self.0).into_iter().chain([count.clone()]).collect();
         if before < limit {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl Link {
     }
 
     /// Between two transactions.
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         let exchange = self.server.exchange();
         !exchange.owes() && !exchange.unsynced() && exchange.status() == Status::Idle
     }
@@ -148,6 +148,7 @@ impl Client {
                             return Err(self.part(link, left));
                         }
                     }
+                    Event::Deadline if self.is_kept(&link) => self.look_at_keeping(&link.lane),
                     Event::Deadline => {
                         if let Err(left) = self.time_is_up(&mut link) {
                             return Err(self.part(link, left));
@@ -165,6 +166,7 @@ impl Client {
                 {
                     return Err(self.part(link, left));
                 }
+                self.end_keeping(&link);
                 if self.may_release(&link) {
                     return self.release(link);
                 }
@@ -215,7 +217,7 @@ impl Client {
             && !self.must_hear_first(link)
             && !link.server.exchange().guard_pending()
             && !link.server.exchange().is_full()
-            && !refused(link)
+            && (!refused(link) || self.is_pinned())
             && !link.awaits_cancel()
             && !self.awaits_effects(link)
             && !(self.awaits_settling(link) && link.server.exchange().will_answer())
@@ -236,8 +238,11 @@ impl Client {
                     if !link.server.exchange().owes() {
                         link.watch.asked(self.now);
                     }
-                    if link.is_at_rest() {
-                        (self.moved_sequence, self.bent) = (false, false);
+                    let begins = link.is_at_rest();
+                    if begins {
+                        link.began = false;
+                        self.drawn.begin();
+                        self.bent = false;
                         let _ = link.server.take_erred();
                         self.renew()?;
                         link.since = self.now;
@@ -246,6 +251,9 @@ impl Client {
                     let whole = first.is_some() && end.is_some();
                     let found = if whole { self.examine(&mut chunk, link.mode) } else { Found::default() };
                     if found.is_nothing() {
+                        if begins && link.mode != PoolMode::Session {
+                            self.discard_sequences(&mut link.server, link.mode);
+                        }
                         self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
                     } else {
                         link.held = Some(Held::new(chunk, (first, end), false, found));
@@ -315,6 +323,10 @@ impl Client {
                     .with_detail(violation.0),
             ));
         }
+        if link.server.lacks_settings() {
+            // Nothing of it was run.
+            self.drawn.stop();
+        }
         if link.server.take_failed_begin() || link.began && link.server.lacks_settings() {
             // It believes to be in a block, and what it sends next would be committed one by one.
             let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "the transaction could not be begun");
@@ -323,7 +335,8 @@ impl Client {
             ));
         }
         let limits = &self.shape.settings;
-        let timed = limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
+        let timed =
+            self.keeps_for_sequences() || limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
         if timed {
             link.heard = clock::now();
         }
@@ -374,7 +387,7 @@ impl Client {
         // A session has not begun before its settings are in force.
         let session = link.mode == PoolMode::Session && !link.server.lacks_settings();
         let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
-        let held = (session || tied || self.is_pinned()) && !self.draining;
+        let held = (session || tied || self.is_pinned() || self.keeps_for_sequences()) && !self.draining;
         // A cancel on its way could hit the next client.
         let unsettled = self.touched.is_some() && link.mode != PoolMode::Session && !self.draining;
         let waits = link.held.is_some() || self.awaits_rest() || unsettled;
@@ -491,6 +504,8 @@ impl Client {
             after(link.sent, limits.query_timeout)
         } else if exchange.status() != Status::Idle || exchange.unsynced() {
             after(link.heard, limits.idle_transaction_timeout)
+        } else if self.is_kept(link) {
+            return self.next_look(self.now.max(link.heard));
         } else if link.mode == PoolMode::Session || self.is_pinned() {
             return after(self.now.max(link.heard), limits.client_idle_timeout);
         } else {
@@ -533,7 +548,7 @@ impl Client {
 }
 
 /// The guard has failed and the request that it stopped has ended. The next one needs a guard of its own: it waits until
-/// the server has been given back.
+/// the server has been given back, unless the client keeps it: then a guard has succeeded before, or it would not.
 fn refused(link: &Link) -> bool {
     link.server.lacks_settings() && !link.server.exchange().is_skipping()
 }

@@ -64,6 +64,7 @@ pub async fn serve(client: &mut Client) -> Left {
                 Err(left) => return left,
             }
         }
+        client.look_for_sequences(&request.bytes, request.first);
         let (server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, request.end) {
@@ -156,13 +157,16 @@ impl Client {
     /// Sends a request to a server that has served others.
     pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
         self.step(Step::Adopt);
-        (self.moved_sequence, self.bent) = (false, false);
+        self.drawn.stop();
+        self.drawn.begin();
+        self.bent = false;
         // What has failed there before is not this client's.
         link.server.forget_failures();
+        let discards = self.must_discard_sequences(&link.server, link.mode);
         match self.block.take() {
-            None => link.server.adopt(&mut self.settings),
+            None => link.server.adopt(&mut self.settings, discards),
             Some(block) => {
-                link.server.adopt_and_begin(&mut self.settings, &block.begin, block.portal);
+                link.server.adopt_and_begin(&mut self.settings, discards, &block.begin, block.portal);
                 link.began = true;
             }
         }

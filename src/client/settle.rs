@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
-use crate::sql::{Facts, Setting, Touches, Unsure, Value, Verb};
+use crate::sql::{Facts, Name, Setting, Touches, Unsure, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -47,18 +47,7 @@ impl Client {
             // What others have prepared statements for may become something else, or another of its name take its place.
             self.pool.statements().renew();
         }
-        if facts.unsure.is_none()
-            && facts.touches.any(Touches::SEQUENCE_READ)
-            && !self.moved_sequence
-            && !server.has_no_foreign_sequences(self.id)
-        {
-            return Err(foreign_sequences());
-        }
-        if facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) {
-            // What is hidden may have moved one; that it has is no ground to tell of another's.
-            self.moved_sequence |= facts.touches.any(Touches::SEQUENCE_WRITE);
-            server.note_sequence(self.id);
-        }
+        self.note_sequences(facts, server)?;
         self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
             || facts.statements.iter().any(|statement| !statement.settings().is_empty());
         if is_harmless(facts) {
@@ -142,9 +131,17 @@ impl Client {
         if failed {
             return Ok(());
         }
+        self.bring_back(&names, link).await
+    }
+
+    /// Sets here what the client came with.
+    ///
+    /// # Errors
+    /// The server has died.
+    async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
         let mut settings = Settings::clone(&self.settings);
         let mut sql = String::from("SELECT ");
-        for name in &names {
+        for name in names {
             let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
             if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
                 let comma = if sql.ends_with(' ') { "" } else { ", " };
@@ -189,7 +186,7 @@ impl Client {
     /// # Errors
     /// The server has died, or said what cannot be understood: nobody knows what the session holds.
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
-        let Some(touched) = self.touched.take() else { return Ok(()) };
+        let Some(mut touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
@@ -211,7 +208,8 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let question = touched.question(&self.settings, failed);
+        let back = if failed { Vec::new() } else { touched.take_restore() };
+        let question = touched.question(&self.settings, &self.base, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
         }
@@ -234,31 +232,36 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(found, certain, link).is_err() || for_good {
-            return self.stay_for_good(link);
-        }
-        if about_objects {
+        if self.take_over_all(found, certain, &back, link).is_err() || for_good {
+            self.stay_for_good(link)?;
+        } else if about_objects {
             self.pin_for(pins, link);
         } else if !self.is_pinned() {
             self.pin = None;
         }
+        if self.is_pinned() && !back.is_empty() {
+            // No settings go in front of what it sends next.
+            return self.bring_back(&back, link).await;
+        }
         Ok(())
     }
 
-    /// `certain`: what the text says was done.
-    fn take_over_all(&mut self, found: Found, certain: bool, link: &mut Link) -> Result<(), TooMuch> {
+    /// `certain`: what the text says was done. `back`: these were reset to what the client came with.
+    fn take_over_all(&mut self, found: Found, certain: bool, back: &[Name], link: &mut Link) -> Result<(), TooMuch> {
         if let Some(all) = found.all {
             let mut settings = Settings::clone(&self.base);
             for (name, value) in &all {
                 settings.set(name, value)?;
             }
-            for (Noted { name, .. }, value) in &found.named {
+            for (Noted { name, before, .. }, value) in &found.named {
                 match value.as_deref() {
+                    _ if back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
+                    Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
+                    // PostgreSQL's default against what the client came with is told of as nothing that is set.
+                    Some(value) if before.as_deref() == Some(value) => settings.set(name, value)?,
                     // Of all others it has told what is set.
-                    Some(_) if !is_custom(name) && !is_role(name) => (),
-                    Some(value) => settings.set(name, value)?,
-                    None => (),
+                    _ => (),
                 }
             }
             settings.keep_custom_names(&self.settings)?;
@@ -346,13 +349,6 @@ fn lost() -> Left {
 /// A string constant, whatever standard_conforming_strings says.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-fn foreign_sequences() -> Fault {
-    let message = "currval and lastval are not defined in this transaction";
-    Fault::error(Blame::Pooler, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-        .with_detail("Other clients have used sequences on this server since this client did.")
-        .with_hint("Call them in the transaction of the nextval, or use INSERT … RETURNING.")
 }
 
 fn too_many_pinned() -> Fault {

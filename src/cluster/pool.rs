@@ -6,7 +6,7 @@ use crate::config::Resolved;
 use crate::ids::{Numbers, WorkerId};
 use crate::pool::Lane;
 use crate::router::{self, ClusterView};
-use crate::session::StatementTable;
+use crate::session::{Applications, StatementTable};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -27,6 +27,10 @@ pub struct Pool {
     clients: Arc<AtomicUsize>,
     statements: Mutex<StatementTable>,
     catalog: Arc<Catalog>,
+    /// The applications that call currval or lastval, as far as that has been seen.
+    pub asks_for_sequences: Applications,
+    /// Those that have called them in vain behind the transaction in which they had drawn.
+    pub keeps_for_sequences: Applications,
     home: WorkerId,
     next_home: AtomicUsize,
     pub(super) hubs: Hubs,
@@ -62,6 +66,8 @@ impl Pool {
             clients: Arc::default(),
             statements: Mutex::new(StatementTable::new(STATEMENTS)),
             catalog,
+            asks_for_sequences: Applications::default(),
+            keeps_for_sequences: Applications::default(),
             home,
             next_home: AtomicUsize::new(0),
             hubs: Hubs::new(numbers),

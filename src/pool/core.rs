@@ -135,6 +135,15 @@ impl<S: Pooled, W> PoolCore<S, W> {
         Checkout::Wait(WaiterId { sequence, worker })
     }
 
+    /// The idle server that is the one a client of `worker` wants, if there is, and whether it has to move.
+    pub fn checkout_which(&mut self, worker: WorkerId, is_it: impl Fn(&S) -> bool) -> Option<(S, bool)> {
+        let found = |(at, seat): (usize, &mut Seat<S, W>)| Some((seat.idle.take_which(&is_it)?, at));
+        let (server, at) = self.seats.iter_mut().enumerate().find_map(found)?;
+        self.idle -= 1;
+        self.active += 1;
+        Some((server, at != seat_of(worker)))
+    }
+
     /// A clean server comes back on `worker`: it goes to a waiter, or becomes idle, or is closed
     /// (replaced configuration, over the limits, too old).
     pub fn checkin(&mut self, now: Instant, worker: WorkerId, server: S, actions: &mut Actions<S, W>) {

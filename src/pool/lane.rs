@@ -228,6 +228,12 @@ impl Lane {
         answer
     }
 
+    /// The idle server that is the one, if there is.
+    pub fn checkout_which(&self, worker: WorkerId, is_it: impl Fn(&Server) -> bool) -> Option<Grant> {
+        let (server, moved) = self.books.lock().checkout_which(worker, |server| is_it(server))?;
+        Some(Grant { server, moved })
+    }
+
     /// A clean server comes back on `worker`.
     pub fn checkin(&self, worker: WorkerId, server: CleanServer, now: Instant) {
         let mut server = server.into_inner();

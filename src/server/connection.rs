@@ -4,6 +4,7 @@ use super::belief::Belief;
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Violation};
 use super::outlets::{Nowhere, ToClient, Witness};
+use super::sequences::Sequences;
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
@@ -21,14 +22,6 @@ const ANY_WINDOW: usize = 32 * 1024;
 
 /// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
 const TALKATIVE: usize = 16;
-
-/// Who may have moved sequences on a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sequences {
-    Nobodys,
-    Of(ClientId),
-    OfSeveral,
-}
 
 /// See [`Server::is_newborn`].
 const NEWBORN: Duration = Duration::from_secs(1);
@@ -77,7 +70,7 @@ pub struct Server {
     pub(super) belief: Belief,
     pub(super) cancel: Arc<CancelTarget>,
     // Whose sequences currval and lastval would tell of.
-    sequences: Sequences,
+    pub(super) sequences: Sequences,
     // What it has prepared.
     pub(super) statements: ServerStatements,
     // A statement was refused because of what has changed since it was prepared.
@@ -182,6 +175,11 @@ impl Server {
     /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
     pub fn suits(&self, settings: &Settings) -> bool {
         self.belief.suits(settings)
+    }
+
+    /// Whether it is known to be in these.
+    pub fn is_in(&self, settings: &Arc<Settings>) -> bool {
+        self.belief.settings().is_some_and(|believed| believed == settings)
     }
 
     /// When it last went idle.
@@ -299,25 +297,6 @@ impl Server {
         self.statements.awaits_drop()
     }
 
-    /// This client may move a sequence here.
-    pub fn note_sequence(&mut self, client: ClientId) {
-        self.sequences = match self.sequences {
-            Sequences::Nobodys => Sequences::Of(client),
-            Sequences::Of(other) if other == client => Sequences::Of(client),
-            _ => Sequences::OfSeveral,
-        };
-    }
-
-    /// Whether currval and lastval can tell this client of nobody else's sequences.
-    pub fn has_no_foreign_sequences(&self, client: ClientId) -> bool {
-        self.sequences == Sequences::Nobodys || self.sequences == Sequences::Of(client)
-    }
-
-    /// DISCARD SEQUENCES has been run, or what does the same.
-    pub(super) fn forget_sequences(&mut self) {
-        self.sequences = Sequences::Nobodys;
-    }
-
     /// Whether it has an unnamed statement, which a Query would drop.
     pub fn has_unnamed(&self) -> bool {
         self.statements.has_any_unnamed()
@@ -410,10 +389,16 @@ impl Server {
             self.note_all_read();
             self.statements.end_drop();
         }
+        self.note_failed_guard();
+        Ok(kept)
+    }
+
+    /// A guard may have failed: what it was to do is undone.
+    pub(super) fn note_failed_guard(&mut self) {
         if self.exchange.take_failed_guard() {
             self.belief.guard_failed();
+            self.doubt_sequences();
         }
-        Ok(kept)
     }
 
     /// Whether a statement has been refused since the last call because its result would have other columns than when it was

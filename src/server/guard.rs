@@ -29,15 +29,15 @@ const ENCODING: &[u8] = b"client_encoding";
 
 impl Server {
     /// Queues what brings the server into the client's settings; nothing when it is in them already. The request must
-    /// follow in the same write.
-    pub fn adopt(&mut self, wanted: &mut Arc<Settings>) {
-        if self.belief.settings().is_some_and(|believed| Arc::ptr_eq(believed, wanted)) {
+    /// follow in the same write. `discards`: what others have drawn from sequences is forgotten as well.
+    pub fn adopt(&mut self, wanted: &mut Arc<Settings>, discards: bool) {
+        if !discards && self.belief.settings().is_some_and(|believed| Arc::ptr_eq(believed, wanted)) {
             self.belief.guard_unneeded();
             return;
         }
         let start = self.belief.start();
         let lacking = start.lacking(wanted);
-        if lacking.is_empty() {
+        if !discards && lacking.is_empty() {
             self.belief.guard_unneeded();
             drop(lacking);
             *wanted = start.from;
@@ -48,6 +48,10 @@ impl Server {
         if start.from.own(b"default_transaction_deferrable").is_some() {
             // Else it might wait for others' transactions, as the last client wanted its own to.
             own.statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[]);
+        }
+        if discards {
+            own.statement("DISCARD SEQUENCES", &[]);
+            self.forget_sequences();
         }
         own.way(start.anew, &lacking);
         own.put(kind::PARSE, |out| frontend::parse(out, GUARD, ""));
@@ -62,13 +66,13 @@ impl Server {
     /// the request is run. It is prepared first, as its Sync behind the settings' guard would end what that guard skips; nothing
     /// but BEGIN may be executed in front of a request without a Sync (`exchange/tangle.rs`). `keeps_portal`: the client has bound
     /// it to the unnamed portal.
-    pub fn adopt_and_begin(&mut self, wanted: &mut Arc<Settings>, text: &str, keeps_portal: bool) {
+    pub fn adopt_and_begin(&mut self, wanted: &mut Arc<Settings>, discards: bool, text: &str, keeps_portal: bool) {
         let mut own = Own::default();
         own.put(kind::CLOSE, |out| frontend::close_statement(out, BEGIN));
         own.put(kind::PARSE, |out| frontend::parse(out, BEGIN, text));
         own.put(kind::SYNC, frontend::sync);
         self.send_own(own, Disposition::Swallow);
-        self.adopt(wanted);
+        self.adopt(wanted, discards);
         let mut own = Own::default();
         own.put(kind::BIND, |out| frontend::bind(out, BEGIN, &[]));
         own.put(kind::EXECUTE, frontend::execute);
@@ -124,7 +128,9 @@ impl Own {
         if anew {
             self.statement("RESET ALL", &[]);
         }
-        self.settings(lacking);
+        if !lacking.is_empty() {
+            self.settings(lacking);
+        }
     }
 
     /// Sets them in their order. What is not ASCII is in the client's encoding: that must be in force before PostgreSQL

@@ -16,6 +16,7 @@ mod outlets;
 mod prove;
 mod repair;
 mod reply_queue;
+mod sequences;
 mod standing;
 mod vet;
 

@@ -54,9 +54,7 @@ pub async fn repair(
         Ok(None) => return close(server, leaving, extra).await,
         Err(_) => return give_up(server, extra).await,
     }
-    if server.exchange.take_failed_guard() {
-        server.belief.guard_failed();
-    }
+    server.note_failed_guard();
     let rolled_back = tokio::time::timeout(REPAIR_DEADLINE, roll_back(&mut server)).await;
     match (rolled_back, server.boundary()) {
         (Ok(Some(())), Some(boundary)) if !server.cancel_under_way() && !server.has_no_future() => {
@@ -89,6 +87,9 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
             server.belief.discarded();
             server.forget_sequences();
         }
+    }
+    if !is_discard_all(query) {
+        server.doubt_sequences();
     }
     // A session names and drops its statements as it likes.
     server.statements.doubt();

@@ -1,6 +1,7 @@
 //! The PostgreSQL-visible state of a client: its settings, of any names. The rest of a session comes later. Pure: it compares
 //! and remembers, and sends nothing.
 
+mod applications;
 mod custom;
 mod known;
 mod settings;
@@ -10,6 +11,7 @@ mod statements;
 mod touched;
 mod welcome;
 
+pub use applications::Applications;
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
 pub use known::Known;
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};

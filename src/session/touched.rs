@@ -1,7 +1,6 @@
 //! What a client's requests may have left in its server, what to ask the server about it at the next boundary, and what the
 //! answer means. The text of a statement only says when to ask; PostgreSQL's answer counts, rolled back or not.
 
-use super::custom::is_custom;
 use super::settings::Settings;
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Discard, Facts, Name, Setting, Touches, Unsure, Value, Verb};
@@ -232,19 +231,25 @@ impl Touched {
         self.touches.any(FOR_GOOD)
     }
 
-    /// What to ask, and how to read the answer. `session` are the client's settings: custom ones among them are asked for with
-    /// all others. `failed`: some of it was refused.
-    pub fn question(mut self, session: &Settings, failed: bool) -> Question {
+    /// What to ask, and how to read the answer. `session` are the client's settings, and `base` what it came with: where all are
+    /// asked for, these are by name, too. `failed`: some of it was refused.
+    pub fn question(mut self, session: &Settings, base: &Settings, failed: bool) -> Question {
         // Whether a RESET was undone, or what was refused has its value from the session, only PostgreSQL can say.
         let unsure = failed && !self.names.is_empty() || !self.alone && self.names.iter().any(|noted| noted.reset);
         let all = unsure || self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
         if all {
-            session.iter().filter(|(name, _)| is_custom(name)).for_each(|(name, _)| self.name(name, false, session));
-            [ROLE, SESSION_AUTHORIZATION].into_iter().for_each(|name| self.name(name, false, session));
+            let names = session.iter().chain(base.iter()).map(|(name, _)| name).chain([ROLE, SESSION_AUTHORIZATION]);
+            names.for_each(|name| self.ask_for(name, session));
         }
         self.names.retain(|noted| is_plain(&noted.name));
         let objects = self.touches.any(ASKABLE.and(Touches::RELEASES).and(Touches::LISTENS).and(Touches::HIDDEN));
         Question { names: self.names, all, objects }
+    }
+
+    /// Beside what is noted of it.
+    fn ask_for(&mut self, name: &[u8], session: &Settings) {
+        let reset = self.names.iter().any(|noted| noted.reset && *noted.name == *name);
+        self.name(name, reset, session);
     }
 
     fn name(&mut self, name: &[u8], reset: bool, session: &Settings) {
@@ -336,7 +341,8 @@ impl Question {
         };
         let mut all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
         if let Some(all) = &mut all {
-            // From 16 on PostgreSQL lists those behind a SET TRANSACTION outside a block, and nobody can reset them.
+            // Of the transaction in which that is asked; from 16 on also of one that is over, behind a SET TRANSACTION outside a
+            // block. Nobody can reset them.
             all.retain(|(name, _)| !OF_A_TRANSACTION.contains(&&**name));
         }
         Some(Found { pins, statements, named, all })

@@ -121,13 +121,20 @@ impl Draw<'_> {
         if acts.len() > 1 {
             acts.retain(|act| !act.stands_alone() && !only_as_query(act));
         }
+        // What a client came with is back behind the request that has reset it (docs/sessions.md), and not within.
+        if let Some(at) = acts.iter().position(|act| matches!(act, Act::Reset(_) | Act::ToDefault(_) | Act::ResetAll)) {
+            acts.truncate(at + 1);
+        }
         if acts.is_empty() { vec![Act::Select] } else { acts }
     }
 
     fn allowed(&mut self) -> Act {
         loop {
             let act = self.any();
-            if act.kind().is_none_or(|kind| self.kinds.contains(&kind)) {
+            // A client listens in one encoding, as docs/sessions.md says.
+            let encodes =
+                matches!(&act, Act::Set { name: "client_encoding", .. }) && self.kinds.contains(&Kind::Listen);
+            if !encodes && act.kind().is_none_or(|kind| self.kinds.contains(&kind)) {
                 return act;
             }
         }

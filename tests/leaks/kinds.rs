@@ -45,11 +45,14 @@ const ON: &[Kind] = &[
     Kind::Statements,
     Kind::SqlStatements,
     Kind::Startup,
+    Kind::Settings,
+    Kind::Roles,
     Kind::Temp,
     Kind::Locks,
     Kind::Cursors,
     Kind::Listen,
     Kind::Seed,
+    Kind::Sequences,
 ];
 
 pub const ALL: &[Kind] = &[

@@ -55,6 +55,8 @@ pub struct Model {
     /// Channels whose LISTEN has been committed.
     heard: BTreeSet<&'static str>,
     lastval: Option<String>,
+    /// A pooler need not have what is asked for at hand.
+    forgetful: bool,
     currval: Option<String>,
     /// Something was done that a pooler may have to keep a server for, though nothing of it is seen.
     stained: bool,
@@ -62,6 +64,9 @@ pub struct Model {
 
 /// What may keep a server without being seen.
 const STAINS: &[Kind] = &[Kind::Custom, Kind::Hidden, Kind::Sequences, Kind::Seed];
+
+/// What `lastval` and `currval` say of what they do not know.
+pub const UNDEFINED: &str = "55000";
 
 /// A row that an act brings.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +100,7 @@ impl Model {
             cursors: BTreeMap::new(),
             heard: BTreeSet::new(),
             lastval: None,
+            forgetful: false,
             currval: None,
             stained: false,
         }
@@ -162,6 +168,14 @@ impl Model {
 
     pub fn number(&self, row: &Row) -> Option<&str> {
         if *row == Row::Lastval { self.lastval.as_deref() } else { self.currval.as_deref() }
+    }
+
+    /// As [`Self::request`], where `lastval` and `currval` are not told.
+    pub fn forgetful_request(&mut self, acts: &[Act], extended: bool) -> Reply {
+        self.forgetful = true;
+        let reply = self.request(acts, extended);
+        self.forgetful = false;
+        reply
     }
 
     /// A Query of several statements, or a pipeline with its Sync.
@@ -339,9 +353,10 @@ impl Model {
             Nextval | InsertSerial => {
                 return Ok(vec![Row::Number(*act == Nextval)]);
             }
+            Lastval | Currval if self.forgetful => return Err(UNDEFINED),
             Lastval if self.lastval.is_some() => return Ok(vec![Row::Lastval]),
             Currval if self.currval.is_some() => return Ok(vec![Row::Currval]),
-            Lastval | Currval => return Err("55000"),
+            Lastval | Currval => return Err(UNDEFINED),
             SetSeed => {
                 return Ok(vec![Row::Any]);
             }

@@ -4,7 +4,7 @@
 use super::act::{Act, CUSTOM, SETTINGS};
 use super::generate::{Step, Turn};
 use super::kinds::Kind;
-use super::model::{Model, Reply, Row};
+use super::model::{Model, Reply, Row, UNDEFINED};
 use super::witness::{Expected, notifications};
 use crate::support::raw::{self, Frame, Raw, error_code, print};
 use crate::support::{PgOtter, must, shared_postgres};
@@ -269,8 +269,14 @@ impl<'a> World<'a> {
             let frames = self.exchange(client, &bytes)?;
             let refused_in = self.room().filter(|_| error_code(&frames).as_deref() == Some(TOO_MANY));
             let model = &mut self.clients[client].model;
-            let expected =
+            let before = model.clone();
+            let mut expected =
                 if refused_in.is_some() { model.refused(acts, extended) } else { model.request(acts, extended) };
+            if error_code(&frames).as_deref() == Some(UNDEFINED) && expected.error != Some(UNDEFINED) {
+                // Its own number may be out of reach; another's it must not be told.
+                *model = before;
+                expected = model.forgetful_request(acts, extended);
+            }
             self.judge(client, &expected, &frames)?;
             let Some(room) = refused_in else { return Ok(()) };
             self.refused += 1;

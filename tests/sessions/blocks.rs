@@ -230,3 +230,9 @@ fn a_block_whose_settings_are_refused_runs_nothing_and_ends_the_connection() {
     assert_eq!(must(server.psql("postgres", "SELECT count(*) FROM kept")), "0");
     assert_eq!(other.value("SELECT 'unharmed'"), "unharmed");
 }
+
+#[test]
+fn only_a_query_ends_a_block_without_a_server() {
+    // A call of a function whose number and arguments happen to spell it.
+    as_postgresql_answers(&[query("BEGIN"), message(b'F', b"COMMIT\0"), query("ROLLBACK")]);
+}

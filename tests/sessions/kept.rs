@@ -140,6 +140,21 @@ fn reset_goes_back_to_what_the_client_came_with() {
 }
 
 #[test]
+fn a_pinned_client_too_goes_back_to_what_it_came_with() {
+    let pgotter = pgotter("");
+    let mut client = Raw::log_in(pgotter.port(), &[("options", "-c work_mem=9MB -c statement_timeout=50min")]);
+    client.ask("CREATE TEMP TABLE mine ()");
+    for reset in ["RESET work_mem", "RESET ALL", "SET work_mem TO DEFAULT"] {
+        client.ask("SET work_mem = '1MB'");
+        assert_eq!(client.value("SHOW work_mem"), "1MB");
+        client.send(&extended_query(reset));
+        client.until_ready();
+        assert_eq!(client.value("SHOW work_mem"), "9MB", "behind {reset}");
+        assert_eq!(client.value("SHOW statement_timeout"), "50min", "behind {reset}");
+    }
+}
+
+#[test]
 fn who_a_session_runs_as_goes_with_it() {
     must(server().psql("postgres", "CREATE ROLE one; CREATE ROLE two; GRANT one TO two"));
     let pgotter = pgotter("");

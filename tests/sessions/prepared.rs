@@ -343,6 +343,18 @@ fn a_text_of_several_deallocates_drops_each() {
         synced(&[run("a", &[])]),
         prepare(),
         [parse("", "SELECT 1"), query("DEALLOCATE a; DEALLOCATE a")].concat(),
+        prepare(),
+        query("DEALLOCATE a; DEALLOCATE nothing; DEALLOCATE b"),
+        synced(&[run("a", &[])]),
+        synced(&[run("b", &[])]),
+        query("DEALLOCATE b; DEALLOCATE b"),
+        synced(&[run("b", &[])]),
+        prepare(),
+        query("BEGIN"),
+        query("SELECT 1 / 0"),
+        query("DEALLOCATE a; DEALLOCATE nothing"),
+        query("ROLLBACK"),
+        synced(&[run("a", &[])]),
     ]);
 }
 
@@ -596,5 +608,47 @@ fn a_client_that_changes_its_settings_changes_no_statement_of_others() {
         first.ask("COMMIT");
         second.send(&synced(&[parse("s", text), run("s", &[])]));
         assert_eq!(first_value(&second.until_ready()).as_deref(), Some("1767193200"), "behind {changes:?}");
+    }
+}
+
+#[test]
+fn names_are_kept_where_dropping_them_fails_in_a_block_that_nobody_knows_to_have_failed() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    for drop in ["DEALLOCATE ALL", "DISCARD ALL"] {
+        for requests in [
+            [query("BEGIN; SELECT 1/0"), query(drop), query("ROLLBACK")].concat(),
+            [query("BEGIN"), query("SELECT 1/0"), extended(drop, &[]), sync(), query("ROLLBACK")].concat(),
+        ] {
+            let mut client = Raw::log_in(pgotter.port(), &[]);
+            client.send(&[parse("s", "SELECT 'kept'"), sync()].concat());
+            client.until_ready();
+            // All in one write: nothing of it has been answered when the next is sent on.
+            client.send(&[requests, query("SELECT 'end'")].concat());
+            while first_value(&client.until_ready()).as_deref() != Some("end") {}
+            client.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+            assert_eq!(first_value(&client.until_ready()).as_deref(), Some("kept"), "behind {drop}");
+        }
+    }
+}
+
+#[test]
+fn a_query_that_is_answered_or_refused_without_its_server_drops_the_unnamed_statement_too() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 3\nmax_pinned = 1");
+    let mut pinned = Raw::log_in(pgotter.port(), &[]);
+    pinned.ask("CREATE TEMP TABLE mine (n int)");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    for (sql, in_block) in [("DEALLOCATE s", true), ("CREATE TEMP TABLE mine (n int)", false), ("RESET ALL", false)] {
+        client.send(&[parse("s", "SELECT 1"), close(b'S', "u"), sync()].concat());
+        client.until_ready();
+        if in_block {
+            client.ask("BEGIN");
+            client.ask("SELECT 1");
+        }
+        client.send(&[parse("", "SELECT 'unnamed'"), sync()].concat());
+        client.until_ready();
+        client.ask(sql);
+        client.send(&[bind("", "", &[]), sync()].concat());
+        assert_eq!(error_code(&client.until_ready()).as_deref(), Some("26000"), "behind {sql}");
+        client.ask("ROLLBACK");
     }
 }

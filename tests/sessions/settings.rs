@@ -314,3 +314,54 @@ fn a_set_transaction_outside_a_block_is_no_setting_of_its_client() {
         }
     }
 }
+
+#[test]
+fn the_level_of_the_transaction_that_looks_is_no_setting_of_the_client() {
+    let pgotter = one_server(shared_postgres());
+    let mut ann = Raw::log_in(pgotter.port(), &[]);
+    ann.ask("set default_transaction_isolation = 'serializable'");
+    ann.ask("set default_transaction_deferrable = on");
+    ann.send(&[extended("reset DateStyle", &[]), sync()].concat());
+    ann.until_ready();
+    assert_eq!(ann.value("show transaction_isolation"), "serializable");
+}
+
+#[test]
+fn the_servers_default_in_place_of_what_a_client_came_with_outlives_a_reset_that_failed() {
+    let pgotter = one_server(shared_postgres());
+    let login = [("application_name", "ann"), ("work_mem", "6MB")];
+    let mut ann = Raw::log_in(pgotter.port(), &login);
+    let seen = "select current_setting('application_name') || ' ' || current_setting('work_mem')";
+    for set in ["set application_name = ''", "set work_mem = '4MB'"] {
+        ann.ask(set);
+        Raw::log_in(pgotter.port(), &[]).ask("select 'on its server'");
+    }
+    for reset in ["reset all; select 1 / 0", "reset work_mem; reset application_name; select 1 / 0"] {
+        ann.ask(reset);
+        assert_eq!(ann.value(seen), " 4MB", "{reset}");
+    }
+    for reset in ["begin", "reset all", "rollback"] {
+        ann.ask(reset);
+    }
+    assert_eq!(ann.value(seen), " 4MB");
+    ann.ask("reset work_mem; reset application_name");
+    assert_eq!(ann.value(seen), "ann 6MB");
+}
+
+#[test]
+fn a_custom_setting_that_a_client_came_with_is_back_behind_any_reset() {
+    let pgotter = one_server(shared_postgres());
+    let mut ann = Raw::log_in(pgotter.port(), &[("app.x", "ann's")]);
+    for reset in ["reset app.x", "set app.x to default", "reset all"] {
+        for extended_protocol in [false, true] {
+            ann.ask("set app.x = 'other'");
+            if extended_protocol {
+                ann.send(&[extended(reset, &[]), sync()].concat());
+                ann.until_ready();
+            } else {
+                ann.ask(reset);
+            }
+            assert_eq!(ann.value("show app.x"), "ann's", "{reset}, extended: {extended_protocol}");
+        }
+    }
+}

@@ -123,7 +123,8 @@ fn a_request_longer_than_the_limit_streams_and_still_ends() {
 #[test]
 fn a_long_query_says_so_while_it_passes() {
     for kind in *b"QFPB" {
-        let (stream, mut gather) = (frame(kind, 5_000), Gather::default());
+        let (mut stream, mut gather) = (frame(kind, 5_000), Gather::default());
+        stream[HEAD..HEAD + 2].fill(0);
         assert!(matches!(gather.look(&stream[..2_000], 1_000), Ok(Gathered::Take { bytes: 2_000, end: None, .. })));
         assert!(gather.is_passing());
         assert_eq!(gather.passing_simple(), b"QF".contains(&kind).then_some(kind));

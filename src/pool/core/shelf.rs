@@ -48,6 +48,12 @@ impl<S> Shelf<S> {
         self.idle.remove(place).map(|idle| idle.server)
     }
 
+    /// Takes the one that is meant, if it is here.
+    pub fn take_which(&mut self, is_it: impl Fn(&S) -> bool) -> Option<S> {
+        let place = self.idle.iter().position(|idle| is_it(&idle.server))?;
+        self.idle.remove(place).map(|idle| idle.server)
+    }
+
     /// Since when the longest idle server has been idle.
     pub fn oldest(&self) -> Option<Instant> {
         self.idle.front().map(|idle| idle.since)

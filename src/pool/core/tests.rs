@@ -597,6 +597,15 @@ fn eviction_takes_the_longest_idle_server_of_all_workers() {
 // Giving up.
 
 #[test]
+fn the_idle_server_that_is_meant_is_found_wherever_it_is_and_no_other_is_given() {
+    let mut lane = Lane::with_idle(limits(3), &[A, A, B]);
+    let mut which =
+        |id: u32| lane.core.checkout_which(A, |server| server.id == id).map(|(server, moved)| (server.id, moved));
+    assert_eq!([1, 3, 3, 9].map(&mut which), [Some((1, false)), Some((3, true)), None, None]);
+    assert_eq!(lane.counts(), (1, 2, 0, 0));
+}
+
+#[test]
 fn a_waiter_that_gives_up_is_passed_over() {
     let mut lane = Lane::with_idle(limits(1), &[A]);
     let (server, _) = lane.take(A, 0);

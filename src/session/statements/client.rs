@@ -24,6 +24,16 @@ pub struct Statements {
     bytes: usize,
     // Those that only one server has.
     tied: usize,
+    // The portal that drops all that have names.
+    dropping: Option<Box<[u8]>>,
+    // A portal that drops one, and its name.
+    deallocating: Option<Deallocating>,
+}
+
+#[derive(Debug)]
+struct Deallocating {
+    portal: Box<[u8]>,
+    name: Box<[u8]>,
 }
 
 impl Statements {
@@ -85,6 +95,35 @@ impl Statements {
     /// Whether it has a statement that only one server has.
     pub fn is_tied(&self) -> bool {
         self.tied > 0
+    }
+
+    /// A portal is bound. `drops`: it drops all that have names when it is executed.
+    pub fn note_portal(&mut self, portal: &[u8], drops: bool) {
+        if drops {
+            self.dropping = Some(portal.into());
+        } else if self.drops(portal) {
+            self.dropping = None;
+        }
+    }
+
+    /// Whether that is what this portal does.
+    pub fn drops(&self, portal: &[u8]) -> bool {
+        self.dropping.as_deref() == Some(portal)
+    }
+
+    /// A portal is bound that drops the statement of this name when it is executed.
+    pub fn await_deallocate(&mut self, portal: &[u8], name: &[u8]) {
+        self.deallocating = Some(Deallocating { portal: portal.into(), name: key(name).into() });
+    }
+
+    /// Another one is bound in its place.
+    pub fn forget_portal(&mut self, portal: &[u8]) {
+        self.take_deallocated(portal);
+    }
+
+    /// The name that this portal drops.
+    pub fn take_deallocated(&mut self, portal: &[u8]) -> Option<Box<[u8]>> {
+        self.deallocating.take_if(|waits| *waits.portal == *portal).map(|waits| waits.name)
     }
 
     /// Forgets all that have names. Says which there were.

@@ -28,6 +28,8 @@ pub enum Effect {
     Names {
         /// With what they stood for.
         names: Vec<(Box<[u8]>, Arc<Statement>)>,
+        /// So many of them are gone, although what is behind them is refused.
+        gone: usize,
         /// Where a Query did it.
         unnamed: Option<Unnamed>,
     },
@@ -66,8 +68,8 @@ impl Effect {
     /// The message was refused (`failed`) or skipped. Without a client, only the server is put right.
     pub fn take_back(self, failed: bool, mut client: Option<&mut Statements>, server: &mut ServerStatements) {
         match self {
-            Self::Names { names, unnamed } => {
-                for (name, statement) in names {
+            Self::Names { names, gone, unnamed } => {
+                for (name, statement) in names.into_iter().skip(if failed { gone } else { 0 }) {
                     // A failed one may have been followed by others.
                     if client.as_ref().is_some_and(|client| client.get(&name).is_none()) {
                         put(client.as_deref_mut(), &name, Some(statement));

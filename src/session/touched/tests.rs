@@ -40,7 +40,7 @@ fn one_literal_setting_alone_need_not_be_asked_for() {
 
 #[test]
 fn an_answer_is_read_as_it_was_asked() {
-    let question = touched(&["SET a = 1", "SET b = 2"]).question(&Settings::default(), false);
+    let question = touched(&["SET a = 1", "SET b = 2"]).question(&Settings::default(), &Settings::default(), false);
     assert!(question.sql().contains("current_setting('a', true), pg_catalog.current_setting('b', true)"));
     let value = |text: &[u8]| Some(Box::from(text));
     let flags = [vec![value(b"f"); 5], vec![None]].concat();
@@ -53,13 +53,19 @@ fn an_answer_is_read_as_it_was_asked() {
 
 #[test]
 fn whether_a_reset_was_undone_only_postgresql_can_say() {
-    assert!(touched(&["SET a = 1"]).question(&Settings::default(), true).sql().contains("pg_settings"));
-    assert!(touched(&["SET a = 1", "RESET b"]).question(&Settings::default(), false).sql().contains("pg_settings"));
+    let question = touched(&["SET a = 1"]).question(&Settings::default(), &Settings::default(), true);
+    assert!(question.sql().contains("pg_settings"));
+    assert!(
+        touched(&["SET a = 1", "RESET b"])
+            .question(&Settings::default(), &Settings::default(), false)
+            .sql()
+            .contains("pg_settings")
+    );
 }
 
 #[test]
 fn what_is_hidden_makes_it_ask_for_everything() {
-    let question = touched(&["DO $$$$"]).question(&Settings::default(), false);
+    let question = touched(&["DO $$$$"]).question(&Settings::default(), &Settings::default(), false);
     assert!(question.is_about_objects());
     assert!(question.sql().contains("pg_settings"));
     let value = |text: &[u8]| Some(Box::from(text));
@@ -75,8 +81,8 @@ fn what_is_hidden_makes_it_ask_for_everything() {
 
 #[test]
 fn an_answer_that_is_cut_short_is_none() {
-    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default(), false);
+    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default(), &Settings::default(), false);
     assert_eq!(question.read(vec![vec![Some(b"t"[..].into())]]), None);
-    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default(), false);
+    let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default(), &Settings::default(), false);
     assert_eq!(question.read(Vec::new()), None);
 }
