@@ -10,6 +10,7 @@
 //! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
 
 use super::answer::may_drop_statements;
+use super::block::{self, said};
 use super::connection::Client;
 use super::deallocate::EMPTY;
 use super::serve::Left;
@@ -282,6 +283,9 @@ impl Client {
         } else {
             statement
         };
+        if !binds && let Some(answer) = description_of_begin(under_way, &statement) {
+            return under_way.answer(answer, None);
+        }
         if binds && statement.body().is_none() {
             self.touch_hidden();
         }
@@ -380,6 +384,22 @@ fn miscounted(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>, name: 
     let message =
         format!("bind message supplies {supplied} parameters, but prepared statement \"{name}\" requires {wanted}");
     Some(fault(SqlState::PROTOCOL_VIOLATION, message))
+}
+
+/// What describes a BEGIN that no server has been told of, as it was answered at once. In a failed block it cannot be prepared any
+/// more, but described: it takes nothing and returns nothing.
+fn description_of_begin(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>) -> Option<BytesMut> {
+    if under_way.server().exchange().status_behind_ours() != Some(Status::Failed) || under_way.has(statement) {
+        return None;
+    }
+    let text = statement.body()?.strip_suffix(EMPTY)?;
+    let begins = matches!(said(std::str::from_utf8(text).ok()?)?, block::Said::Begin(_));
+    begins.then(|| {
+        let mut answer = BytesMut::new();
+        frontend::message(&mut answer, backend::kind::PARAMETER_DESCRIPTION, |out| out.extend_from_slice(&[0, 0]));
+        frontend::message(&mut answer, backend::kind::NO_DATA, |_| ());
+        answer
+    })
 }
 
 /// What a message says about statements, and where in its body it names one.
