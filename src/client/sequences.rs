@@ -24,6 +24,7 @@ use crate::server::Server;
 use crate::sql::{Discard, Facts, Touches, Unsure, Verb};
 use crate::wire::backend::Status;
 use crate::wire::frontend::kind;
+use memchr::memchr2_iter;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
@@ -194,9 +195,7 @@ fn forgets(facts: &Facts) -> bool {
 fn names_one(request: &[u8]) -> bool {
     let is_one = |word: &[u8]| word.eq_ignore_ascii_case(b"currval") || word.eq_ignore_ascii_case(b"lastval");
     // The rarest of their letters first.
-    let found =
-        |(at, byte): (usize, &u8)| *byte | 32 == b'v' && at >= 4 && request.get(at - 4..at + 3).is_some_and(is_one);
-    request.iter().enumerate().any(found)
+    memchr2_iter(b'v', b'V', request).any(|at| at >= 4 && request.get(at - 4..at + 3).is_some_and(is_one))
 }
 
 fn foreign_sequences() -> Fault {
