@@ -239,7 +239,7 @@ impl Client {
         } else if !self.is_pinned() {
             self.pin = None;
         }
-        if self.is_pinned() && !back.is_empty() {
+        if (self.is_pinned() || self.keeps_for_sequences()) && !back.is_empty() {
             // No settings go in front of what it sends next.
             return self.bring_back(&back, link).await;
         }

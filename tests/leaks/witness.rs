@@ -39,16 +39,16 @@ impl Expected {
     /// The process of the server that the witness has looked at, or what it sees there that a fresh connection does not. The
     /// settings take long, so not every look is at `all` of them.
     pub fn look(&self, witness: &mut Raw, all: bool) -> Result<String, String> {
-        let skipped = usize::from(!all);
+        let looks: Vec<usize> = (1..self.questions.len()).chain(all.then_some(0)).collect();
         let server = query("SELECT pg_backend_pid(), random()");
         // In one write, so that they all come to the same server.
-        let asked: Vec<&Vec<u8>> = self.questions.iter().skip(skipped).chain([&server]).collect();
+        let asked: Vec<&Vec<u8>> = looks.iter().map(|at| &self.questions[*at]).chain([&server]).collect();
         let mut heard = ask(witness, &asked);
         let row = heard.pop().and_then(|frames| frames.into_iter().find(|frame| frame.kind == b'D'));
-        for ((question, answer), heard) in self.questions.iter().zip(&self.answers).skip(skipped).zip(&heard) {
-            let heard = print(heard);
+        for (at, heard) in looks.into_iter().zip(&heard) {
+            let (question, answer, heard) = (&self.questions[at], &self.answers[at], print(heard));
             if heard != *answer {
-                let more = if *question == self.questions[0] { self.settings(witness) } else { String::new() };
+                let more = if at == 0 { self.settings(witness) } else { String::new() };
                 let question = question[5..].escape_ascii();
                 return Err(format!("a witness asks {question}\nand hears\n{heard}instead of\n{answer}{more}"));
             }
@@ -106,7 +106,13 @@ fn questions(kinds: &[Kind]) -> Vec<Vec<u8>> {
          ARRAY(SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema())",
         custom.collect::<Vec<_>>().join(", ")
     );
-    let mut questions = vec![query(settings), query(&session)];
+    let mut questions = vec![query(settings)];
+    if kinds.contains(&Kind::Sequences) {
+        // In front of the others: in the middle of a request PgOtter has its own words for it.
+        questions.push(query("SELECT lastval()"));
+        questions.push(query("SELECT currval('public.numbers')"));
+    }
+    questions.push(query(&session));
     if kinds.contains(&Kind::Statements) || kinds.contains(&Kind::SqlStatements) {
         questions.push([bind("", "s1", &[]), sync()].concat());
         questions.push([describe(b'S', ""), sync()].concat());
@@ -117,10 +123,6 @@ fn questions(kinds: &[Kind]) -> Vec<Vec<u8>> {
     }
     if kinds.contains(&Kind::Listen) {
         questions.push(query("SELECT pg_listening_channels()"));
-    }
-    if kinds.contains(&Kind::Sequences) {
-        questions.push(query("SELECT lastval()"));
-        questions.push(query("SELECT currval('public.numbers')"));
     }
     questions
 }

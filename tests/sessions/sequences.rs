@@ -130,6 +130,21 @@ fn a_later_transaction_asks_on_the_server_where_it_has_drawn() {
 }
 
 #[test]
+fn who_keeps_its_server_goes_back_to_what_it_came_with_too() {
+    let pgotter = pgotter(1, "");
+    let login = [("application_name", "keeps"), ("statement_timeout", "50min")];
+    let (mut client, mut other) = (Raw::log_in(pgotter.port(), &login), client(&pgotter, "other"));
+    client.value("SELECT nextval('one')");
+    other.value("SELECT nextval('one')");
+    undefined(&client.ask("SELECT lastval()"));
+    client.ask("SET statement_timeout = '1h'");
+    let request = ["SELECT nextval('one')", "RESET statement_timeout"].map(|sql| extended(sql, &[])).concat();
+    client.send(&[request, sync()].concat());
+    client.until_ready();
+    assert_eq!(client.value("SHOW statement_timeout"), "50min");
+}
+
+#[test]
 fn who_has_asked_in_vain_keeps_its_server_behind_what_it_draws_and_not_for_ever() {
     let pgotter = pgotter(1, "");
     let mut other = client(&pgotter, "other");
