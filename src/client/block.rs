@@ -100,6 +100,9 @@ fn may_be_said(text: &[u8]) -> bool {
 
 /// Reads a text of plain words.
 pub(super) fn said(text: &str) -> Option<Said> {
+    if !may_be_said(text.as_bytes()) {
+        return None;
+    }
     if text.len() > TEXT_MAX {
         return None;
     }

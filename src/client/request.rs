@@ -69,7 +69,7 @@ impl Gather {
             }
             // Names stand in front, and must be read: such a message is handed on in part only if it stands alone, and
             // then as much of it as is gathered of a request.
-            if !whole && names_something(head.kind) {
+            if !whole && (names_something(head.kind) || head.kind == kind::EXECUTE) {
                 if inbox.len() <= limit {
                     return Ok(Gathered::More);
                 }

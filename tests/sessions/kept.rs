@@ -155,6 +155,36 @@ fn a_pinned_client_too_goes_back_to_what_it_came_with() {
 }
 
 #[test]
+fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
+    // Room for the other, should the client keep its server.
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+    let untouched = untouched();
+    let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
+    for body in [
+        "SELECT set_config('role', 'pg_monitor', false)",
+        "SELECT set_config('app.tenant', 'secret', false)",
+        "SELECT set_config('work_mem', '9MB', false)",
+        "SELECT pg_advisory_lock(8)",
+        "SELECT hide('0.75')",
+    ] {
+        for request in [
+            "PREPARE p AS body|EXECUTE p|DEALLOCATE p",
+            "BEGIN|PREPARE p AS body|EXECUTE p|DEALLOCATE p|COMMIT",
+            "PREPARE p AS body; EXECUTE p; DEALLOCATE p",
+        ] {
+            let mut client = Raw::log_in(pgotter.port(), &[]);
+            for sql in request.replace("body", body).split('|') {
+                let answer = client.ask(sql);
+                assert!(error_code(&answer).is_none(), "{sql}: {}", print(&answer));
+            }
+            assert_eq!(other.value(FINGERPRINT), untouched, "behind {body} by {request}");
+            drop(client);
+            assert_eq!(other.value(FINGERPRINT), untouched, "behind a client that left, {body} by {request}");
+        }
+    }
+}
+
+#[test]
 fn who_a_session_runs_as_goes_with_it() {
     must(server().psql("postgres", "CREATE ROLE one; CREATE ROLE two; GRANT one TO two"));
     let pgotter = pgotter("");

@@ -198,6 +198,30 @@ fn who_prepares_a_statement_anew_gets_it_as_things_are_now() {
 }
 
 #[test]
+fn messages_that_arrive_in_parts_behind_long_ones_are_whole_messages() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    let long = vec![b'x'; 100_000];
+    let ask = [parse("", "SELECT length($1)"), bind("", "", &[&long])].concat();
+    let rest = [execute("", 0), describe(b'P', ""), sync()].concat();
+    for cut in 0..=rest.len() {
+        client.send(&[&ask, &rest[..cut]].concat());
+        // What has been sent is with PgOtter when this is answered to somebody else.
+        pgotter_has_read(&pgotter);
+        client.send(&rest[cut..]);
+        let answer = client.until_ready();
+        assert_eq!(first_value(&answer).as_deref(), Some("100000"), "cut at {cut}: {}", print(&answer));
+    }
+}
+
+/// Connections of the one worker are served in turn.
+fn pgotter_has_read(pgotter: &PgOtter) {
+    for _ in 0..2 {
+        let _ = Raw::log_in(pgotter.port(), &[]);
+    }
+}
+
+#[test]
 fn what_defines_nothing_leaves_statements_shared() {
     let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
     let mut client = Raw::log_in(pgotter.port(), &[]);

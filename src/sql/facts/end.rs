@@ -51,7 +51,7 @@ impl Machine {
         };
         let touches = self.now.touches;
         let touches = match &verb {
-            Verb::Prepare(_) => Touches::STATEMENTS,
+            Verb::Prepare(prepare) => of_prepare(prepare.touches),
             Verb::Set(settings) => self.set(settings) | touches,
             Verb::Reset(name) => self.note(name, value::ends_with_transaction(name)) | touches,
             verb => touches | of_verb(verb),
@@ -169,6 +169,15 @@ impl Machine {
     }
 }
 
+/// What a statement of `PREPARE` may do whenever it is executed, as far as nobody can look at it then: a setting that it makes may be a
+/// custom one.
+fn of_prepare(touches: Touches) -> Touches {
+    let dynamic = if touches.any(Touches::SETTINGS) { Touches::DYNAMIC } else { Touches::NOTHING };
+    let kept = [Touches::UNMOVABLE, Touches::DYNAMIC, Touches::PLACEHOLDERS, Touches::SEQUENCE_READ];
+    let kept = kept.into_iter().filter(|one| touches.any(*one)).fold(Touches::NOTHING, Touches::and);
+    Touches::STATEMENTS | kept | dynamic
+}
+
 /// What a statement touches whatever is named in it.
 fn of_verb(verb: &Verb) -> Touches {
     match verb {
@@ -180,7 +189,9 @@ fn of_verb(verb: &Verb) -> Touches {
         | Verb::RollbackTo(_)
         | Verb::PrepareTransaction => Touches::CONTROLS,
         Verb::ResetAll => Touches::SETTINGS | Touches::ALL_SETTINGS,
-        Verb::Execute { .. } | Verb::Deallocate(_) | Verb::DeallocateAll => Touches::STATEMENTS,
+        // What it runs was told when it was prepared, perhaps long ago.
+        Verb::Execute { .. } => Touches::STATEMENTS | Touches::HIDDEN,
+        Verb::Deallocate(_) | Verb::DeallocateAll => Touches::STATEMENTS,
         Verb::Discard(Discard::All) => {
             Touches::SETTINGS
                 | Touches::ALL_SETTINGS
