@@ -25,6 +25,7 @@ use crate::wire::frame;
 use crate::wire::frontend::{self, kind};
 use arc_swap::Guard;
 use bytes::BytesMut;
+use memchr::memchr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -132,6 +133,12 @@ impl Client {
         sql::read(text, self.settings.reading(), &**self.pool.catalog().known())
     }
 
+    /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
+    /// and what has been sent and not answered yet may set it.
+    fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
+        self.bent && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
+    }
+
     /// Notes what the text may leave behind.
     fn query(&mut self, under_way: &mut Forwarding<'_>, lane: &Arc<Lane>) {
         let Some(message) = under_way.message() else { return };
@@ -144,7 +151,7 @@ impl Client {
             reader.feed(text, &*known);
             self.passing = Some(Box::new((reader, known)));
         } else {
-            let facts = self.read(text);
+            let facts = if self.may_read_otherwise(text, under_way) { Facts::anything() } else { self.read(text) };
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -291,6 +298,13 @@ impl Client {
         }
         let told = binds.then(|| statement.told(&self.pool.catalog().known()));
         let facts = told.as_ref().and_then(|told| told.as_ref()?.facts());
+        let anything;
+        let facts = if binds && statement.body().is_some_and(|body| self.may_read_otherwise(body, under_way)) {
+            anything = Facts::anything();
+            Some(&anything)
+        } else {
+            facts
+        };
         if binds && let (Some(message), Some(statements)) = (under_way.message(), &mut self.statements) {
             let portal = message.body.split(|&byte| byte == 0).next().unwrap_or_default();
             statements.note_portal(portal, facts.is_some_and(may_drop_statements));

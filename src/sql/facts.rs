@@ -105,6 +105,11 @@ struct Named {
 }
 
 impl Facts {
+    /// Of a text that cannot be read now.
+    pub fn anything() -> Self {
+        Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
+    }
+
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.named.iter().filter(|named| !named.local).map(|named| &*named.name)

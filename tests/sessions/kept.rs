@@ -185,6 +185,31 @@ fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
 }
 
 #[test]
+fn a_text_that_is_sent_behind_a_change_of_its_rules_may_be_anything() {
+    // Room for the other, should the client keep its server.
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+    let untouched = untouched();
+    let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
+    let off = "SET standard_conforming_strings = off";
+    let on = "SELECT set_config('standard_conforming_strings', 'on', false)";
+    // One string where a backslash is an escape, and a lock where it is none; and the other way round.
+    let (hides, shows) = ("SELECT 'a\\', pg_advisory_lock(4715) --'", "SELECT pg_advisory_lock(4715), 'a\\'b'");
+    for (before, request) in [
+        (off, [query(on), query(hides)].concat()),
+        ("RESET ALL", [extended(off, &[]), extended(shows, &[]), sync()].concat()),
+        ("RESET ALL", [query("BEGIN"), query(off), query(shows), query("COMMIT")].concat()),
+    ] {
+        let mut client = Raw::log_in(pgotter.port(), &[]);
+        client.ask(before);
+        client.send(&[request, query("SELECT 'the end'")].concat());
+        while first_value(&client.until_ready()).as_deref() != Some("the end") {}
+        assert_eq!(other.value(FINGERPRINT), untouched);
+        drop(client);
+        assert_eq!(other.value(FINGERPRINT), untouched);
+    }
+}
+
+#[test]
 fn who_a_session_runs_as_goes_with_it() {
     must(server().psql("postgres", "CREATE ROLE one; CREATE ROLE two; GRANT one TO two"));
     let pgotter = pgotter("");
