@@ -87,7 +87,10 @@ impl Client {
         let asks = facts.touches.any(Touches::SEQUENCE_READ) && facts.unsure.is_none();
         // PostgreSQL refuses such a text before it runs any of it.
         let refused = matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense));
-        let draws = facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) && !refused;
+        // What is prepared by SQL keeps its server.
+        let executes = matches!(facts.statements.only().map(|only| &only.verb), Some(Verb::Execute { .. }));
+        let nothing = refused || executes && self.pin.is_none();
+        let draws = facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) && !nothing;
         // In a failed block nothing is told.
         if asks && server.exchange().status_behind_ours() != Some(Status::Failed) {
             self.ask_sequences(draws, server)?;
