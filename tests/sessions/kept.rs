@@ -156,10 +156,7 @@ fn a_pinned_client_too_goes_back_to_what_it_came_with() {
 
 #[test]
 fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
-    // Room for the other, should the client keep its server.
-    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
     let untouched = untouched();
-    let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
     for body in [
         "SELECT set_config('role', 'pg_monitor', false)",
         "SELECT set_config('app.tenant', 'secret', false)",
@@ -172,6 +169,9 @@ fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
             "BEGIN|PREPARE p AS body|EXECUTE p|DEALLOCATE p|COMMIT",
             "PREPARE p AS body; EXECUTE p; DEALLOCATE p",
         ] {
+            // Room for the other, should the client keep its server.
+            let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+            let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
             let mut client = Raw::log_in(pgotter.port(), &[]);
             for sql in request.replace("body", body).split('|') {
                 let answer = client.ask(sql);
@@ -186,10 +186,7 @@ fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
 
 #[test]
 fn a_text_that_is_sent_behind_a_change_of_its_rules_may_be_anything() {
-    // Room for the other, should the client keep its server.
-    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
     let untouched = untouched();
-    let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
     let off = "SET standard_conforming_strings = off";
     let on = "SELECT set_config('standard_conforming_strings', 'on', false)";
     // One string where a backslash is an escape, and a lock where it is none; and the other way round.
@@ -199,6 +196,9 @@ fn a_text_that_is_sent_behind_a_change_of_its_rules_may_be_anything() {
         ("RESET ALL", [extended(off, &[]), extended(shows, &[]), sync()].concat()),
         ("RESET ALL", [query("BEGIN"), query(off), query(shows), query("COMMIT")].concat()),
     ] {
+        // Room for the other, should the client keep its server.
+        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+        let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
         let mut client = Raw::log_in(pgotter.port(), &[]);
         client.ask(before);
         client.send(&[request, query("SELECT 'the end'")].concat());
