@@ -39,7 +39,7 @@ impl Client {
         if self.shape.settings.pool_mode != PoolMode::Transaction {
             return None;
         }
-        let text = query.get(HEAD..)?.strip_suffix(b"\0").filter(|text| text.len() <= TEXT_MAX && may_be_said(text))?;
+        let text = query.get(HEAD..)?.strip_suffix(b"\0").filter(|text| may_be_said(text))?;
         let text = std::str::from_utf8(text).ok()?;
         let mut out = BytesMut::new();
         let tag = self.go_on_with_block(said(text)?, text, false)?;
@@ -92,8 +92,11 @@ impl Client {
     }
 }
 
-/// Whether it is worth reading: most queries begin with other letters.
+/// Whether it is worth reading: most queries are longer, or begin with other letters.
 fn may_be_said(text: &[u8]) -> bool {
+    if text.len() > TEXT_MAX {
+        return false;
+    }
     let [first, second, ..] = text.trim_ascii_start() else { return false };
     matches!(&[first | 0x20, second | 0x20], b"be" | b"st" | b"co" | b"en" | b"ro" | b"ab")
 }
@@ -101,9 +104,6 @@ fn may_be_said(text: &[u8]) -> bool {
 /// Reads a text of plain words.
 pub(super) fn said(text: &str) -> Option<Said> {
     if !may_be_said(text.as_bytes()) {
-        return None;
-    }
-    if text.len() > TEXT_MAX {
         return None;
     }
     let text = text.trim_ascii();

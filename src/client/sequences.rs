@@ -21,7 +21,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
 use crate::pool::{Grant, Lane};
 use crate::server::Server;
-use crate::sql::{Discard, Facts, Touches, Unsure, Verb};
+use crate::sql::{Discard, Facts, Touches, Verb};
 use crate::wire::backend::Status;
 use crate::wire::frontend::kind;
 use memchr::memchr2_iter;
@@ -85,11 +85,9 @@ impl Client {
     /// ERROR 55000 if it might tell of another's sequence: it must not be run.
     pub(super) fn note_sequences(&mut self, facts: &Facts, server: &mut Server) -> Result<(), Fault> {
         let asks = facts.touches.any(Touches::SEQUENCE_READ) && facts.unsure.is_none();
-        // PostgreSQL refuses such a text before it runs any of it.
-        let refused = matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense));
         // What is prepared by SQL keeps its server.
         let executes = matches!(facts.statements.only().map(|only| &only.verb), Some(Verb::Execute { .. }));
-        let nothing = refused || executes && self.pin.is_none();
+        let nothing = facts.is_refused() || executes && self.pin.is_none();
         let draws = facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) && !nothing;
         // In a failed block nothing is told.
         if asks && server.exchange().status_behind_ours() != Some(Status::Failed) {

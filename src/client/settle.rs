@@ -10,7 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
-use crate::sql::{Facts, Name, Setting, Touches, Unsure, Value, Verb};
+use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -55,7 +55,8 @@ impl Client {
         }
         let mut of_refused;
         let mut facts = facts;
-        if is_refused(facts) {
+        if facts.is_refused() {
+            // What can be asked for is asked all the same.
             of_refused = facts.clone();
             of_refused.touches = facts.touches.without(Touches::UNMOVABLE.and(Touches::DYNAMIC));
             facts = &of_refused;
@@ -323,12 +324,7 @@ impl Client {
 
 /// Whether it may change what functions, triggers and views do.
 fn defines(facts: &Facts) -> bool {
-    facts.touches.any(Touches::DEFINES) && !is_refused(facts)
-}
-
-/// PostgreSQL refuses such a text before it runs any of it. What can be asked for is asked all the same.
-fn is_refused(facts: &Facts) -> bool {
-    matches!(facts.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
+    facts.touches.any(Touches::DEFINES) && !facts.is_refused()
 }
 
 fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Server) -> Result<(), TooMuch> {

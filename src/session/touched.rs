@@ -3,7 +3,7 @@
 
 use super::settings::Settings;
 use super::startup::OF_A_TRANSACTION;
-use crate::sql::{Discard, Facts, Name, Setting, Touches, Unsure, Value, Verb};
+use crate::sql::{Discard, Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
 
 /// What can be asked for, and pins its client to the server that has it.
@@ -134,11 +134,7 @@ impl Touched {
         let first = self.touches.is_empty() && self.custom.is_empty();
         self.literal = None;
         self.alone = first && alone && facts.statements.len() == 1;
-        self.touches |= match facts.unsure {
-            // PostgreSQL refuses such a text before it runs any of it.
-            Some(Unsure::Unterminated | Unsure::Nonsense) => Touches::HIDDEN,
-            _ => facts.touches,
-        };
+        self.touches |= if facts.is_refused() { Touches::HIDDEN } else { facts.touches };
         for name in facts.custom_names() {
             if !self.custom.iter().any(|known| **known == *name) {
                 self.custom.push(name.into());

@@ -110,6 +110,11 @@ impl Facts {
         Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
     }
 
+    /// PostgreSQL refuses such a text before it runs any of it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
+    }
+
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.named.iter().filter(|named| !named.local).map(|named| &*named.name)

@@ -173,9 +173,8 @@ impl Machine {
 /// custom one.
 fn of_prepare(touches: Touches) -> Touches {
     let dynamic = if touches.any(Touches::SETTINGS) { Touches::DYNAMIC } else { Touches::NOTHING };
-    let kept = [Touches::UNMOVABLE, Touches::DYNAMIC, Touches::PLACEHOLDERS, Touches::SEQUENCE_READ];
-    let kept = kept.into_iter().filter(|one| touches.any(*one)).fold(Touches::NOTHING, Touches::and);
-    Touches::STATEMENTS | kept | dynamic
+    let hidden = Touches::UNMOVABLE | Touches::DYNAMIC | Touches::PLACEHOLDERS | Touches::SEQUENCE_READ;
+    Touches::STATEMENTS | touches.only(hidden) | dynamic
 }
 
 /// What a statement touches whatever is named in it.

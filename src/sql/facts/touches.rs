@@ -92,6 +92,11 @@ impl Touches {
         Self(self.0 | other.0)
     }
 
+    /// What is in both.
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// What is in it and not in `other`.
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
