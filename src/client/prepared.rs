@@ -19,7 +19,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Message, Server};
 use crate::session::{Change, Effect, Has, ServerName, Statement, key};
-use crate::sql::{self, Facts, Reader, Verb};
+use crate::sql::{Facts, Reader, Verb};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend::{self, kind};
@@ -129,8 +129,8 @@ impl Client {
     }
 
     /// What a text may do to its session.
-    pub(super) fn read(&self, text: &[u8]) -> Facts {
-        sql::read(text, self.settings.reading(), &**self.pool.catalog().known())
+    pub(super) fn read(&self, text: &[u8]) -> Arc<Facts> {
+        self.pool.catalog().read(text, self.settings.reading())
     }
 
     /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
@@ -151,7 +151,7 @@ impl Client {
             reader.feed(text, &*known);
             self.passing = Some(Box::new((reader, known)));
         } else {
-            let facts = if self.may_read_otherwise(text, under_way) { Facts::anything() } else { self.read(text) };
+            let facts = if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)

@@ -12,7 +12,7 @@ mod graph;
 mod load;
 
 use crate::clock;
-use crate::sql::{Knowledge, Names};
+use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Catalog {
     // Changes that are under way, and how often one has begun or ended.
     open: AtomicUsize,
     changes: AtomicU64,
-    editions: AtomicU64,
+    cache: Arc<StatementCache>,
     last: Mutex<Last>,
 }
 
@@ -57,7 +57,7 @@ pub struct Change(Arc<Catalog>);
 
 impl Catalog {
     /// Of which nothing is known.
-    pub fn new() -> Arc<Self> {
+    pub fn new(cache: Arc<StatementCache>) -> Arc<Self> {
         Arc::new(Self {
             known: ArcSwap::default(),
             since: clock::now(),
@@ -67,7 +67,7 @@ impl Catalog {
             read: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
-            editions: AtomicU64::new(1),
+            cache,
             last: Mutex::default(),
         })
     }
@@ -75,6 +75,11 @@ impl Catalog {
     /// What is known. Costs no lock and no allocation.
     pub fn known(&self) -> Guard<Arc<Knowledge>> {
         self.known.load()
+    }
+
+    /// What a whole text may do, by what is known now.
+    pub fn read(&self, text: &[u8], reading: Reading) -> Arc<Facts> {
+        self.cache.read(text, reading, &self.known.load())
     }
 
     /// It has been read once.
@@ -118,8 +123,7 @@ impl Catalog {
     }
 
     fn know(&self, names: Arc<Names>, doubtful: bool) {
-        let edition = self.editions.fetch_add(1, Ordering::Relaxed);
-        self.known.store(Arc::new(Knowledge::new(edition, names, doubtful)));
+        self.known.store(Arc::new(Knowledge::new(self.cache.edition(), names, doubtful)));
     }
 
     /// These were read, beginning behind so many `changes`.

@@ -9,6 +9,7 @@ use crate::pool::core::Limits;
 use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, HostView};
 use crate::server::{Keyring, LoginSpec};
+use crate::sql::StatementCache;
 use catalog::Catalog;
 use parking_lot::Mutex;
 use pause::Paused;
@@ -43,6 +44,7 @@ pub struct Cluster {
     backoffs: Mutex<HashMap<Address, Arc<Backoff>>>,
     ledger: Arc<Ledger>,
     keyring: Arc<Keyring>,
+    statements: Arc<StatementCache>,
     server_numbers: Arc<Numbers>,
     workers: usize,
     tls: SharedTls,
@@ -63,6 +65,7 @@ struct Books {
 impl Cluster {
     /// No pools yet; `start` is called for each lane that comes to be.
     pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
+        let statements = Arc::new(StatementCache::new(config.pooler.statement_cache_size));
         Self {
             workers: config.pooler.workers.max(1),
             books: Mutex::new(Books {
@@ -75,6 +78,7 @@ impl Cluster {
             backoffs: Mutex::default(),
             ledger: Arc::default(),
             keyring: Arc::default(),
+            statements,
             server_numbers: Arc::default(),
             tls,
             start,
@@ -95,7 +99,7 @@ impl Cluster {
         }
         let settings = books.config.resolve(database, &name.1)?;
         let (home, numbers) = (self.home(books.pools.len()), self.server_numbers.clone());
-        let catalog = catalog_of(&mut books.catalogs, database);
+        let catalog = self.catalog(&mut books.catalogs, database);
         let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
@@ -231,20 +235,20 @@ impl Cluster {
         backoffs.entry(address.clone()).or_insert_with(|| Arc::new(Backoff::new(retry))).clone()
     }
 
+    /// One for all pools of a database.
+    fn catalog(&self, catalogs: &mut HashMap<String, Weak<Catalog>>, database: &str) -> Arc<Catalog> {
+        if let Some(catalog) = catalogs.get(database).and_then(Weak::upgrade) {
+            return catalog;
+        }
+        catalogs.retain(|_, catalog| catalog.strong_count() > 0);
+        let catalog = Catalog::new(self.statements.clone());
+        catalogs.insert(database.to_owned(), Arc::downgrade(&catalog));
+        catalog
+    }
+
     fn home(&self, number: usize) -> WorkerId {
         WorkerId(u16::try_from(number % self.workers).expect("invariant: there are at most 64 workers"))
     }
-}
-
-/// One for all pools of a database.
-fn catalog_of(catalogs: &mut HashMap<String, Weak<Catalog>>, database: &str) -> Arc<Catalog> {
-    if let Some(catalog) = catalogs.get(database).and_then(Weak::upgrade) {
-        return catalog;
-    }
-    catalogs.retain(|_, catalog| catalog.strong_count() > 0);
-    let catalog = Catalog::new();
-    catalogs.insert(database.to_owned(), Arc::downgrade(&catalog));
-    catalog
 }
 
 fn view(entry: &Database) -> ClusterView {

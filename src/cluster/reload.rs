@@ -22,6 +22,7 @@ impl Cluster {
     pub fn reload(&self, config: Arc<Config>) {
         self.backoffs.lock().values().for_each(|backoff| backoff.set_longest(config.pooler.server_login_retry));
         let books = &mut *self.books.lock();
+        self.statements.resize(config.pooler.statement_cache_size);
         let old = std::mem::replace(&mut books.config, config);
         books.generation += 1;
         let pools: Vec<_> = books.pools.values().cloned().collect();

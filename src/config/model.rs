@@ -109,6 +109,9 @@ pub struct Pooler {
     /// Prepared statements that a server keeps at most; the one unused for longest goes first. 0 = names of statements are not
     /// carried from server to server. Session mode does without. Default 200.
     pub max_prepared_statements: usize,
+    /// Bytes that what is known of texts may take; a text that differs from another only in its constants needs no place. 0 = every
+    /// text is read anew. Default 16 MiB.
+    pub statement_cache_size: usize,
     /// Sent when a session-mode client leaves. Empty = none. Default DISCARD ALL.
     pub server_reset_query: String,
     /// It is sent behind each transaction in the other modes, too. Default false.

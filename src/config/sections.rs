@@ -100,6 +100,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         server_check_delay: s.or("server_check_delay", seconds(30), duration),
         max_pinned: s.or("max_pinned", 0, count),
         max_prepared_statements: s.or("max_prepared_statements", 200, count),
+        statement_cache_size: s.or("statement_cache_size", 16 << 20, size(0..=1 << 40)),
         server_reset_query: s.or("server_reset_query", "DISCARD ALL".to_owned(), text),
         server_reset_query_always: s.or("server_reset_query_always", false, boolean),
         ignore_startup_parameters: s.or("ignore_startup_parameters", Vec::new(), names),

@@ -82,6 +82,7 @@ fn limits(pooler: &Pooler) -> Vec<Entry> {
         ("server_round_robin", flag(pooler.server_round_robin)),
         ("max_pinned", text(pooler.max_pinned)),
         ("max_prepared_statements", text(pooler.max_prepared_statements)),
+        ("statement_cache_size", text(pooler.statement_cache_size)),
         ("server_reset_query", text(&pooler.server_reset_query)),
         ("server_reset_query_always", flag(pooler.server_reset_query_always)),
         ("request_gather", text(pooler.request_gather)),

@@ -96,6 +96,8 @@ pub struct Facts {
     /// Why the text cannot be told. Then it touches everything, and its statements may be others.
     pub unsure: Option<Unsure>,
     named: Vec<Named>,
+    // A constant was looked into.
+    by_constants: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +115,13 @@ impl Facts {
     /// PostgreSQL refuses such a text before it runs any of it.
     pub fn is_refused(&self) -> bool {
         matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
+    }
+
+    /// Whether every text of the same [`shape`](super::shape) has these.
+    pub fn hold_for_shape(&self) -> bool {
+        // Where a statement stands in the text depends on the constants in front of it.
+        let elsewhere = |statement: &Statement| matches!(statement.verb, Verb::Prepare(_));
+        self.unsure.is_none() && !self.by_constants && !self.statements.iter().any(elsewhere)
     }
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.

@@ -5,6 +5,8 @@
 mod facts;
 mod normal;
 mod scan;
+mod shape;
+mod statement_cache;
 mod token;
 
 pub use facts::{
@@ -13,4 +15,6 @@ pub use facts::{
 };
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;
+pub use shape::{SHAPE_MAX, shape};
+pub use statement_cache::StatementCache;
 pub use token::{NAME_MAX, Reading, Token, Unsure};

@@ -168,7 +168,7 @@ fn what_names_too_many_settings_may_set_any() {
 
 #[test]
 fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
-    let catalog = Catalog::new();
+    let catalog = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
     let known = || {
         let mut names = Names::new();
         names.add_function(b"f", Touches::NOTHING);

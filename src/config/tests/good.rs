@@ -83,7 +83,7 @@ fn the_values_in_the_reference_are_the_defaults() {
         default_pool_size min_pool_size reserve_pool_size reserve_pool_timeout max_db_connections max_user_connections
         max_db_client_connections max_user_client_connections server_round_robin query_wait_timeout query_wait_notify
         server_lifetime server_idle_timeout server_connect_timeout server_login_retry dns_max_ttl server_check_delay
-        max_pinned max_prepared_statements server_reset_query server_reset_query_always query_timeout idle_transaction_timeout transaction_timeout client_idle_timeout
+        max_pinned max_prepared_statements statement_cache_size server_reset_query server_reset_query_always query_timeout idle_transaction_timeout transaction_timeout client_idle_timeout
         client_login_timeout client_write_timeout cancel_wait_timeout tcp_keepalive tcp_keepidle tcp_keepintvl
         tcp_keepcnt tcp_user_timeout request_gather log_connections log_disconnections log_pooler_errors);
     assert_eq!(default.unix_socket_dir, None);

@@ -104,6 +104,7 @@ impl Machine {
             Token::Number(number) => {
                 self.other(Last::Constant, functions);
                 if self.now.kept {
+                    self.facts.by_constants = true;
                     self.head.number(number, at);
                 }
             }
@@ -171,6 +172,7 @@ impl Machine {
     fn text_end(&mut self, exact: bool, at: usize, functions: &dyn Functions) {
         self.settle(functions);
         self.now.begun = true;
+        self.facts.by_constants |= self.now.kept || self.call.is_some() || self.now.first == First::Do;
         if self.now.kept {
             self.head.text_end(exact, at);
         }

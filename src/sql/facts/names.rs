@@ -134,6 +134,11 @@ impl Knowledge {
         Self { edition, names, doubtful, nothing: Arc::new(Told { edition, facts: None }) }
     }
 
+    /// Its number.
+    pub fn edition(&self) -> u64 {
+        self.edition
+    }
+
     /// What it rests on.
     pub fn names(&self) -> &Arc<Names> {
         &self.names
