@@ -65,7 +65,6 @@ impl Workers {
 pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .on_thread_park(std::thread::yield_now)
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("invariant: a runtime needs two descriptors, which the budget keeps");
     runtime.block_on(async {
