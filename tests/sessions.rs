@@ -11,6 +11,8 @@ mod blocks;
 mod catalog;
 #[path = "sessions/crowd.rs"]
 mod crowd;
+#[path = "sessions/deallocate.rs"]
+mod deallocate;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

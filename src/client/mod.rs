@@ -11,6 +11,7 @@ mod in_force;
 mod listen;
 mod login;
 mod lookout;
+mod names;
 mod prepared;
 mod presence;
 mod registry;

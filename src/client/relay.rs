@@ -241,9 +241,7 @@ impl Client {
                     let begins = link.is_at_rest();
                     if begins {
                         link.began = false;
-                        self.drawn.begin();
-                        self.bent = false;
-                        let _ = link.server.take_erred();
+                        self.begin_transaction(&mut link.server);
                         self.renew()?;
                         link.since = self.now;
                     }

@@ -158,10 +158,7 @@ impl Client {
     pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
         self.step(Step::Adopt);
         self.drawn.stop();
-        self.drawn.begin();
-        self.bent = false;
-        // What has failed there before is not this client's.
-        link.server.forget_failures();
+        self.begin_transaction(&mut link.server);
         let discards = self.must_discard_sequences(&link.server, link.mode);
         match self.block.take() {
             None => link.server.adopt(&mut self.settings, discards),
@@ -172,6 +169,16 @@ impl Client {
         }
         self.step(Step::Send);
         self.send(&mut link.server, &link.lane, link.mode, bytes, first)
+    }
+
+    /// What was known of an earlier transaction, or has failed in it, is nothing to this one.
+    pub(super) fn begin_transaction(&mut self, server: &mut Server) {
+        self.drawn.begin();
+        self.bent = false;
+        server.forget_failures();
+        if let Some(statements) = &mut self.statements {
+            statements.end_portals();
+        }
     }
 
     /// Waits for a request while no server is linked.
