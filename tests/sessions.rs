@@ -13,6 +13,8 @@ mod catalog;
 mod crowd;
 #[path = "sessions/deallocate.rs"]
 mod deallocate;
+#[path = "sessions/guards.rs"]
+mod guards;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

@@ -14,11 +14,22 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, Witness, cancel};
 use crate::wire::backend::Status;
+use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A statement that was cancelled because its time was up gets this long to end.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// What a request stands at the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// The time with a server, which has yet to be brought into the client's settings.
+    Link,
+    /// A transaction, on a server that the client has kept.
+    Transaction,
+    Nothing,
+}
 
 /// A server while it is the client's.
 pub(super) struct Link {
@@ -200,14 +211,23 @@ impl Client {
     fn send_held(&mut self, link: &mut Link) -> Result<(), Left> {
         match self.advance(link) {
             Turn::Wait => (),
-            Turn::Go(held) if held.adopt => self.send_first(link, held.bytes, held.first)?,
-            Turn::Go(held) => self.send(&mut link.server, &link.lane, link.mode, held.bytes, held.first)?,
+            Turn::Go(held) => self.send_at(held.at, link, held.bytes, held.first)?,
             Turn::Refuse(fault, end) => {
                 self.turn_down(link, fault, end)?;
                 link.turned_down = true;
             }
         }
         Ok(())
+    }
+
+    /// Sends a request, or its beginning, with what has to go in front of it.
+    fn send_at(&mut self, at: At, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
+        match at {
+            At::Link => return self.send_first(link, bytes, first),
+            At::Transaction if link.mode != PoolMode::Session => self.discard_sequences(&mut link.server, link.mode),
+            At::Transaction | At::Nothing => (),
+        }
+        self.send(&mut link.server, &link.lane, link.mode, bytes, first)
     }
 
     /// Sends on what the client has sent behind its first request.
@@ -248,13 +268,11 @@ impl Client {
                     let mut chunk = take(self.socket.inbox(), bytes);
                     let whole = first.is_some() && end.is_some();
                     let found = if whole { self.examine(&mut chunk, link.mode) } else { Found::default() };
+                    let at = if begins { At::Transaction } else { At::Nothing };
                     if found.is_nothing() {
-                        if begins && link.mode != PoolMode::Session {
-                            self.discard_sequences(&mut link.server, link.mode);
-                        }
-                        self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
+                        self.send_at(at, link, chunk, first)?;
                     } else {
-                        link.held = Some(Held::new(chunk, (first, end), false, found));
+                        link.held = Some(Held::new(chunk, (first, end), at, found));
                         self.send_held(link)?;
                     }
                 }

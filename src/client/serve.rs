@@ -4,7 +4,7 @@ use super::checkout::NoServer;
 use super::connection::{Client, Step};
 use super::in_force::database_removed;
 use super::listen::{Found, Held};
-use super::relay::Link;
+use super::relay::{At, Link};
 use super::request::{Gathered, is_copy};
 use super::turn::{Event, turn};
 use crate::activity::ClientState;
@@ -145,7 +145,7 @@ impl Client {
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
         if !found.is_nothing() {
-            link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), true, found));
+            link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), At::Link, found));
             return Ok(link);
         }
         match self.send_first(&mut link, request.bytes, Some(request.first)) {
