@@ -9,7 +9,7 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask, run};
-use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_role, may_pin};
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
@@ -68,8 +68,8 @@ impl Client {
             let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
-        let touched = self.touched.get_or_insert_default();
-        touched.note(facts, alone, &self.settings);
+        let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
+        touched.note(facts, alone);
         touched.note_resets(facts, &self.base);
         for name in touched.custom() {
             server.note_custom(name);
@@ -90,7 +90,7 @@ impl Client {
 
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
     pub(super) fn note_resets(&mut self, facts: &Facts) {
-        let mut touched = self.touched.take().unwrap_or_default();
+        let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
         touched.note_resets(facts, &self.base);
         self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
     }
@@ -163,7 +163,7 @@ impl Client {
 
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
-        self.touched.get_or_insert_default().note_hidden();
+        self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden();
     }
 
     /// What it would leave behind if it left now.
@@ -209,7 +209,8 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let back = if failed { Vec::new() } else { touched.take_restore() };
+        let mut back = if failed { Vec::new() } else { touched.take_restore() };
+        let before = touched.before().clone();
         let question = touched.question(&self.settings, &self.base, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
@@ -233,7 +234,7 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(found, certain, &back, link).is_err() || for_good {
+        if self.take_over_all(found, &before, certain, &mut back, link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(pins, link);
@@ -247,22 +248,36 @@ impl Client {
         Ok(())
     }
 
-    /// `certain`: what the text says was done. `back`: these were reset to what the client came with.
-    fn take_over_all(&mut self, found: Found, certain: bool, back: &[Name], link: &mut Link) -> Result<(), TooMuch> {
+    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with; others are added of which
+    /// only the answer tells that they were.
+    fn take_over_all(
+        &mut self,
+        found: Found,
+        before: &Settings,
+        certain: bool,
+        back: &mut Vec<Name>,
+        link: &mut Link,
+    ) -> Result<(), TooMuch> {
         if let Some(all) = found.all {
             let mut settings = Settings::clone(&self.base);
             for (name, value) in &all {
                 settings.set(name, value)?;
             }
-            for (Noted { name, before, .. }, value) in &found.named {
+            for (Noted { name, .. }, value) in &found.named {
                 match value.as_deref() {
                     _ if back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
                     // PostgreSQL's default against what the client came with is told of as nothing that is set.
-                    Some(value) if before.as_deref() == Some(value) => settings.set(name, value)?,
+                    Some(value) if before.get(name) == Some(value) => settings.set(name, value)?,
                     // Of all others it has told what is set.
                     _ => (),
+                }
+            }
+            for (Noted { name, .. }, value) in &found.named {
+                let is_set = all.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+                if self.base.own(name).is_some() && !is_set && settings.get(name) != value.as_deref() {
+                    back.push(name.clone());
                 }
             }
             settings.keep_custom_names(&self.settings)?;
@@ -270,13 +285,13 @@ impl Client {
             self.tell_settings(settings);
             return Ok(());
         }
-        for (Noted { name, reset, before }, value) in found.named {
+        for (Noted { name, reset }, value) in found.named {
             let Some(value) = value else { continue };
             if self.settings.get(&name) != Some(&*value) {
                 link.server.note_set(&mut self.settings, &name, &value)?;
             }
             // Undone by a ROLLBACK, it would be what it was.
-            if reset && (certain || before.as_deref() != Some(&*value)) {
+            if reset && (certain || before.get(&name) != Some(&*value)) {
                 let mut settings = Settings::clone(&self.settings);
                 match self.base.get(&name) {
                     Some(base) => settings.set(&name, base)?,
