@@ -2,21 +2,27 @@
 
 mod answer;
 mod authenticate;
+mod between;
 mod block;
 mod block_messages;
 mod checkout;
 mod connection;
+mod deadlines;
 mod deallocate;
 mod in_force;
+mod link;
 mod listen;
 mod login;
 mod lookout;
 mod names;
+mod onward;
 mod prepared;
 mod presence;
 mod registry;
 mod relay;
+mod release;
 mod request;
+mod restore;
 mod sequences;
 mod serve;
 mod settle;

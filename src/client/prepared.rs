@@ -153,7 +153,8 @@ impl Client {
             reader.feed(text, &*known);
             self.passing = Some(Box::new((reader, known)));
         } else {
-            let facts = if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
+            let facts =
+                if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)

@@ -2,18 +2,17 @@
 //! session holds can go with the client to any server, or the client is pinned to the one that has it.
 
 use super::connection::Client;
-use super::relay::Link;
+use super::link::Link;
 use super::serve::Left;
 use super::take_back::Residue;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
-use crate::server::{REPAIR_DEADLINE, Server, ask, run};
+use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_role, may_pin};
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
-use crate::wire::backend::{self, Status};
+use crate::wire::backend;
 use bytes::BytesMut;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
@@ -88,79 +87,6 @@ impl Client {
         self.pin.as_ref().is_some_and(|pin| may(pin.why))
     }
 
-    /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
-    pub(super) fn note_resets(&mut self, facts: &Facts) {
-        let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
-        touched.note_resets(facts, &self.base);
-        self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
-    }
-
-    /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
-    pub(super) fn must_restore(&self, link: &Link) -> bool {
-        let exchange = link.server.exchange();
-        self.awaits_restore()
-            && !exchange.owes()
-            && !exchange.unsynced()
-            && (link.mode == PoolMode::Session || exchange.status() != Status::Idle)
-    }
-
-    /// What the next request finds depends on what becomes of this one.
-    pub(super) fn awaits_settling(&self, link: &Link) -> bool {
-        self.awaits_restore() || link.server.awaits_drop()
-    }
-
-    fn awaits_restore(&self) -> bool {
-        self.touched.as_ref().is_some_and(|touched| touched.restores())
-    }
-
-    /// Brings back what the client came with, behind a RESET.
-    ///
-    /// # Errors
-    /// The server has died.
-    pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
-        let Some(touched) = &mut self.touched else { return Ok(()) };
-        let names = touched.take_restore();
-        if touched.is_otherwise_empty() {
-            self.touched = None;
-        }
-        let failed = match link.server.exchange().status() {
-            Status::Failed => true,
-            // Outside a block the RESET itself is what may have failed.
-            Status::Idle => link.server.take_erred(),
-            Status::InTransaction => false,
-        };
-        if failed {
-            return Ok(());
-        }
-        self.bring_back(&names, link).await
-    }
-
-    /// Sets here what the client came with.
-    ///
-    /// # Errors
-    /// The server has died.
-    async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
-        let mut settings = Settings::clone(&self.settings);
-        let mut sql = String::from("SELECT ");
-        for name in names {
-            let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
-            if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
-                let comma = if sql.ends_with(' ') { "" } else { ", " };
-                let _ = write!(sql, "{comma}pg_catalog.set_config({}, {}, false)", literal(name), literal(value));
-                let _ = settings.set(name.as_bytes(), value.as_bytes());
-            }
-        }
-        self.socket.flush_now();
-        let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
-        match done {
-            Ok(Some(true)) => self.tell_settings(settings),
-            // In a block that has failed for it the client hears of that with its next statement.
-            Ok(Some(false)) => (),
-            _ => return Err(lost()),
-        }
-        Ok(())
-    }
-
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
         self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden();
@@ -180,6 +106,21 @@ impl Client {
             None if pins.is_empty() => Residue::Nothing,
             _ => Residue::Reset(DISCARD.to_owned()),
         }
+    }
+
+    /// Whether it is time to ask the server what the client has left there, before it goes on to others.
+    pub(super) fn must_settle(&self, link: &mut Link) -> bool {
+        if link.mode == PoolMode::Session || self.gather.is_passing() {
+            return false;
+        }
+        link.server.send_early_sync();
+        let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
+        // A question would drop what ties it.
+        self.touched.is_some()
+            && !tied
+            && !self.awaits_rest()
+            && !link.server.cancel_under_way()
+            && link.server.boundary().is_some()
     }
 
     /// At a boundary: takes over what the session holds now, and finds out whether the client is pinned.
@@ -352,14 +293,9 @@ fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Serve
     }
 }
 
-fn lost() -> Left {
+pub(super) fn lost() -> Left {
     let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
     Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
-}
-
-/// A string constant, whatever standard_conforming_strings says.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 fn too_many_pinned() -> Fault {

@@ -1,7 +1,7 @@
 //! What waits for the hub: a request that listens or notifies, and the ReadyForQuery of a transaction that has notified.
 
 use super::super::connection::Client;
-use super::super::relay::{At, Link};
+use super::super::link::{At, Link};
 use super::super::serve::Left;
 use super::Listening;
 use super::deeds::Deed;
