@@ -7,6 +7,7 @@ use super::turn::{Event, earlier, turn};
 use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::Mail;
 use crate::server::Witness;
 use crate::wire::backend::Status;
 
@@ -21,95 +22,79 @@ impl Client {
                 return Err(self.part(link, left));
             }
             // PgOtter may have answered all of it.
-            if self.may_release(&link) {
-                return self.release(link);
-            }
-            loop {
+            while !self.may_release(&link) {
                 self.step(Step::Relay);
-                if std::mem::take(&mut link.turned_down) {
+                if !std::mem::take(&mut link.turned_down) {
+                    let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
+                    let event = turn(self, Some(&mut link.server), deadline).await;
+                    if matches!(event, Event::ServerGone) {
+                        return Err(self.bereave(link));
+                    }
+                    if let Err(left) = self.heed(event, &mut link) {
+                        return Err(self.part(link, left));
+                    }
+                    if (self.must_restore(&link) || self.must_settle(&mut link))
+                        && let Err(left) = Box::pin(self.look_back(&mut link)).await
+                    {
+                        return Err(self.part(link, left));
+                    }
+                    self.end_keeping(&link);
                     if self.may_release(&link) {
-                        return self.release(link);
+                        break;
                     }
-                    if let Err(left) = self.go_on(&mut link) {
-                        return Err(self.part(link, left));
-                    }
-                    continue;
-                }
-                let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
-                match turn(self, Some(&mut link.server), deadline).await {
-                    Event::Client => {
-                        self.now = clock::now();
-                        if let Err(left) = self.go_on(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                        continue;
-                    }
-                    Event::Server => {
-                        if let Err(left) = self.hear(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                    }
-                    Event::ServerGone => return Err(self.bereave(link)),
-                    Event::ClientGone => {
-                        let left = if self.hung_up { Left::Terminated } else { Left::Gone };
-                        return Err(self.part(link, left));
-                    }
-                    Event::Mail(mail) => {
-                        self.draining |= mail.drain;
-                        self.hear_hub(mail.hub);
-                        if mail.kill {
-                            let fault = self.dismissal();
-                            return Err(self.part(link, Left::Refused(fault)));
-                        }
-                        if let Err(left) = self.turn_to_hub(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                        // A session may be at rest for long.
-                        if link.is_at_rest()
-                            && let Err(left) = self.renew()
-                        {
-                            return Err(self.part(link, left));
-                        }
-                        if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
-                            self.send_cancel(&mut link);
-                        }
-                    }
-                    Event::TooMuch => {
-                        let fault = self.holding.shed();
-                        return Err(self.part(link, Left::Refused(fault)));
-                    }
-                    Event::Deadline if self.hub_deadline(&link).is_some_and(|at| at <= clock::now()) => {
-                        if let Err(left) = self.turn_to_hub(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                    }
-                    Event::Deadline if self.is_kept(&link) => self.look_at_keeping(&link.lane),
-                    Event::Deadline => {
-                        if let Err(left) = self.time_is_up(&mut link) {
-                            return Err(self.part(link, left));
-                        }
-                        continue;
-                    }
-                }
-                if self.must_restore(&link)
-                    && let Err(left) = Box::pin(self.restore(&mut link)).await
-                {
-                    return Err(self.part(link, left));
-                }
-                if self.must_settle(&mut link)
-                    && let Err(left) = Box::pin(self.settle(&mut link)).await
-                {
-                    return Err(self.part(link, left));
-                }
-                self.end_keeping(&link);
-                if self.may_release(&link) {
-                    return self.release(link);
                 }
                 if let Err(left) = self.go_on(&mut link) {
                     return Err(self.part(link, left));
                 }
             }
+            self.release(link)
         }
+    }
+
+    /// Something has happened while the server is there.
+    fn heed(&mut self, event: Event, link: &mut Link) -> Result<(), Left> {
+        match event {
+            Event::Client => self.now = clock::now(),
+            Event::Server => self.hear(link)?,
+            Event::ClientGone => return Err(if self.hung_up { Left::Terminated } else { Left::Gone }),
+            Event::Mail(mail) => self.read_mail(mail, link)?,
+            Event::TooMuch => return Err(Left::Refused(self.holding.shed())),
+            Event::Deadline if self.hub_deadline(link).is_some_and(|at| at <= clock::now()) => {
+                self.turn_to_hub(link)?
+            }
+            Event::Deadline if self.is_kept(link) => self.look_at_keeping(&link.lane),
+            Event::Deadline => self.time_is_up(link)?,
+            Event::ServerGone => (),
+        }
+        Ok(())
+    }
+
+    fn read_mail(&mut self, mail: Mail, link: &mut Link) -> Result<(), Left> {
+        self.draining |= mail.drain;
+        self.hear_hub(mail.hub);
+        if mail.kill {
+            return Err(Left::Refused(self.dismissal()));
+        }
+        self.turn_to_hub(link)?;
+        // A session may be at rest for long.
+        if link.is_at_rest() {
+            self.renew()?;
+        }
+        if (mail.cancel || link.cancel_again) && link.server.exchange().owes() {
+            self.send_cancel(link);
+        }
+        Ok(())
+    }
+
+    /// What has been done is over: what has it left behind?
+    async fn look_back(&mut self, link: &mut Link) -> Result<(), Left> {
+        if self.must_restore(link) {
+            self.restore(link).await?;
+        }
+        if self.must_settle(link) {
+            self.settle(link).await?;
+        }
+        Ok(())
     }
 
     /// The hub may have answered, or the client need not wait for it any longer.
