@@ -29,6 +29,7 @@ mod settle;
 mod stopwatch;
 mod strangers;
 mod take_back;
+mod texts;
 mod timer;
 mod turn;
 mod welcome;

@@ -9,7 +9,6 @@
 //! Source: PostgreSQL `src/backend/tcop/postgres.c` (`exec_parse_message`, `exec_bind_message`,
 //! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
 
-use super::answer::may_drop_statements;
 use super::block::{self, said};
 use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
@@ -20,13 +19,10 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
 use crate::session::{Change, Drops, Effect, Has, Statement, key};
-use crate::sql::{Facts, Reader, Verb};
+use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
-use crate::wire::frame;
 use crate::wire::frontend::{self, kind};
-use arc_swap::Guard;
 use bytes::BytesMut;
-use memchr::memchr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -87,138 +83,6 @@ impl Client {
             self.socket.queue(answer);
         }
         Ok(())
-    }
-
-    /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
-    fn read_resets(&mut self, chunk: &[u8], first: Option<u8>) {
-        if first.is_none() || self.base.iter().next().is_none() {
-            return;
-        }
-        let mut rest = chunk;
-        while let Some((kind, body, total)) = frame::first(rest) {
-            let mut words = body.split(|&byte| byte == 0);
-            match (kind, words.next(), words.next()) {
-                (kind::QUERY, Some(text), _) => {
-                    let facts = self.read(text);
-                    self.note_resets(&facts);
-                }
-                (kind::PARSE, Some(name), Some(text)) => {
-                    // Kept if it is one of these: it may be executed later.
-                    let facts = self.read(text);
-                    let resets = facts.statements.iter().any(|statement| {
-                        matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
-                    });
-                    if resets {
-                        let statements = self.statements.get_or_insert_default();
-                        if statements.has_room(name, text.len()) {
-                            statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
-                        }
-                    } else if let Some(statements) = &mut self.statements {
-                        statements.put(name, None);
-                    }
-                }
-                (kind::BIND, _, Some(name)) => {
-                    let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
-                    if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
-                        let facts = self.read(text);
-                        self.note_resets(&facts);
-                    }
-                }
-                _ => (),
-            }
-            rest = &rest[total..];
-        }
-    }
-
-    /// What a text may do to its session.
-    pub(super) fn read(&self, text: &[u8]) -> Arc<Facts> {
-        self.pool.catalog().read(text, self.settings.reading())
-    }
-
-    /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
-    /// and what has been sent and not answered yet may set it.
-    fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
-        self.bent && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
-    }
-
-    /// Notes what the text may leave behind.
-    fn query(&mut self, under_way: &mut Forwarding<'_>, lane: &Arc<Lane>) {
-        let Some(message) = under_way.message() else { return };
-        let exchange = under_way.server().exchange();
-        let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
-        let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
-        if !message.whole {
-            let known = Guard::into_inner(self.pool.catalog().known());
-            let mut reader = Reader::new(self.settings.reading());
-            reader.feed(text, &*known);
-            self.passing = Some(Box::new((reader, known)));
-        } else {
-            let facts =
-                if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
-            let status = exchange.status_behind_ours();
-            if let Some(status) = status
-                && let Some(answer) = self.answer_of_names(&facts, status)
-            {
-                let dropped = self.drop_unnamed(under_way);
-                under_way.answer(answer, dropped);
-                under_way.end_ours();
-                return;
-            }
-            if self.deallocate(under_way, &facts) {
-                return;
-            }
-            if may_drop_statements(&facts) {
-                under_way.statements().await_drop();
-            }
-            if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
-                let dropped = self.drop_unnamed(under_way);
-                return under_way.replace_refused_query(bytes_of(&fault), dropped);
-            }
-        }
-        let dropped = self.drop_unnamed(under_way);
-        under_way.pass(dropped);
-    }
-
-    /// A Query, or a Close of the unnamed statement.
-    fn drop_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Option<Effect> {
-        let before = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
-        let server = under_way.statements().put_unnamed(None);
-        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server })
-    }
-
-    /// The next part of a Query.
-    fn read_on(&mut self, chunk: &[u8]) {
-        if let Some((reader, known)) = self.passing.as_deref_mut() {
-            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
-        }
-    }
-
-    /// It may have been the last one. What it leaves behind cannot be refused any more.
-    fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
-        if !server.exchange().cut_outgoing()
-            && let Some(passing) = self.passing.take()
-        {
-            let (reader, known) = *passing;
-            let facts = reader.finish(&*known);
-            if may_drop_statements(&facts) {
-                server.await_drop();
-            }
-            self.note_streamed(&facts);
-            if self.touch(&facts, false, server, lane).is_err() {
-                self.touch_hidden();
-            }
-        }
-    }
-
-    /// Statements are not carried from server to server, but what they do is looked at.
-    fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
-        let Some(message) = under_way.message() else { return };
-        let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = self.read(text);
-        if !message.whole || self.touch(&facts, false, under_way.server_mut(), lane).is_err() {
-            self.touch_hidden();
-        }
-        under_way.pass(None);
     }
 
     fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
@@ -444,7 +308,7 @@ fn fault(code: SqlState, message: String) -> BytesMut {
     bytes_of(&Fault::error(Blame::Client, code, message))
 }
 
-fn bytes_of(fault: &Fault) -> BytesMut {
+pub(super) fn bytes_of(fault: &Fault) -> BytesMut {
     let mut out = BytesMut::new();
     backend::error_response(&mut out, fault);
     out

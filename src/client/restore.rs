@@ -7,12 +7,56 @@ use super::serve::Left;
 use super::settle::lost;
 use crate::config::PoolMode;
 use crate::server::{REPAIR_DEADLINE, run};
-use crate::session::{Settings, Touched};
-use crate::sql::{Facts, Name};
+use crate::session::{Settings, Statement, Touched};
+use crate::sql::{Facts, Name, Verb};
 use crate::wire::backend::Status;
+use crate::wire::frame;
+use crate::wire::frontend::kind;
 use std::fmt::Write;
+use std::sync::Arc;
 
 impl Client {
+    /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
+    pub(super) fn read_resets(&mut self, chunk: &[u8], first: Option<u8>) {
+        if first.is_none() || self.base.iter().next().is_none() {
+            return;
+        }
+        let mut rest = chunk;
+        while let Some((kind, body, total)) = frame::first(rest) {
+            let mut words = body.split(|&byte| byte == 0);
+            match (kind, words.next(), words.next()) {
+                (kind::QUERY, Some(text), _) => {
+                    let facts = self.read(text);
+                    self.note_resets(&facts);
+                }
+                (kind::PARSE, Some(name), Some(text)) => {
+                    // Kept if it is one of these: it may be executed later.
+                    let facts = self.read(text);
+                    let resets = facts.statements.iter().any(|statement| {
+                        matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
+                    });
+                    if resets {
+                        let statements = self.statements.get_or_insert_default();
+                        if statements.has_room(name, text.len()) {
+                            statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
+                        }
+                    } else if let Some(statements) = &mut self.statements {
+                        statements.put(name, None);
+                    }
+                }
+                (kind::BIND, _, Some(name)) => {
+                    let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+                    if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
+                        let facts = self.read(text);
+                        self.note_resets(&facts);
+                    }
+                }
+                _ => (),
+            }
+            rest = &rest[total..];
+        }
+    }
+
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
     pub(super) fn note_resets(&mut self, facts: &Facts) {
         let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
