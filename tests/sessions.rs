@@ -15,6 +15,8 @@ mod crowd;
 mod deallocate;
 #[path = "sessions/guards.rs"]
 mod guards;
+#[path = "sessions/heal.rs"]
+mod heal;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

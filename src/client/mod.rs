@@ -9,6 +9,7 @@ mod checkout;
 mod connection;
 mod deadlines;
 mod deallocate;
+mod heal;
 mod in_force;
 mod link;
 mod listen;

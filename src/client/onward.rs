@@ -38,6 +38,7 @@ impl Client {
             && !link.server.exchange().is_full()
             && (!link.is_refused() || self.is_pinned())
             && !link.awaits_cancel()
+            && !link.server.awaits_again()
             && !self.awaits_effects(link)
             && !(self.awaits_settling(link) && link.server.exchange().will_answer())
         {

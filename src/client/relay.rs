@@ -134,6 +134,7 @@ impl Client {
         if link.server.take_stale() {
             self.pool.statements().renew();
         }
+        self.heal(link)?;
         self.meter.heard(self.socket.queued() - queued, answered);
         link.watch.note(answered);
         if let Err(violation) = received {

@@ -4,7 +4,7 @@
 use super::Views;
 use super::family::Families;
 use super::pools::Pools;
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult};
+use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry};
 use crate::net::Memory;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -167,6 +167,14 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     let mut family = out.histogram("pgotter_transaction_duration_seconds", "How long transactions had their server.");
     for (database, counts) in counts {
         family.durations(&[("database", database), ROLE], &counts.transactions);
+    }
+    drop(family);
+    let mut family = out
+        .counter("pgotter_routing_retries_total", "Requests that were sent once more in place of their error, by why.");
+    for (database, counts) in counts {
+        for ((_, reason), count) in Retry::ALL.iter().zip(counts.retries) {
+            family.count(&[("database", database), ("reason", reason)], count);
+        }
     }
     drop(family);
     let mut family = out.counter("pgotter_bytes_total", "Bytes from clients, and of servers' answers to them.");

@@ -52,6 +52,18 @@ impl CheckoutFailure {
     pub const ALL: [(Self, &str); 2] = [(Self::Timeout, "timeout"), (Self::NoServer, "no_server")];
 }
 
+/// Why a request was sent once more. The order is that of [`Retry::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The plan of a statement prepared before had gone stale.
+    StalePlan,
+}
+
+impl Retry {
+    /// Every one, in order, with its word.
+    pub const ALL: [(Self, &str); 1] = [(Self::StalePlan, "stale_plan")];
+}
+
 /// What servers have answered since it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
@@ -65,6 +77,7 @@ pub struct Answered {
 pub(super) struct Shard {
     logins: [Counter; LoginResult::ALL.len()],
     checkout_failures: [Counter; CheckoutFailure::ALL.len()],
+    retries: [Counter; Retry::ALL.len()],
     waits: SharedHistogram,
     queries: SharedHistogram,
     pipelines: SharedHistogram,
@@ -102,6 +115,11 @@ impl Meter {
     /// A client's request was refused because there is no server for it.
     pub fn not_assigned(&self, why: CheckoutFailure) {
         self.shard.checkout_failures[why as usize].add(1);
+    }
+
+    /// A client's request was sent once more in place of its error.
+    pub fn retried(&self, why: Retry) {
+        self.shard.retries[why as usize].add(1);
     }
 
     /// Bytes have come from a client.
@@ -142,6 +160,8 @@ pub struct Counts {
     pub logins: [u64; LoginResult::ALL.len()],
     /// In the order of [`CheckoutFailure::ALL`].
     pub checkout_failures: [u64; CheckoutFailure::ALL.len()],
+    /// In the order of [`Retry::ALL`].
+    pub retries: [u64; Retry::ALL.len()],
     /// From a request to its server, for each that got one.
     pub waits: Histogram,
     /// From a query to the end of its answer.
@@ -169,6 +189,7 @@ impl Counts {
         };
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
+        each(&mut self.retries, &shard.retries);
         self.waits.add(&shard.waits.read());
         self.queries.add(&shard.queries.read());
         self.pipelines.add(&shard.pipelines.read());

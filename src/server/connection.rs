@@ -1,5 +1,6 @@
 //! One connection to PostgreSQL, logged in, with what is believed of its state.
 
+use super::again::Again;
 use super::belief::Belief;
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Violation};
@@ -73,6 +74,8 @@ pub struct Server {
     pub(super) sequences: Sequences,
     // What it has prepared.
     pub(super) statements: ServerStatements,
+    // The request sent last, as far as it may be sent once more.
+    pub(super) again: Again,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
     // A notification came, although servers that are shared do not listen.
@@ -126,6 +129,7 @@ impl Server {
             cancel: Arc::new(cancel),
             sequences: Sequences::Nobodys,
             statements: ServerStatements::default(),
+            again: Again::default(),
             stale: false,
             leaked: false,
             unread: 0,
@@ -197,8 +201,9 @@ impl Server {
     pub fn used(&mut self, now: Instant) {
         self.last_used = now;
         self.activity.does(ServerState::Idle);
-        // What was answered when its client had gone is not the next one's.
+        // What was answered when its client had gone is not the next one's, nor what it has sent.
         let _ = self.exchange.take_answered();
+        self.again.forget();
         self.socket.end_bulk();
     }
 
@@ -275,6 +280,7 @@ impl Server {
 
     /// Queues bytes of the client.
     pub fn send(&mut self, chunk: BytesMut) {
+        self.again.forget();
         self.exchange.sending(&chunk);
         self.queue(chunk);
     }
@@ -375,6 +381,7 @@ impl Server {
             belief: &mut self.belief,
             prepared: statements,
             statements: &mut self.statements,
+            again: &mut self.again,
             stale: &mut self.stale,
             blocks,
             hears,
@@ -388,6 +395,9 @@ impl Server {
         if !self.exchange.owes() {
             self.note_all_read();
             self.statements.end_drop();
+            if !self.again.is_due() {
+                self.again.forget();
+            }
         }
         self.note_failed_guard();
         Ok(kept)
@@ -407,9 +417,26 @@ impl Server {
         std::mem::take(&mut self.stale)
     }
 
+    /// Whether the request sent last will be sent once more: nothing goes in front of that.
+    pub fn awaits_again(&self) -> bool {
+        self.again.is_due()
+    }
+
+    /// The request sent last, or the rest of it, if that is to be sent once more and the time has come; and the name of the statement
+    /// that is to be prepared anew for it. Nothing of it was run, and its client was told nothing.
+    pub fn take_again(&mut self) -> Option<(Box<[u8]>, BytesMut)> {
+        if self.exchange.owes() { None } else { self.again.take() }
+    }
+
+    /// What was sent last is not sent once more, whatever becomes of it.
+    pub fn send_only_once(&mut self) {
+        self.again.forget();
+    }
+
     /// Another transaction begins there: what has failed before is nothing to it.
     pub fn forget_failures(&mut self) {
         let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
+        self.again.forget();
     }
 
     /// See [`Exchange::take_failed_begin`].

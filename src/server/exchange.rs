@@ -37,6 +37,12 @@ pub trait Outlet {
     fn take_back(&mut self, effect: Effect, failed: bool) {
         let _ = (effect, failed);
     }
+    /// An ErrorResponse for the client, by its body. `left`: it answers a Bind or Describe, and what has been sent is the rest of one
+    /// request, so many messages. True: the client is not told, nor is it told of the end of that request.
+    fn cures(&mut self, error: &[u8], left: Option<usize>) -> bool {
+        let _ = (error, left);
+        false
+    }
     /// An ErrorResponse for the client, by its body: another one in its place, if that says it in the client's own names.
     fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
         let _ = error;

@@ -4,6 +4,7 @@
 use super::connection::Server;
 use super::reply_queue::Disposition::{Forward, Quiet, Swallow};
 use crate::session::{Effect, Has, ServerStatements, Statement};
+use crate::wire::backend::Status;
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
@@ -22,6 +23,8 @@ pub struct Forwarding<'a> {
     // What is in front of this has been copied or left out.
     copied: usize,
     out: BytesMut,
+    // Nothing of the client's stands in front of it, nor is a transaction open.
+    begins: bool,
 }
 
 /// The message looked at. Its body may go on behind the chunk.
@@ -39,7 +42,8 @@ pub struct Message<'a> {
 impl Server {
     /// Begins with a chunk whose first byte is that of a message.
     pub fn forward(&mut self, chunk: BytesMut) -> Forwarding<'_> {
-        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new() }
+        let begins = self.exchange.status_behind_ours() == Some(Status::Idle);
+        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new(), begins }
     }
 }
 
@@ -207,12 +211,16 @@ impl Forwarding<'_> {
 
     /// Queues what has become of the chunk. Nothing may be left of it.
     pub fn finish(mut self) {
+        self.server.again.forget();
         if self.copied == 0 && self.out.is_empty() {
             self.server.queue(self.chunk);
             return;
         }
         self.copy();
         self.server.queue(self.out);
+        if self.begins {
+            self.server.again.keep(self.chunk);
+        }
     }
 
     fn end(&self) -> usize {

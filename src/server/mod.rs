@@ -1,6 +1,7 @@
 //! Our connections to PostgreSQL: logging in, the conversation, settings in front of a request, repair and reset,
 //! cancelling. Knows nothing of clients, and nothing of the pool that keeps the connection.
 
+mod again;
 mod ask;
 mod belief;
 mod cancel;

@@ -1,5 +1,6 @@
 //! Where what a server says goes: to its client, or to nobody.
 
+use super::again::{Again, is_stale};
 use super::belief::{Belief, Heard};
 use super::exchange::Outlet;
 use crate::net::Socket;
@@ -9,10 +10,6 @@ use crate::wire::frame;
 use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
-
-/// The routine that says "cached plan must not change result type" (0A000), and nothing else. Texts are translated.
-/// Source: PostgreSQL `src/backend/utils/cache/plancache.c`.
-const STALE: &[u8] = b"RevalidateCachedQuery";
 
 /// Who looks at what is said to a client.
 pub trait Witness {
@@ -31,6 +28,7 @@ pub(super) struct ToClient<'a, 'w> {
     pub(super) belief: &'a mut Belief,
     pub(super) prepared: Option<&'a mut Statements>,
     pub(super) statements: &'a mut ServerStatements,
+    pub(super) again: &'a mut Again,
     pub(super) stale: &'a mut bool,
     pub(super) blocks: bool,
     pub(super) hears: bool,
@@ -62,8 +60,13 @@ impl Outlet for ToClient<'_, '_> {
         effect.take_back(failed, self.prepared.as_deref_mut(), self.statements);
     }
 
+    fn cures(&mut self, error: &[u8], left: Option<usize>) -> bool {
+        *self.stale |= is_stale(error);
+        let (Some(left), Some(prepared)) = (left, self.prepared.as_deref()) else { return false };
+        self.again.cures(error, left, prepared, self.told)
+    }
+
     fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
-        *self.stale |= backend::error_field(error, b'R') == Some(STALE);
         let names = self.prepared.as_deref()?;
         let mut reworded = BytesMut::new();
         frontend::message(&mut reworded, backend::kind::ERROR_RESPONSE, |out| names.reword(error, out));

@@ -180,6 +180,29 @@ impl ReplyQueue {
         }
     }
 
+    /// How many messages of the client's are not answered yet, if the first of them is a Bind or Describe, the last one a Sync, and all
+    /// of them one request.
+    pub fn left_of_one(&self) -> Option<usize> {
+        let shown = |entry: &Entry| matches!(entry.disposition, Disposition::Forward | Disposition::Refuse);
+        let front = self.entries.front().filter(|front| front.disposition == Disposition::Forward)?;
+        let sync = self.entries.iter().position(|entry| entry.awaits == Awaits::Sync)?;
+        let is_one = sync + 1 == self.entries.len()
+            && self
+                .entries
+                .iter()
+                .take(sync)
+                .all(|entry| entry.awaits.is_extended() || entry.awaits == Awaits::Invented);
+        let begins = matches!(front.awaits, Awaits::Bind | Awaits::Describe);
+        (is_one && begins).then(|| self.entries.iter().filter(|entry| shown(entry)).count())
+    }
+
+    /// Nobody sees the answer to the Sync that comes next.
+    pub fn hide_end(&mut self) {
+        if let Some(front) = self.entries.front_mut() {
+            front.disposition = Disposition::Swallow;
+        }
+    }
+
     /// Whether all that is owed answers what we have sent.
     pub fn is_ours(&self) -> bool {
         use Disposition::{Hold, Quiet, Swallow};

@@ -2,7 +2,7 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, bind, error_code, execute, first_packet, parse, query, startup, sync};
+use super::support::raw::{Raw, bind, describe, error_code, execute, first_packet, parse, query, startup, sync};
 use super::support::{client, client_output, must, run_client, shared_postgres, state};
 use pgotter::cli::local_postgres::SUPERUSER;
 use rustix::process::Signal;
@@ -266,4 +266,22 @@ fn the_build_the_configuration_and_the_host_are_told() {
     assert_eq!(scrape.value("pgotter_host_up", &[SHOP, host]), 1.0);
     assert_eq!(scrape.value("pgotter_server_connect_duration_seconds_count", &[host, ("result", "ok")]), 1.0);
     assert!(scrape.value("pgotter_client_connections_limit", &[]) > 0.0);
+}
+
+#[test]
+fn a_request_that_is_sent_once_more_is_one_query_and_is_counted_as_a_retry() {
+    let server = shared_postgres();
+    must(server.psql("postgres", "CREATE TABLE counted_retry (id int)"));
+    let watched = Watched::in_front_of(server, "default_pool_size = 1");
+    let mut client = shop(&watched);
+    let uses = [bind("", "s", &[]), describe(b'P', ""), execute("", 0), sync()].concat();
+    client.send(&[parse("s", "SELECT * FROM counted_retry"), uses.clone()].concat());
+    assert_eq!(error_code(&client.until_ready()), None);
+    must(server.psql("postgres", "ALTER TABLE counted_retry ADD COLUMN more int"));
+    client.send(&uses);
+    assert_eq!(error_code(&client.until_ready()), None);
+    let queries = |scrape: &Scrape| scrape.value("pgotter_query_duration_seconds_count", &SINGLE);
+    let scrape = Scrape::until(watched.http, "both queries", |scrape| queries(scrape) >= 2.0);
+    assert_eq!(queries(&scrape), 2.0);
+    assert_eq!(scrape.value("pgotter_routing_retries_total", &[SHOP, ("reason", "stale_plan")]), 1.0);
 }

@@ -186,7 +186,7 @@ fn who_prepares_a_statement_anew_gets_it_as_things_are_now() {
         } else {
             must(server.psql("postgres", &alter));
         }
-        old.send(&uses("s"));
+        old.send(&synced(&[run("s", &[])]));
         assert_eq!(error_code(&old.until_ready()).as_deref(), Some("0A000"), "its client knows other columns");
         for client in [&mut old, &mut new] {
             client.send(&[synced(&[parse(name, text)]), uses(name)].concat());

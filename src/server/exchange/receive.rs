@@ -93,13 +93,19 @@ impl Exchange {
                 Ok(out.parameter(name, value).into())
             }
             kind::ERROR_RESPONSE => {
-                out.error();
+                let (left, erred) = (self.queue.left_of_one(), self.erred);
                 let verdict = self.error(body);
                 self.queue.take_undone().for_each(|(effect, failed)| out.take_back(effect, failed));
-                Ok(match verdict {
-                    Verdict::Show => out.reword(body).map_or(Verdict::Show, Verdict::Replace),
-                    other => other,
-                })
+                let show = matches!(verdict, Verdict::Show);
+                if show && out.cures(body, left.filter(|_| self.loss.is_none() && !self.doubt.is_lasting())) {
+                    self.erred = erred;
+                    self.tally.take_back_query();
+                    self.queue.hide_end();
+                    return Ok(Verdict::Hide);
+                }
+                out.error();
+                let instead = if show { out.reword(body) } else { None };
+                Ok(instead.map_or(verdict, Verdict::Replace))
             }
             kind::COMMAND_COMPLETE => {
                 let show = self.step(message)?;

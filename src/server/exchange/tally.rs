@@ -18,6 +18,11 @@ impl Tally {
         self.open = true;
     }
 
+    /// One was not answered after all.
+    pub fn take_back_query(&mut self) {
+        self.answered.queries = self.answered.queries.saturating_sub(1);
+    }
+
     /// A ReadyForQuery of the client.
     pub fn ready(&mut self, status: Status) {
         if status == Status::Idle && std::mem::take(&mut self.open) {

@@ -1,0 +1,190 @@
+//! The request that was sent last, kept until it is answered: it may be sent once more if PostgreSQL has done nothing for it, as a
+//! plan has gone stale that was made before. Bytes are kept only where they were copied in order to be sent, so that it costs nothing.
+//!
+//! A plan goes stale when a table gets other columns: "cached plan must not change result type" (0A000). Whoever has been told of
+//! the old columns and is not told anew would misread the rows, and is told that error, as by PostgreSQL.
+//!
+//! Source: PostgreSQL `src/backend/utils/cache/plancache.c` (`RevalidateCachedQuery`), called for Bind and Describe.
+
+use crate::session::{Settings, Statements};
+use crate::wire::backend::error_field;
+use crate::wire::frame::{first, take_cstr, take_i32};
+use crate::wire::frontend::kind;
+use bytes::{Buf, BytesMut};
+use std::sync::Arc;
+
+/// The routine that says this, and nothing else. Texts are translated.
+const STALE: &[u8] = b"RevalidateCachedQuery";
+const STALE_CODE: &[u8] = b"0A000";
+/// What a request ends with that may be sent again.
+const SYNC: &[u8] = &[kind::SYNC, 0, 0, 0, 4];
+
+/// A request of one client, as it came.
+#[derive(Default)]
+pub(super) struct Again {
+    // Empty: none is kept.
+    bytes: BytesMut,
+    // It begins with what names this statement, and is to be sent once more.
+    due: Option<Box<[u8]>>,
+}
+
+/// Whether that is what an error says, by its body.
+pub(super) fn is_stale(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(STALE_CODE) && error_field(error, b'R') == Some(STALE)
+}
+
+impl Again {
+    /// Keeps a request that was sent outside a transaction, with nothing in front of it that is not answered yet.
+    pub fn keep(&mut self, request: BytesMut) {
+        self.due = None;
+        self.bytes = if request.ends_with(SYNC) { request } else { BytesMut::new() };
+    }
+
+    /// It has been answered, or something was sent behind it.
+    pub fn forget(&mut self) {
+        if !self.bytes.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// An error answers the request that is kept, of which `left` messages were not answered before. Whether it is to be sent once
+    /// more from there on, in place of the error. `settings` are its client's, and `prepared` are its statements.
+    pub fn cures(&mut self, error: &[u8], left: usize, prepared: &Statements, settings: &Arc<Settings>) -> bool {
+        if self.bytes.is_empty() || !is_stale(error) {
+            return false;
+        }
+        let Some((at, name)) = begin_again(&self.bytes, left, prepared, settings) else { return false };
+        self.due = Some(name.into());
+        self.bytes.advance(at);
+        true
+    }
+
+    /// Whether it is to be sent once more.
+    pub fn is_due(&self) -> bool {
+        self.due.is_some()
+    }
+
+    /// What is to be sent once more, and the statement to be prepared anew for that. It is not kept any longer.
+    pub fn take(&mut self) -> Option<(Box<[u8]>, BytesMut)> {
+        Some((self.due.take()?, std::mem::take(&mut self.bytes)))
+    }
+}
+
+/// Where a request is to be sent again from, and the statement whose plan is stale. `None`: that would not be right.
+fn begin_again<'a>(
+    request: &'a [u8],
+    left: usize,
+    prepared: &Statements,
+    settings: &Arc<Settings>,
+) -> Option<(usize, &'a [u8])> {
+    let answered = messages(request).count().checked_sub(left)?;
+    // They hold good: nothing of a transaction, and nothing was executed.
+    let is_lasting = |(_, kind, body): (usize, u8, &[u8])| is_lasting(kind, body);
+    if !messages(request).take(answered).all(is_lasting) || messages(request).any(|(_, kind, _)| !is_answered(kind)) {
+        return None;
+    }
+    let (at, kind, body) = messages(request).nth(answered)?;
+    let behind = messages(request).skip(answered + 1).map(|(_, kind, body)| (kind, body));
+    let (name, tells, types) = match kind {
+        kind::DESCRIBE => (body.strip_prefix(b"S")?.strip_suffix(b"\0")?, true, Types::Text),
+        kind::BIND => {
+            let bind = Bind::read(body)?;
+            let parsed =
+                messages(request).take(answered).any(|(_, kind, body)| names(kind, body) == Some(bind.statement));
+            (bind.statement, parsed || bind.is_described(behind), bind.types)
+        }
+        _ => return None,
+    };
+    let statement = prepared.get(name).filter(|statement| !name.is_empty() && statement.suits(settings))?;
+    (tells && types.are_certain(statement.body()?)).then_some((at, name))
+}
+
+/// Each message of a request: where it is, its type, its body.
+fn messages(request: &[u8]) -> impl Iterator<Item = (usize, u8, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (kind, body, total) = first(request.get(at..)?)?;
+        at += total;
+        Some((at - total, kind, body))
+    })
+}
+
+/// Messages with one answer each.
+fn is_answered(kind: u8) -> bool {
+    matches!(kind, kind::PARSE | kind::BIND | kind::DESCRIBE | kind::EXECUTE | kind::CLOSE | kind::SYNC)
+}
+
+/// Whether what it has done is still done when its transaction has failed.
+fn is_lasting(kind: u8, body: &[u8]) -> bool {
+    matches!(kind, kind::PARSE | kind::CLOSE) || kind == kind::DESCRIBE && body.first() == Some(&b'S')
+}
+
+/// The statement that a Parse makes.
+fn names(kind: u8, mut body: &[u8]) -> Option<&[u8]> {
+    if kind == kind::PARSE { take_cstr(&mut body) } else { None }
+}
+
+/// What matters of a Bind.
+struct Bind<'a> {
+    portal: &'a [u8],
+    statement: &'a [u8],
+    types: Types,
+}
+
+/// What the values in a Bind take for granted of the parameters' types.
+#[derive(Clone, Copy)]
+enum Types {
+    /// Nothing.
+    Text,
+    /// Some of so many are in the form of a type.
+    Binary(usize),
+}
+
+impl<'a> Bind<'a> {
+    /// `None` as well where it takes columns for granted: it has a format for each.
+    fn read(mut body: &'a [u8]) -> Option<Self> {
+        let (portal, statement) = (take_cstr(&mut body)?, take_cstr(&mut body)?);
+        let mut binary = false;
+        for _ in 0..take_u16(&mut body)? {
+            binary |= take_u16(&mut body)? != 0;
+        }
+        let values = take_u16(&mut body)?;
+        for _ in 0..values {
+            let length = usize::try_from(take_i32(&mut body)?).unwrap_or(0);
+            body = body.get(length..)?;
+        }
+        let types = if binary { Types::Binary(values.into()) } else { Types::Text };
+        (take_u16(&mut body)? <= 1).then_some(Self { portal, statement, types })
+    }
+
+    /// Whether what stands behind it has the columns described before anything is executed.
+    fn is_described(&self, mut behind: impl Iterator<Item = (u8, &'a [u8])>) -> bool {
+        let tells = |body: &[u8]| match body.split_first() {
+            Some((b'P', name)) => name.strip_suffix(b"\0") == Some(self.portal),
+            Some((_, name)) => name.strip_suffix(b"\0") == Some(self.statement),
+            None => false,
+        };
+        let mut before = behind.by_ref().take_while(|(kind, _)| !matches!(*kind, kind::EXECUTE | kind::BIND));
+        before.any(|(kind, body)| kind == kind::DESCRIBE && tells(body))
+    }
+}
+
+impl Types {
+    /// Whether a statement with this body of Parse takes them to be of the same types when it is prepared anew: PostgreSQL has
+    /// not found them out by itself.
+    fn are_certain(self, statement: &[u8]) -> bool {
+        let Self::Binary(count) = self else { return true };
+        let mut rest = statement;
+        let declared = take_cstr(&mut rest).and_then(|_| take_u16(&mut rest)).map_or(0, usize::from);
+        declared >= count && rest.chunks_exact(4).take(count).all(|oid| oid != [0; 4])
+    }
+}
+
+fn take_u16(body: &mut &[u8]) -> Option<u16> {
+    let (number, rest) = body.split_first_chunk::<2>()?;
+    *body = rest;
+    Some(u16::from_be_bytes(*number))
+}
+
+#[cfg(test)]
+mod tests;
