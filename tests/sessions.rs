@@ -13,6 +13,8 @@ mod catalog;
 mod crowd;
 #[path = "sessions/deallocate.rs"]
 mod deallocate;
+#[path = "sessions/frozen.rs"]
+mod frozen;
 #[path = "sessions/guards.rs"]
 mod guards;
 #[path = "sessions/heal.rs"]

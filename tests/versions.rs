@@ -121,8 +121,8 @@ fn startup(settings: &[(&str, &str)]) -> BytesMut {
 fn run_unsynced(sql: &str) -> BytesMut {
     let mut out = BytesMut::new();
     frontend::parse(&mut out, "", sql);
-    frontend::bind(&mut out, "", &[]);
-    frontend::execute(&mut out);
+    frontend::bind(&mut out, "", "", &[]);
+    frontend::execute(&mut out, "");
     out
 }
 

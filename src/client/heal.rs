@@ -13,8 +13,7 @@ impl Client {
         tracing::debug!(client = %self.id, server = %link.server.id, "a statement is prepared anew");
         self.meter.retried(Retry::StalePlan);
         // As when it was sent first: nothing of it was run.
-        self.drawn.begin();
-        self.bent = false;
+        self.begin_transaction(&mut link.server);
         self.prepare_anew(&name);
         let first = bytes.first().copied();
         self.send(&mut link.server, &link.lane, link.mode, bytes, first)?;
@@ -29,7 +28,7 @@ impl Client {
             return;
         };
         let mut table = self.pool.statements();
-        let anew = table.share(&body, &self.settings).unwrap_or_else(|| table.own(&body, &self.settings));
+        let anew = table.share(&body, &self.settings).unwrap_or_else(|| table.own(&body, &self.settings, true));
         drop(table);
         statements.put(name, Some(anew));
     }

@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// What was known of an earlier transaction, or has failed in it, is nothing to this one.
-    fn begin_transaction(&mut self, server: &mut Server) {
+    pub(super) fn begin_transaction(&mut self, server: &mut Server) {
         self.drawn.begin();
         self.bent = false;
         server.forget_failures();

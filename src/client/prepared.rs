@@ -17,8 +17,8 @@ use super::serve::Left;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::{Forwarding, Server};
-use crate::session::{Change, Drops, Effect, Has, Statement, key};
+use crate::server::{Forwarding, Meanwhile, Server};
+use crate::session::{Change, Drops, Effect, Statement, key};
 use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::{self, kind};
@@ -90,6 +90,7 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
         let body = Some(body).filter(|_| message.whole);
+        let known = self.knows_reported(under_way);
         let statements = self.statements.get_or_insert_default();
         if name.is_empty() {
             let statement = match body {
@@ -112,7 +113,7 @@ impl Client {
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
             // What PostgreSQL freezes into it now is not all known.
-            Some(body) if self.bent => Some(self.pool.statements().own(body, &self.settings)),
+            Some(body) if self.bent => Some(self.pool.statements().own(body, &self.settings, known)),
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -150,21 +151,34 @@ impl Client {
             return;
         };
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
+        let now;
+        let mut meanwhile = Meanwhile::default();
         if named && (self.bent || !statement.suits(&self.settings)) {
             let name = Box::from(key(name));
             statement = self.prepared_again(under_way, name, statement);
+            if !under_way.has(&statement) {
+                now = self.settings.clone();
+                meanwhile = self.meanwhile(under_way, &statement, &now);
+            }
         }
         if binds {
-            self.bind(under_way, at, &statement, lane);
+            self.bind(under_way, at, &statement, &meanwhile, lane);
         } else if let Some(answer) = description_of_begin(under_way, &statement) {
             under_way.answer(answer, None);
         } else {
-            self.use_statement(under_way, at, &statement, None);
+            self.use_statement(under_way, at, &statement, &meanwhile, None);
         }
     }
 
     /// Bind of a statement that the client has; `at` is where it is named.
-    fn bind(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>, statement: &Arc<Statement>, lane: &Arc<Lane>) {
+    fn bind(
+        &mut self,
+        under_way: &mut Forwarding<'_>,
+        at: Range<usize>,
+        statement: &Arc<Statement>,
+        meanwhile: &Meanwhile<'_>,
+        lane: &Arc<Lane>,
+    ) {
         if statement.body().is_none() {
             self.touch_hidden();
         }
@@ -197,7 +211,7 @@ impl Client {
         if replaced {
             bind_deallocate(under_way, at, statement, effect);
         } else {
-            self.use_statement(under_way, at, statement, effect);
+            self.use_statement(under_way, at, statement, meanwhile, effect);
         }
     }
 
@@ -207,10 +221,11 @@ impl Client {
         under_way: &mut Forwarding<'_>,
         at: Range<usize>,
         statement: &Arc<Statement>,
+        meanwhile: &Meanwhile<'_>,
         effect: Option<Effect>,
     ) {
         if !at.is_empty() {
-            under_way.prepare(statement, self.rules.max_prepared_statements);
+            under_way.prepare(statement, self.rules.max_prepared_statements, meanwhile);
             return under_way.rename(at, statement.name(), effect);
         }
         if !under_way.statements().has_unnamed(statement) {
@@ -218,25 +233,6 @@ impl Client {
             under_way.prepare_unnamed(statement, Effect::Unnamed { client: Change::Kept, server });
         }
         under_way.pass(effect);
-    }
-
-    /// A statement of a client whose settings are not those any more under which it was prepared: where the server lacks it, it
-    /// becomes another one, which others do not share. (PostgreSQL would go on with what it has frozen.)
-    fn prepared_again(
-        &mut self,
-        under_way: &mut Forwarding<'_>,
-        name: Box<[u8]>,
-        statement: Arc<Statement>,
-    ) -> Arc<Statement> {
-        let Some(body) = statement.body() else { return statement };
-        if under_way.statements().has(&statement) == Has::Yes {
-            return statement;
-        }
-        let own = self.pool.statements().own(body, &self.settings);
-        if let Some(statements) = &mut self.statements {
-            statements.put(&name, Some(own.clone()));
-        }
-        own
     }
 
     /// Close of a statement. Servers keep it for others, and for the next time: they are told to close what they do not have,

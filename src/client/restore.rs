@@ -8,7 +8,7 @@ use super::settle::lost;
 use crate::config::PoolMode;
 use crate::server::{REPAIR_DEADLINE, run};
 use crate::session::{Settings, Statement, Touched};
-use crate::sql::{Facts, Name, Verb};
+use crate::sql::{Facts, Name, Verb, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;
 use crate::wire::frontend::kind;
@@ -129,9 +129,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// A string constant, whatever standard_conforming_strings says.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

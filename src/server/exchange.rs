@@ -225,8 +225,8 @@ impl Exchange {
             _ => return false, // Flush, CopyData, Terminate: no answer of their own
         };
         // Our BEGIN is executed without a Sync, and opens a block that any COMMIT ends.
-        let begin = disposition == Disposition::Quiet && awaits != Awaits::Parse;
-        if awaits.is_extended() && !begin && !matches!(disposition, Disposition::Swallow | Disposition::Hold) {
+        let is_alone = matches!(disposition, Disposition::Begin | Disposition::Swallow | Disposition::Hold);
+        if awaits.is_extended() && !is_alone {
             self.unsynced = true;
             self.only_prepared &= matches!(awaits, Awaits::Parse | Awaits::Describe | Awaits::Close);
         }

@@ -2,8 +2,9 @@
 //! put in front of them. Bytes that do not change are not copied if nothing changes at all.
 
 use super::connection::Server;
-use super::reply_queue::Disposition::{Forward, Quiet, Swallow};
-use crate::session::{Effect, Has, ServerStatements, Statement};
+use super::reply_queue::Disposition::{self, Forward, Quiet, Swallow};
+use crate::session::{Effect, Has, ServerStatements, Statement, Unlike};
+use crate::sql::literal;
 use crate::wire::backend::Status;
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
+
+/// What sets something for a moment, and its portal.
+const SET: &str = "pgotter.meanwhile";
 
 /// Messages that begin with a whole head, and what has become of them so far.
 pub struct Forwarding<'a> {
@@ -25,6 +29,15 @@ pub struct Forwarding<'a> {
     out: BytesMut,
     // Nothing of the client's stands in front of it, nor is a transaction open.
     begins: bool,
+}
+
+/// Settings that are others while a statement is prepared: each with its value meanwhile, and its value before and behind it.
+#[derive(Default)]
+pub struct Meanwhile<'a> {
+    /// None, most of the time.
+    pub settings: Vec<Unlike<'a>>,
+    /// They are set for the rest of the block, in which they may have been before, and not for the session.
+    pub local: bool,
 }
 
 /// The message looked at. Its body may go on behind the chunk.
@@ -147,11 +160,13 @@ impl Forwarding<'_> {
     }
 
     /// Has the server prepare a statement that it may lack, in front of this message.
-    pub fn prepare(&mut self, statement: &Statement, limit: usize) {
-        if let Some(body) = statement.body()
-            && self.make_place(statement, limit)
-        {
+    pub fn prepare(&mut self, statement: &Statement, limit: usize, meanwhile: &Meanwhile<'_>) {
+        let Some(body) = statement.body() else { return };
+        if self.make_place(statement, limit) {
+            let Meanwhile { settings, local } = meanwhile;
+            settings.iter().for_each(|(name, then, _)| self.set(name, then, *local));
             self.put_parse(statement.name(), body, Some(Effect::Parse(statement.server_name())));
+            settings.iter().for_each(|(name, _, now)| self.set(name, now, *local));
         }
     }
 
@@ -260,6 +275,22 @@ impl Forwarding<'_> {
         self.out.extend_from_slice(&frame[HEAD + old.end..]);
         (self.copied, self.at) = (end, end);
         from
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8], local: bool) {
+        let [name, value] = [name, value].map(String::from_utf8_lossy);
+        let sql = format!("SET {}{name} TO {}\0\0\0", if local { "LOCAL " } else { "" }, literal(&value));
+        self.prepare_own(SET, sql.as_bytes());
+        self.put(kind::BIND, Quiet, |out| frontend::bind(out, SET, SET, &[]));
+        self.put(kind::EXECUTE, Quiet, |out| frontend::execute(out, SET));
+        self.put(kind::CLOSE, Swallow, |out| frontend::close_portal(out, SET));
+    }
+
+    /// One message of our own.
+    fn put(&mut self, kind: u8, disposition: Disposition, write: impl FnOnce(&mut BytesMut)) {
+        self.copy();
+        write(&mut self.out);
+        self.server.exchange.sending_own(kind, disposition);
     }
 
     fn put_parse(&mut self, name: &str, body: &[u8], effect: Option<Effect>) {

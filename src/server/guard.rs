@@ -74,15 +74,15 @@ impl Server {
         self.send_own(own, Disposition::Swallow);
         self.adopt(wanted, discards);
         let mut own = Own::default();
-        own.put(kind::BIND, |out| frontend::bind(out, BEGIN, &[]));
-        own.put(kind::EXECUTE, frontend::execute);
-        self.send_own(own, Disposition::Quiet);
+        own.put(kind::BIND, |out| frontend::bind(out, "", BEGIN, &[]));
+        own.put(kind::EXECUTE, |out| frontend::execute(out, ""));
+        self.send_own(own, Disposition::Begin);
         if keeps_portal {
             return;
         }
         // The client has bound no portal yet.
         let mut own = Own::default();
-        own.put(kind::CLOSE, frontend::close_portal);
+        own.put(kind::CLOSE, |out| frontend::close_portal(out, ""));
         self.send_own(own, Disposition::Swallow);
     }
 
@@ -169,8 +169,8 @@ impl Own {
     fn statement(&mut self, sql: &str, parameters: &[&[u8]]) {
         self.put(kind::CLOSE, |out| frontend::close_statement(out, SET));
         self.put(kind::PARSE, |out| frontend::parse(out, SET, sql));
-        self.put(kind::BIND, |out| frontend::bind(out, SET, parameters));
-        self.put(kind::EXECUTE, frontend::execute);
+        self.put(kind::BIND, |out| frontend::bind(out, "", SET, parameters));
+        self.put(kind::EXECUTE, |out| frontend::execute(out, ""));
     }
 }
 

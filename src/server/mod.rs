@@ -26,7 +26,7 @@ pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
 pub use derivers::Derivers;
 pub use exchange::{Boundary, Exchange, Outlet, Violation};
-pub use forwarding::{Forwarding, Message};
+pub use forwarding::{Forwarding, Meanwhile, Message};
 pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
 pub use open::knock;

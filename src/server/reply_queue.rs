@@ -51,6 +51,8 @@ pub enum Disposition {
     Hold,
     /// Ours, in the client's place: nobody sees it when good, and the client sees its error.
     Quiet,
+    /// As Quiet, of a BEGIN that its client takes for done.
+    Begin,
     /// It is sure to fail; the client is told an error of ours in place of PostgreSQL's.
     Refuse,
 }
@@ -205,13 +207,13 @@ impl ReplyQueue {
 
     /// Whether all that is owed answers what we have sent.
     pub fn is_ours(&self) -> bool {
-        use Disposition::{Hold, Quiet, Swallow};
-        self.entries.iter().all(|entry| matches!(entry.disposition, Hold | Quiet | Swallow))
+        use Disposition::{Begin, Hold, Quiet, Swallow};
+        self.entries.iter().all(|entry| matches!(entry.disposition, Begin | Hold | Quiet | Swallow))
     }
 
     /// Whether a BEGIN of ours is under way.
     pub fn has_begin(&self) -> bool {
-        self.entries.iter().any(|entry| entry.awaits == Awaits::Execute && entry.disposition == Disposition::Quiet)
+        self.entries.iter().any(|entry| entry.awaits == Awaits::Execute && entry.disposition == Disposition::Begin)
     }
 
     /// Whether it is still open what becomes of a message that was taken to do something, and a request goes on behind it: if

@@ -14,7 +14,7 @@ mod welcome;
 pub use applications::Applications;
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
 pub use known::Known;
-pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};
+pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, Unlike, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{
     Change, Drops, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, Unnamed, key,

@@ -18,3 +18,8 @@ pub use scan::Scanner;
 pub use shape::{SHAPE_MAX, shape};
 pub use statement_cache::StatementCache;
 pub use token::{NAME_MAX, Reading, Token, Unsure};
+
+/// A string constant, read as it is whatever `standard_conforming_strings` and `backslash_quote` are.
+pub fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}

@@ -133,10 +133,10 @@ pub fn parse(out: &mut BytesMut, name: &str, sql: &str) {
     });
 }
 
-/// Bind of the unnamed portal, every parameter and result as text.
-pub fn bind(out: &mut BytesMut, statement: &str, parameters: &[&[u8]]) {
+/// Bind, every parameter and result as text; the unnamed portal for an empty name.
+pub fn bind(out: &mut BytesMut, portal: &str, statement: &str, parameters: &[&[u8]]) {
     message(out, kind::BIND, |out| {
-        put_cstr(out, b"");
+        put_cstr(out, portal.as_bytes());
         put_cstr(out, statement.as_bytes());
         out.put_i16(0);
         out.put_i16(i16::try_from(parameters.len()).expect("invariant: our own statements have few parameters"));
@@ -152,10 +152,10 @@ fn put_value(out: &mut BytesMut, value: &[u8]) {
     out.put_slice(value);
 }
 
-/// Execute of the unnamed portal, all rows.
-pub fn execute(out: &mut BytesMut) {
+/// Execute of a portal, all rows.
+pub fn execute(out: &mut BytesMut, portal: &str) {
     message(out, kind::EXECUTE, |out| {
-        put_cstr(out, b"");
+        put_cstr(out, portal.as_bytes());
         out.put_i32(0);
     });
 }
@@ -176,11 +176,11 @@ pub fn close_statement(out: &mut BytesMut, name: &str) {
     });
 }
 
-/// Close of the unnamed portal.
-pub fn close_portal(out: &mut BytesMut) {
+/// Close of a portal.
+pub fn close_portal(out: &mut BytesMut, portal: &str) {
     message(out, kind::CLOSE, |out| {
         out.put_u8(b'P');
-        put_cstr(out, b"");
+        put_cstr(out, portal.as_bytes());
     });
 }
 

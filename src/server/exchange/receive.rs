@@ -176,8 +176,9 @@ impl Exchange {
         }
         match disposition {
             Disposition::Forward => Verdict::Show,
-            Disposition::Quiet => {
-                self.failed_begin |= matches!(awaits, Awaits::Bind | Awaits::Execute);
+            Disposition::Quiet => Verdict::Show,
+            Disposition::Begin => {
+                self.failed_begin = true;
                 Verdict::Show
             }
             // PostgreSQL may have found something else to say first.

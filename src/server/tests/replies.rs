@@ -330,7 +330,7 @@ fn a_violation_says_why() {
 #[test]
 fn a_begin_of_ours_that_failed_is_told_of_once() {
     let mut talk = Talk::default();
-    talk.send_own("BE", Disposition::Quiet).send("Q").send("S").hear("E");
+    talk.send_own("BE", Disposition::Begin).send("Q").send("S").hear("E");
     assert!(talk.exchange.take_failed_begin());
     talk.hear("Zi");
     assert!(talk.at_boundary());

@@ -14,6 +14,7 @@
 mod client;
 mod count;
 mod effect;
+mod frozen;
 mod server;
 mod table;
 
@@ -41,6 +42,8 @@ pub struct Statement {
     // The body of Parse behind the name. None: it was too long to be kept.
     body: Option<Box<[u8]>>,
     settings: Arc<Settings>,
+    // Whether those of them that are reported are what was in force.
+    certain: bool,
     // Of the table when it was made.
     generation: u64,
     // What running it may touch of its session, as far as was known when it was last run.
@@ -67,14 +70,14 @@ impl Statement {
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let (id, name) = (ServerName(0), Box::default());
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), generation: 0, told }
+        Self { id, name, body, settings: settings.clone(), certain: false, generation: 0, told }
     }
 
-    fn named(id: u64, generation: u64, body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
+    fn named(id: u64, generation: u64, body: Option<&[u8]>, settings: &Arc<Settings>, certain: bool) -> Self {
         let id = ServerName(id);
         let name = id.to_string().into();
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), generation, told }
+        Self { id, name, body, settings: settings.clone(), certain, generation, told }
     }
 
     /// What it is called on servers.

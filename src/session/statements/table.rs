@@ -49,7 +49,7 @@ impl StatementTable {
         }
         self.make_room(body.len() + OVERHEAD)?;
         self.last += 1;
-        let statement = Arc::new(Statement::named(self.last, self.generation, Some(body), settings));
+        let statement = Arc::new(Statement::named(self.last, self.generation, Some(body), settings, true));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
@@ -61,16 +61,16 @@ impl StatementTable {
         self.generation += 1;
     }
 
-    /// As [`Self::share`], but nobody else's.
-    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>) -> Arc<Statement> {
+    /// As [`Self::share`], but nobody else's. `certain`: what is reported is in force as it is in these settings.
+    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>, certain: bool) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, self.generation, Some(body), settings))
+        Arc::new(Statement::named(self.last, self.generation, Some(body), settings, certain))
     }
 
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, self.generation, None, settings))
+        Arc::new(Statement::named(self.last, self.generation, None, settings, false))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.

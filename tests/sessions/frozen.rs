@@ -1,0 +1,146 @@
+//! What PostgreSQL has read when a client prepared a statement stays as it is, whatever the client sets then, and on whatever
+//! server it runs.
+
+use crate::support::raw::*;
+use crate::support::{PgOtter, shared_postgres};
+
+/// A client on a server that has what it has prepared, a direct one that has done the same, and one that can take that server away.
+struct World {
+    client: Raw,
+    direct: Raw,
+    other: Raw,
+    // Ends behind its clients.
+    _pgotter: PgOtter,
+}
+
+impl World {
+    fn new(startup: &[(&str, &str)]) -> Self {
+        let server = shared_postgres();
+        let pgotter = PgOtter::in_front_of(server, "default_pool_size = 2");
+        let [client, direct] = [pgotter.port(), server.port()].map(|port| Raw::log_in(port, startup));
+        let other = Raw::log_in(pgotter.port(), &[]);
+        Self { client, direct, other, _pgotter: pgotter }
+    }
+
+    /// Both are answered alike.
+    fn ask(&mut self, request: &[u8]) -> Vec<Frame> {
+        let [got, expected] = [&mut self.client, &mut self.direct].map(|client| {
+            client.send(request);
+            client.until_ready()
+        });
+        assert_eq!(print(&got), print(&expected), "{}", String::from_utf8_lossy(request));
+        got
+    }
+
+    fn ask_all(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.ask(&query(text));
+        }
+    }
+
+    /// From now on the client gets another server, with nothing prepared.
+    fn move_on(&mut self) {
+        self.other.ask("BEGIN");
+        assert_eq!(self.other.value("SELECT 'mine now'"), "mine now");
+    }
+}
+
+fn prepared(text: &[u8]) -> Vec<u8> {
+    let parse = message(b'P', &[b"s\0", text, b"\0\0\0"].concat());
+    [parse, run()].concat()
+}
+
+fn run() -> Vec<u8> {
+    [bind("", "s", &[]), describe(b'P', ""), execute("", 0), sync()].concat()
+}
+
+const INSTANT: &[u8] = b"SELECT timestamptz '2026-01-01 00:00:00'";
+
+#[test]
+fn constants_are_what_they_were_when_the_statement_was_prepared() {
+    for (text, startup, change) in [
+        (INSTANT, ("TimeZone", "Asia/Tokyo"), "SET TimeZone = 'America/New_York'"),
+        (b"SELECT date '02/03/2026'", ("DateStyle", "SQL, DMY"), "SET DateStyle = 'ISO, MDY'"),
+        (
+            b"WITH x AS (SELECT '-1 2:03:04'::interval AS i) SELECT extract(epoch FROM i) FROM x",
+            ("IntervalStyle", "sql_standard"),
+            "RESET IntervalStyle; SET IntervalStyle = 'postgres'",
+        ),
+        (br"SELECT 'a\tb'", ("standard_conforming_strings", "off"), "SET standard_conforming_strings = on"),
+        (b"SELECT 'caf\xe9', length('\xe9')", ("client_encoding", "LATIN1"), "SET client_encoding = 'UTF8'"),
+    ] {
+        let mut world = World::new(&[startup]);
+        world.ask(&prepared(text));
+        world.ask(&query(change));
+        world.move_on();
+        let answer = world.ask(&run());
+        assert_eq!(error_code(&answer), None, "{}", print(&answer));
+        // There now, and on the first server.
+        world.ask(&run());
+        world.other.ask("COMMIT");
+        world.ask(&run());
+        world.ask_all(&[&format!("SHOW {}", startup.0), "SELECT timestamptz '2026-01-01 00:00:00', date '02/03/2026'"]);
+    }
+}
+
+#[test]
+fn a_block_keeps_what_was_set_in_it_and_for_it_alone() {
+    for (change, end) in [
+        ("SET LOCAL TimeZone = 'America/New_York'", "COMMIT"),
+        ("SET LOCAL TimeZone = 'America/New_York'", "ROLLBACK"),
+        ("SET TimeZone = 'America/New_York'", "COMMIT"),
+        ("SET TimeZone = 'America/New_York'", "ROLLBACK"),
+        ("SET TimeZone = 'America/New_York'; SAVEPOINT a; SET LOCAL TimeZone = 'Europe/Rome'", "ROLLBACK TO a; COMMIT"),
+    ] {
+        let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
+        world.ask(&prepared(INSTANT));
+        world.move_on();
+        world.ask_all(&["BEGIN", change]);
+        world.ask(&run());
+        world.ask_all(&["SHOW TimeZone", end, "SHOW TimeZone"]);
+        world.ask(&run());
+        world.ask_all(&["SELECT timestamptz '2026-01-01 00:00:00'"]);
+    }
+}
+
+#[test]
+fn a_failed_block_and_a_statement_that_fails_change_no_setting() {
+    let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
+    world.ask(&prepared(b"SELECT 1 / 0, timestamptz '2026-01-01 00:00:00'"));
+    world.ask_all(&["SET TimeZone = 'America/New_York'"]);
+    world.move_on();
+    world.ask_all(&["BEGIN", "SELECT 1", "SELECT broken"]);
+    world.ask(&run());
+    world.ask_all(&["ROLLBACK", "SHOW TimeZone"]);
+    world.ask(&run());
+    world.ask_all(&["SHOW TimeZone", "BEGIN"]);
+    world.ask(&run());
+    world.ask_all(&["COMMIT", "SHOW TimeZone"]);
+}
+
+#[test]
+fn an_open_portal_stays_open() {
+    let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
+    world.ask(&prepared(INSTANT));
+    world.ask_all(&["SET TimeZone = 'America/New_York'"]);
+    world.move_on();
+    world.ask_all(&["BEGIN"]);
+    world.ask(&[parse("", "SELECT generate_series(1, 3)"), bind("", "", &[]), execute("", 1), sync()].concat());
+    world.ask(&[bind("p", "s", &[]), execute("p", 0), execute("", 1), sync()].concat());
+    world.ask(&[execute("", 1), sync()].concat());
+    world.ask_all(&["COMMIT"]);
+}
+
+#[test]
+fn what_else_has_changed_since_makes_no_difference_but_for_where_tables_are_looked_for() {
+    for other in ["SET work_mem = '5MB'", "SET ROLE pg_monitor", "SET search_path = 'pg_catalog'"] {
+        let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
+        world.ask(&prepared(INSTANT));
+        world.ask_all(&["SET TimeZone = 'America/New_York'", other]);
+        world.move_on();
+        world.ask(&run());
+        world.ask_all(&["SET TimeZone = 'Europe/Rome'"]);
+        world.ask(&run());
+        world.ask_all(&["SHOW work_mem", "SHOW ROLE", "SHOW search_path", "SHOW TimeZone"]);
+    }
+}
