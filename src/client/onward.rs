@@ -21,10 +21,7 @@ impl Client {
         match self.advance(link) {
             Turn::Wait => (),
             Turn::Go(held) => self.send_at(held.at, link, held.bytes, held.first)?,
-            Turn::Refuse(fault, end) => {
-                self.turn_down(link, fault, end)?;
-                link.turned_down = true;
-            }
+            Turn::Refuse(fault, held) => link.turned_down = self.turn_down(link, &fault, *held)?,
         }
         Ok(())
     }

@@ -499,8 +499,9 @@ fn what_cannot_be_told_or_had_is_refused_and_never_lost_in_silence() {
     assert_eq!(error_code(&client.until_ready()).as_deref(), Some("0A000"));
     assert_eq!(client.value("SELECT count(*) FROM pg_listening_channels()"), "1");
     client.ask("BEGIN; LISTEN r_more");
-    let last = [client.ask("PREPARE TRANSACTION 'r'"), client.until_end()].concat();
-    assert_eq!(error_code(&last).as_deref(), Some("0A000"), "{}", print(&last));
+    assert_eq!(error_code(&client.ask("PREPARE TRANSACTION 'r'")).as_deref(), Some("0A000"));
+    client.ask("ROLLBACK");
+    assert_eq!(client.value("SELECT count(*) FROM pg_listening_channels()"), "1");
     let mut client = Raw::log_in(pgotter.port(), &[("client_encoding", "SJIS")]);
     client.send(&message(b'Q', b"LISTEN \x83\x65\0"));
     assert_eq!(error_code(&client.until_ready()).as_deref(), Some("0A000"));
@@ -673,5 +674,41 @@ fn what_was_notified_before_the_commit_is_never_heard() {
         other.ask("NOTIFY y_jobs, 'late'");
         assert_eq!(next_notification(&mut client).2, "late", "round {round}");
         client.ask("UNLISTEN y_jobs");
+    }
+}
+
+#[test]
+fn a_listen_in_another_encoding_fails_its_block_and_not_its_connection() {
+    let pgotter = one_server();
+    let listen = "LISTEN z_second";
+    let pipeline = [extended("SELECT 1", &[]), extended(listen, &[]), extended("SELECT 2", &[]), sync()].concat();
+    for request in [query(listen), [extended(listen, &[]), sync()].concat(), pipeline] {
+        let mut client = Raw::log_in(pgotter.port(), &[("client_encoding", "UTF8")]);
+        client.ask("LISTEN z_first");
+        client.ask("SET client_encoding = 'LATIN1'");
+        let refused = |client: &mut Raw, status: &[u8]| {
+            client.send(&request);
+            let frames = client.until_ready();
+            assert_eq!(error_code(&frames).as_deref(), Some("0A000"), "{}", print(&frames));
+            assert_eq!(frames.last().unwrap().body, status);
+        };
+        refused(&mut client, b"I");
+        for begun in [&["BEGIN"][..], &["BEGIN", "SELECT 1"]] {
+            begun.iter().for_each(|sql| drop(client.ask(sql)));
+            refused(&mut client, b"E");
+            assert_eq!(error_code(&client.ask("SELECT 1")).as_deref(), Some("25P02"));
+            client.ask("ROLLBACK");
+        }
+        ["BEGIN", "NOTIFY z_first, 'mine'", "SAVEPOINT s"].iter().for_each(|sql| drop(client.ask(sql)));
+        refused(&mut client, b"E");
+        client.ask("ROLLBACK TO s");
+        let committed = client.ask("COMMIT");
+        assert_eq!(print(&committed), "C COMMIT\\x00\nA z_first\\x00mine\\x00\nZ I\n");
+        look("NOTIFY z_second; NOTIFY z_first, 'yours'");
+        assert_eq!(next_notification(&mut client).2, "yours");
+        client.ask("UNLISTEN *");
+        assert_eq!(error_code(&client.ask(listen)), None);
+        look("NOTIFY z_second, 'at last'");
+        assert_eq!(next_notification(&mut client).2, "at last");
     }
 }

@@ -72,8 +72,15 @@ impl Channels {
         new
     }
 
-    /// The hub will not listen to what it was to.
-    pub fn forsake(&mut self) {
+    /// The hub will not listen to these.
+    pub fn forsake(&mut self, new: &[Channel]) {
+        for channel in new {
+            self.ahead.remove(channel);
+        }
+    }
+
+    /// The hub listens to nothing any more.
+    pub fn forsake_all(&mut self) {
         self.ahead.clear();
     }
 

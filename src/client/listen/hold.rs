@@ -10,7 +10,7 @@ use crate::clock;
 use crate::cluster::{Channel, Listener};
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Ticket;
-use crate::wire::backend::Status;
+use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(in super::super) struct Held {
     // What the hub was asked for it, and until when it waits, if there is an end to that.
     ticket: Option<Ticket>,
     until: Option<Instant>,
+    // What it is to listen to for this request.
+    ahead: Vec<Channel>,
 }
 
 /// What may be done with a request.
@@ -43,12 +45,12 @@ pub(in super::super) enum Turn {
     /// It is to be sent.
     Go(Box<Held>),
     /// It is not run.
-    Refuse(Fault, Option<u8>),
+    Refuse(Fault, Box<Held>),
 }
 
 impl Held {
     pub fn new(bytes: BytesMut, (first, end): (Option<u8>, Option<u8>), at: At, found: Found) -> Box<Self> {
-        Box::new(Self { bytes, end, first, at, found, ticket: None, until: None })
+        Box::new(Self { bytes, end, first, at, found, ticket: None, until: None, ahead: Vec::new() })
     }
 }
 
@@ -64,13 +66,12 @@ impl Client {
         let (owes, status) = (exchange.owes(), exchange.status());
         let Some(mut held) = link.held.take_if(|_| !owes) else { return Turn::Wait };
         if let Some(refusal) = held.found.refusal.take() {
-            return Turn::Refuse(refusal, held.end);
+            return Turn::Refuse(refusal, held);
         }
-        if held.ticket.is_none() {
-            match self.ask_hub(&held.found) {
-                Ok(asked) => (held.ticket, held.until) = asked,
-                Err(fault) => return Turn::Refuse(fault, held.end),
-            }
+        if held.ticket.is_none()
+            && let Err(fault) = self.ask_hub(&mut held)
+        {
+            return Turn::Refuse(fault, held);
         }
         let pid = link.server.pid();
         let Some(listening) = &mut self.listening else { return Turn::Go(held) };
@@ -83,7 +84,8 @@ impl Client {
             held.found.notifies = false;
         }
         if let Some(refusal) = listening.refusal.take().filter(|_| held.ticket.is_some()) {
-            return Turn::Refuse(Fault::clone(&refusal), held.end);
+            listening.channels.forsake(&held.ahead);
+            return Turn::Refuse(Fault::clone(&refusal), held);
         }
         let listens = held.found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
         // An earlier statement of this transaction may have notified, when nobody cared.
@@ -102,14 +104,16 @@ impl Client {
     }
 
     /// Asks the hub for what a request needs of it.
-    fn ask_hub(&mut self, found: &Found) -> Result<(Option<Ticket>, Option<Instant>), Fault> {
+    fn ask_hub(&mut self, held: &mut Held) -> Result<(), Fault> {
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
         let encoding: Channel = self.encoding().into();
-        let Some(listening) = &mut self.listening else { return Ok((None, None)) };
-        let new = listening.channels.ahead(&found.deeds);
+        let Some(listening) = &mut self.listening else { return Ok(()) };
+        let new = listening.channels.ahead(&held.found.deeds);
         if new.is_empty() {
-            let asks = found.notifies && !listening.notifying && !listening.channels.is_empty();
-            return Ok((asks.then(|| listening.ask(who)).flatten(), Some(clock::now() + OWN)));
+            let asks = held.found.notifies && !listening.notifying && !listening.channels.is_empty();
+            held.ticket = asks.then(|| listening.ask(who)).flatten();
+            held.until = Some(clock::now() + OWN);
+            return Ok(());
         }
         let fault = if listening.channels.len() > CHANNELS_MAX {
             let fault = Fault::error(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "too many channels");
@@ -122,15 +126,17 @@ impl Client {
             None
         };
         if let Some(fault) = fault {
-            listening.channels.forsake();
+            listening.channels.forsake(&new);
             return Err(fault);
         }
         let ticket = listening.next_ticket();
+        held.ticket = Some(ticket);
+        held.ahead.clone_from(&new);
         let heard = listening.hub.as_ref().is_some_and(|hub| hub.listen(who.clone(), new.clone(), ticket));
         if !heard {
             self.open_hub(encoding, who, new, ticket);
         }
-        Ok((Some(ticket), None))
+        Ok(())
     }
 
     fn open_hub(&mut self, encoding: Channel, who: Listener, channels: Vec<Channel>, ticket: Ticket) {
@@ -139,16 +145,40 @@ impl Client {
         listening.encoding = encoding;
     }
 
-    /// The request is not run. In a block that would be as if nothing had happened: there the client has to go.
-    pub(in super::super) fn turn_down(&mut self, link: &Link, fault: Fault, end: Option<u8>) -> Result<(), Left> {
+    /// The request is not run. Whether that is all there is to it: else something that fails has gone to the server in its place, as
+    /// a block is to fail with it, or what is behind it to be skipped.
+    pub(in super::super) fn turn_down(&mut self, link: &mut Link, fault: &Fault, held: Held) -> Result<bool, Left> {
         let exchange = link.server.exchange();
         let block = exchange.status() != Status::Idle || exchange.unsynced();
-        let goes_on = matches!(end, Some(kind::QUERY | kind::SYNC));
-        // What is to be skipped is known only where no server is linked.
-        if block || !goes_on && !self.may_release(link) {
-            return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
+        let goes_on = matches!(held.end, Some(kind::QUERY | kind::SYNC));
+        if fault.severity == Severity::Fatal || !block && (goes_on || self.may_release(link)) {
+            return self.refuse(fault, held.end).map(|()| true);
         }
-        self.refuse(&fault, end)
+        if exchange.is_skipping() {
+            // It would not have been looked at.
+            link.server.send(held.bytes);
+            return Ok(false);
+        }
+        self.refuse_there(link, fault, held.bytes);
+        Ok(false)
+    }
+
+    fn refuse_there(&mut self, link: &mut Link, fault: &Fault, request: BytesMut) {
+        self.log_fault(fault);
+        let mut error = BytesMut::new();
+        backend::error_response(&mut error, fault);
+        let mut under_way = link.server.forward(request);
+        if under_way.message().is_some_and(|message| message.kind == kind::QUERY) {
+            let dropped = self.drop_unnamed(&mut under_way);
+            under_way.replace_refused_query(error, dropped);
+        } else {
+            under_way.replace_refused(error);
+        }
+        // What is left of it is skipped.
+        while under_way.message().is_some() {
+            under_way.pass(None);
+        }
+        under_way.finish();
     }
 
     /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.

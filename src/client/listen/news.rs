@@ -121,7 +121,6 @@ impl Listening {
                 Heard::Failed(ticket, fault) => {
                     self.answered = self.answered.max(ticket);
                     self.refusal = Some(fault);
-                    self.channels.forsake();
                 }
             }
         }
@@ -130,7 +129,7 @@ impl Listening {
             self.answered = self.asked;
             // One that waits for its first LISTEN has missed nothing.
             self.lost = !self.channels.is_idle();
-            self.channels.forsake();
+            self.channels.forsake_all();
             let lost = "the connection over which PgOtter listens was lost";
             let fault = Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, lost);
             self.refusal = Some(Arc::new(fault.with_hint("Try again.")));
