@@ -152,6 +152,7 @@ impl Client {
         let certain = touched.is_alone() && !failed;
         let mut back = if failed { Vec::new() } else { touched.take_restore() };
         let before = touched.before().clone();
+        let accounted = touched.accounts_for();
         let question = touched.question(&self.settings, &self.base, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
@@ -178,7 +179,7 @@ impl Client {
         if self.take_over_all(found, &before, certain, &mut back, link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
-            self.pin_for(pins, link);
+            self.pin_for(self.own_pins(pins, accounted, link), link);
         } else if !self.is_pinned() {
             self.pin = None;
         }
@@ -257,6 +258,21 @@ impl Client {
         }
         self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
         self.show_settings();
+    }
+
+    /// What of that is the client's. What nothing of its own accounts for was there before it came, and whose it is nobody knows: a
+    /// trigger has left it that had not been looked at. It ends with the server.
+    fn own_pins(&self, found: Pins, accounted: Pins, link: &mut Link) -> Pins {
+        if self.is_pinned() && !link.server.has_no_future() {
+            return found;
+        }
+        let before = self.pin.as_ref().map_or(Pins::default(), |pin| pin.why);
+        let own = found.only(accounted.and(before));
+        if own != found {
+            tracing::debug!(client = %self.id, server = %link.server.id, %found, "somebody has left something behind");
+            link.server.doom();
+        }
+        own
     }
 
     fn pin_for(&mut self, why: Pins, link: &Link) {

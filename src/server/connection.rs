@@ -78,7 +78,7 @@ pub struct Server {
     pub(super) again: Again,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
-    // A notification came, although servers that are shared do not listen.
+    // It holds what some client has left there, and nobody knows whose it is: it listens, for one.
     leaked: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
@@ -256,8 +256,13 @@ impl Server {
         Arc::strong_count(&self.cancel) > 1
     }
 
+    /// Something has been found there that is nobody's: no other client gets it.
+    pub fn doom(&mut self) {
+        self.leaked = true;
+    }
+
     /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, it has
-    /// announced its end, or it listens, which nobody asked of it.
+    /// announced its end, or something was found there that nobody has asked of it.
     pub fn has_no_future(&self) -> bool {
         let doomed = self.leaked || self.exchange.said_goodbye() || self.belief.is_beyond_memory();
         doomed || self.cancel.astray.load(Ordering::Relaxed) > 0

@@ -95,6 +95,12 @@ impl Pins {
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+
+    /// What is in both.
+    #[must_use]
+    pub fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
 }
 
 impl fmt::Display for Pins {
@@ -244,6 +250,19 @@ impl Touched {
     /// Whether something happened after which the client stays until it leaves.
     pub fn is_for_good(&self) -> bool {
         self.touches.any(FOR_GOOD)
+    }
+
+    /// Reasons to stay for which something of it may account.
+    pub fn accounts_for(&self) -> Pins {
+        let any = |touches| self.touches.any(Touches::HIDDEN.and(FOR_GOOD).and(touches));
+        let each = [
+            (Touches::TEMP.and(Touches::CREATES), Pins::TEMP),
+            (Touches::SESSION_LOCK, Pins::LOCK),
+            (Touches::HOLD_CURSOR, Pins::CURSOR),
+            (Touches::STATEMENTS, Pins::PREPARED),
+            (Touches::LISTENS, Pins::LISTEN),
+        ];
+        each.into_iter().filter(|(touches, _)| any(*touches)).fold(Pins::default(), |all, (_, pin)| all.and(pin))
     }
 
     /// What to ask, and how to read the answer. `session` are the client's settings, and `base` what it came with: where all are

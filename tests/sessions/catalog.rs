@@ -178,3 +178,31 @@ fn what_clients_create_replace_and_drop_is_noticed() {
     done(&mut client, "DROP TRIGGER fires ON t");
     until_unasked(&mut client, "INSERT INTO t VALUES (1)", &server);
 }
+
+#[test]
+fn what_a_trigger_has_left_that_nobody_had_looked_at_pins_nobody_else() {
+    let server = server(&["CREATE TABLE t (a int)", LOCKS]);
+    let pgotter = pgotter(&server);
+    let [mut client, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
+    until_unasked(&mut client, "INSERT INTO t VALUES (1)", &server);
+    let fires = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM locks(); RETURN new; END $$";
+    must(server.psql("postgres", &format!("CREATE FUNCTION fires() {fires}")));
+    must(server.psql("postgres", "CREATE TRIGGER fires BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires()"));
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    done(&mut client, "INSERT INTO t VALUES (1)");
+    assert_eq!(must(server.psql("postgres", held)), "1");
+    // Asked for what is its own, it finds the lock as well.
+    done(&mut other, "CREATE TEMP TABLE mine (n int)");
+    client.send(&query("SELECT 'waits for the only server'"));
+    assert_eq!(other.value("SELECT count(*) FROM mine"), "0");
+    assert!(client.hears_nothing());
+    done(&mut other, "DROP TABLE mine");
+    assert_eq!(first_value(&client.until_ready()).as_deref(), Some("waits for the only server"));
+    // PostgreSQL ends the process of a closed connection in its own time.
+    while client.value(held) != "0" {}
+    // What is its own, it keeps.
+    done(&mut other, "SELECT locks()");
+    client.send(&query(held));
+    assert_eq!(other.value(held), "1");
+    assert!(client.hears_nothing());
+}
