@@ -5,7 +5,11 @@ use super::connection::Client;
 use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Settings, Statement};
 use crate::wire::backend::Status;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// What is described in place of a client's statement.
+const DESCRIBED: &str = "pgotter.described";
 
 impl Client {
     /// A statement that a server may lack, of a client whose settings are not those any more under which it was prepared. Where
@@ -41,8 +45,8 @@ impl Client {
         now: &'a Settings,
     ) -> Meanwhile<'a> {
         let exchange = under_way.server().exchange();
-        // A COMMIT or ROLLBACK is all that is run in a failed block.
-        if !self.knows_reported(under_way) || exchange.status() == Status::Failed {
+        // No Query may stand behind what we execute (`server/exchange/tangle.rs`); COMMIT and ROLLBACK are all that is run in a failed block.
+        if !self.knows_reported(under_way) || !under_way.may_execute() || exchange.status() == Status::Failed {
             return Meanwhile::default();
         }
         let settings = statement.frozen(now);
@@ -52,6 +56,20 @@ impl Client {
             return Meanwhile::default();
         }
         Meanwhile { settings, local }
+    }
+
+    /// Describe, where nothing can be set meanwhile: has the server describe another one of the same text, and keep none.
+    pub(super) fn describe_apart(
+        &self,
+        under_way: &mut Forwarding<'_>,
+        at: &Range<usize>,
+        statement: &Arc<Statement>,
+    ) -> bool {
+        let apart = !under_way.may_execute() && !statement.frozen(&self.settings).is_empty();
+        let Some(body) = statement.body().filter(|_| apart && !under_way.has(statement)) else { return false };
+        under_way.prepare_own(DESCRIBED, body);
+        under_way.rename(at.clone(), DESCRIBED, None);
+        true
     }
 
     /// Whether the settings that PostgreSQL reports are known: nothing is under way that may change them.

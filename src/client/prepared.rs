@@ -155,6 +155,9 @@ impl Client {
         let mut meanwhile = Meanwhile::default();
         if named && (self.bent || !statement.suits(&self.settings)) {
             let name = Box::from(key(name));
+            if !binds && self.describe_apart(under_way, &at, &statement) {
+                return;
+            }
             statement = self.prepared_again(under_way, name, statement);
             if !under_way.has(&statement) {
                 now = self.settings.clone();

@@ -8,7 +8,7 @@
 
 use crate::session::{Settings, Statements};
 use crate::wire::backend::error_field;
-use crate::wire::frame::{first, take_cstr, take_i32};
+use crate::wire::frame::{HEAD, all, take_cstr, take_i32};
 use crate::wire::frontend::kind;
 use bytes::{Buf, BytesMut};
 use std::sync::Arc;
@@ -16,8 +16,6 @@ use std::sync::Arc;
 /// The routine that says this, and nothing else. Texts are translated.
 const STALE: &[u8] = b"RevalidateCachedQuery";
 const STALE_CODE: &[u8] = b"0A000";
-/// What a request ends with that may be sent again.
-const SYNC: &[u8] = &[kind::SYNC, 0, 0, 0, 4];
 
 /// A request of one client, as it came.
 #[derive(Default)]
@@ -34,10 +32,10 @@ pub(super) fn is_stale(error: &[u8]) -> bool {
 }
 
 impl Again {
-    /// Keeps a request that was sent outside a transaction, with nothing in front of it that is not answered yet.
+    /// Keeps a request, up to its Sync, that was sent outside a transaction, with nothing in front of it that is not answered yet.
     pub fn keep(&mut self, request: BytesMut) {
         self.due = None;
-        self.bytes = if request.ends_with(SYNC) { request } else { BytesMut::new() };
+        self.bytes = request;
     }
 
     /// It has been answered, or something was sent behind it.
@@ -77,36 +75,26 @@ fn begin_again<'a>(
     prepared: &Statements,
     settings: &Arc<Settings>,
 ) -> Option<(usize, &'a [u8])> {
-    let answered = messages(request).count().checked_sub(left)?;
+    let answered = all(request).count().checked_sub(left)?;
     // They hold good: nothing of a transaction, and nothing was executed.
-    let is_lasting = |(_, kind, body): (usize, u8, &[u8])| is_lasting(kind, body);
-    if !messages(request).take(answered).all(is_lasting) || messages(request).any(|(_, kind, _)| !is_answered(kind)) {
+    let holds = all(request).take(answered).all(|(kind, body)| is_lasting(kind, body));
+    if !holds || all(request).any(|(kind, _)| !is_answered(kind)) {
         return None;
     }
-    let (at, kind, body) = messages(request).nth(answered)?;
-    let behind = messages(request).skip(answered + 1).map(|(_, kind, body)| (kind, body));
+    let at = all(request).take(answered).map(|(_, body)| HEAD + body.len()).sum();
+    let mut rest = all(request).skip(answered);
+    let (kind, body) = rest.next()?;
     let (name, tells, types) = match kind {
         kind::DESCRIBE => (body.strip_prefix(b"S")?.strip_suffix(b"\0")?, true, Types::Text),
         kind::BIND => {
             let bind = Bind::read(body)?;
-            let parsed =
-                messages(request).take(answered).any(|(_, kind, body)| names(kind, body) == Some(bind.statement));
-            (bind.statement, parsed || bind.is_described(behind), bind.types)
+            let parsed = all(request).take(answered).any(|(kind, body)| names(kind, body) == Some(bind.statement));
+            (bind.statement, parsed || bind.is_described(rest), bind.types)
         }
         _ => return None,
     };
     let statement = prepared.get(name).filter(|statement| !name.is_empty() && statement.suits(settings))?;
     (tells && types.are_certain(statement.body()?)).then_some((at, name))
-}
-
-/// Each message of a request: where it is, its type, its body.
-fn messages(request: &[u8]) -> impl Iterator<Item = (usize, u8, &[u8])> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let (kind, body, total) = first(request.get(at..)?)?;
-        at += total;
-        Some((at - total, kind, body))
-    })
 }
 
 /// Messages with one answer each.

@@ -6,7 +6,7 @@ use super::reply_queue::Disposition::{self, Forward, Quiet, Swallow};
 use crate::session::{Effect, Has, ServerStatements, Statement, Unlike};
 use crate::sql::literal;
 use crate::wire::backend::Status;
-use crate::wire::frame::{HEAD, Head};
+use crate::wire::frame::{self, HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
@@ -17,6 +17,9 @@ pub(super) const NOTHING: &str = "pgotter.nothing";
 
 /// What sets something for a moment, and its portal.
 const SET: &str = "pgotter.meanwhile";
+
+/// What ends most requests.
+const SYNC: &[u8] = &[kind::SYNC, 0, 0, 0, 4];
 
 /// Messages that begin with a whole head, and what has become of them so far.
 pub struct Forwarding<'a> {
@@ -81,6 +84,13 @@ impl Forwarding<'_> {
             return statements.has_unnamed(statement);
         }
         statements.has(statement) == Has::Yes
+    }
+
+    /// Whether something of ours may be executed in front of this message: a Sync is behind it before any Query, or its client
+    /// executes something itself.
+    pub fn may_execute(&self) -> bool {
+        let rest = &self.chunk[self.at..];
+        self.chunk.ends_with(SYNC) || frame::all(rest).any(|(kind, _)| kind == kind::EXECUTE)
     }
 
     /// The server it goes to.
@@ -233,7 +243,7 @@ impl Forwarding<'_> {
         }
         self.copy();
         self.server.queue(self.out);
-        if self.begins {
+        if self.begins && self.chunk.ends_with(SYNC) {
             self.server.again.keep(self.chunk);
         }
     }

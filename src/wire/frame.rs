@@ -41,6 +41,16 @@ pub fn first(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     Some((head.kind, bytes.get(HEAD..total)?, total))
 }
 
+/// Every complete frame of `bytes`, as (type, body).
+pub fn all(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (kind, body, total) = first(rest)?;
+        rest = rest.get(total..)?;
+        Some((kind, body))
+    })
+}
+
 /// Takes a zero-terminated string off the front of `body`; `None` without a terminator.
 pub fn take_cstr<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = body.iter().position(|&b| b == 0)?;

@@ -132,6 +132,22 @@ fn an_open_portal_stays_open() {
 }
 
 #[test]
+fn a_query_without_a_sync_in_front_of_it_is_a_transaction_of_its_own() {
+    for first in [describe(b'S', "s"), bind("", "s", &[])] {
+        let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
+        world.ask(&prepared(INSTANT));
+        world.ask_all(&["SET TimeZone = 'America/New_York'"]);
+        world.move_on();
+        // PostgreSQL 18 would leave a block open behind anything that was executed.
+        world.ask(&[first.clone(), flush(), query("SELECT 'by itself'")].concat());
+        world.ask_all(&["SHOW TimeZone"]);
+        if first[0] == b'D' {
+            world.ask(&run());
+        }
+    }
+}
+
+#[test]
 fn what_else_has_changed_since_makes_no_difference_but_for_where_tables_are_looked_for() {
     for other in ["SET work_mem = '5MB'", "SET ROLE pg_monitor", "SET search_path = 'pg_catalog'"] {
         let mut world = World::new(&[("TimeZone", "Asia/Tokyo")]);
