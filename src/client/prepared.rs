@@ -10,10 +10,10 @@
 //! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
 
 use super::answer::may_drop_statements;
-use super::block::{self, said};
 use super::connection::Client;
 use super::deallocate::EMPTY;
 use super::serve::Left;
+use super::settle::Bent;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
@@ -31,6 +31,8 @@ use std::sync::Arc;
 
 /// In place of a statement whose name its client has used already.
 const TAKEN: &str = "pgotter.taken";
+/// What is described in the place of a statement that returns nothing.
+const LIKE_IT: &str = "pgotter.like_it";
 
 impl Client {
     /// Sends bytes of a request on; `first` is the type of the message that they begin with, `None` in the middle of one.
@@ -136,7 +138,7 @@ impl Client {
     /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
     /// and what has been sent and not answered yet may set it.
     fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
-        self.bent && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
+        self.bent == Bent::Reading && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
     }
 
     /// Notes what the text may leave behind.
@@ -245,7 +247,7 @@ impl Client {
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
             // What PostgreSQL freezes into it now is not all known.
-            Some(body) if self.bent => Some(self.pool.statements().own(body, &self.settings)),
+            Some(body) if self.bent != Bent::No => Some(self.pool.statements().own(body, &self.settings)),
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -284,14 +286,14 @@ impl Client {
             return;
         };
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
-        let statement = if named && (self.bent || !statement.suits(&self.settings)) {
+        let statement = if named && (self.bent != Bent::No || !statement.suits(&self.settings)) {
             let name = Box::from(key(name));
             self.prepared_again(under_way, name, statement)
         } else {
             statement
         };
-        if !binds && let Some(answer) = description_of_begin(under_way, &statement) {
-            return under_way.answer(answer, None);
+        if !binds && self.describe_in_its_place(under_way, &at, &statement) {
+            return;
         }
         if binds && statement.body().is_none() {
             self.touch_hidden();
@@ -332,6 +334,24 @@ impl Client {
         }
     }
 
+    /// Describe of a statement that its server lacks: in a failed block it cannot be prepared any more, but described if it returns
+    /// nothing. One that is empty is described in its place, with the types that it was given. Says whether it is.
+    fn describe_in_its_place(
+        &self,
+        under_way: &mut Forwarding<'_>,
+        at: &Range<usize>,
+        statement: &Arc<Statement>,
+    ) -> bool {
+        let Some(body) = statement.body().filter(|_| !under_way.has(statement)) else { return false };
+        let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
+        if !self.read(text).returns_nothing() {
+            return false;
+        }
+        under_way.prepare_own(LIKE_IT, &body[text.len()..]);
+        under_way.rename(at.clone(), LIKE_IT, None);
+        true
+    }
+
     /// The client's statements are gone for what is behind it: that runs only if this succeeds.
     fn execute(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
@@ -342,8 +362,8 @@ impl Client {
         let Some(statements) = self.statements.as_mut().filter(|statements| statements.drops(portal)) else {
             return under_way.pass(None);
         };
-        under_way.pass(Some(Effect::AllNames(statements.clear_named())));
-        under_way.statements().doubt();
+        let (client, server) = (statements.clear_named(), under_way.statements().doubt());
+        under_way.pass(Some(Effect::AllNames { client, server }));
     }
 
     /// A statement of a client whose settings are not those any more under which it was prepared: where the server lacks it, it
@@ -398,22 +418,6 @@ fn miscounted(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>, name: 
     let message =
         format!("bind message supplies {supplied} parameters, but prepared statement \"{name}\" requires {wanted}");
     Some(fault(SqlState::PROTOCOL_VIOLATION, message))
-}
-
-/// What describes a BEGIN that no server has been told of, as it was answered at once. In a failed block it cannot be prepared any
-/// more, but described: it takes nothing and returns nothing.
-fn description_of_begin(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>) -> Option<BytesMut> {
-    if under_way.server().exchange().status_behind_ours() != Some(Status::Failed) || under_way.has(statement) {
-        return None;
-    }
-    let text = statement.body()?.strip_suffix(EMPTY)?;
-    let begins = matches!(said(std::str::from_utf8(text).ok()?)?, block::Said::Begin(_));
-    begins.then(|| {
-        let mut answer = BytesMut::new();
-        frontend::message(&mut answer, backend::kind::PARAMETER_DESCRIPTION, |out| out.extend_from_slice(&[0, 0]));
-        frontend::message(&mut answer, backend::kind::NO_DATA, |_| ());
-        answer
-    })
 }
 
 /// What a message says about statements, and where in its body it names one.

@@ -4,6 +4,7 @@ use super::connection::{Client, Step};
 use super::listen::{Found, Held, Turn};
 use super::request::{Gathered, ends_request, is_copy, names_something};
 use super::serve::{Left, shutting_down, take};
+use super::settle::Bent;
 use super::stopwatch::Stopwatch;
 use super::take_back::{Residue, TakeBack, take_back};
 use super::turn::{Event, earlier, turn};
@@ -242,7 +243,7 @@ impl Client {
                     if begins {
                         link.began = false;
                         self.drawn.begin();
-                        self.bent = false;
+                        self.bent = Bent::No;
                         let _ = link.server.take_erred();
                         self.renew()?;
                         link.since = self.now;

@@ -6,6 +6,7 @@ use super::in_force::database_removed;
 use super::listen::{Found, Held};
 use super::relay::Link;
 use super::request::{Gathered, is_copy};
+use super::settle::Bent;
 use super::turn::{Event, turn};
 use crate::activity::ClientState;
 use crate::clock;
@@ -159,7 +160,7 @@ impl Client {
         self.step(Step::Adopt);
         self.drawn.stop();
         self.drawn.begin();
-        self.bent = false;
+        self.bent = Bent::No;
         // What has failed there before is not this client's.
         link.server.forget_failures();
         let discards = self.must_discard_sequences(&link.server, link.mode);

@@ -22,6 +22,35 @@ const ANSWER: usize = 4 * 1024 * 1024;
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
 
+/// What the transaction under way may have done to the client's settings, so that they are not those that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Bent {
+    /// Nothing.
+    No,
+    /// Some may be others, but not how a text is to be read.
+    Settings,
+    /// How a text is to be read, too.
+    Reading,
+}
+
+impl Bent {
+    fn by(facts: &Facts) -> Self {
+        let mut named = facts.names().chain(
+            facts.statements.iter().flat_map(|statement| statement.settings().iter().map(|setting| &*setting.name)),
+        );
+        let all = facts.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
+        if all || named.any(|name| *name == *b"standard_conforming_strings") {
+            Self::Reading
+        } else if facts.touches.any(Touches::SETTINGS)
+            || facts.statements.iter().any(|statement| !statement.settings().is_empty())
+        {
+            Self::Settings
+        } else {
+            Self::No
+        }
+    }
+}
+
 /// A client's place among the pinned of its lane.
 pub(super) struct Pin {
     /// Why; empty while it is only to be feared.
@@ -48,8 +77,7 @@ impl Client {
             self.pool.statements().renew();
         }
         self.note_sequences(facts, server)?;
-        self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
-            || facts.statements.iter().any(|statement| !statement.settings().is_empty());
+        self.bent = self.bent.max(Bent::by(facts));
         if is_harmless(facts) {
             return Ok(());
         }

@@ -410,6 +410,7 @@ impl Server {
     /// It serves another client: what has failed before is not that one's.
     pub fn forget_failures(&mut self) {
         let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
+        self.statements.forget_drop();
     }
 
     /// See [`Exchange::take_failed_begin`].

@@ -112,9 +112,20 @@ impl Facts {
         Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
     }
 
-    /// PostgreSQL refuses such a text before it runs any of it.
+    /// PostgreSQL (from 15 on) refuses such a text before it runs any of it.
     pub fn is_refused(&self) -> bool {
-        matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
+        matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense | Unsure::Junk))
+    }
+
+    /// Whether it is one utility statement of which PostgreSQL knows beforehand that it returns nothing. Such a statement also has no
+    /// parameters but those that Parse declares.
+    pub fn returns_nothing(&self) -> bool {
+        use Verb::{Call, Execute, Explain, Fetch, Other, Select, SetConfig, Show, Write};
+        let may = |verb: &Verb| {
+            matches!(verb, Select | SetConfig(_) | Write | Explain | Other | Show(_) | Execute { .. } | Fetch | Call)
+        };
+        let only = self.statements.only().filter(|_| self.unsure.is_none());
+        only.is_some_and(|only| !may(&only.verb))
     }
 
     /// Whether every text of the same [`shape`](super::shape) has these.
