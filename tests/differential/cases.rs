@@ -1,0 +1,56 @@
+//! Scripts in which a difference was found once, as small as they got.
+
+use super::play::Stage;
+use super::step::Step::{self, Bind, Describe, Disturb, Execute, Parse, Query, Sync, Wait};
+
+fn has_no_difference(servers: usize, script: &[Step]) {
+    if let Some(difference) = Stage::new(servers).difference(script) {
+        panic!("{}{difference}", super::step::listing(script));
+    }
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn parse(name: &str, sql: &str) -> Step {
+    Parse(text(name), text(sql), Vec::new())
+}
+
+fn bind(portal: &str, statement: &str) -> Step {
+    Bind { portal: text(portal), statement: text(statement), values: Vec::new(), binary: false }
+}
+
+#[test]
+fn a_refused_text_keeps_no_server() {
+    let sql = "SELECT 'unfinished; SET LOCAL work_mem = '7MB'";
+    has_no_difference(2, &[Disturb(3), Query(text(sql)), Wait, Disturb(5)]);
+}
+
+#[test]
+fn drops_that_were_not_run_leave_statements_describable_in_a_failed_block() {
+    for (servers, execute) in [(1, "SELECT 1/0; DISCARD ALL"), (1, "")] {
+        let mut steps = vec![parse("s1", "DEALLOCATE ALL"), Sync, Query(text("BEGIN")), Query(text("SELECT 1/0"))];
+        if execute.is_empty() {
+            steps.extend([bind("", "s1"), Execute(text(""), 0), Sync]);
+        } else {
+            steps.push(Query(text(execute)));
+        }
+        steps.extend([Describe(b'S', text("s1")), Sync]);
+        has_no_difference(servers, &steps);
+    }
+}
+
+#[test]
+fn a_text_with_a_backslash_in_one_go_with_a_setting_keeps_no_server() {
+    let steps = [
+        Query(text("SET LOCAL work_mem = '7MB'")),
+        parse("s1", "SELECT '\\x00ff'::bytea"),
+        bind("", "s1"),
+        Sync,
+        Wait,
+        Disturb(3),
+        Disturb(6),
+    ];
+    has_no_difference(2, &steps);
+}

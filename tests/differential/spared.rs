@@ -1,0 +1,60 @@
+//! What is left out of a script: what PostgreSQL itself does not survive, and what docs/sessions.md says is different.
+//!
+//! A Query that fails in a block leaves its unnamed portal behind, and in it statements in memory that the next message overwrites.
+//! To find out whether a failed block may run it, Execute looks at them (PostgreSQL 15 to 18, `src/backend/tcop/postgres.c`:
+//! `exec_simple_query` keeps them in MessageContext, `exec_execute_message` asks `IsTransactionExitStmtList`): it crashes, or says
+//! what chance has put there. A Bind of that portal is refused in such a block, and replaces nothing.
+//!
+//! Statements that were only prepared end their transaction at a Flush, so that an isolation level may still be chosen behind it.
+
+use super::step::Step;
+
+/// Without each Execute of the unnamed portal that may be the one of a failed Query, and each isolation level behind a Flush that
+/// no Sync follows.
+pub fn sparing(steps: Vec<Step>) -> Vec<Step> {
+    let mut watch = Watch::default();
+    steps.into_iter().filter(|step| !watch.is_spared(step)).collect()
+}
+
+#[derive(Default)]
+struct Watch {
+    /// A Query may have left its portal.
+    left: bool,
+    /// The unnamed portal is bound in this pipeline: if that was refused, what is behind it is skipped.
+    bound: bool,
+    unsynced: bool,
+    /// There was a Flush since the last Sync.
+    flushed: bool,
+    /// A COPY may be under way, which takes the next Query for an end of itself.
+    copies: bool,
+}
+
+impl Watch {
+    fn is_spared(&mut self, step: &Step) -> bool {
+        let spared = match step {
+            Step::Execute(portal, _) => portal.is_empty() && self.left && !self.bound,
+            Step::Query(sql) | Step::Parse(_, sql, _) => self.flushed && sql.contains("ISOLATION LEVEL"),
+            _ => false,
+        };
+        if spared {
+            return true;
+        }
+        match step {
+            Step::Query(sql) => {
+                self.copies |= sql.contains("FROM STDIN");
+                let ends = ["COMMIT", "END", "ROLLBACK", "ABORT"].contains(&sql.as_str());
+                let begins = sql == "BEGIN";
+                self.left = (self.left || !begins) && !(ends && !self.unsynced && !self.copies);
+                self.bound = false;
+            }
+            Step::Parse(_, sql, _) => self.copies |= sql.contains("FROM STDIN"),
+            Step::Bind { portal, .. } => self.bound |= portal.is_empty(),
+            Step::Sync => (self.bound, self.flushed) = (false, false),
+            Step::Flush => self.flushed = true,
+            Step::Leave => *self = Self::default(),
+            _ => (),
+        }
+        self.unsynced = *step != Step::Sync && (self.unsynced || step.needs_sync());
+        false
+    }
+}
