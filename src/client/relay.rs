@@ -13,7 +13,7 @@ use crate::cluster::Loading;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::{CleanServer, Leaving, Server, Witness, cancel};
+use crate::server::{CleanServer, Hearing, Leaving, Server, Witness, cancel};
 use crate::wire::backend::Status;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -297,15 +297,20 @@ impl Client {
         if self.awaits_rest() {
             return Ok(());
         }
-        let blocks = link.mode != PoolMode::Statement;
-        let hears = link.mode == PoolMode::Session || self.has_hidden_listen();
+        let notifications = link.mode == PoolMode::Session || self.has_hidden_listen();
         let queued = self.socket.queued();
         let received = loop {
             let statements = self.statements.as_deref_mut();
             let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
             let witness = witness.map(|listening| listening as &mut dyn Witness);
             let (socket, settings) = (&mut self.socket, &mut self.settings);
-            match link.server.receive(socket, settings, statements, blocks, hears, witness) {
+            let hearing = Hearing {
+                blocks: link.mode != PoolMode::Statement,
+                notifications,
+                restored: self.touched.as_ref().map_or(&[], |touched| touched.to_restore()),
+                base: &self.base,
+            };
+            match link.server.receive(socket, settings, statements, &hearing, witness) {
                 Ok(true) if self.come_to_rest() => (),
                 other => break other,
             }
@@ -344,7 +349,7 @@ impl Client {
         let exchange = link.server.exchange();
         link.overdue = link.overdue.filter(|_| exchange.owes());
         link.cancel_again &= exchange.owes();
-        if !blocks && exchange.status() != Status::Idle {
+        if link.mode == PoolMode::Statement && exchange.status() != Status::Idle {
             return Err(Left::Refused(Fault::fatal(
                 Blame::Client,
                 SqlState::FEATURE_NOT_SUPPORTED,

@@ -298,6 +298,7 @@ impl Client {
             self.tell_settings(settings);
             return Ok(());
         }
+        let told = self.settings.clone();
         for (Noted { name, reset, before }, value) in found.named {
             let Some(value) = value else { continue };
             if self.settings.get(&name) != Some(&*value) {
@@ -310,25 +311,36 @@ impl Client {
                     Some(base) => settings.set(&name, base)?,
                     None => settings.unset(&name)?,
                 }
-                self.tell_settings(settings);
+                self.put_settings(settings);
             }
         }
+        self.tell_changes(&told);
         Ok(())
     }
 
     /// These are the client's settings from now on; it is told of those that PostgreSQL reports.
     pub(super) fn tell_settings(&mut self, settings: Settings) {
+        let told = self.settings.clone();
+        self.put_settings(settings);
+        self.tell_changes(&told);
+    }
+
+    fn put_settings(&mut self, settings: Settings) {
+        self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
+        self.show_settings();
+    }
+
+    /// Tells it of those that PostgreSQL reports and that it was `told` otherwise.
+    fn tell_changes(&mut self, told: &Settings) {
         let mut news = BytesMut::new();
-        for (name, value) in settings.reported() {
-            if self.settings.get(name) != Some(value) {
+        for (name, value) in self.settings.reported() {
+            if told.get(name) != Some(value) {
                 backend::put_parameter_status(&mut news, name, value);
             }
         }
         if !news.is_empty() {
             self.socket.queue(news);
         }
-        self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
-        self.show_settings();
     }
 
     fn pin_for(&mut self, why: Pins, link: &Link) {

@@ -3,7 +3,7 @@
 use super::belief::Belief;
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Violation};
-use super::outlets::{Nowhere, ToClient, Witness};
+use super::outlets::{Hearing, Nowhere, ToClient, Witness};
 use super::sequences::Sequences;
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
@@ -354,9 +354,7 @@ impl Server {
     }
 
     /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told;
-    /// `statements` what it has prepared, as far as was believed until now. Without `blocks` nothing is passed on from the
-    /// ReadyForQuery on that shows an open transaction; without `hears` the server is not to listen for it. True: the
-    /// `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
+    /// `statements` what it has prepared, as far as was believed until now. True: the `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
     ///
     /// # Errors
     /// [`Violation`]: the server must be closed.
@@ -365,8 +363,7 @@ impl Server {
         client: &mut Socket,
         settings: &mut Arc<Settings>,
         statements: Option<&mut Statements>,
-        blocks: bool,
-        hears: bool,
+        hearing: &Hearing<'_>,
         witness: Option<&mut dyn Witness>,
     ) -> Result<bool, Violation> {
         let mut out = ToClient {
@@ -376,8 +373,7 @@ impl Server {
             prepared: statements,
             statements: &mut self.statements,
             stale: &mut self.stale,
-            blocks,
-            hears,
+            hearing,
             witness,
             kept: false,
             leaked: false,

@@ -4,9 +4,14 @@ use super::play::Stage;
 use super::step::Step::{self, Bind, Describe, Disturb, Execute, Parse, Query, Sync, Wait};
 
 fn has_no_difference(servers: usize, script: &[Step]) {
-    if let Some(difference) = Stage::new(servers).difference(script) {
-        panic!("{}{difference}", super::step::listing(script));
-    }
+    have_no_difference(servers, &[script.to_vec()]);
+}
+
+fn have_no_difference(servers: usize, scripts: &[Vec<Step>]) {
+    let mut stage = Stage::new(servers);
+    let listed = |script: &Vec<Step>| Some(format!("{}{}", super::step::listing(script), stage.difference(script)?));
+    let differences: Vec<String> = scripts.iter().filter_map(listed).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 fn text(text: &str) -> String {
@@ -53,4 +58,28 @@ fn a_text_with_a_backslash_in_one_go_with_a_setting_keeps_no_server() {
         Disturb(6),
     ];
     has_no_difference(2, &steps);
+}
+
+#[test]
+fn a_reset_to_what_the_client_came_with_is_no_news() {
+    let mut scripts = Vec::new();
+    for sql in [
+        "RESET application_name",
+        "SET application_name TO DEFAULT",
+        "SET application_name = 'other'; RESET application_name",
+        "RESET ALL; SELECT 1",
+        "RESET application_name; SELECT set_config('application_name', 'other', false)",
+        "RESET application_name; COMMIT; SELECT 1/0",
+        "RESET application_name; SELECT 1/0",
+        "BEGIN; SET application_name = 'other'; RESET application_name",
+    ] {
+        let mut steps = vec![Query(text("SHOW application_name")), Wait, Query(text(sql)), Wait];
+        steps.push(Query(text("SHOW application_name")));
+        scripts.push(steps.clone());
+        steps.insert(2, Query(text("SET application_name = 'mine'")));
+        scripts.push(steps.clone());
+        steps.insert(3, Query(text("BEGIN; SET application_name = 'of the block'")));
+        scripts.push(steps);
+    }
+    have_no_difference(1, &scripts);
 }
