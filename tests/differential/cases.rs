@@ -68,6 +68,8 @@ fn a_reset_to_what_the_client_came_with_is_no_news() {
         "SET application_name TO DEFAULT",
         "SET application_name = 'other'; RESET application_name",
         "RESET ALL; SELECT 1",
+        "RESET ALL; UNLISTEN *",
+        "DISCARD ALL",
         "RESET application_name; SELECT set_config('application_name', 'other', false)",
         "RESET application_name; COMMIT; SELECT 1/0",
         "RESET application_name; SELECT 1/0",

@@ -28,10 +28,19 @@ pub enum Kind {
 }
 
 /// Those that PgOtter keeps. The variable `PGOTTER_KINDS` (their names, with commas) overrules it.
-const ON: &[Kind] = &[Kind::Statements, Kind::Copies];
-
-const ALL: &[Kind] =
+const ON: &[Kind] =
     &[Kind::Statements, Kind::SqlStatements, Kind::Settings, Kind::Discards, Kind::Pins, Kind::Copies, Kind::LongNames];
+
+const ALL: &[Kind] = &[
+    Kind::Statements,
+    Kind::SqlStatements,
+    Kind::Settings,
+    Kind::Discards,
+    Kind::Pins,
+    Kind::Copies,
+    Kind::Strays,
+    Kind::LongNames,
+];
 
 pub fn kinds() -> Vec<Kind> {
     let Ok(names) = std::env::var("PGOTTER_KINDS") else { return ON.to_vec() };

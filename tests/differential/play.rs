@@ -224,7 +224,7 @@ fn without_goodbye(pooled: &[Frame], direct: &[Frame]) -> Vec<Frame> {
     match pooled {
         [before @ .., last]
             if last.field(b'M').as_deref() == Some("invalid message length")
-                && print(direct).starts_with(&print(before))
+                && told(direct).starts_with(&told(before))
                 && !is_end(direct) =>
         {
             direct.to_vec()

@@ -5,12 +5,15 @@
 //! `exec_simple_query` keeps them in MessageContext, `exec_execute_message` asks `IsTransactionExitStmtList`): it crashes, or says
 //! what chance has put there. A Bind of that portal is refused in such a block, and replaces nothing.
 //!
+//! What follows a RESET in one Query or pipeline sees the server's default where the client came with a value of its own: only of
+//! application_name does it.
+//!
 //! Statements that were only prepared end their transaction at a Flush, so that an isolation level may still be chosen behind it.
 
 use super::step::Step;
 
-/// Without each Execute of the unnamed portal that may be the one of a failed Query, and each isolation level behind a Flush that
-/// no Sync follows.
+/// Without each Execute of the unnamed portal that may be the one of a failed Query, each isolation level behind a Flush that no
+/// Sync follows, and each look at what was reset in one go with it.
 pub fn sparing(steps: Vec<Step>) -> Vec<Step> {
     let mut watch = Watch::default();
     steps.into_iter().filter(|step| !watch.is_spared(step)).collect()
@@ -23,6 +26,11 @@ struct Watch {
     /// The unnamed portal is bound in this pipeline: if that was refused, what is behind it is skipped.
     bound: bool,
     unsynced: bool,
+    /// What the client came with was reset since the last Sync.
+    reset: bool,
+    /// Statements that may do so, and that may look at it.
+    resets: Vec<String>,
+    looks: Vec<String>,
     /// There was a Flush since the last Sync.
     flushed: bool,
     /// A COPY may be under way, which takes the next Query for an end of itself.
@@ -33,7 +41,9 @@ impl Watch {
     fn is_spared(&mut self, step: &Step) -> bool {
         let spared = match step {
             Step::Execute(portal, _) => portal.is_empty() && self.left && !self.bound,
-            Step::Query(sql) | Step::Parse(_, sql, _) => self.flushed && sql.contains("ISOLATION LEVEL"),
+            Step::Query(sql) | Step::Parse(_, sql, _) if self.flushed && sql.contains("ISOLATION LEVEL") => true,
+            Step::Query(sql) => looks_at(sql, if self.reset { 0 } else { reset_in(sql).unwrap_or(sql.len()) }),
+            Step::Bind { statement, .. } => self.reset && self.looks.contains(statement),
             _ => false,
         };
         if spared {
@@ -46,10 +56,18 @@ impl Watch {
                 let begins = sql == "BEGIN";
                 self.left = (self.left || !begins) && !(ends && !self.unsynced && !self.copies);
                 self.bound = false;
+                self.reset |= self.unsynced && reset_in(sql).is_some();
             }
-            Step::Parse(_, sql, _) => self.copies |= sql.contains("FROM STDIN"),
-            Step::Bind { portal, .. } => self.bound |= portal.is_empty(),
-            Step::Sync => (self.bound, self.flushed) = (false, false),
+            Step::Parse(name, sql, _) => {
+                self.copies |= sql.contains("FROM STDIN");
+                self.resets.extend(reset_in(sql).map(|_| name.clone()));
+                self.looks.extend(looks_at(sql, 0).then(|| name.clone()));
+            }
+            Step::Bind { portal, statement, .. } => {
+                self.bound |= portal.is_empty();
+                self.reset |= self.resets.contains(statement);
+            }
+            Step::Sync => (self.bound, self.flushed, self.reset) = (false, false, false),
             Step::Flush => self.flushed = true,
             Step::Leave => *self = Self::default(),
             _ => (),
@@ -57,4 +75,15 @@ impl Watch {
         self.unsynced = *step != Step::Sync && (self.unsynced || step.needs_sync());
         false
     }
+}
+
+/// Where in a text application_name is reset.
+fn reset_in(sql: &str) -> Option<usize> {
+    let resets = ["RESET application_name", "RESET ALL", "DISCARD ALL", "application_name TO DEFAULT"];
+    resets.iter().filter_map(|reset| sql.find(reset)).min()
+}
+
+/// Whether a text shows it, from there on.
+fn looks_at(sql: &str, from: usize) -> bool {
+    sql[from..].contains("SHOW application_name")
 }
