@@ -117,15 +117,17 @@ impl Facts {
         matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense | Unsure::Junk))
     }
 
-    /// Whether it is one utility statement of which PostgreSQL knows beforehand that it returns nothing. Such a statement also has no
-    /// parameters but those that Parse declares.
+    /// Whether it is one utility statement that returns nothing, whatever there is. Such a statement also has no parameters but
+    /// those that Parse declares.
     pub fn returns_nothing(&self) -> bool {
         use Verb::{Call, Execute, Explain, Fetch, Other, Select, SetConfig, Show, Write};
-        let may = |verb: &Verb| {
-            matches!(verb, Select | SetConfig(_) | Write | Explain | Other | Show(_) | Execute { .. } | Fetch | Call)
-        };
-        let only = self.statements.only().filter(|_| self.unsure.is_none());
-        only.is_some_and(|only| !may(&only.verb))
+        let Some(only) = self.statements.only().filter(|_| self.unsure.is_none()) else { return false };
+        match only.verb {
+            Select | SetConfig(_) | Write | Explain | Show(_) | Execute { .. } | Fetch | Call => false,
+            // What is not understood may be one of these.
+            Other => !only.touches.any(Touches::HIDDEN),
+            _ => true,
+        }
     }
 
     /// Whether every text of the same [`shape`](super::shape) has these.

@@ -85,3 +85,24 @@ fn a_reset_to_what_the_client_came_with_is_no_news() {
     }
     have_no_difference(1, &scripts);
 }
+
+#[test]
+fn utility_statements_are_described_in_a_failed_block_wherever_it_is() {
+    let described = |sql: &str| {
+        let block = [Query(text("BEGIN; SELECT 1/0")), Wait, Describe(b'S', text("s1")), Sync, Query(text("COMMIT"))];
+        // Another server has it.
+        [&[parse("s1", sql), Sync, Wait, Disturb(3)][..], &block].concat()
+    };
+    let texts = [
+        "LOCK TABLE noted IN ROW SHARE MODE",
+        "SET LOCAL work_mem = '7MB'",
+        "DROP TABLE IF EXISTS nothing",
+        "ROLLBACK",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "COPY noted TO STDOUT",
+        "SELECT 1",
+        "SHOW work_mem",
+        "",
+    ];
+    have_no_difference(2, &texts.map(described));
+}

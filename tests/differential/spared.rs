@@ -8,12 +8,14 @@
 //! What follows a RESET in one Query or pipeline sees the server's default where the client came with a value of its own: only of
 //! application_name does it.
 //!
+//! In a failed block a statement that its server lacks is not described if its text does not tell that it returns nothing.
+//!
 //! Statements that were only prepared end their transaction at a Flush, so that an isolation level may still be chosen behind it.
 
 use super::step::Step;
 
 /// Without each Execute of the unnamed portal that may be the one of a failed Query, each isolation level behind a Flush that no
-/// Sync follows, and each look at what was reset in one go with it.
+/// Sync follows, each look at what was reset in one go with it, and each Describe that may be one of those.
 pub fn sparing(steps: Vec<Step>) -> Vec<Step> {
     let mut watch = Watch::default();
     steps.into_iter().filter(|step| !watch.is_spared(step)).collect()
@@ -31,6 +33,11 @@ struct Watch {
     /// Statements that may do so, and that may look at it.
     resets: Vec<String>,
     looks: Vec<String>,
+    /// Those whose text does not tell whether they return rows; and which have been prepared since the last Sync.
+    untold: Vec<String>,
+    fresh: Vec<String>,
+    /// A block may be open.
+    begun: bool,
     /// There was a Flush since the last Sync.
     flushed: bool,
     /// A COPY may be under way, which takes the next Query for an end of itself.
@@ -43,6 +50,7 @@ impl Watch {
             Step::Execute(portal, _) => portal.is_empty() && self.left && !self.bound,
             Step::Query(sql) | Step::Parse(_, sql, _) if self.flushed && sql.contains("ISOLATION LEVEL") => true,
             Step::Query(sql) => looks_at(sql, if self.reset { 0 } else { reset_in(sql).unwrap_or(sql.len()) }),
+            Step::Describe(b'S', name) => self.begun && self.untold.contains(name) && !self.fresh.contains(name),
             Step::Bind { statement, .. } => self.reset && self.looks.contains(statement),
             _ => false,
         };
@@ -55,6 +63,7 @@ impl Watch {
                 let ends = ["COMMIT", "END", "ROLLBACK", "ABORT"].contains(&sql.as_str());
                 let begins = sql == "BEGIN";
                 self.left = (self.left || !begins) && !(ends && !self.unsynced && !self.copies);
+                self.begun |= begins_in(sql);
                 self.bound = false;
                 self.reset |= self.unsynced && reset_in(sql).is_some();
             }
@@ -62,12 +71,18 @@ impl Watch {
                 self.copies |= sql.contains("FROM STDIN");
                 self.resets.extend(reset_in(sql).map(|_| name.clone()));
                 self.looks.extend(looks_at(sql, 0).then(|| name.clone()));
+                self.untold.extend(is_untold(sql).then(|| name.clone()));
+                self.fresh.push(name.clone());
+                self.begun |= begins_in(sql);
             }
             Step::Bind { portal, statement, .. } => {
                 self.bound |= portal.is_empty();
                 self.reset |= self.resets.contains(statement);
             }
-            Step::Sync => (self.bound, self.flushed, self.reset) = (false, false, false),
+            Step::Sync => {
+                (self.bound, self.flushed, self.reset) = (false, false, false);
+                self.fresh.clear();
+            }
             Step::Flush => self.flushed = true,
             Step::Leave => *self = Self::default(),
             _ => (),
@@ -86,4 +101,12 @@ fn reset_in(sql: &str) -> Option<usize> {
 /// Whether a text shows it, from there on.
 fn looks_at(sql: &str, from: usize) -> bool {
     sql[from..].contains("SHOW application_name")
+}
+
+fn begins_in(sql: &str) -> bool {
+    ["BEGIN", "begin", "START", "CHAIN"].iter().any(|word| sql.contains(word))
+}
+
+fn is_untold(sql: &str) -> bool {
+    ["INSERT", "UPDATE", "DELETE", "FETCH", "MOVE", "EXECUTE", "CALL"].iter().any(|word| sql.starts_with(word))
 }
