@@ -8,7 +8,7 @@ use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::time::{Duration, Instant};
 
 /// Long enough for any answer; short enough to make a script small that hears none.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// PostgreSQL, and one PgOtter in front of it.
 pub struct Stage {

@@ -1,5 +1,5 @@
 //! Random sequences of messages, well-formed in themselves and in any order, bring the same replies from PostgreSQL and
-//! through PgOtter: error texts, SQLSTATEs, notices and all. `tests/differential.rs` and `tests/versions.rs` run it.
+//! through PgOtter: error texts, SQLSTATEs, notices and all. `make test-versions` runs it on other versions, too.
 //!
 //! The usual seed and one of the moment are run, and printed; what fails says which `SEED=…` has it again. A script that fails is
 //! made as small as leaving out steps gets.
@@ -20,7 +20,7 @@ use step::Step;
 /// Of each seed.
 const SCRIPTS: usize = 400;
 /// More than one shows whether they have one cause; each takes a while to make small.
-const FINDINGS_MAX: usize = 6;
+const FINDINGS_MAX: usize = 3;
 
 #[test]
 fn random_requests_on_one_server_are_answered_as_by_postgresql() {
