@@ -13,7 +13,6 @@ use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmle
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
@@ -169,12 +168,11 @@ impl Client {
     /// The server has died.
     async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
         let mut settings = Settings::clone(&self.settings);
-        let mut sql = String::from("SELECT ");
+        let mut sql = String::new();
         for name in names {
             let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
             if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
-                let comma = if sql.ends_with(' ') { "" } else { ", " };
-                let _ = write!(sql, "{comma}pg_catalog.set_config({}, {}, false)", literal(name), literal(value));
+                sql.push_str(&setting(name, value));
                 let _ = settings.set(name.as_bytes(), value.as_bytes());
             }
         }
@@ -380,6 +378,17 @@ fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Serve
 fn lost() -> Left {
     let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
     Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
+}
+
+/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more, but would
+/// take a list in one string for one name.
+fn setting(name: &str, value: &str) -> String {
+    const LISTS: [&str; 4] =
+        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+    if LISTS.contains(&name) {
+        return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
+    }
+    format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
 }
 
 /// A string constant, whatever standard_conforming_strings says.

@@ -106,3 +106,13 @@ fn utility_statements_are_described_in_a_failed_block_wherever_it_is() {
     ];
     have_no_difference(2, &texts.map(described));
 }
+
+#[test]
+fn a_reset_in_a_block_takes_no_snapshot() {
+    let resets = ["RESET application_name", "RESET ALL"];
+    let script = |reset: &str| {
+        let isolation = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+        ["BEGIN", reset, isolation, "SHOW application_name"].map(|sql| Query(text(sql))).to_vec()
+    };
+    have_no_difference(1, &resets.map(script));
+}

@@ -23,13 +23,13 @@ pub enum Kind {
     Copies,
     /// CopyData, CopyDone, CopyFail where nothing is copied.
     Strays,
-    /// Names of more than 63 bytes, of which PostgreSQL looks at the first 63.
+    /// Names of more than 63 bytes, of which PostgreSQL looks at the first 63. Off: at a Describe, Execute or Close of more than 10,000
+    /// bytes PostgreSQL goes without a word, and what it had not flushed before is lost, or not.
     LongNames,
 }
 
 /// Those that PgOtter keeps. The variable `PGOTTER_KINDS` (their names, with commas) overrules it.
-const ON: &[Kind] =
-    &[Kind::Statements, Kind::SqlStatements, Kind::Settings, Kind::Discards, Kind::Pins, Kind::Copies, Kind::LongNames];
+const ON: &[Kind] = &[Kind::Statements, Kind::SqlStatements, Kind::Settings, Kind::Discards, Kind::Pins, Kind::Copies];
 
 const ALL: &[Kind] = &[
     Kind::Statements,
