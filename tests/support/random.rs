@@ -35,30 +35,14 @@ const USUAL: u64 = 11;
 
 /// From the variable `SEED`: a number, or `random` for one of the moment. Prints it, so that a failure can be had again.
 pub fn seed() -> u64 {
-    told(asked_for().unwrap_or(USUAL))
-}
-
-/// The usual one and one of the moment, or only the one that `SEED` asks for. Prints them.
-pub fn seeds() -> Vec<u64> {
-    asked_for().map_or_else(|| vec![USUAL, of_the_moment()], |seed| vec![seed]).into_iter().map(told).collect()
-}
-
-fn told(seed: u64) -> u64 {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let seed = match std::env::var("SEED").as_deref() {
+        Err(_) => USUAL,
+        Ok("random") => u64::from(now().subsec_nanos()),
+        Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("SEED={seed}: no number")),
+    };
     println!("SEED={seed}");
     seed
-}
-
-fn asked_for() -> Option<u64> {
-    match std::env::var("SEED").as_deref() {
-        Err(_) => None,
-        Ok("random") => Some(of_the_moment()),
-        Ok(seed) => Some(seed.parse().unwrap_or_else(|_| panic!("SEED={seed}: no number"))),
-    }
-}
-
-fn of_the_moment() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    u64::from(now.subsec_nanos())
 }
 
 /// The fewest of `steps`, in their order, for which `fails` still says true, as far as leaving out runs of steps gets.
