@@ -11,6 +11,10 @@ mod blocks;
 mod catalog;
 #[path = "sessions/crowd.rs"]
 mod crowd;
+#[path = "sessions/deallocate.rs"]
+mod deallocate;
+#[path = "sessions/guards.rs"]
+mod guards;
 #[path = "sessions/kept.rs"]
 mod kept;
 #[path = "sessions/listen.rs"]

@@ -59,13 +59,15 @@ impl Client {
         }
         let names = deallocates(facts)?;
         let statements = self.statements.as_mut()?;
-        let each_once = names.iter().enumerate().all(|(at, name)| !names[..at].contains(name));
-        if !each_once || names.iter().any(|name| statements.get(name).is_none()) {
-            return None;
-        }
         let mut out = BytesMut::new();
+        let mut dropped = Vec::with_capacity(names.len());
         for name in names {
-            statements.put(name, None);
+            let Some(before) = statements.put(name, None) else {
+                // PostgreSQL is to say that it is not there, or not any more.
+                dropped.into_iter().for_each(|(name, before)| drop(statements.put(name, Some(before))));
+                return None;
+            };
+            dropped.push((name, before));
             command_complete(&mut out, b"DEALLOCATE");
         }
         out.unsplit(ready(status));

@@ -2,18 +2,20 @@
 //! by Parse and Execute.
 //!
 //! The server drops a statement of ours in its place, that was put there for that. So the tag, and what is said in a failed block, are
-//! PostgreSQL's own, and what other clients have prepared there stays.
+//! PostgreSQL's own, and what other clients have prepared there stays. By Parse and Execute it is put there right in front of the
+//! Execute: whichever portal that runs, it drops the same one for the server, and for the client what it was bound for.
 
 use super::answer::deallocates;
 use super::connection::Client;
+use super::prepared::error;
+use crate::fault::SqlState;
 use crate::server::Forwarding;
-use crate::session::{Effect, Statement, Unnamed};
-use crate::sql::{Facts, Verb};
+use crate::session::{Drops, Effect, Statement, Unnamed, key};
+use crate::sql::{Discard, Facts, Verb};
 use crate::wire::backend::Status;
 use bytes::BytesMut;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// What is dropped in place of a client's.
 const GONE: &str = "pgotter.gone";
@@ -54,40 +56,61 @@ impl Client {
         true
     }
 
-    /// Deals with a Bind of a DEALLOCATE, if that is about a statement of the protocol; `at` is where the Bind names its own. Says whether
-    /// it has.
-    pub(super) fn bind_deallocate(
-        &mut self,
-        under_way: &mut Forwarding<'_>,
-        at: &Range<usize>,
-        statement: &Arc<Statement>,
-        facts: Option<&Facts>,
-    ) -> bool {
-        let Some(message) = under_way.message() else { return false };
-        let portal = &message.body[..at.start - 1];
-        let Some(statements) = self.statements.as_deref_mut() else { return false };
-        statements.forget_portal(portal);
-        match facts.and_then(|facts| Some(&facts.statements.only()?.verb)) {
-            Some(Verb::Deallocate(name)) if !name.is_empty() && statements.get(name).is_some() => {
-                statements.await_deallocate(portal, name);
+    /// What the Execute of such a text drops. The name of one that is not of the protocol is PostgreSQL's to drop.
+    pub(super) fn dropped(&self, facts: &Facts) -> Option<Drops> {
+        match &facts.statements.only()?.verb {
+            Verb::DeallocateAll | Verb::Discard(Discard::All) => Some(Drops::All),
+            Verb::Deallocate(name) if !name.is_empty() => {
+                self.statements.as_ref()?.get(name)?;
+                Some(Drops::One(key(name).into()))
             }
-            _ => return false,
+            _ => None,
         }
-        let types =
-            statement.body().and_then(|body| body.split(|&byte| byte == 0).next().map(|text| &body[text.len()..]));
-        let mut body = BytesMut::from(format!("DEALLOCATE \"{GONE}\"").as_bytes());
-        body.extend_from_slice(types.unwrap_or(EMPTY));
-        under_way.prepare_own(GONE, EMPTY);
-        under_way.prepare_own(DEALLOCATE, &body);
-        under_way.rename(at.clone(), DEALLOCATE, None);
-        true
     }
 
-    /// What an Execute of this portal does to the client's names, if a DEALLOCATE waits in it.
-    pub(super) fn execute_deallocate(&mut self, portal: &[u8]) -> Option<Effect> {
-        let statements = self.statements.as_deref_mut()?;
-        let name = statements.take_deallocated(portal)?;
-        let before = statements.put(&name, None)?;
-        Some(Effect::Name { name, before: Some(before) })
+    /// The client's statements are gone for what is behind it: that runs only if this succeeds.
+    pub(super) fn execute(&mut self, under_way: &mut Forwarding<'_>, portal: Range<usize>) {
+        let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else {
+            return under_way.pass(None);
+        };
+        match statements.portal(&message.body[portal]).cloned() {
+            None => under_way.pass(None),
+            Some(Drops::All) => {
+                let (client, server) = (statements.clear_named(), under_way.statements().doubt());
+                under_way.pass(Some(Effect::AllNames { client, server }));
+            }
+            Some(Drops::One(name)) => match statements.put(&name, None) {
+                Some(before) => {
+                    under_way.prepare_own(GONE, EMPTY);
+                    under_way.pass(Some(Effect::Name { name, before: Some(before) }));
+                }
+                None => {
+                    // It was dropped since this was bound.
+                    under_way.close(GONE, None);
+                    under_way.pass_refused(error(SqlState::INVALID_SQL_STATEMENT_NAME, &name, "does not exist"));
+                }
+            },
+        }
     }
+
+    /// Close of a portal.
+    pub(super) fn close_portal(&mut self, under_way: &mut Forwarding<'_>, portal: Range<usize>) {
+        let closed = under_way.message().zip(self.statements.as_deref_mut());
+        let effect = closed.and_then(|(message, statements)| statements.put_portal(&message.body[portal], None));
+        under_way.pass(effect);
+    }
+}
+
+/// Binds what drops [`GONE`] in place of a statement that drops one of the protocol; `at` is where the Bind names that.
+pub(super) fn bind_deallocate(
+    under_way: &mut Forwarding<'_>,
+    at: Range<usize>,
+    statement: &Statement,
+    effect: Option<Effect>,
+) {
+    let types = statement.body().and_then(|body| body.split(|&byte| byte == 0).next().map(|text| &body[text.len()..]));
+    let mut body = BytesMut::from(format!("DEALLOCATE \"{GONE}\"").as_bytes());
+    body.extend_from_slice(types.unwrap_or(EMPTY));
+    under_way.prepare_own(DEALLOCATE, &body);
+    under_way.rename(at, DEALLOCATE, effect);
 }

@@ -4,6 +4,7 @@
 use crate::fault::Fault;
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
+use memchr::memchr_iter;
 
 /// Bytes of a message that are gathered, whatever the limit, to find the ends of the names in front. PostgreSQL takes longer names, and
 /// looks at their first 63 bytes.
@@ -32,14 +33,15 @@ pub enum Gathered {
 pub struct Gather {
     // Bytes at the front of the inbox that belong to complete messages of the request.
     complete: usize,
-    first: Option<u8>,
     // A message was handed on in part: bytes still to come, and its type.
     passing: usize,
     passing_kind: u8,
     // The request is longer than what is gathered: hand on as it comes.
     streaming: bool,
-    // More than what is gathered of a request is waited for: a name goes on.
-    names_go_on: bool,
+    // More than what is gathered of a request is waited for: a name goes on. How many bytes of the message's body have been
+    // looked at, and how many names have ended in them.
+    looked_at: u32,
+    ended: u8,
 }
 
 impl Gather {
@@ -51,21 +53,21 @@ impl Gather {
         if self.passing > 0 {
             return Ok(self.pass_on(inbox));
         }
-        self.names_go_on = false;
+        let mut names = (std::mem::take(&mut self.looked_at), std::mem::take(&mut self.ended));
+        // What is handed on begins there.
+        let first = inbox.first().copied();
         while let Some(head) = inbox.get(self.complete..).and_then(Head::read) {
             let total = frontend::check(head)?;
             if head.kind == kind::TERMINATE {
                 // What stands before it was never synced; PostgreSQL runs it, and a COMMIT among it counts.
-                let first = self.first;
                 return Ok(if self.complete > 0 { self.take(None, first) } else { Gathered::Terminate });
             }
-            let first = *self.first.get_or_insert(head.kind);
             let whole = inbox.len() - self.complete >= total;
             let copy = is_copy(head.kind) && self.complete == 0;
             if is_copy(head.kind) && self.complete > 0 {
                 // What stands in front of it goes first: what it is, depends on the answers.
                 self.streaming = true;
-                return Ok(self.take(None, Some(first)));
+                return Ok(self.take(None, first));
             }
             // Names stand in front, and must be read: such a message is handed on in part only if it stands alone, and
             // then as much of it as is gathered of a request.
@@ -75,32 +77,32 @@ impl Gather {
                 }
                 if self.complete > 0 {
                     self.streaming = true;
-                    return Ok(self.take(None, Some(first)));
+                    return Ok(self.take(None, first));
                 }
-                if inbox.len() <= NAMES_MAX && !holds_names(head.kind, inbox.get(HEAD..).unwrap_or_default()) {
-                    self.names_go_on = true;
+                let body = inbox.get(HEAD..).unwrap_or_default();
+                if inbox.len() <= NAMES_MAX && !names_end(&mut names, head.kind, body) {
+                    (self.looked_at, self.ended) = names;
                     return Ok(Gathered::More);
                 }
             }
             if !whole && (copy || self.streaming || inbox.len() > limit) {
-                return Ok(self.hand_on_part(inbox, head.kind, total));
+                return Ok(self.hand_on_part(inbox, head.kind, total, first));
             }
             if !whole {
                 return Ok(Gathered::More);
             }
             self.complete += total;
             if ends_request(head.kind) || copy {
-                return Ok(self.take(Some(head.kind), Some(first)));
+                return Ok(self.take(Some(head.kind), first));
             }
             if self.streaming || self.complete > limit {
                 self.streaming = true;
-                return Ok(self.take(None, Some(first)));
+                return Ok(self.take(None, first));
             }
         }
         if inbox.len() > limit && self.complete > 0 {
             // What is left is a part of a head, and nothing more is received until the inbox is shorter.
             self.streaming = true;
-            let first = self.first;
             return Ok(self.take(None, first));
         }
         Ok(Gathered::More)
@@ -108,7 +110,7 @@ impl Gather {
 
     /// With more than this in the inbox nothing more is to be received; `limit` is `request_gather`.
     pub fn room(&self, limit: usize) -> usize {
-        if self.names_go_on { limit.max(NAMES_MAX) } else { limit }
+        if self.looked_at > 0 { limit.max(NAMES_MAX) } else { limit }
     }
 
     /// Whether the client is between two requests, with nothing of the next one here.
@@ -151,12 +153,11 @@ impl Gather {
         Gathered::Take { bytes, end: ended.then_some(self.passing_kind), first: None }
     }
 
-    fn hand_on_part(&mut self, inbox: &[u8], kind: u8, total: usize) -> Gathered {
+    fn hand_on_part(&mut self, inbox: &[u8], kind: u8, total: usize, first: Option<u8>) -> Gathered {
         self.streaming |= !is_copy(kind);
         self.passing = self.complete + total - inbox.len();
         self.passing_kind = kind;
         self.complete = inbox.len();
-        let first = self.first;
         self.take_keeping_stream(None, first)
     }
 
@@ -167,7 +168,6 @@ impl Gather {
 
     fn take_keeping_stream(&mut self, end: Option<u8>, first: Option<u8>) -> Gathered {
         let bytes = std::mem::take(&mut self.complete);
-        self.first = None;
         Gathered::Take { bytes, end, first }
     }
 }
@@ -182,10 +182,14 @@ pub fn names_something(message: u8) -> bool {
     matches!(message, kind::PARSE | kind::BIND | kind::DESCRIBE | kind::CLOSE)
 }
 
-/// Whether the names of a statement and a portal that stand in front of such a message end in what is here of its body.
-fn holds_names(message: u8, body: &[u8]) -> bool {
-    let zeros = |count: usize| body.iter().filter(|&&byte| byte == 0).take(count).count() == count;
-    zeros(if message == kind::BIND { 2 } else { 1 })
+/// Whether the names of a statement and a portal that stand in front of such a message end in what is here of its body. No byte is
+/// looked at twice: `looked_at` and `ended` say where the last look has come to.
+fn names_end((looked_at, ended): &mut (u32, u8), message: u8, body: &[u8]) -> bool {
+    let wanted = if message == kind::BIND { 2 } else { 1 };
+    let new = usize::try_from(*looked_at).ok().and_then(|at| body.get(at..)).unwrap_or_default();
+    memchr_iter(0, new).take(usize::from(wanted - *ended)).for_each(|_| *ended += 1);
+    *looked_at = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    *ended == wanted
 }
 
 /// Messages that mean something only while COPY reads data; PostgreSQL ignores them at any other time.

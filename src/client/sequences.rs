@@ -14,7 +14,7 @@
 //! learn anything. What is learned is kept as long as the pool.
 
 use super::connection::Client;
-use super::relay::Link;
+use super::link::Link;
 use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};

@@ -1,15 +1,12 @@
 //! The life of a query, from the first byte of a request to the server's return.
 
+use super::between::Request;
 use super::checkout::NoServer;
 use super::connection::{Client, Step};
 use super::in_force::database_removed;
+use super::link::{At, Link};
 use super::listen::{Found, Held};
-use super::relay::Link;
-use super::request::{Gathered, is_copy};
-use super::settle::Bent;
-use super::turn::{Event, turn};
 use crate::activity::ClientState;
-use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
@@ -33,15 +30,6 @@ pub enum Left {
     Gone,
     /// It was told why, with a FATAL error.
     Refused(Fault),
-}
-
-/// A request, as far as it has been gathered.
-struct Request {
-    bytes: BytesMut,
-    // The message that ended it; None while it goes on.
-    end: Option<u8>,
-    // The message it begins with.
-    first: u8,
 }
 
 /// Serves a client that has been welcomed until it leaves.
@@ -146,124 +134,12 @@ impl Client {
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
         if !found.is_nothing() {
-            link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), true, found));
+            link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), At::Link, found));
             return Ok(link);
         }
-        match self.send_first(&mut link, request.bytes, Some(request.first)) {
+        match self.send_at(At::Link, &mut link, request.bytes, Some(request.first)) {
             Ok(()) => Ok(link),
             Err(left) => Err(self.part(link, left)),
-        }
-    }
-
-    /// Sends a request to a server that has served others.
-    pub(super) fn send_first(&mut self, link: &mut Link, bytes: BytesMut, first: Option<u8>) -> Result<(), Left> {
-        self.step(Step::Adopt);
-        self.drawn.stop();
-        self.drawn.begin();
-        self.bent = Bent::No;
-        // What has failed there before is not this client's.
-        link.server.forget_failures();
-        let discards = self.must_discard_sequences(&link.server, link.mode);
-        match self.block.take() {
-            None => link.server.adopt(&mut self.settings, discards),
-            Some(block) => {
-                link.server.adopt_and_begin(&mut self.settings, discards, &block.begin, block.portal);
-                link.began = true;
-            }
-        }
-        self.step(Step::Send);
-        self.send(&mut link.server, &link.lane, link.mode, bytes, first)
-    }
-
-    /// Waits for a request while no server is linked.
-    async fn next_request(&mut self) -> Result<Request, Left> {
-        loop {
-            // Apart: what a look finds would stay in the future of every client that waits.
-            if let Some(found) = self.find_request() {
-                return found;
-            }
-            self.step(Step::Gather);
-            self.idle().await?;
-        }
-    }
-
-    /// A request that is there already, or why there will be none.
-    fn find_request(&mut self) -> Option<Result<Request, Left>> {
-        if let Some(fault) = self.deafness() {
-            return Some(Err(Left::Refused(fault)));
-        }
-        loop {
-            match self.gather.look(self.socket.received(), self.rules.request_gather) {
-                Err(fault) => return Some(Err(Left::Refused(fault))),
-                Ok(Gathered::Terminate) => return Some(Err(Left::Terminated)),
-                Ok(Gathered::Take { bytes, end, first }) => {
-                    if let Some(request) = self.begin(bytes, end, first) {
-                        return Some(Ok(request));
-                    }
-                }
-                Ok(Gathered::More) if self.draining && self.gather.is_between(self.socket.received()) => {
-                    return Some(Err(Left::Refused(shutting_down())));
-                }
-                Ok(Gathered::More) => return self.renew().err().map(Err),
-            }
-        }
-    }
-
-    /// What needs no server is dealt with here: a lone Sync or Flush, and what is left of a COPY or of a refused request.
-    fn begin(&mut self, bytes: usize, end: Option<u8>, first: Option<u8>) -> Option<Request> {
-        let chunk = take(self.socket.inbox(), bytes);
-        if let Some(last) = self.skip_to {
-            if end == Some(last) {
-                self.skip_to = None;
-                self.tell_ready();
-            }
-            return None;
-        }
-        match first {
-            None => None,
-            Some(first) if is_copy(first) => None,
-            // PostgreSQL complains of either with a body.
-            Some(kind::FLUSH) if chunk.len() == HEAD => None,
-            Some(kind::SYNC) if chunk.len() == HEAD => {
-                self.tell_ready();
-                None
-            }
-            Some(first) => Some(Request { bytes: chunk, end, first }),
-        }
-    }
-
-    async fn idle(&mut self) -> Result<(), Left> {
-        let limits = &self.shape.settings;
-        let in_block = limits.idle_transaction_timeout.filter(|_| self.block.is_some());
-        let limit = in_block.or(limits.client_idle_timeout);
-        let deadline = limit.and_then(|limit| self.now.checked_add(limit));
-        match turn(self, None, deadline).await {
-            Event::Client => {
-                self.now = clock::now();
-                Ok(())
-            }
-            Event::ClientGone => Err(Left::Gone),
-            Event::Mail(mail) => {
-                self.draining |= mail.drain;
-                self.hear_hub(mail.hub);
-                if self.block.is_none() {
-                    self.tell_news();
-                }
-                // A cancel finds nothing to cancel.
-                if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
-            }
-            Event::Deadline if in_block.is_some() => Err(Left::Refused(Fault::fatal(
-                Blame::Limit,
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                "terminating connection due to idle_transaction_timeout",
-            ))),
-            Event::Deadline => Err(Left::Refused(Fault::fatal(
-                Blame::Limit,
-                SqlState::IDLE_SESSION_TIMEOUT,
-                "terminating connection due to client_idle_timeout",
-            ))),
-            Event::TooMuch => Err(Left::Refused(self.holding.shed())),
-            Event::Server | Event::ServerGone => Ok(()),
         }
     }
 

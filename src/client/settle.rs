@@ -2,16 +2,16 @@
 //! session holds can go with the client to any server, or the client is pinned to the one that has it.
 
 use super::connection::Client;
-use super::relay::Link;
+use super::link::Link;
 use super::serve::Left;
 use super::take_back::Residue;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
-use crate::server::{REPAIR_DEADLINE, Server, ask, run};
-use crate::session::{Found, Noted, Pins, Settings, TooMuch, is_custom, is_harmless, is_role, may_pin};
+use crate::server::{REPAIR_DEADLINE, Server, ask};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_role, may_pin};
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
-use crate::wire::backend::{self, Status};
+use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
 
@@ -95,8 +95,8 @@ impl Client {
             let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
-        let touched = self.touched.get_or_insert_default();
-        touched.note(facts, alone, &self.settings);
+        let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
+        touched.note(facts, alone);
         touched.note_resets(facts, &self.base);
         for name in touched.custom() {
             server.note_custom(name);
@@ -115,81 +115,9 @@ impl Client {
         self.pin.as_ref().is_some_and(|pin| may(pin.why))
     }
 
-    /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
-    pub(super) fn note_resets(&mut self, facts: &Facts) {
-        let mut touched = self.touched.take().unwrap_or_default();
-        touched.note_resets(facts, &self.base);
-        self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
-    }
-
-    /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
-    pub(super) fn must_restore(&self, link: &Link) -> bool {
-        let exchange = link.server.exchange();
-        self.awaits_restore()
-            && !exchange.owes()
-            && !exchange.unsynced()
-            && (link.mode == PoolMode::Session || exchange.status() != Status::Idle)
-    }
-
-    /// What the next request finds depends on what becomes of this one.
-    pub(super) fn awaits_settling(&self, link: &Link) -> bool {
-        self.awaits_restore() || link.server.awaits_drop()
-    }
-
-    fn awaits_restore(&self) -> bool {
-        self.touched.as_ref().is_some_and(|touched| touched.restores())
-    }
-
-    /// Brings back what the client came with, behind a RESET.
-    ///
-    /// # Errors
-    /// The server has died.
-    pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
-        let Some(touched) = &mut self.touched else { return Ok(()) };
-        let names = touched.take_restore();
-        if touched.is_otherwise_empty() {
-            self.touched = None;
-        }
-        let failed = match link.server.exchange().status() {
-            Status::Failed => true,
-            // Outside a block the RESET itself is what may have failed.
-            Status::Idle => link.server.take_erred(),
-            Status::InTransaction => false,
-        };
-        if failed {
-            return Ok(());
-        }
-        self.bring_back(&names, link).await
-    }
-
-    /// Sets here what the client came with.
-    ///
-    /// # Errors
-    /// The server has died.
-    async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
-        let mut settings = Settings::clone(&self.settings);
-        let mut sql = String::new();
-        for name in names {
-            let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
-            if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
-                sql.push_str(&setting(name, value));
-                let _ = settings.set(name.as_bytes(), value.as_bytes());
-            }
-        }
-        self.socket.flush_now();
-        let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
-        match done {
-            Ok(Some(true)) => self.tell_settings(settings),
-            // In a block that has failed for it the client hears of that with its next statement.
-            Ok(Some(false)) => (),
-            _ => return Err(lost()),
-        }
-        Ok(())
-    }
-
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
-        self.touched.get_or_insert_default().note_hidden();
+        self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden();
     }
 
     /// What it would leave behind if it left now.
@@ -206,6 +134,21 @@ impl Client {
             None if pins.is_empty() => Residue::Nothing,
             _ => Residue::Reset(DISCARD.to_owned()),
         }
+    }
+
+    /// Whether it is time to ask the server what the client has left there, before it goes on to others.
+    pub(super) fn must_settle(&self, link: &mut Link) -> bool {
+        if link.mode == PoolMode::Session || self.gather.is_passing() {
+            return false;
+        }
+        link.server.send_early_sync();
+        let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
+        // A question would drop what ties it.
+        self.touched.is_some()
+            && !tied
+            && !self.awaits_rest()
+            && !link.server.cancel_under_way()
+            && link.server.boundary().is_some()
     }
 
     /// At a boundary: takes over what the session holds now, and finds out whether the client is pinned.
@@ -235,7 +178,8 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let back = if failed { Vec::new() } else { touched.take_restore() };
+        let mut back = if failed { Vec::new() } else { touched.take_restore() };
+        let before = touched.before().clone();
         let question = touched.question(&self.settings, &self.base, failed);
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
@@ -259,7 +203,7 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(found, certain, &back, link).is_err() || for_good {
+        if self.take_over_all(found, &before, certain, &mut back, link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(pins, link);
@@ -273,22 +217,36 @@ impl Client {
         Ok(())
     }
 
-    /// `certain`: what the text says was done. `back`: these were reset to what the client came with.
-    fn take_over_all(&mut self, found: Found, certain: bool, back: &[Name], link: &mut Link) -> Result<(), TooMuch> {
+    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with; others are added of which
+    /// only the answer tells that they were.
+    fn take_over_all(
+        &mut self,
+        found: Found,
+        before: &Settings,
+        certain: bool,
+        back: &mut Vec<Name>,
+        link: &mut Link,
+    ) -> Result<(), TooMuch> {
         if let Some(all) = found.all {
             let mut settings = Settings::clone(&self.base);
             for (name, value) in &all {
                 settings.set(name, value)?;
             }
-            for (Noted { name, before, .. }, value) in &found.named {
+            for (Noted { name, .. }, value) in &found.named {
                 match value.as_deref() {
                     _ if back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
                     // PostgreSQL's default against what the client came with is told of as nothing that is set.
-                    Some(value) if before.as_deref() == Some(value) => settings.set(name, value)?,
+                    Some(value) if before.get(name) == Some(value) => settings.set(name, value)?,
                     // Of all others it has told what is set.
                     _ => (),
+                }
+            }
+            for (Noted { name, .. }, value) in &found.named {
+                let is_set = all.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+                if self.base.own(name).is_some() && !is_set && settings.get(name) != value.as_deref() {
+                    back.push(name.clone());
                 }
             }
             settings.keep_custom_names(&self.settings)?;
@@ -297,13 +255,13 @@ impl Client {
             return Ok(());
         }
         let told = self.settings.clone();
-        for (Noted { name, reset, before }, value) in found.named {
+        for (Noted { name, reset }, value) in found.named {
             let Some(value) = value else { continue };
             if self.settings.get(&name) != Some(&*value) {
                 link.server.note_set(&mut self.settings, &name, &value)?;
             }
             // Undone by a ROLLBACK, it would be what it was.
-            if reset && (certain || before.as_deref() != Some(&*value)) {
+            if reset && (certain || before.get(&name) != Some(&*value)) {
                 let mut settings = Settings::clone(&self.settings);
                 match self.base.get(&name) {
                     Some(base) => settings.set(&name, base)?,
@@ -375,25 +333,9 @@ fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Serve
     }
 }
 
-fn lost() -> Left {
+pub(super) fn lost() -> Left {
     let fault = Fault::fatal(Blame::Server, SqlState::CONNECTION_FAILURE, "server closed the connection unexpectedly");
     Left::Refused(fault.with_detail("The last statement was completed; the session is lost.").with_hint("Reconnect."))
-}
-
-/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more, but would
-/// take a list in one string for one name.
-fn setting(name: &str, value: &str) -> String {
-    const LISTS: [&str; 4] =
-        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
-    if LISTS.contains(&name) {
-        return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
-    }
-    format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
-}
-
-/// A string constant, whatever standard_conforming_strings says.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 fn too_many_pinned() -> Fault {

@@ -17,6 +17,8 @@
 //! handed out (checked in, discarded, stillborn), and a call of [`PoolCore::deadline_passed`] in time.
 
 mod ageing;
+mod attempts;
+mod closing;
 mod queue;
 mod service;
 mod shelf;
@@ -176,71 +178,6 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.fail(now, rest, actions);
     }
 
-    /// An attempt succeeded on `worker`: the server goes to the oldest waiter, or becomes idle. If
-    /// the host had been failing, the openings held back begin.
-    pub fn opened(&mut self, now: Instant, attempt: Attempt, worker: WorkerId, server: S, actions: &mut Actions<S, W>) {
-        self.end(attempt);
-        self.failing = false;
-        self.rest = None;
-        self.active += 1;
-        // Not asked for its age: with a lifetime of 0 it would never serve.
-        if let Some(reason) = self.misfit(&server) {
-            self.close_active(now, server, reason, actions);
-            return;
-        }
-        match self.oldest_seat() {
-            Some(to) => self.grant(now, to, seat_of(worker), server, actions),
-            None => self.shelve(now, worker, server),
-        }
-        self.settle(now, actions);
-    }
-
-    /// An attempt failed: no other one begins before `rest` is over, and from then on one at a time until one succeeds.
-    /// If it says `refuse`, the caller fails [`PoolCore::drain_refused`] under the same lock. What failed with a
-    /// configuration that has been replaced says nothing about the one in force.
-    pub fn open_failed(&mut self, now: Instant, attempt: Attempt, rest: Rest, actions: &mut Actions<S, W>) {
-        let out_of_date = attempt.generation < self.generation;
-        self.end(attempt);
-        if out_of_date {
-            self.settle(now, actions);
-        } else {
-            self.fail(now, rest, actions);
-        }
-    }
-
-    /// The Ledger did not allow the attempt. Nothing is opened until [`PoolCore::poke`]; if that
-    /// came while the attempt was under way, the refusal is out of date and is asked for again.
-    pub fn open_refused(&mut self, now: Instant, attempt: Attempt, actions: &mut Actions<S, W>) {
-        let out_of_date = attempt.pokes != self.pokes;
-        self.end(attempt);
-        self.refused |= !out_of_date;
-        self.settle(now, actions);
-    }
-
-    /// Nobody waited for the attempt, and there was no room in the Ledger to spare: [`PoolCore::tick`] tries again.
-    pub fn open_forgone(&mut self, now: Instant, attempt: Attempt, actions: &mut Actions<S, W>) {
-        self.end(attempt);
-        self.settle(now, actions);
-    }
-
-    /// If nobody waits, a refusal of the Ledger is forgotten. The caller leaves the Ledger's queue under the same lock.
-    pub fn forget_refusal(&mut self) -> bool {
-        self.refused &= self.waiting > 0;
-        self.waiting == 0
-    }
-
-    /// Whether the Ledger is asked for a place that nobody waits for any more; see [`PoolCore::forget_refusal`].
-    pub fn asks_for_nobody(&self) -> bool {
-        self.refused && self.waiting == 0
-    }
-
-    /// The Ledger may have room again.
-    pub fn poke(&mut self, now: Instant, actions: &mut Actions<S, W>) {
-        self.pokes += 1;
-        self.refused = false;
-        self.settle(now, actions);
-    }
-
     /// A waiter leaves the queue. False: it is not in it any more; its grant (or its failure, after
     /// [`PoolCore::drain_refused`]) is in its mailbox or on the way there, and a granted server has
     /// to be checked in by the caller.
@@ -258,44 +195,6 @@ impl<S: Pooled, W> PoolCore<S, W> {
         }
         self.waiting = 0;
         self.seats.iter_mut().flat_map(|seat| seat.waiters.drain()).collect()
-    }
-
-    /// Once a second: closes idle servers that are dead, idle for too long, too old or too many,
-    /// opens up to `min` while the pool is `live` (it has a forced user or a client), serves the
-    /// waiters that all of this concerns, and uses the reserve.
-    pub fn tick(
-        &mut self,
-        now: Instant,
-        live: bool,
-        mut healthy: impl FnMut(&mut S) -> bool,
-        actions: &mut Actions<S, W>,
-    ) {
-        self.live = live;
-        let (lifetime, servers, failing) = (self.limits.lifetime, self.spacing_size(), self.failing);
-        let idle_timeout = self.limits.idle_timeout;
-        let mut spare = self.open().saturating_sub(self.kept_open());
-        let mut ageing = std::mem::take(&mut self.ageing);
-        self.sweep(actions, |server, since| {
-            let idle_too_long = idle_timeout.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
-            let reason = if !healthy(server) {
-                CloseReason::Dead
-            } else if idle_too_long && spare > 0 {
-                CloseReason::IdleTooLong
-            } else if !lifetime.is_zero() && ageing.due(now, server.opened(), lifetime, servers, failing) {
-                // With a lifetime of 0 an idle server is one that has not served yet.
-                CloseReason::Aged
-            } else {
-                return None;
-            };
-            spare = spare.saturating_sub(1);
-            Some(reason)
-        });
-        self.ageing = ageing;
-        // Servers of the reserve go once one is idle for a look: nobody is in need any more.
-        self.close_idle_above(self.limits.ordinary(), actions);
-        // An opening that hangs must not keep a waiter from an idle server for ever.
-        self.serve_from_idle(now, 0, actions);
-        self.deadline_passed(now, actions);
     }
 
     /// A rest is over or the reserve is due; see [`PoolCore::next_deadline`].
@@ -319,32 +218,6 @@ impl<S: Pooled, W> PoolCore<S, W> {
         oldest.since.checked_add(self.limits.reserve_timeout)
     }
 
-    /// Servers of a generation older than this are closed: now if idle, else when they come in. What failed before may
-    /// succeed with the new configuration: a rest ends.
-    pub fn retire(&mut self, now: Instant, generation: u64, actions: &mut Actions<S, W>) {
-        self.generation = self.generation.max(generation);
-        self.rest = None;
-        let oldest_kept = self.generation;
-        self.sweep(actions, |server, _| (server.generation() < oldest_kept).then_some(CloseReason::Retired));
-        self.settle(now, actions);
-    }
-
-    /// Replaces the limits. What is too many is closed when idle.
-    pub fn set_limits(&mut self, now: Instant, limits: Limits, actions: &mut Actions<S, W>) {
-        self.limits = limits;
-        self.close_idle_above(self.limits.utmost(), actions);
-        self.settle(now, actions);
-    }
-
-    /// Gives up the longest idle server, so that another pool can have its place in the Ledger. The
-    /// caller closes it.
-    pub fn take_idle_oldest(&mut self) -> Option<S> {
-        let shelves = self.seats.iter_mut().map(|seat| &mut seat.idle).filter(|shelf| shelf.len() > 0);
-        let server = shelves.min_by_key(|shelf| shelf.oldest())?.take_oldest()?;
-        self.idle -= 1;
-        Some(server)
-    }
-
     /// Counts as of now.
     pub fn stats(&self, now: Instant) -> Stats {
         Stats {
@@ -361,30 +234,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.oldest_arrival().map(|first| now.saturating_duration_since(first.since))
     }
 
-    /// Whether the last attempt to open a server failed.
-    pub fn is_failing(&self) -> bool {
-        self.failing
-    }
-
     /// After every change: waiters beyond the openings under way get idle servers of other workers,
     /// and those still left get openings, as far as the limits go.
     fn settle(&mut self, now: Instant, actions: &mut Actions<S, W>) {
         self.serve_from_idle(now, self.opening, actions);
         self.open_up_to(self.waiting, None, now, actions);
-    }
-
-    fn fail(&mut self, now: Instant, rest: Rest, actions: &mut Actions<S, W>) {
-        self.failing = true;
-        self.rest = Some(rest);
-        // What the failed attempt was to serve may be served by another worker's idle server.
-        self.serve_from_idle(now, 0, actions);
-    }
-
-    /// Whether nothing can be had now but the reason.
-    fn refuses(&self, now: Instant) -> bool {
-        self.open() == 0
-            && self.service == Service::Open
-            && self.rest.as_ref().is_some_and(|rest| rest.refuse && now < rest.until)
     }
 
     /// Gives idle servers to the oldest waiters until only `covered` of them wait.
@@ -396,47 +250,6 @@ impl<S: Pooled, W> PoolCore<S, W> {
             self.active += 1;
             self.grant(now, to, from, server, actions);
         }
-    }
-
-    /// Begins attempts until `wanted` are under way, the first for seat `first`.
-    fn open_up_to(&mut self, wanted: usize, first: Option<usize>, now: Instant, actions: &mut Actions<S, W>) {
-        let mut seat = first;
-        while self.opening < wanted && self.may_open(now) {
-            let opener = seat.take().unwrap_or_else(|| self.next_opener());
-            actions.push(Action::Open(self.begin(opener)));
-        }
-    }
-
-    fn begin(&mut self, seat: usize) -> Attempt {
-        self.opening += 1;
-        self.last_opener = seat;
-        Attempt { worker: worker_of(seat), pokes: self.pokes, generation: self.generation }
-    }
-
-    fn end(&mut self, _answered: Attempt) {
-        self.opening = self.opening.checked_sub(1).expect("invariant: each attempt was counted and is answered once");
-    }
-
-    /// The next seat in turn that has waiters; the next in turn if none has.
-    fn next_opener(&self) -> usize {
-        let next = |step| (self.last_opener + step) % self.seats.len();
-        (1..=self.seats.len()).map(next).find(|seat| !self.seats[*seat].waiters.is_empty()).unwrap_or(next(1))
-    }
-
-    fn may_open(&self, now: Instant) -> bool {
-        let rested = self.rest.as_ref().is_none_or(|rest| rest.until <= now);
-        self.service == Service::Open
-            && !self.refused
-            && rested
-            && (!self.failing || self.opening == 0)
-            && self.has_slot(now)
-    }
-
-    fn has_slot(&self, now: Instant) -> bool {
-        let taken = self.slots_taken();
-        taken < self.limits.ordinary()
-            || taken < self.limits.utmost()
-                && self.oldest_wait(now).is_some_and(|waited| waited >= self.limits.reserve_timeout)
     }
 
     /// Attempts that would not be too many now.
@@ -457,61 +270,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.open() + self.opening
     }
 
-    /// Servers that share a lifetime between them.
-    fn spacing_size(&self) -> usize {
-        if self.limits.size == 0 { self.open() } else { self.limits.size }
-    }
-
-    /// Why a server, counted as active, may not go on whatever its age.
-    fn misfit(&self, server: &S) -> Option<CloseReason> {
-        if self.service == Service::Paused {
-            Some(CloseReason::Paused)
-        } else if self.service == Service::Closed || server.generation() < self.generation {
-            Some(CloseReason::Retired)
-        } else if self.slots_taken() > self.limits.utmost() {
-            Some(CloseReason::OverLimit)
-        } else {
-            None
-        }
-    }
-
-    fn aged(&mut self, now: Instant, server: &S) -> bool {
-        let servers = self.spacing_size();
-        self.ageing.due(now, server.opened(), self.limits.lifetime, servers, self.failing)
-    }
-
-    fn close_active(&mut self, now: Instant, server: S, reason: CloseReason, actions: &mut Actions<S, W>) {
-        self.active -= 1;
-        actions.push(Action::Close { server, reason });
-        self.settle(now, actions);
-    }
-
     fn shelve(&mut self, now: Instant, worker: WorkerId, server: S) {
         self.active -= 1;
         self.idle += 1;
         let key = server.state_key();
         self.seats[seat_of(worker)].idle.put(server, key, now);
-    }
-
-    /// Closes the idle servers for which `verdict`, given the server and since when it is idle, has
-    /// a reason.
-    fn sweep(&mut self, actions: &mut Actions<S, W>, mut verdict: impl FnMut(&mut S, Instant) -> Option<CloseReason>) {
-        for seat in &mut self.seats {
-            let before = seat.idle.len();
-            seat.idle.sweep(
-                |idle| verdict(&mut idle.server, idle.since),
-                |server, reason| actions.push(Action::Close { server, reason }),
-            );
-            self.idle -= before - seat.idle.len();
-        }
-    }
-
-    fn close_idle_above(&mut self, limit: usize, actions: &mut Actions<S, W>) {
-        while self.open() > limit
-            && let Some(server) = self.take_idle_oldest()
-        {
-            actions.push(Action::Close { server, reason: CloseReason::OverLimit });
-        }
     }
 
     /// Takes the longest idle server of the seat that has most, and says which seat that is.

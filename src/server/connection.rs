@@ -403,7 +403,7 @@ impl Server {
         std::mem::take(&mut self.stale)
     }
 
-    /// It serves another client: what has failed before is not that one's.
+    /// Another transaction begins there: what has failed before is nothing to it.
     pub fn forget_failures(&mut self) {
         let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
         self.statements.forget_drop();

@@ -102,6 +102,13 @@ impl Forwarding<'_> {
         self.server.exchange.sending_refused(&self.out[from..], error);
     }
 
+    /// As [`Self::pass`], for what will fail as a statement is not there; see [`Exchange::sending_refused`](super::Exchange::sending_refused).
+    pub fn pass_refused(&mut self, error: BytesMut) {
+        let end = self.end();
+        self.server.exchange.sending_refused(&self.chunk[self.at..end], error);
+        self.at = end;
+    }
+
     /// As [`Self::refuse`], with a name that no server has.
     pub fn refuse_unknown(&mut self, old: Range<usize>, error: BytesMut) {
         self.close(NOTHING, None);

@@ -17,7 +17,7 @@ pub use known::Known;
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{
-    Change, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, Unnamed, key,
+    Change, Drops, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, Unnamed, key,
 };
 pub use touched::{Found, Noted, Pins, Question, Touched, is_harmless, may_pin};
 pub use welcome::{Parameter, Welcome};

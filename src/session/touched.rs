@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Discard, Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// What can be asked for, and pins its client to the server that has it.
 const ASKABLE: Touches =
@@ -26,8 +27,10 @@ const ROLE: &[u8] = b"role";
 const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
 
 /// What may have been touched since PostgreSQL was asked last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Touched {
+    // The client's settings before that.
+    before: Arc<Settings>,
     touches: Touches,
     // Settings by name.
     names: Vec<Noted>,
@@ -48,8 +51,6 @@ pub struct Noted {
     pub name: Name,
     /// The last word about it was RESET.
     pub reset: bool,
-    /// What it was for the client before.
-    pub before: Option<Box<[u8]>>,
 }
 
 /// Why a client keeps its server over transactions.
@@ -129,8 +130,26 @@ pub fn may_pin(facts: &Facts) -> bool {
 }
 
 impl Touched {
-    /// A statement of these facts is sent. `alone`: it is a Query outside a block. `session` are the client's settings.
-    pub fn note(&mut self, facts: &Facts, alone: bool, session: &Settings) {
+    /// Nothing yet. `before` are the client's settings.
+    pub fn new(before: &Arc<Settings>) -> Box<Self> {
+        Box::new(Self {
+            before: before.clone(),
+            touches: Touches::NOTHING,
+            names: Vec::new(),
+            custom: Vec::new(),
+            literal: None,
+            alone: false,
+            restore: Vec::new(),
+        })
+    }
+
+    /// What the client's settings were before the first of it was sent.
+    pub fn before(&self) -> &Arc<Settings> {
+        &self.before
+    }
+
+    /// A statement of these facts is sent. `alone`: it is a Query outside a block.
+    pub fn note(&mut self, facts: &Facts, alone: bool) {
         let first = self.touches.is_empty() && self.custom.is_empty();
         self.literal = None;
         self.alone = first && alone && facts.statements.len() == 1;
@@ -140,13 +159,13 @@ impl Touched {
                 self.custom.push(name.into());
             }
         }
-        facts.names().for_each(|name| self.name(name, false, session));
+        facts.names().for_each(|name| self.name(name, false));
         for statement in facts.statements.iter() {
             match &statement.verb {
-                Verb::Reset(name) => self.name(name, true, session),
+                Verb::Reset(name) => self.name(name, true),
                 Verb::Set(settings) => {
                     for setting in settings.iter().filter(|setting| !setting.local) {
-                        self.name(&setting.name, setting.value == Value::Default, session);
+                        self.name(&setting.name, setting.value == Value::Default);
                     }
                 }
                 _ => (),
@@ -240,7 +259,7 @@ impl Touched {
         let all = unsure || self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
         if all {
             let names = session.iter().chain(base.iter()).map(|(name, _)| name).chain([ROLE, SESSION_AUTHORIZATION]);
-            names.for_each(|name| self.ask_for(name, session));
+            names.for_each(|name| self.ask_for(name));
         }
         self.names.retain(|noted| is_plain(&noted.name));
         let objects = self.touches.any(ASKABLE.and(Touches::RELEASES).and(Touches::LISTENS).and(Touches::HIDDEN));
@@ -248,19 +267,19 @@ impl Touched {
     }
 
     /// Beside what is noted of it.
-    fn ask_for(&mut self, name: &[u8], session: &Settings) {
+    fn ask_for(&mut self, name: &[u8]) {
         let reset = self.names.iter().any(|noted| noted.reset && *noted.name == *name);
-        self.name(name, reset, session);
+        self.name(name, reset);
     }
 
-    fn name(&mut self, name: &[u8], reset: bool, session: &Settings) {
+    fn name(&mut self, name: &[u8], reset: bool) {
         if name == SESSION_AUTHORIZATION && !self.names.iter().any(|noted| *noted.name == *ROLE) {
             // It drops the role that was set.
-            self.name(ROLE, false, session);
+            self.name(ROLE, false);
         }
         match self.names.iter_mut().find(|noted| *noted.name == *name) {
             Some(noted) => noted.reset = reset,
-            None => self.names.push(Noted { name: name.into(), reset, before: session.get(name).map(Box::from) }),
+            None => self.names.push(Noted { name: name.into(), reset }),
         }
     }
 }

@@ -10,7 +10,9 @@
 use super::token::{NAME_MAX, Reading, Token, Unsure};
 use std::cell::Cell;
 
+mod names;
 mod number;
+mod operator;
 mod strings;
 mod unicode;
 
@@ -278,95 +280,6 @@ impl Scanner {
         if used { behind } else { rest }
     }
 
-    fn in_word<'a>(&mut self, rest: &'a [u8], sink: &mut impl FnMut(Token<'_>)) -> &'a [u8] {
-        let end = rest.iter().position(|byte| !continues_name(*byte)).unwrap_or(rest.len());
-        let (name, behind) = rest.split_at(end);
-        let begun = self.length;
-        self.put_all(name);
-        self.word[begun..self.length].make_ascii_lowercase();
-        let Some((&next, after)) = behind.split_first() else { return behind };
-        let kind = match (self.word(), next) {
-            (b"e", b'\'') => Strings::Escaped,
-            (b"b" | b"x", b'\'') => Strings::Bits,
-            // The standard's national characters: read as any other string, but its trailing blanks do not count.
-            (b"n", b'\'') if self.reading.standard_strings => Strings::Plain,
-            (b"n", b'\'') => Strings::Escaped,
-            (b"u", b'&') => {
-                self.state = State::WordAmpersand;
-                return after;
-            }
-            _ => {
-                self.end_word(sink);
-                return behind;
-            }
-        };
-        self.exact = kind != Strings::Bits && self.word() != b"n";
-        self.state = State::String(kind);
-        after
-    }
-
-    fn in_quoted<'a>(&mut self, rest: &'a [u8], unicode: bool) -> &'a [u8] {
-        let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
-        let (name, behind) = rest.split_at(end);
-        self.put_all(name);
-        let Some((_, after)) = behind.split_first() else { return behind };
-        self.state = State::QuotedEnd { unicode };
-        after
-    }
-
-    fn in_digits<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
-        let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        let (digits, behind) = rest.split_at(end);
-        self.put_all(digits);
-        behind
-    }
-
-    fn in_number(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
-        if byte == b'.' && number::ends_before_range(self.word()) {
-            // `1..2` in PL/pgSQL.
-            self.length -= 1;
-            self.end_number(sink);
-            sink(Token::Symbol(b'.'));
-            sink(Token::Symbol(b'.'));
-            return (State::Between, true);
-        }
-        let sign_of_exponent = matches!(byte, b'+' | b'-') && number::is_exponent(self.word());
-        if byte == b'.' || continues_name(byte) || sign_of_exponent {
-            self.put(byte);
-            return (State::Number, true);
-        }
-        self.end_number(sink);
-        (State::Between, false)
-    }
-
-    fn in_operator(&mut self, byte: u8, sink: &mut impl FnMut(Token<'_>)) -> (State, bool) {
-        let comment = match (self.word().last(), byte) {
-            (Some(b'-'), b'-') => State::LineComment,
-            (Some(b'/'), b'*') => State::BlockComment { depth: 1, last: 0 },
-            _ if is_operator(byte) => {
-                self.put(byte);
-                return (State::Operator, true);
-            }
-            _ => {
-                self.end_operator(sink);
-                return (State::Between, false);
-            }
-        };
-        self.length -= 1;
-        self.end_operator(sink);
-        (comment, true)
-    }
-
-    fn in_comment<'a>(&mut self, byte: u8, behind: &'a [u8], depth: u32, last: u8) -> &'a [u8] {
-        self.state = match (last, byte) {
-            (b'*', b'/') if depth == 1 => State::Between,
-            (b'*', b'/') => State::BlockComment { depth: depth - 1, last: 0 },
-            (b'/', b'*') => State::BlockComment { depth: depth.saturating_add(1), last: 0 },
-            _ => State::BlockComment { depth, last: byte },
-        };
-        behind
-    }
-
     fn restart(&mut self, state: State) -> State {
         self.length = 0;
         self.exact = true;
@@ -406,50 +319,6 @@ impl Scanner {
         &self.word[..self.length]
     }
 
-    fn end_word(&mut self, sink: &mut impl FnMut(Token<'_>)) {
-        if self.unicode && self.word() == b"uescape" {
-            self.doubt(Unsure::UnicodeEscape);
-        }
-        self.tell_name(false, sink);
-    }
-
-    fn end_quoted(&mut self, unicode: bool, sink: &mut impl FnMut(Token<'_>)) {
-        if unicode && (self.length > NAME_MAX || !self.decode()) {
-            self.doubt(Unsure::UnicodeEscape);
-        }
-        self.tell_name(true, sink);
-        self.unicode = unicode;
-    }
-
-    fn tell_name(&mut self, quoted: bool, sink: &mut impl FnMut(Token<'_>)) {
-        if self.length > NAME_MAX {
-            if !self.word().is_ascii() {
-                self.doubt(Unsure::Overlong);
-            }
-            self.length = NAME_MAX;
-        }
-        sink(Token::Word { name: self.word(), quoted });
-        self.unicode = false;
-        self.reset();
-    }
-
-    fn end_number(&mut self, sink: &mut impl FnMut(Token<'_>)) {
-        if !number::is_number(self.word()) {
-            self.doubt(Unsure::Junk);
-        }
-        self.unicode = false;
-        sink(Token::Number(self.word()));
-        self.reset();
-    }
-
-    fn end_operator(&mut self, sink: &mut impl FnMut(Token<'_>)) {
-        if self.length > 0 {
-            self.unicode = false;
-            sink(Token::Operator(self.word()));
-        }
-        self.reset();
-    }
-
     /// A token that holds nothing of the text.
     fn tell(&mut self, token: Token<'_>, sink: &mut impl FnMut(Token<'_>)) {
         self.unicode = false;
@@ -459,17 +328,6 @@ impl Scanner {
     fn reset(&mut self) {
         self.length = 0;
         self.state = State::Between;
-    }
-
-    /// Decodes `\XXXX`, `\+XXXXXX` and `\\` in the name under way. False: it cannot be.
-    fn decode(&mut self) -> bool {
-        if !self.word().contains(&b'\\') {
-            return true;
-        }
-        let Some(decoded) = std::str::from_utf8(self.word()).ok().and_then(unicode::decoded) else { return false };
-        self.length = 0;
-        decoded.bytes().for_each(|byte| self.put(byte));
-        true
     }
 }
 

@@ -5,11 +5,11 @@ use crate::support::{PgOtter, must, postgres, shared_postgres};
 use pgotter::cli::local_postgres::Options;
 
 /// Requests, each answered up to ReadyForQuery; an empty one is what another client does meanwhile.
-type Script = Vec<Vec<u8>>;
+pub type Script = Vec<Vec<u8>>;
 
 /// What a client of PgOtter is answered while another one, on the same server, uses the same names for other
 /// statements between any two of its requests, must be what PostgreSQL answers.
-fn as_postgresql_answers(script: &Script) {
+pub fn as_postgresql_answers(script: &Script) {
     as_postgresql_answers_with("", script);
 }
 
@@ -46,11 +46,11 @@ fn disturb(other: &mut Raw) {
 }
 
 /// Bind and Execute.
-fn run(name: &str, values: &[&[u8]]) -> Vec<u8> {
+pub fn run(name: &str, values: &[&[u8]]) -> Vec<u8> {
     [bind("", name, values), execute("", 0)].concat()
 }
 
-fn synced(messages: &[Vec<u8>]) -> Vec<u8> {
+pub fn synced(messages: &[Vec<u8>]) -> Vec<u8> {
     [messages.concat(), sync()].concat()
 }
 

@@ -6,7 +6,7 @@ use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::sync::OnceLock;
 use std::thread;
 
-fn server() -> &'static LocalPostgres {
+pub fn server() -> &'static LocalPostgres {
     static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
     SERVER.get_or_init(|| {
         let server = postgres(&Options::default());
@@ -38,6 +38,17 @@ fn asker(pgotter: &PgOtter) -> Raw {
     let mut client = client(pgotter, "asks");
     undefined(&client.ask("SELECT lastval()"));
     client
+}
+
+/// It has a temporary table, has drawn where another had before, and its application is known to ask.
+pub fn asker_that_is_pinned(pgotter: &PgOtter) -> (Raw, Raw) {
+    let mut other = client(pgotter, "other");
+    other.value("SELECT nextval('one')");
+    let mut client = client(pgotter, "asks");
+    client.ask("CREATE TEMP TABLE mine (n int)");
+    client.value("SELECT nextval('one')");
+    undefined(&client.ask("SELECT lastval()"));
+    (client, other)
 }
 
 #[test]

@@ -365,3 +365,37 @@ fn a_custom_setting_that_a_client_came_with_is_back_behind_any_reset() {
         }
     }
 }
+
+#[test]
+fn a_reset_that_no_text_shows_goes_back_to_what_the_client_came_with() {
+    let server = shared_postgres();
+    for (name, body) in [("reset_one", "reset work_mem"), ("default_one", "set TimeZone to default")] {
+        let function = format!("create function {name}() returns int language plpgsql");
+        must(server.psql("postgres", &format!("{function} as 'begin {body}; return 1; end'")));
+    }
+    let login = [("TimeZone", "Asia/Tokyo"), ("options", "-c work_mem=9MB -c search_path=other,\\ public")];
+    let seen = "select concat_ws('|', current_setting('TimeZone'), current_setting('work_mem'), current_setting('search_path'))";
+    for reset in [
+        "do $$ begin execute 'reset ' || 'work_mem'; end $$",
+        "do $$ begin execute 'reset ' || 'all'; end $$",
+        "do $$ begin execute 'reset ' || 'TimeZone'; execute 'set work_' || 'mem = 4096'; end $$",
+        "do $$ begin execute 'set work_' || 'mem = 4096'; reset TimeZone; end $$",
+        "do $$ begin reset work_mem; reset TimeZone; end $$",
+        "do $$ begin reset all; end $$",
+        "select reset_one()",
+        "select default_one()",
+    ] {
+        for keeps in ["create temp table mine ()", "select 1"] {
+            let pgotter = one_server(server);
+            let mut clients = [server.port(), pgotter.port()].map(|port| Raw::log_in(port, &login));
+            let mut values = Vec::new();
+            for client in &mut clients {
+                for sql in [keeps, "set work_mem = '1MB'", "set TimeZone = 'UTC'", reset] {
+                    assert!(error_code(&client.ask(sql)).is_none(), "{sql}");
+                }
+                values.push([client.value(seen), client.value("select 1"), client.value(seen)]);
+            }
+            assert_eq!(values[1], values[0], "{reset} behind {keeps}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What waits for the hub: a request that listens or notifies, and the ReadyForQuery of a transaction that has notified.
 
 use super::super::connection::Client;
-use super::super::relay::Link;
+use super::super::link::{At, Link};
 use super::super::serve::Left;
 use super::Listening;
 use super::deeds::Deed;
@@ -28,8 +28,8 @@ pub(in super::super) struct Held {
     pub end: Option<u8>,
     /// Type of its first message.
     pub first: Option<u8>,
-    /// The server has yet to be brought into the client's settings.
-    pub adopt: bool,
+    /// What it begins.
+    pub at: At,
     pub found: Found,
     // What the hub was asked for it, and until when it waits, if there is an end to that.
     ticket: Option<Ticket>,
@@ -47,8 +47,8 @@ pub(in super::super) enum Turn {
 }
 
 impl Held {
-    pub fn new(bytes: BytesMut, (first, end): (Option<u8>, Option<u8>), adopt: bool, found: Found) -> Box<Self> {
-        Box::new(Self { bytes, end, first, adopt, found, ticket: None, until: None })
+    pub fn new(bytes: BytesMut, (first, end): (Option<u8>, Option<u8>), at: At, found: Found) -> Box<Self> {
+        Box::new(Self { bytes, end, first, at, found, ticket: None, until: None })
     }
 }
 

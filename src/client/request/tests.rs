@@ -243,3 +243,23 @@ proptest! {
         feed(cut(&bytes, &cuts), 64);
     }
 }
+
+#[test]
+fn a_name_that_arrives_in_pieces_is_looked_at_once() {
+    for (kind, names) in [(kind::PARSE, 1), (kind::BIND, 2)] {
+        let (limit, mut gather) = (20, Gather::default());
+        let mut inbox = frame(kind, 5000);
+        inbox.truncate(100);
+        assert_eq!(gather.look(&inbox, limit).unwrap(), Gathered::More);
+        // It would end here, if that were looked at again.
+        inbox[50..50 + names].fill(0);
+        inbox.push(b'.');
+        assert_eq!(gather.look(&inbox, limit).unwrap(), Gathered::More);
+        for _ in 0..names {
+            assert_eq!(gather.look(&inbox, limit).unwrap(), Gathered::More);
+            inbox.push(0);
+        }
+        let take = Gathered::Take { bytes: inbox.len(), end: None, first: Some(kind) };
+        assert_eq!(gather.look(&inbox, limit).unwrap(), take);
+    }
+}

@@ -1,6 +1,6 @@
 //! What one client has prepared.
 
-use super::{Statement, key};
+use super::{Effect, Statement, key};
 use crate::session::Settings;
 use bytes::BytesMut;
 use foldhash::HashMap;
@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 /// Bytes of names and statements that one client may have prepared.
 const CLIENT_MAX: usize = 16 * 1024 * 1024;
+
+/// Portals in one transaction whose Execute drops statements.
+const PORTALS_MAX: usize = 1000;
 
 /// What all names of a client stood for.
 #[derive(Debug)]
@@ -24,16 +27,17 @@ pub struct Statements {
     bytes: usize,
     // Those that only one server has.
     tied: usize,
-    // The portal that drops all that have names.
-    dropping: Option<Box<[u8]>>,
-    // A portal that drops one, and its name.
-    deallocating: Option<Deallocating>,
+    // What the Execute of a portal of the transaction under way drops, where it drops anything.
+    portals: HashMap<Box<[u8]>, Drops>,
 }
 
-#[derive(Debug)]
-struct Deallocating {
-    portal: Box<[u8]>,
-    name: Box<[u8]>,
+/// What the Execute of a portal drops.
+#[derive(Clone, Debug)]
+pub enum Drops {
+    /// All that have names.
+    All,
+    /// The one of this name.
+    One(Box<[u8]>),
 }
 
 impl Statements {
@@ -97,33 +101,32 @@ impl Statements {
         self.tied > 0
     }
 
-    /// A portal is bound. `drops`: it drops all that have names when it is executed.
-    pub fn note_portal(&mut self, portal: &[u8], drops: bool) {
-        if drops {
-            self.dropping = Some(portal.into());
-        } else if self.drops(portal) {
-            self.dropping = None;
+    /// What the Execute of this portal drops.
+    pub fn portal(&self, portal: &[u8]) -> Option<&Drops> {
+        self.portals.get(key(portal))
+    }
+
+    /// A portal is bound, whose Execute drops this, or is closed. Gives what takes that back, if it changes anything.
+    pub fn put_portal(&mut self, portal: &[u8], drops: Option<Drops>) -> Option<Effect> {
+        if drops.is_none() && self.portals.is_empty() {
+            return None;
         }
+        let portal: Box<[u8]> = key(portal).into();
+        let before = match drops {
+            Some(drops) => self.portals.insert(portal.clone(), drops),
+            None => Some(self.portals.remove(&portal)?),
+        };
+        Some(Effect::Portal { portal, before })
     }
 
-    /// Whether that is what this portal does.
-    pub fn drops(&self, portal: &[u8]) -> bool {
-        self.dropping.as_deref() == Some(portal)
+    /// Whether there may be one more of them that drops something.
+    pub fn has_room_for_portal(&self) -> bool {
+        self.portals.len() < PORTALS_MAX
     }
 
-    /// A portal is bound that drops the statement of this name when it is executed.
-    pub fn await_deallocate(&mut self, portal: &[u8], name: &[u8]) {
-        self.deallocating = Some(Deallocating { portal: portal.into(), name: key(name).into() });
-    }
-
-    /// Another one is bound in its place.
-    pub fn forget_portal(&mut self, portal: &[u8]) {
-        self.take_deallocated(portal);
-    }
-
-    /// The name that this portal drops.
-    pub fn take_deallocated(&mut self, portal: &[u8]) -> Option<Box<[u8]>> {
-        self.deallocating.take_if(|waits| *waits.portal == *portal).map(|waits| waits.name)
+    /// The transaction is over, and its portals with it.
+    pub fn end_portals(&mut self) {
+        self.portals.clear();
     }
 
     /// Forgets all that have names. Says which there were.

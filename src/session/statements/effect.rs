@@ -1,7 +1,7 @@
 //! What a message was taken to do when it was sent, kept until it is answered, and how that is taken back if PostgreSQL
 //! refused or skipped it.
 
-use super::client::Named;
+use super::client::{Drops, Named};
 use super::server::Believed;
 use super::{ServerName, ServerStatements, Statement, Statements};
 use std::sync::Arc;
@@ -38,6 +38,13 @@ pub enum Effect {
         gone: usize,
         /// Where a Query did it.
         unnamed: Option<Unnamed>,
+    },
+    /// The client's portal was bound anew, or closed.
+    Portal {
+        /// Its name.
+        portal: Box<[u8]>,
+        /// What its Execute dropped.
+        before: Option<Drops>,
     },
     /// The server was sent a statement that it lacked.
     Parse(ServerName),
@@ -96,6 +103,9 @@ impl Effect {
             Self::NameAndParse { name, parsed } => {
                 put(client, &name, None);
                 server.forget(parsed);
+            }
+            Self::Portal { portal, before } => {
+                client.and_then(|client| client.put_portal(&portal, before));
             }
             Self::Parse(name) => server.forget(name),
             Self::Close(name) => server.still_has(name),

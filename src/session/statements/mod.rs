@@ -17,7 +17,7 @@ mod effect;
 mod server;
 mod table;
 
-pub use client::Statements;
+pub use client::{Drops, Statements};
 pub use effect::{Change, Effect, Unnamed};
 pub use server::{Has, ServerStatements};
 pub use table::StatementTable;

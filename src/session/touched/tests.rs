@@ -9,9 +9,9 @@ fn facts(sql: &str) -> Facts {
     read(sql.as_bytes(), Reading::default(), &Unknown)
 }
 
-fn touched(texts: &[&str]) -> Touched {
-    let mut touched = Touched::default();
-    texts.iter().for_each(|sql| touched.note(&facts(sql), true, &Settings::default()));
+fn touched(texts: &[&str]) -> Box<Touched> {
+    let mut touched = Touched::new(&Arc::default());
+    texts.iter().for_each(|sql| touched.note(&facts(sql), true));
     touched
 }
 
@@ -33,8 +33,8 @@ fn one_literal_setting_alone_need_not_be_asked_for() {
     assert!(touched(&["SET work_mem = '1MB'", "SET work_mem = '2MB'"]).literal().is_none());
     assert!(touched(&["SET work_mem = '1MB'; SELECT 1/0"]).literal().is_none());
     assert!(touched(&["RESET work_mem"]).literal().is_none());
-    let mut in_a_block = Touched::default();
-    in_a_block.note(&facts("SET work_mem = '1MB'"), false, &Settings::default());
+    let mut in_a_block = Touched::new(&Arc::default());
+    in_a_block.note(&facts("SET work_mem = '1MB'"), false);
     assert!(in_a_block.literal().is_none());
 }
 
@@ -46,7 +46,7 @@ fn an_answer_is_read_as_it_was_asked() {
     let flags = [vec![value(b"f"); 5], vec![None]].concat();
     let found = question.read(vec![[flags, vec![value(b"1"), None]].concat()]).unwrap();
     assert_eq!(found.pins, Pins::default());
-    let noted = |name: &[u8], reset| Noted { name: name.into(), reset, before: None };
+    let noted = |name: &[u8], reset| Noted { name: name.into(), reset };
     assert_eq!(found.named, [(noted(b"a", false), value(b"1")), (noted(b"b", false), None)]);
     assert_eq!(found.all, None);
 }

@@ -2,7 +2,7 @@
 
 use super::machine::{Body, Machine, Now, Shape};
 use super::set_config::Called;
-use super::verb::{Discard, Name, Prepare, Setting, Statement, Verb};
+use super::verb::{Discard, Name, Prepare, Setting, Statement, Value, Verb};
 use super::words::First;
 use super::{Facts, Named, STATEMENTS_MAX, Touches};
 use super::{NAMES_MAX, value};
@@ -56,7 +56,9 @@ impl Machine {
             Verb::Reset(name) => self.note(name, value::ends_with_transaction(name)) | touches,
             verb => touches | of_verb(verb),
         };
-        Statement { verb, touches }
+        // Its value does not tell that it was reset: the client may have come with another than PostgreSQL's default.
+        let hides = self.in_body && resets(&verb);
+        Statement { verb, touches: if hides { touches | Touches::ALL_SETTINGS } else { touches } }
     }
 
     fn prepare(&mut self, end: usize) -> Option<Verb> {
@@ -175,6 +177,15 @@ fn of_prepare(touches: Touches) -> Touches {
     let dynamic = if touches.any(Touches::SETTINGS) { Touches::DYNAMIC } else { Touches::NOTHING };
     let hidden = Touches::UNMOVABLE | Touches::DYNAMIC | Touches::PLACEHOLDERS | Touches::SEQUENCE_READ;
     Touches::STATEMENTS | touches.only(hidden) | dynamic
+}
+
+/// Whether it brings a setting that it names to PostgreSQL's default for the session.
+fn resets(verb: &Verb) -> bool {
+    match verb {
+        Verb::Reset(_) => true,
+        Verb::Set(settings) => settings.iter().any(|setting| setting.value == Value::Default && !setting.local),
+        _ => false,
+    }
 }
 
 /// What a statement touches whatever is named in it.

@@ -128,8 +128,18 @@ fn text() -> impl Strategy<Value = String> {
         "select currval(?)",
     ];
     const CONSTANTS: &[&str] = &[
-        "1", "22", "1.5", "'a'", "'a.b'", "'work_mem'", "'begin perform set_config(''a.b'', ''c'', false); end'",
-        "'select nextval(''s'')'", "''", "'it''s'", "'plpgsql'", "'--'",
+        "1",
+        "22",
+        "1.5",
+        "'a'",
+        "'a.b'",
+        "'work_mem'",
+        "'begin perform set_config(''a.b'', ''c'', false); end'",
+        "'select nextval(''s'')'",
+        "''",
+        "'it''s'",
+        "'plpgsql'",
+        "'--'",
     ];
     (select(TEXTS), prop::collection::vec(select(CONSTANTS), 4)).prop_map(|(text, constants)| {
         let mut out = String::new();

@@ -1,0 +1,146 @@
+//! RESET brings a setting to the default of a client's server, and is to bring it to what the client came with: where no settings go
+//! in front of what the client sends next, that is set behind it.
+
+use super::connection::Client;
+use super::link::Link;
+use super::serve::Left;
+use super::settle::lost;
+use crate::config::PoolMode;
+use crate::server::{REPAIR_DEADLINE, run};
+use crate::session::{Settings, Statement, Touched};
+use crate::sql::{Facts, Name, Verb};
+use crate::wire::backend::Status;
+use crate::wire::frame;
+use crate::wire::frontend::kind;
+use std::sync::Arc;
+
+impl Client {
+    /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
+    pub(super) fn read_resets(&mut self, chunk: &[u8], first: Option<u8>) {
+        if first.is_none() || self.base.iter().next().is_none() {
+            return;
+        }
+        let mut rest = chunk;
+        while let Some((kind, body, total)) = frame::first(rest) {
+            let mut words = body.split(|&byte| byte == 0);
+            match (kind, words.next(), words.next()) {
+                (kind::QUERY, Some(text), _) => {
+                    let facts = self.read(text);
+                    self.note_resets(&facts);
+                }
+                (kind::PARSE, Some(name), Some(text)) => {
+                    // Kept if it is one of these: it may be executed later.
+                    let facts = self.read(text);
+                    let resets = facts.statements.iter().any(|statement| {
+                        matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
+                    });
+                    if resets {
+                        let statements = self.statements.get_or_insert_default();
+                        if statements.has_room(name, text.len()) {
+                            statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
+                        }
+                    } else if let Some(statements) = &mut self.statements {
+                        statements.put(name, None);
+                    }
+                }
+                (kind::BIND, _, Some(name)) => {
+                    let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+                    if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
+                        let facts = self.read(text);
+                        self.note_resets(&facts);
+                    }
+                }
+                _ => (),
+            }
+            rest = &rest[total..];
+        }
+    }
+
+    /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
+    pub(super) fn note_resets(&mut self, facts: &Facts) {
+        let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
+        touched.note_resets(facts, &self.base);
+        self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
+    }
+
+    /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
+    pub(super) fn must_restore(&self, link: &Link) -> bool {
+        let exchange = link.server.exchange();
+        self.awaits_restore()
+            && !exchange.owes()
+            && !exchange.unsynced()
+            && (link.mode == PoolMode::Session || exchange.status() != Status::Idle)
+    }
+
+    /// What the next request finds depends on what becomes of this one.
+    pub(super) fn awaits_settling(&self, link: &Link) -> bool {
+        self.awaits_restore() || link.server.awaits_drop()
+    }
+
+    fn awaits_restore(&self) -> bool {
+        self.touched.as_ref().is_some_and(|touched| touched.restores())
+    }
+
+    /// Brings back what the client came with, behind a RESET.
+    ///
+    /// # Errors
+    /// The server has died.
+    pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
+        let Some(touched) = &mut self.touched else { return Ok(()) };
+        let names = touched.take_restore();
+        if touched.is_otherwise_empty() {
+            self.touched = None;
+        }
+        let failed = match link.server.exchange().status() {
+            Status::Failed => true,
+            // Outside a block the RESET itself is what may have failed.
+            Status::Idle => link.server.take_erred(),
+            Status::InTransaction => false,
+        };
+        if failed {
+            return Ok(());
+        }
+        self.bring_back(&names, link).await
+    }
+
+    /// Sets here what the client came with.
+    ///
+    /// # Errors
+    /// The server has died.
+    pub(super) async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
+        let mut settings = Settings::clone(&self.settings);
+        let mut sql = String::new();
+        for name in names {
+            let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
+            if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
+                sql.push_str(&setting(name, value));
+                let _ = settings.set(name.as_bytes(), value.as_bytes());
+            }
+        }
+        self.socket.flush_now();
+        let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
+        match done {
+            Ok(Some(true)) => self.tell_settings(settings),
+            // In a block that has failed for it the client hears of that with its next statement.
+            Ok(Some(false)) => (),
+            _ => return Err(lost()),
+        }
+        Ok(())
+    }
+}
+
+/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more, but would
+/// take a list in one string for one name.
+fn setting(name: &str, value: &str) -> String {
+    const LISTS: [&str; 4] =
+        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+    if LISTS.contains(&name) {
+        return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
+    }
+    format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
+}
+
+/// A string constant, whatever standard_conforming_strings says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}

@@ -1,0 +1,109 @@
+//! Texts on their way to a server are read for what they may do to their session: those of Query, and of Parse where statements
+//! are not carried from server to server.
+
+use super::answer::may_drop_statements;
+use super::connection::Client;
+use super::prepared::bytes_of;
+use super::settle::Bent;
+use crate::pool::Lane;
+use crate::server::{Forwarding, Server};
+use crate::session::{Change, Effect};
+use crate::sql::{Facts, Reader};
+use crate::wire::backend::Status;
+use arc_swap::Guard;
+use memchr::memchr;
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Client {
+    /// What a text may do to its session.
+    pub(super) fn read(&self, text: &[u8]) -> Arc<Facts> {
+        self.pool.catalog().read(text, self.settings.reading())
+    }
+
+    /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
+    /// and what has been sent and not answered yet may set it.
+    pub(super) fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
+        self.bent == Bent::Reading && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
+    }
+
+    /// Notes what the text may leave behind.
+    pub(super) fn query(&mut self, under_way: &mut Forwarding<'_>, lane: &Arc<Lane>) {
+        let Some(message) = under_way.message() else { return };
+        let exchange = under_way.server().exchange();
+        let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
+        let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
+        if !message.whole {
+            let known = Guard::into_inner(self.pool.catalog().known());
+            let mut reader = Reader::new(self.settings.reading());
+            reader.feed(text, &*known);
+            self.passing = Some(Box::new((reader, known)));
+        } else {
+            let facts =
+                if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
+            let status = exchange.status_behind_ours();
+            if let Some(status) = status
+                && let Some(answer) = self.answer_of_names(&facts, status)
+            {
+                let dropped = self.drop_unnamed(under_way);
+                under_way.answer(answer, dropped);
+                under_way.end_ours();
+                return;
+            }
+            if self.deallocate(under_way, &facts) {
+                return;
+            }
+            if may_drop_statements(&facts) {
+                under_way.statements().await_drop();
+            }
+            if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
+                let dropped = self.drop_unnamed(under_way);
+                return under_way.replace_refused_query(bytes_of(&fault), dropped);
+            }
+        }
+        let dropped = self.drop_unnamed(under_way);
+        under_way.pass(dropped);
+    }
+
+    /// A Query, or a Close of the unnamed statement.
+    pub(super) fn drop_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Option<Effect> {
+        let before = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
+        let server = under_way.statements().put_unnamed(None);
+        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server })
+    }
+
+    /// The next part of a Query.
+    pub(super) fn read_on(&mut self, chunk: &[u8]) {
+        if let Some((reader, known)) = self.passing.as_deref_mut() {
+            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
+        }
+    }
+
+    /// It may have been the last one. What it leaves behind cannot be refused any more.
+    pub(super) fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
+        if !server.exchange().cut_outgoing()
+            && let Some(passing) = self.passing.take()
+        {
+            let (reader, known) = *passing;
+            let facts = reader.finish(&*known);
+            if may_drop_statements(&facts) {
+                server.await_drop();
+            }
+            self.note_streamed(&facts);
+            if self.touch(&facts, false, server, lane).is_err() {
+                self.touch_hidden();
+            }
+        }
+    }
+
+    /// Statements are not carried from server to server, but what they do is looked at.
+    pub(super) fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
+        let Some(message) = under_way.message() else { return };
+        let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
+        let facts = self.read(text);
+        if !message.whole || self.touch(&facts, false, under_way.server_mut(), lane).is_err() {
+            self.touch_hidden();
+        }
+        under_way.pass(None);
+    }
+}
