@@ -37,10 +37,18 @@ impl Client {
         }
         let resets = resets(text, &facts)?;
         let mut out = BytesMut::new();
-        for reset in resets {
-            self.reset(reset, &mut out);
+        for reset in &resets {
+            self.reset(*reset, &mut out);
         }
         self.socket.queue(out);
+        // What has become of settings is told behind all else, as by PostgreSQL.
+        for reset in resets {
+            match reset {
+                Reset::Settings => self.reset_settings(false),
+                Reset::All => self.reset_settings(true),
+                _ => (),
+            }
+        }
         Some(ready(Status::Idle))
     }
 
@@ -84,16 +92,12 @@ impl Client {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 command_complete(out, b"DEALLOCATE ALL");
             }
-            Reset::Settings => {
-                command_complete(out, b"RESET");
-                self.reset_settings(false);
-            }
+            Reset::Settings => command_complete(out, b"RESET"),
             Reset::All => {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 self.unlisten_all();
                 self.drawn.forget();
                 command_complete(out, b"DISCARD ALL");
-                self.reset_settings(true);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::registry::{Registration, Seat};
 use super::request::Gather;
 use super::sequences::Drawn;
 use super::serve::Left;
-use super::settle::Pin;
+use super::settle::{Bent, Pin};
 use super::timer::Timer;
 use crate::clock;
 use crate::cluster::{Change, Pool, Shape};
@@ -137,7 +137,7 @@ pub struct Client {
     // What it has done with sequences.
     pub(super) drawn: Drawn,
     // Settings may be others in it than those that are known.
-    pub(super) bent: bool,
+    pub(super) bent: Bent,
     // When it last did something.
     pub(super) now: Instant,
     // Leave at the next boundary; leave now; the client's own CancelRequest came while it waited.
@@ -216,7 +216,7 @@ impl Client {
             stalled: None,
             hung_up: false,
             drawn: Drawn::default(),
-            bent: false,
+            bent: Bent::No,
             now: clock::now(),
             draining: false,
             killed: false,

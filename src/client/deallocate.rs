@@ -76,8 +76,8 @@ impl Client {
         match statements.portal(&message.body[portal]).cloned() {
             None => under_way.pass(None),
             Some(Drops::All) => {
-                under_way.pass(Some(Effect::AllNames(statements.clear_named())));
-                under_way.statements().doubt();
+                let (client, server) = (statements.clear_named(), under_way.statements().doubt());
+                under_way.pass(Some(Effect::AllNames { client, server }));
             }
             Some(Drops::One(name)) => match statements.put(&name, None) {
                 Some(before) => {

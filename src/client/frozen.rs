@@ -2,6 +2,7 @@
 //! on servers too that are yet to prepare it. They do so under the old ones.
 
 use super::connection::Client;
+use super::settle::Bent;
 use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Settings, Statement};
 use crate::wire::backend::Status;
@@ -27,7 +28,7 @@ impl Client {
         for (name, value, _) in &then {
             Arc::make_mut(&mut settings).hear(name, value);
         }
-        if !self.bent && !then.is_empty() && statement.suits(&settings) {
+        if self.bent == Bent::No && !then.is_empty() && statement.suits(&settings) {
             return statement;
         }
         let own = self.pool.statements().own(body, &settings, self.knows_reported(under_way));
@@ -51,7 +52,7 @@ impl Client {
         }
         let settings = statement.frozen(now);
         // What was set in a block may be set for that block alone, which none of these has to outlive.
-        let local = self.bent;
+        let local = self.bent != Bent::No;
         if local && exchange.status_behind_ours() != Some(Status::InTransaction) {
             return Meanwhile::default();
         }
@@ -74,6 +75,6 @@ impl Client {
 
     /// Whether the settings that PostgreSQL reports are known: nothing is under way that may change them.
     pub(super) fn knows_reported(&self, under_way: &Forwarding<'_>) -> bool {
-        !self.bent || under_way.server().exchange().status_behind_ours().is_some()
+        self.bent == Bent::No || under_way.server().exchange().status_behind_ours().is_some()
     }
 }

@@ -5,6 +5,7 @@ use super::link::{At, Link};
 use super::listen::{Found, Held, Turn};
 use super::request::{Gathered, ends_request, is_copy, names_something};
 use super::serve::{Left, take};
+use super::settle::Bent;
 use crate::config::PoolMode;
 use crate::server::Server;
 use bytes::BytesMut;
@@ -144,7 +145,7 @@ impl Client {
     /// What was known of an earlier transaction, or has failed in it, is nothing to this one.
     pub(super) fn begin_transaction(&mut self, server: &mut Server) {
         self.drawn.begin();
-        self.bent = false;
+        self.bent = Bent::No;
         server.forget_failures();
         if let Some(statements) = &mut self.statements {
             statements.end_portals();

@@ -9,11 +9,11 @@
 //! Source: PostgreSQL `src/backend/tcop/postgres.c` (`exec_parse_message`, `exec_bind_message`,
 //! `exec_describe_statement_message`), `src/backend/commands/prepare.c`.
 
-use super::block::{self, said};
 use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
 use super::names::{Said, read};
 use super::serve::Left;
+use super::settle::Bent;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
@@ -21,13 +21,15 @@ use crate::server::{Forwarding, Meanwhile, Server};
 use crate::session::{Change, Drops, Effect, Statement, key};
 use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
-use crate::wire::frontend::{self, kind};
+use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// In place of a statement whose name its client has used already.
 const TAKEN: &str = "pgotter.taken";
+/// What is described in the place of a statement that returns nothing.
+const LIKE_IT: &str = "pgotter.like_it";
 
 impl Client {
     /// Sends bytes of a request on; `first` is the type of the message that they begin with, `None` in the middle of one.
@@ -113,7 +115,7 @@ impl Client {
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
             // What PostgreSQL freezes into it now is not all known.
-            Some(body) if self.bent => Some(self.pool.statements().own(body, &self.settings, known)),
+            Some(body) if self.bent != Bent::No => Some(self.pool.statements().own(body, &self.settings, known)),
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -153,7 +155,7 @@ impl Client {
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
         let now;
         let mut meanwhile = Meanwhile::default();
-        if named && (self.bent || !statement.suits(&self.settings)) {
+        if named && (self.bent != Bent::No || !statement.suits(&self.settings)) {
             let name = Box::from(key(name));
             if !binds && self.describe_apart(under_way, &at, &statement) {
                 return;
@@ -166,9 +168,7 @@ impl Client {
         }
         if binds {
             self.bind(under_way, at, &statement, &meanwhile, lane);
-        } else if let Some(answer) = description_of_begin(under_way, &statement) {
-            under_way.answer(answer, None);
-        } else {
+        } else if !self.describe_in_its_place(under_way, &at, &statement) {
             self.use_statement(under_way, at, &statement, &meanwhile, None);
         }
     }
@@ -238,6 +238,24 @@ impl Client {
         under_way.pass(effect);
     }
 
+    /// Describe of a statement that its server lacks: in a failed block it cannot be prepared any more, but described if it returns
+    /// nothing. One that is empty is described in its place, with the types that it was given. Says whether it is.
+    fn describe_in_its_place(
+        &self,
+        under_way: &mut Forwarding<'_>,
+        at: &Range<usize>,
+        statement: &Arc<Statement>,
+    ) -> bool {
+        let Some(body) = statement.body().filter(|_| !under_way.has(statement)) else { return false };
+        let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
+        if !self.read(text).returns_nothing() {
+            return false;
+        }
+        under_way.prepare_own(LIKE_IT, &body[text.len()..]);
+        under_way.rename(at.clone(), LIKE_IT, None);
+        true
+    }
+
     /// Close of a statement. Servers keep it for others, and for the next time: they are told to close what they do not have,
     /// which PostgreSQL takes for no mistake.
     fn close(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
@@ -271,22 +289,6 @@ fn miscounted(under_way: &Forwarding<'_>, statement: &Statement, name: Range<usi
         format!("bind message supplies {supplied} parameters, but prepared statement \"{name}\" requires {wanted}")
     };
     Some(fault(SqlState::PROTOCOL_VIOLATION, message))
-}
-
-/// What describes a BEGIN that no server has been told of, as it was answered at once. In a failed block it cannot be prepared any
-/// more, but described: it takes nothing and returns nothing.
-fn description_of_begin(under_way: &mut Forwarding<'_>, statement: &Arc<Statement>) -> Option<BytesMut> {
-    if under_way.server().exchange().status_behind_ours() != Some(Status::Failed) || under_way.has(statement) {
-        return None;
-    }
-    let text = statement.body()?.strip_suffix(EMPTY)?;
-    let begins = matches!(said(std::str::from_utf8(text).ok()?)?, block::Said::Begin(_));
-    begins.then(|| {
-        let mut answer = BytesMut::new();
-        frontend::message(&mut answer, backend::kind::PARAMETER_DESCRIPTION, |out| out.extend_from_slice(&[0, 0]));
-        frontend::message(&mut answer, backend::kind::NO_DATA, |_| ());
-        answer
-    })
 }
 
 fn complete(kind: u8) -> BytesMut {

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Mail;
-use crate::server::Witness;
+use crate::server::{Hearing, Witness};
 use crate::wire::backend::Status;
 
 impl Client {
@@ -116,15 +116,20 @@ impl Client {
         if self.awaits_rest() {
             return Ok(());
         }
-        let blocks = link.mode != PoolMode::Statement;
-        let hears = link.mode == PoolMode::Session || self.has_hidden_listen();
+        let notifications = link.mode == PoolMode::Session || self.has_hidden_listen();
         let queued = self.socket.queued();
         let received = loop {
             let statements = self.statements.as_deref_mut();
             let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
             let witness = witness.map(|listening| listening as &mut dyn Witness);
             let (socket, settings) = (&mut self.socket, &mut self.settings);
-            match link.server.receive(socket, settings, statements, blocks, hears, witness) {
+            let hearing = Hearing {
+                blocks: link.mode != PoolMode::Statement,
+                notifications,
+                restored: self.touched.as_ref().map_or(&[], |touched| touched.to_restore()),
+                base: &self.base,
+            };
+            match link.server.receive(socket, settings, statements, &hearing, witness) {
                 Ok(true) if self.come_to_rest() => (),
                 other => break other,
             }
@@ -164,7 +169,7 @@ impl Client {
         let exchange = link.server.exchange();
         link.overdue = link.overdue.filter(|_| exchange.owes());
         link.cancel_again &= exchange.owes();
-        if !blocks && exchange.status() != Status::Idle {
+        if link.mode == PoolMode::Statement && exchange.status() != Status::Idle {
             return Err(Left::Refused(Fault::fatal(
                 Blame::Client,
                 SqlState::FEATURE_NOT_SUPPORTED,

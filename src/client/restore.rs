@@ -12,7 +12,6 @@ use crate::sql::{Facts, Name, Verb, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;
 use crate::wire::frontend::kind;
-use std::fmt::Write;
 use std::sync::Arc;
 
 impl Client {
@@ -110,12 +109,11 @@ impl Client {
     /// The server has died.
     pub(super) async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
         let mut settings = Settings::clone(&self.settings);
-        let mut sql = String::from("SELECT ");
+        let mut sql = String::new();
         for name in names {
             let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
             if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
-                let comma = if sql.ends_with(' ') { "" } else { ", " };
-                let _ = write!(sql, "{comma}pg_catalog.set_config({}, {}, false)", literal(name), literal(value));
+                sql.push_str(&setting(name, value));
                 let _ = settings.set(name.as_bytes(), value.as_bytes());
             }
         }
@@ -129,4 +127,15 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more, but would
+/// take a list in one string for one name.
+fn setting(name: &str, value: &str) -> String {
+    const LISTS: [&str; 4] =
+        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+    if LISTS.contains(&name) {
+        return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
+    }
+    format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
 }

@@ -21,6 +21,35 @@ const ANSWER: usize = 4 * 1024 * 1024;
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
 
+/// What the transaction under way may have done to the client's settings, so that they are not those that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Bent {
+    /// Nothing.
+    No,
+    /// Some may be others, but not how a text is to be read.
+    Settings,
+    /// How a text is to be read, too.
+    Reading,
+}
+
+impl Bent {
+    fn by(facts: &Facts) -> Self {
+        let mut named = facts.names().chain(
+            facts.statements.iter().flat_map(|statement| statement.settings().iter().map(|setting| &*setting.name)),
+        );
+        let all = facts.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
+        if all || named.any(|name| *name == *b"standard_conforming_strings") {
+            Self::Reading
+        } else if facts.touches.any(Touches::SETTINGS)
+            || facts.statements.iter().any(|statement| !statement.settings().is_empty())
+        {
+            Self::Settings
+        } else {
+            Self::No
+        }
+    }
+}
+
 /// A client's place among the pinned of its lane.
 pub(super) struct Pin {
     /// Why; empty while it is only to be feared.
@@ -47,8 +76,7 @@ impl Client {
             self.pool.statements().renew();
         }
         self.note_sequences(facts, server)?;
-        self.bent |= facts.touches.any(Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN))
-            || facts.statements.iter().any(|statement| !statement.settings().is_empty());
+        self.bent = self.bent.max(Bent::by(facts));
         if is_harmless(facts) {
             return Ok(());
         }
@@ -227,6 +255,7 @@ impl Client {
             self.tell_settings(settings);
             return Ok(());
         }
+        let told = self.settings.clone();
         for (Noted { name, reset }, value) in found.named {
             let Some(value) = value else { continue };
             if self.settings.get(&name) != Some(&*value) {
@@ -239,25 +268,36 @@ impl Client {
                     Some(base) => settings.set(&name, base)?,
                     None => settings.unset(&name)?,
                 }
-                self.tell_settings(settings);
+                self.put_settings(settings);
             }
         }
+        self.tell_changes(&told);
         Ok(())
     }
 
     /// These are the client's settings from now on; it is told of those that PostgreSQL reports.
     pub(super) fn tell_settings(&mut self, settings: Settings) {
+        let told = self.settings.clone();
+        self.put_settings(settings);
+        self.tell_changes(&told);
+    }
+
+    fn put_settings(&mut self, settings: Settings) {
+        self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
+        self.show_settings();
+    }
+
+    /// Tells it of those that PostgreSQL reports and that it was `told` otherwise.
+    fn tell_changes(&mut self, told: &Settings) {
         let mut news = BytesMut::new();
-        for (name, value) in settings.reported() {
-            if self.settings.get(name) != Some(value) {
+        for (name, value) in self.settings.reported() {
+            if told.get(name) != Some(value) {
                 backend::put_parameter_status(&mut news, name, value);
             }
         }
         if !news.is_empty() {
             self.socket.queue(news);
         }
-        self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
-        self.show_settings();
     }
 
     /// What of that is the client's. What nothing of its own accounts for was there before it came, and whose it is nobody knows: a

@@ -1,7 +1,7 @@
 //! A question of PgOtter's own to a server at a boundary, in place of its client: one Query and its rows.
 
 use super::connection::Server;
-use super::exchange::Outlet;
+use super::exchange::{Outlet, Say};
 use super::outlets::Nowhere;
 use super::reply_queue::Disposition::Forward;
 use crate::session::Effect;
@@ -96,7 +96,7 @@ impl Outlet for Heard<'_> {
         self.heard.extend_from_slice(&chunk);
     }
 
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
         self.rest.parameter(name, value)
     }
 

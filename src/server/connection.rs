@@ -4,7 +4,7 @@ use super::again::Again;
 use super::belief::Belief;
 use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Violation};
-use super::outlets::{Nowhere, ToClient, Witness};
+use super::outlets::{Hearing, Nowhere, ToClient, Witness};
 use super::sequences::Sequences;
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
@@ -365,9 +365,7 @@ impl Server {
     }
 
     /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told;
-    /// `statements` what it has prepared, as far as was believed until now. Without `blocks` nothing is passed on from the
-    /// ReadyForQuery on that shows an open transaction; without `hears` the server is not to listen for it. True: the
-    /// `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
+    /// `statements` what it has prepared, as far as was believed until now. True: the `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
     ///
     /// # Errors
     /// [`Violation`]: the server must be closed.
@@ -376,8 +374,7 @@ impl Server {
         client: &mut Socket,
         settings: &mut Arc<Settings>,
         statements: Option<&mut Statements>,
-        blocks: bool,
-        hears: bool,
+        hearing: &Hearing<'_>,
         witness: Option<&mut dyn Witness>,
     ) -> Result<bool, Violation> {
         let mut out = ToClient {
@@ -388,8 +385,7 @@ impl Server {
             statements: &mut self.statements,
             again: &mut self.again,
             stale: &mut self.stale,
-            blocks,
-            hears,
+            hearing,
             witness,
             kept: false,
             leaked: false,
@@ -442,6 +438,7 @@ impl Server {
     pub fn forget_failures(&mut self) {
         let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
         self.again.forget();
+        self.statements.forget_drop();
     }
 
     /// See [`Exchange::take_failed_begin`].

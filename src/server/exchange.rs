@@ -27,12 +27,22 @@ use tangle::Tangle;
 /// at most 8 KiB of replies of 5 bytes each, so that a client that waits for nothing is never locked out.
 const MAX_OWED: usize = 64 * 1024;
 
+/// What a client is told of a message.
+pub enum Say {
+    /// As it came.
+    It,
+    /// Nothing.
+    Nothing,
+    /// Another message.
+    Instead(BytesMut),
+}
+
 /// Where an [`Exchange`] puts what the client is to see.
 pub trait Outlet {
     /// Bytes for the client, whole frames or the next part of one.
     fn pass(&mut self, chunk: BytesMut);
-    /// A ParameterStatus; says whether the client is to be told.
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool;
+    /// A ParameterStatus; what the client is told.
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say;
     /// What a message was taken to do is to be taken back: it was refused (`failed`) or skipped.
     fn take_back(&mut self, effect: Effect, failed: bool) {
         let _ = (effect, failed);

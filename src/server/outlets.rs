@@ -2,9 +2,10 @@
 
 use super::again::{Again, is_stale};
 use super::belief::{Belief, Heard};
-use super::exchange::Outlet;
+use super::exchange::{Outlet, Say};
 use crate::net::Socket;
 use crate::session::{Effect, ServerStatements, Settings, Statements};
+use crate::sql::Name;
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend;
@@ -21,6 +22,24 @@ pub trait Witness {
     fn ready(&mut self, status: Status) -> bool;
 }
 
+/// What a client may hear of its server.
+pub struct Hearing<'a> {
+    /// Blocks. If not, nothing is passed on from the ReadyForQuery on that shows an open transaction.
+    pub blocks: bool,
+    /// What the server listens to: it does so for this client.
+    pub notifications: bool,
+    /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that.
+    pub restored: &'a [Name],
+    /// What it came with.
+    pub base: &'a Settings,
+}
+
+impl Hearing<'_> {
+    fn restored(&self, name: &[u8]) -> Option<&[u8]> {
+        self.restored.iter().find(|restored| restored.eq_ignore_ascii_case(name)).and_then(|_| self.base.own(name))
+    }
+}
+
 /// What comes from a server goes to its client.
 pub(super) struct ToClient<'a, 'w> {
     pub(super) client: &'a mut Socket,
@@ -30,8 +49,7 @@ pub(super) struct ToClient<'a, 'w> {
     pub(super) statements: &'a mut ServerStatements,
     pub(super) again: &'a mut Again,
     pub(super) stale: &'a mut bool,
-    pub(super) blocks: bool,
-    pub(super) hears: bool,
+    pub(super) hearing: &'a Hearing<'a>,
     pub(super) witness: Option<&'a mut (dyn Witness + 'w)>,
     pub(super) kept: bool,
     pub(super) leaked: bool,
@@ -42,18 +60,26 @@ impl Outlet for ToClient<'_, '_> {
         self.client.queue(chunk);
     }
 
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
         match self.belief.hear(name, value) {
-            Heard::Foreign => return true,
-            Heard::OfGuard => return false,
+            Heard::Foreign => return Say::It,
+            Heard::OfGuard => return Say::Nothing,
             Heard::News => (),
         }
-        if self.told.get(name) == Some(value) {
-            return false;
+        let is_default = self.belief.home().get(name) == Some(value);
+        let restored = if is_default { self.hearing.restored(name) } else { None };
+        let news = restored.unwrap_or(value);
+        if self.told.get(name) == Some(news) {
+            return Say::Nothing;
         }
-        Arc::make_mut(self.told).hear(name, value);
+        Arc::make_mut(self.told).hear(name, news);
         self.belief.share_with(self.told);
-        true
+        if restored.is_none() {
+            return Say::It;
+        }
+        let mut message = BytesMut::new();
+        backend::put_parameter_status(&mut message, name, news);
+        Say::Instead(message)
     }
 
     fn take_back(&mut self, effect: Effect, failed: bool) {
@@ -74,7 +100,7 @@ impl Outlet for ToClient<'_, '_> {
     }
 
     fn ready(&mut self, status: Status) -> bool {
-        if !self.blocks && status != Status::Idle {
+        if !self.hearing.blocks && status != Status::Idle {
             return false;
         }
         self.kept = self.witness.as_mut().is_some_and(|witness| !witness.ready(status));
@@ -100,8 +126,8 @@ impl Outlet for ToClient<'_, '_> {
 
     fn notification(&mut self) -> bool {
         // Somebody's trigger has made this server listen. Whose, nobody knows.
-        self.leaked |= !self.hears;
-        self.hears
+        self.leaked |= !self.hearing.notifications;
+        self.hearing.notifications
     }
 
     fn guard_done(&mut self) {
@@ -132,9 +158,9 @@ impl Outlet for Nowhere<'_> {
         self.passed |= chunk.first() != Some(&backend::kind::NOTICE_RESPONSE);
     }
 
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
         self.belief.hear(name, value);
-        false
+        Say::Nothing
     }
 
     fn take_back(&mut self, effect: Effect, failed: bool) {

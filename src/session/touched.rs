@@ -197,7 +197,7 @@ impl Touched {
                     let own = base.iter().filter(|(_, value)| value.is_some());
                     self.restore = own.map(|(name, _)| name.into()).collect();
                 }
-                Verb::Set(settings) => {
+                Verb::Set(settings) | Verb::SetConfig(settings) => {
                     for setting in settings.iter().filter(|setting| !setting.local) {
                         self.restore.retain(|name| *name != setting.name);
                         if setting.value == Value::Default && came_with(&setting.name) {
@@ -215,7 +215,12 @@ impl Touched {
         !self.restore.is_empty()
     }
 
-    /// What is to be brought back. It is not any more.
+    /// What is to be brought back.
+    pub fn to_restore(&self) -> &[Name] {
+        &self.restore
+    }
+
+    /// As [`Self::to_restore`]. It is not any more.
     pub fn take_restore(&mut self) -> Vec<Name> {
         std::mem::take(&mut self.restore)
     }

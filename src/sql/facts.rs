@@ -112,9 +112,22 @@ impl Facts {
         Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
     }
 
-    /// PostgreSQL refuses such a text before it runs any of it.
+    /// PostgreSQL (from 15 on) refuses such a text before it runs any of it.
     pub fn is_refused(&self) -> bool {
-        matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense))
+        matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense | Unsure::Junk))
+    }
+
+    /// Whether it is one utility statement that returns nothing, whatever there is. Such a statement also has no parameters but
+    /// those that Parse declares.
+    pub fn returns_nothing(&self) -> bool {
+        use Verb::{Call, Execute, Explain, Fetch, Other, Select, SetConfig, Show, Write};
+        let Some(only) = self.statements.only().filter(|_| self.unsure.is_none()) else { return false };
+        match only.verb {
+            Select | SetConfig(_) | Write | Explain | Show(_) | Execute { .. } | Fetch | Call => false,
+            // What is not understood may be one of these.
+            Other => !only.touches.any(Touches::HIDDEN),
+            _ => true,
+        }
     }
 
     /// Whether every text of the same [`shape`](super::shape) has these.

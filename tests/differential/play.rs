@@ -52,6 +52,11 @@ impl Stage {
         self.pgotter = pgotter;
     }
 
+    /// How many PgOtter has.
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+
     /// What is wrong with what PgOtter answers to `script`, if anything is.
     pub fn difference(&mut self, script: &[Step]) -> Option<String> {
         let direct = self.direct(script);
@@ -124,24 +129,28 @@ impl Stage {
     /// The replies, or why there are none.
     fn pooled(&mut self, script: &[Step], marks: &[usize]) -> Result<Vec<Frame>, String> {
         let mut client = Self::client(self.pgotter.port());
-        let (mut heard, mut marks, mut boundary, mut unsynced) = (Vec::new(), marks.iter(), true, false);
+        let (mut heard, mut marks) = (Vec::new(), marks.iter());
+        let (mut boundary, mut unsynced, mut pinned) = (true, false, false);
         for step in script {
             match step {
                 Step::Wait => {
                     let mark = *marks.next().expect("a mark for each wait");
                     while heard.len() < mark && hear(&mut client, &mut heard)? {}
-                    boundary |= !unsynced && heard.last().is_some_and(|frame| frame.kind == b'Z' && frame.body == b"I");
+                    boundary |= !unsynced
+                        && !pinned
+                        && heard.last().is_some_and(|frame| frame.kind == b'Z' && frame.body == b"I");
                 }
                 Step::Disturb(manner) if self.servers > 1 => self.disturbers.disturb(*manner, boundary)?,
                 Step::Disturb(_) => {}
                 Step::Leave => {
                     part(&mut client, &mut heard)?;
                     client = Self::client(self.pgotter.port());
-                    (boundary, unsynced) = (true, false);
+                    (boundary, unsynced, pinned) = (true, false, false);
                 }
                 message => {
                     send(&mut client, &message.bytes());
                     boundary = false;
+                    pinned |= message.may_pin();
                     unsynced = *message != Step::Sync && (unsynced || message.needs_sync());
                 }
             }
@@ -174,7 +183,7 @@ fn part(client: &mut Raw, heard: &mut Vec<Frame>) -> Result<(), String> {
 }
 
 fn pooled(server: &LocalPostgres, servers: usize) -> (PgOtter, Disturbers) {
-    let pgotter = PgOtter::in_front_of(server, &format!("default_pool_size = {servers}"));
+    let pgotter = PgOtter::in_front_of(server, &format!("default_pool_size = {servers}\nmax_pinned = 3"));
     let disturbers = Disturbers::new(pgotter.port(), server.port());
     (pgotter, disturbers)
 }
@@ -215,7 +224,7 @@ fn without_goodbye(pooled: &[Frame], direct: &[Frame]) -> Vec<Frame> {
     match pooled {
         [before @ .., last]
             if last.field(b'M').as_deref() == Some("invalid message length")
-                && print(direct).starts_with(&print(before))
+                && told(direct).starts_with(&told(before))
                 && !is_end(direct) =>
         {
             direct.to_vec()

@@ -56,6 +56,12 @@ impl Step {
         }
     }
 
+    /// Whether its client may keep a server behind it, between two transactions.
+    pub fn may_pin(&self) -> bool {
+        let (Self::Query(sql) | Self::Parse(_, sql, _)) = self else { return false };
+        ["PREPARE", "TEMP", "WITH HOLD"].iter().any(|word| sql.contains(word))
+    }
+
     /// Whether it is one of the extended protocol, which a Sync ends.
     pub fn needs_sync(&self) -> bool {
         use Step::{Bind, Close, Describe, Execute, Flush, Parse};

@@ -1,7 +1,7 @@
 //! What comes back: each message is judged by its type, few by their body, and passed on, hidden or replaced.
 
 use super::super::reply_queue::{Awaits, Disposition, ReplyQueue};
-use super::{Exchange, Loss, Outlet, Violation};
+use super::{Exchange, Loss, Outlet, Say, Violation};
 use crate::wire::backend::{self, Status, kind};
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
@@ -90,7 +90,11 @@ impl Exchange {
             kind::PARAMETER_STATUS => {
                 let (name, value) =
                     backend::parameter_status(body).ok_or(Violation("ParameterStatus without name and value"))?;
-                Ok(out.parameter(name, value).into())
+                Ok(match out.parameter(name, value) {
+                    Say::It => Verdict::Show,
+                    Say::Nothing => Verdict::Hide,
+                    Say::Instead(message) => Verdict::Replace(message),
+                })
             }
             kind::ERROR_RESPONSE => {
                 let (left, erred) = (self.queue.left_of_one(), self.erred);

@@ -1,6 +1,6 @@
 //! A conversation written down in letters: what the client sends, what the server answers, what the client sees.
 
-use crate::server::{Exchange, Outlet, Violation};
+use crate::server::{Exchange, Outlet, Say, Violation};
 use bytes::BytesMut;
 
 /// One frame.
@@ -49,9 +49,9 @@ impl Outlet for Seen {
         self.bytes.extend_from_slice(&chunk);
     }
 
-    fn parameter(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
         self.parameters.push(format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
-        name != b"hidden"
+        if name == b"hidden" { Say::Nothing } else { Say::It }
     }
 
     fn guard_done(&mut self) {

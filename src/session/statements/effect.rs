@@ -2,6 +2,7 @@
 //! refused or skipped it.
 
 use super::client::{Drops, Named};
+use super::server::Believed;
 use super::{ServerName, ServerStatements, Statement, Statements};
 use std::sync::Arc;
 
@@ -15,8 +16,13 @@ pub enum Effect {
         /// What it stood for.
         before: Option<Arc<Statement>>,
     },
-    /// All of the client's names lost their statements.
-    AllNames(Named),
+    /// All of the client's names lost their statements, and the server perhaps, too.
+    AllNames {
+        /// The client's.
+        client: Named,
+        /// The server's.
+        server: Believed,
+    },
     /// As `Name`, and the server was sent the statement for it.
     NameAndParse {
         /// The client's name.
@@ -88,10 +94,11 @@ impl Effect {
                 }
             }
             Self::Name { name, before } => put(client, &name, before),
-            Self::AllNames(named) => {
+            Self::AllNames { client: named, server: believed } => {
                 if let Some(client) = client {
                     client.put_back(named);
                 }
+                server.believe(believed);
             }
             Self::NameAndParse { name, parsed } => {
                 put(client, &name, None);

@@ -25,7 +25,16 @@ pub struct ServerStatements {
     doubtful: bool,
     // They are about to, and it will be told whether they did.
     dropping: bool,
+    // What is believed again if they do not.
+    before: Option<Believed>,
     unnamed: Option<Arc<Statement>>,
+}
+
+/// What was believed of a server's statements that have names.
+#[derive(Debug)]
+pub struct Believed {
+    named: HashMap<ServerName, u64>,
+    doubtful: bool,
 }
 
 impl ServerStatements {
@@ -65,17 +74,26 @@ impl ServerStatements {
         self.named.insert(name, self.uses);
     }
 
-    /// Nothing is known of it any more: each one is closed before it is sent again.
-    pub fn doubt(&mut self) {
-        self.named.clear();
-        self.unnamed = None;
-        self.doubtful = true;
+    /// Nothing is known of those that have names any more: each one is closed before it is sent again. What was believed.
+    pub fn doubt(&mut self) -> Believed {
+        self.before = None;
+        let doubtful = std::mem::replace(&mut self.doubtful, true);
+        Believed { named: std::mem::take(&mut self.named), doubtful }
     }
 
-    /// All of them may be dropped by what is sent now.
+    /// There was no reason to doubt.
+    pub(super) fn believe(&mut self, before: Believed) {
+        self.named.extend(before.named);
+        self.doubtful = before.doubtful;
+    }
+
+    /// All that have names may be dropped by what is sent now, and the unnamed one is.
     pub fn await_drop(&mut self) {
-        self.doubt();
+        let before = self.before.take();
+        let believed = self.doubt();
+        self.before = Some(before.unwrap_or(believed));
         self.dropping = true;
+        self.unnamed = None;
     }
 
     /// Whether that may still come.
@@ -83,14 +101,27 @@ impl ServerStatements {
         self.dropping
     }
 
-    /// Whether an answer with this tag says that they are dropped now.
-    pub fn hears_drop(&self, tag: &[u8]) -> bool {
-        self.dropping && matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL")
+    /// An answer came with this tag. Whether it says that they are dropped now.
+    pub fn hears_drop(&mut self, tag: &[u8]) -> bool {
+        let dropped = self.dropping && matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL");
+        if dropped {
+            self.before = None;
+        }
+        dropped
     }
 
     /// What was sent has been answered.
     pub fn end_drop(&mut self) {
         self.dropping = false;
+        if let Some(before) = self.before.take() {
+            self.believe(before);
+        }
+    }
+
+    /// Nobody has heard whether they were dropped.
+    pub fn forget_drop(&mut self) {
+        self.dropping = false;
+        self.before = None;
     }
 
     /// How many it has that have names.
