@@ -6,6 +6,7 @@
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
 #   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes: waiters in their order, and PostgreSQL restarted
 #                                      20 times under 1,000 idle clients
+#   make test-leaks HANDOVERS=1000000 SEED=random     sessions of hostile clients handed from one to another, on a release build
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make build                         target/release/pgotter
@@ -18,6 +19,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CLIENTS ?= 500
 SECONDS ?= 60
+HANDOVERS ?= 100000
 VERSIONS ?= 15 16 17 18
 
 # Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
@@ -27,7 +29,7 @@ status=0 && { PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; }
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-.PHONY: help build lint test demo bench test-long test-drivers test-versions preflight preflight-lint preflight-bench preflight-versions
+.PHONY: help build lint test demo bench test-long test-leaks test-drivers test-versions preflight preflight-lint preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -51,7 +53,12 @@ bench: preflight-bench
 	cargo bench --locked --bench against_pgbouncer -- $(ARGS)
 
 test-long: preflight
-	$(call run_tests,--release --test long --test differential --test leaks --test sessions $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --nocapture)
+
+# The clients are in a debug build, as in `make test`; PgOtter is the one that people run.
+test-leaks: preflight
+	cargo build --release --locked
+	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
 
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
@@ -61,6 +68,8 @@ test-drivers: preflight
 test-versions: preflight-versions
 	@bash .ci/test-versions "$(VERSIONS)" $(ARGS)
 
+test-leaks: export PGOTTER_LONG_HAND_OVERS := $(HANDOVERS)
+test-leaks: export PGOTTER_PROGRAM := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/pgotter
 test-long: export PGOTTER_LONG_CLIENTS := $(CLIENTS)
 test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
 

@@ -27,6 +27,8 @@ mod listen;
 mod prepared;
 #[path = "sessions/refused.rs"]
 mod refused;
+#[path = "sessions/resets.rs"]
+mod resets;
 #[path = "sessions/sequences.rs"]
 mod sequences;
 #[path = "sessions/settings.rs"]

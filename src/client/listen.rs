@@ -125,6 +125,10 @@ impl Witness for Listening {
         };
         let listen = matches!(deed, Deed::Listen(_));
         self.channels.done(deed, tag == b"COMMIT", &mut self.outcome);
+        if tag == b"DISCARD ALL" {
+            // It commits of its own accord, whatever fails behind it in the same pipeline.
+            self.channels.done(Deed::Commit, true, &mut self.outcome);
+        }
         listen.then(|| {
             let mut out = BytesMut::new();
             backend::command_complete(&mut out, b"LISTEN");

@@ -44,6 +44,9 @@ impl Client {
         chunk: BytesMut,
         first: Option<u8>,
     ) -> Result<(), Left> {
+        if let Some(touched) = &mut self.touched {
+            touched.look_again();
+        }
         if mode == PoolMode::Session {
             self.read_resets(&chunk, first);
             server.send(chunk);

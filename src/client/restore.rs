@@ -4,14 +4,15 @@
 use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
-use super::settle::lost;
+use super::settle::{ANSWER, lost};
 use crate::config::PoolMode;
-use crate::server::{REPAIR_DEADLINE, run};
-use crate::session::{Settings, Statement, Touched};
+use crate::server::{REPAIR_DEADLINE, ask_within, run};
+use crate::session::{Settings, Statement, Touched, is_custom};
 use crate::sql::{Facts, Name, Verb, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;
 use crate::wire::frontend::kind;
+use std::fmt::Write;
 use std::sync::Arc;
 
 impl Client {
@@ -66,41 +67,56 @@ impl Client {
     /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
     pub(super) fn must_restore(&self, link: &Link) -> bool {
         let exchange = link.server.exchange();
-        self.awaits_restore()
+        self.touched.as_ref().is_some_and(|touched| touched.awaits_look())
             && !exchange.owes()
             && !exchange.unsynced()
-            && (link.mode == PoolMode::Session || exchange.status() != Status::Idle)
+            && match exchange.status() {
+                Status::Idle => link.mode == PoolMode::Session,
+                Status::InTransaction => true,
+                // Behind a ROLLBACK TO.
+                Status::Failed => false,
+            }
     }
 
     /// What the next request finds depends on what becomes of this one.
     pub(super) fn awaits_settling(&self, link: &Link) -> bool {
-        self.awaits_restore() || link.server.awaits_drop()
+        self.touched.as_ref().is_some_and(|touched| touched.restores()) || link.server.awaits_drop()
     }
 
-    fn awaits_restore(&self) -> bool {
-        self.touched.as_ref().is_some_and(|touched| touched.restores())
-    }
-
-    /// Brings back what the client came with, behind a RESET.
+    /// Brings back what the client came with, where a RESET or the end of a subtransaction has left PostgreSQL's default.
     ///
     /// # Errors
     /// The server has died.
     pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = &mut self.touched else { return Ok(()) };
-        let names = touched.take_restore();
-        if touched.is_otherwise_empty() {
-            self.touched = None;
+        touched.take_look();
+        let names = touched.to_restore().iter().map(|(name, _)| &**name);
+        if link.server.exchange().status() == Status::InTransaction && touched.is_plain() {
+            let names: Vec<Name> = names.map(Name::from).collect();
+            return self.bring_back(&names, link).await;
         }
-        let failed = match link.server.exchange().status() {
-            Status::Failed => true,
-            // Outside a block the RESET itself is what may have failed.
-            Status::Idle => link.server.take_erred(),
-            Status::InTransaction => false,
-        };
-        if failed {
+        let sql = restoring(names, &self.base);
+        if link.server.exchange().status() == Status::Idle {
+            touched.take_restore();
+            if touched.is_otherwise_empty() {
+                self.touched = None;
+            }
+        }
+        self.socket.flush_now();
+        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask_within(&mut link.server, &sql, ANSWER)).await;
+        let Ok(Some(answer)) = answer else { return Err(lost()) };
+        if answer.error.is_some() {
+            // In a block that has failed for it the client hears of that with its next statement.
             return Ok(());
         }
-        self.bring_back(&names, link).await
+        let mut settings = Settings::clone(&self.settings);
+        for name in answer.rows.iter().filter_map(|row| row.first()?.as_deref()) {
+            if let Some(value) = self.base.own(name) {
+                let _ = settings.set(name, value);
+            }
+        }
+        self.tell_settings(settings);
+        Ok(())
     }
 
     /// Sets here what the client came with.
@@ -138,4 +154,25 @@ fn setting(name: &str, value: &str) -> String {
         return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
     }
     format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
+}
+
+/// Sets what is at PostgreSQL's default to what a client came with, and says the names. That of a custom setting is empty.
+fn restoring<'a>(names: impl Iterator<Item = &'a [u8]>, base: &Settings) -> String {
+    let mut sql = String::new();
+    for name in names {
+        let value = base.own(name).and_then(|value| std::str::from_utf8(value).ok());
+        let (Some(value), Ok(text)) = (value, std::str::from_utf8(name)) else { continue };
+        let (text, value) = (literal(text), literal(value));
+        let _ = write!(sql, "SELECT {text}, pg_catalog.set_config({text}, {value}, false) ");
+        let _ = if is_custom(name) {
+            write!(sql, "WHERE pg_catalog.current_setting({text}, true) OPERATOR(pg_catalog.=) ''::pg_catalog.text;")
+        } else {
+            write!(
+                sql,
+                "FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) {text}::pg_catalog.text \
+                 AND source OPERATOR(pg_catalog.<>) 'session'::pg_catalog.text;"
+            )
+        };
+    }
+    sql
 }

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
-const ANSWER: usize = 4 * 1024 * 1024;
+pub(super) const ANSWER: usize = 4 * 1024 * 1024;
 
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
@@ -171,14 +171,14 @@ impl Client {
             }
         }
         if let (Some(setting), false) = (touched.literal(), failed) {
-            return match take_over(setting, &mut self.settings, &mut link.server) {
+            return match take_over(setting, &mut self.settings, &self.base, &mut link.server) {
                 Ok(()) => Ok(()),
                 Err(TooMuch) => self.stay_for_good(link),
             };
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let mut back = if failed { Vec::new() } else { touched.take_restore() };
+        let back = touched.take_restore();
         let before = touched.before().clone();
         let accounted = touched.accounts_for();
         let question = touched.question(&self.settings, &self.base, failed);
@@ -204,50 +204,70 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(found, &before, certain, &mut back, link).is_err() || for_good {
+        if self.take_over_all(&found, &before, certain, &back, link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(self.own_pins(pins, accounted, link), link);
         } else if !self.is_pinned() {
             self.pin = None;
         }
-        if (self.is_pinned() || self.keeps_for_sequences()) && !back.is_empty() {
+        if self.is_pinned() || self.keeps_for_sequences() {
             // No settings go in front of what it sends next.
-            return self.bring_back(&back, link).await;
+            let lost = self.came_with_and_lost(&found);
+            if !lost.is_empty() {
+                return self.bring_back(&lost, link).await;
+            }
         }
         Ok(())
     }
 
-    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with; others are added of which
-    /// only the answer tells that they were.
+    /// What the client came with and has again, and its server has not, as it was reset.
+    fn came_with_and_lost(&self, found: &Found) -> Vec<Name> {
+        let is_lost = |name: &Name, value: &Option<Box<[u8]>>| {
+            let own = self.base.own(name);
+            own.is_some() && self.settings.get(name) == own && value.as_deref() != own
+        };
+        found
+            .named
+            .iter()
+            .filter(|(noted, value)| is_lost(&noted.name, value))
+            .map(|(noted, _)| noted.name.clone())
+            .collect()
+    }
+
+    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with.
     fn take_over_all(
         &mut self,
-        found: Found,
+        found: &Found,
         before: &Settings,
         certain: bool,
-        back: &mut Vec<Name>,
+        back: &[Name],
         link: &mut Link,
     ) -> Result<(), TooMuch> {
-        if let Some(all) = found.all {
+        if let Some(all) = &found.all {
             let mut settings = Settings::clone(&self.base);
-            for (name, value) in &all {
-                settings.set(name, value)?;
-            }
-            for (Noted { name, .. }, value) in &found.named {
-                match value.as_deref() {
-                    _ if back.contains(name) => (),
-                    Some(b"none") if **name == *b"role" => settings.unset(name)?,
-                    Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
-                    // PostgreSQL's default against what the client came with is told of as nothing that is set.
-                    Some(value) if before.get(name) == Some(value) => settings.set(name, value)?,
-                    // Of all others it has told what is set.
-                    _ => (),
+            for (name, value, is_default) in all {
+                let noted = found.named.iter().find(|(noted, _)| noted.name.eq_ignore_ascii_case(name));
+                let is_as_before = noted.is_some_and(|(noted, value)| before.get(&noted.name) == value.as_deref());
+                let was_reset = *is_default && back.iter().any(|reset| reset.eq_ignore_ascii_case(name));
+                if was_reset && !is_as_before {
+                    continue;
+                }
+                // As SHOW prints it, where that is known.
+                let value = noted.and_then(|(_, value)| value.as_ref()).unwrap_or(value);
+                if self.base.own(name).is_some() {
+                    settings.set_explicitly(name, value)?;
+                } else {
+                    settings.set(name, value)?;
                 }
             }
             for (Noted { name, .. }, value) in &found.named {
-                let is_set = all.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
-                if self.base.own(name).is_some() && !is_set && settings.get(name) != value.as_deref() {
-                    back.push(name.clone());
+                match value.as_deref() {
+                    Some(b"") if is_custom(name) && back.contains(name) => (),
+                    Some(b"none") if **name == *b"role" => settings.unset(name)?,
+                    Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
+                    // Of all others it has told what is set.
+                    _ => (),
                 }
             }
             settings.keep_custom_names(&self.settings)?;
@@ -256,17 +276,19 @@ impl Client {
             return Ok(());
         }
         let told = self.settings.clone();
-        for (Noted { name, reset }, value) in found.named {
+        for (Noted { name, reset }, value) in &found.named {
             let Some(value) = value else { continue };
-            if self.settings.get(&name) != Some(&*value) {
-                link.server.note_set(&mut self.settings, &name, &value)?;
+            if self.settings.get(name) != Some(value)
+                || self.base.own(name).is_some() && self.settings.own(name).is_none()
+            {
+                link.server.note_set(&mut self.settings, &self.base, name, value)?;
             }
             // Undone by a ROLLBACK, it would be what it was.
-            if reset && (certain || before.get(&name) != Some(&*value)) {
+            if *reset && (certain || before.get(name) != Some(value)) {
                 let mut settings = Settings::clone(&self.settings);
-                match self.base.get(&name) {
-                    Some(base) => settings.set(&name, base)?,
-                    None => settings.unset(&name)?,
+                match self.base.get(name) {
+                    Some(base) => settings.set(name, base)?,
+                    None => settings.unset(name)?,
                 }
                 self.put_settings(settings);
             }
@@ -339,13 +361,20 @@ fn defines(facts: &Facts) -> bool {
     facts.touches.any(Touches::DEFINES) && !facts.is_refused()
 }
 
-fn take_over(setting: &Setting, settings: &mut Arc<Settings>, server: &mut Server) -> Result<(), TooMuch> {
-    // What is reported was taken over when the report came, as PostgreSQL spells it.
-    match &setting.value {
-        Value::Literal(value) if settings.reported_at(&setting.name).is_none() => {
-            server.note_set(settings, &setting.name, value)
+fn take_over(
+    setting: &Setting,
+    settings: &mut Arc<Settings>,
+    base: &Settings,
+    server: &mut Server,
+) -> Result<(), TooMuch> {
+    let Value::Literal(literal) = &setting.value else { return Ok(()) };
+    match settings.get(&setting.name).map(Box::<[u8]>::from) {
+        // What is reported was taken over when the report came, as PostgreSQL spells it; if one came.
+        Some(value) if settings.reported_at(&setting.name).is_some() => {
+            let is_default = base.own(&setting.name).is_some() && settings.own(&setting.name).is_none();
+            if is_default { server.note_set(settings, base, &setting.name, &value) } else { Ok(()) }
         }
-        _ => Ok(()),
+        _ => server.note_set(settings, base, &setting.name, literal),
     }
 }
 

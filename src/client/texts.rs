@@ -8,7 +8,7 @@ use super::settle::Bent;
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
 use crate::session::{Change, Effect};
-use crate::sql::{Facts, Reader};
+use crate::sql::{Facts, Reader, Statement, Verb};
 use crate::wire::backend::Status;
 use arc_swap::Guard;
 use memchr::memchr;
@@ -56,9 +56,16 @@ impl Client {
             if may_drop_statements(&facts) {
                 under_way.statements().await_drop();
             }
+            let reset_before = self.touched.as_ref().is_some_and(|touched| touched.restores());
             if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
                 let dropped = self.drop_unnamed(under_way);
                 return under_way.replace_refused_query(bytes_of(&fault), dropped);
+            }
+            let resets = |statement: &Statement| matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll);
+            if let Some(touched) = self.touched.as_deref_mut().filter(|_| !reset_before)
+                && facts.statements.only().is_some_and(resets)
+            {
+                touched.note_plain();
             }
         }
         let dropped = self.drop_unnamed(under_way);

@@ -25,6 +25,13 @@ pub struct Answer {
 /// Asks a server that owes nothing. An answer of more than `limit` bytes is none. `None`: the server is dead, or not at a
 /// boundary behind it, and can only be closed. No deadline of its own.
 pub async fn ask(server: &mut Server, sql: &str, limit: usize) -> Option<Answer> {
+    let answer = ask_within(server, sql, limit).await?;
+    server.boundary()?;
+    Some(answer)
+}
+
+/// As [`ask`], in the client's transaction if there is one.
+pub async fn ask_within(server: &mut Server, sql: &str, limit: usize) -> Option<Answer> {
     let mut out = BytesMut::new();
     frontend::query(&mut out, sql);
     server.exchange.sending_own(frontend::kind::QUERY, Forward);
@@ -50,7 +57,6 @@ pub(super) async fn hear_answer(server: &mut Server, limit: usize) -> Option<Byt
             return None;
         }
     }
-    server.boundary()?;
     Some(heard)
 }
 

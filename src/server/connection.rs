@@ -217,8 +217,17 @@ impl Server {
     /// # Errors
     /// [`TooMuch`]: it can be set here, but not be kept for the client elsewhere. Nothing is noted: call
     /// [`Server::forget_settings`], unless the client keeps this server.
-    pub fn note_set(&mut self, settings: &mut Arc<Settings>, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
-        self.belief.note(settings, name, |settings| settings.set(name, value))
+    pub fn note_set(
+        &mut self,
+        settings: &mut Arc<Settings>,
+        base: &Settings,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), TooMuch> {
+        let explicitly = base.own(name).is_some();
+        self.belief.note(settings, name, |settings| {
+            if explicitly { settings.set_explicitly(name, value) } else { settings.set(name, value) }
+        })
     }
 
     /// As [`Server::note_set`], for what has been brought to PostgreSQL's default.

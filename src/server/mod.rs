@@ -21,7 +21,7 @@ mod sequences;
 mod standing;
 mod vet;
 
-pub use ask::{Answer, Row, ask};
+pub use ask::{Answer, Row, ask, ask_within};
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
 pub use derivers::Derivers;

@@ -28,15 +28,17 @@ pub struct Hearing<'a> {
     pub blocks: bool,
     /// What the server listens to: it does so for this client.
     pub notifications: bool,
-    /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that.
-    pub restored: &'a [Name],
+    /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that. And
+    /// whether a text says so.
+    pub restored: &'a [(Name, bool)],
     /// What it came with.
     pub base: &'a Settings,
 }
 
 impl Hearing<'_> {
     fn restored(&self, name: &[u8]) -> Option<&[u8]> {
-        self.restored.iter().find(|restored| restored.eq_ignore_ascii_case(name)).and_then(|_| self.base.own(name))
+        let is_it = |restored: &(Name, bool)| restored.1 && restored.0.eq_ignore_ascii_case(name);
+        if self.restored.iter().any(is_it) { self.base.own(name) } else { None }
     }
 }
 

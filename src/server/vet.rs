@@ -49,6 +49,7 @@ pub async fn vet(server: &mut Server, settings: &[Parameter]) -> Option<Result<(
     own.put(kind::SYNC, frontend::sync);
     server.send_own(own, Forward);
     let heard = hear_answer(server, ANSWER).await?;
+    server.boundary()?;
     verdict(heard)
 }
 

@@ -43,7 +43,7 @@ pub type Lack<'a> = (&'a [u8], Option<&'a [u8]>);
 pub struct Settings {
     // What the first server reported, in the order of names. All that belong to one pool share it.
     reported: Arc<[Parameter]>,
-    // In the order of names, which are in lower case. Never what is reported to be so anyway.
+    // In the order of names, which are in lower case. What is reported to be so anyway only where that was set explicitly.
     own: Vec<Own>,
     // Of `own`; equal for equal ones.
     hash: u32,
@@ -106,7 +106,7 @@ impl Settings {
         }
     }
 
-    /// The value that was set, where it is not what is reported anyway.
+    /// The value that was set, where it is not what is reported anyway, or was set explicitly.
     pub fn own(&self, name: &[u8]) -> Option<&[u8]> {
         self.own.get(self.find(name).ok()?)?.value.as_deref()
     }
@@ -141,6 +141,17 @@ impl Settings {
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
         self.grow(name, value.len())?;
         self.put(name, Some(value));
+        Ok(())
+    }
+
+    /// As [`Self::set`], and remembers that it was set where it is what is reported anyway: for a client that came with another
+    /// value, which a RESET would bring back.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: nothing has changed.
+    pub fn set_explicitly(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooMuch> {
+        self.grow(name, value.len())?;
+        self.keep(name, Some(value));
         Ok(())
     }
 
@@ -184,7 +195,9 @@ impl Settings {
     pub fn drop_unreported(&mut self) {
         let own = std::mem::take(&mut self.own);
         let kept = own.into_iter().filter_map(|own| match () {
-            () if self.reported_at(&own.name).is_some() => Some(own),
+            () if self.reported_at(&own.name).is_some() => {
+                (own.value.as_deref() != self.default_of(&own.name)).then_some(own)
+            }
             () => custom::is_custom(&own.name).then_some(Own { value: None, ..own }),
         });
         self.own = kept.collect();
@@ -229,11 +242,17 @@ impl Settings {
     }
 
     fn put(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let is_default = value.is_some() && self.default_of(name) == value;
+        if value.is_none() || self.default_of(name) != value {
+            self.keep(name, value);
+        } else if let Ok(at) = self.find(name) {
+            self.own.remove(at);
+            self.rehash();
+        }
+    }
+
+    fn keep(&mut self, name: &[u8], value: Option<&[u8]>) {
         match self.find(name) {
-            Ok(at) if is_default => drop(self.own.remove(at)),
             Ok(at) => self.own[at].value = value.map(Box::from),
-            Err(_) if is_default => return,
             Err(at) => {
                 let name = name.to_ascii_lowercase().into_boxed_slice();
                 let kind = match self.reported_at(&name) {

@@ -1,6 +1,7 @@
 //! What a client's requests may have left in its server, what to ask the server about it at the next boundary, and what the
 //! answer means. The text of a statement only says when to ask; PostgreSQL's answer counts, rolled back or not.
 
+use super::custom::is_custom;
 use super::settings::Settings;
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Discard, Facts, Name, Setting, Touches, Value, Verb};
@@ -40,8 +41,12 @@ pub struct Touched {
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
-    // Brought to PostgreSQL's default, while the client came with a value of its own.
-    restore: Vec<Name>,
+    // Perhaps brought to PostgreSQL's default, while the client came with a value of its own; true = a text said RESET.
+    restore: Vec<(Name, bool)>,
+    // Something was sent since these were looked at.
+    look: bool,
+    // No look is needed to know what.
+    plain: bool,
 }
 
 /// A setting that may have changed.
@@ -121,9 +126,13 @@ pub struct Found {
     pub statements: Option<usize>,
     /// Settings that were asked for by name, and their values; `None`: there is no such.
     pub named: Vec<(Noted, Option<Box<[u8]>>)>,
-    /// Everything that is set in the session but custom names, where that was asked.
-    pub all: Option<Vec<(Name, Box<[u8]>)>>,
+    /// Everything that is set in the session but custom names, where that was asked. PostgreSQL's default may come of a
+    /// RESET, behind which a SET LOCAL was in force for the rest of the transaction.
+    pub all: Option<Vec<IsSet>>,
 }
+
+/// Name and value of a setting, and whether that is PostgreSQL's default.
+pub type IsSet = (Name, Box<[u8]>, bool);
 
 /// Whether a statement leaves nothing that has to be asked for, and defines nothing.
 pub fn is_harmless(facts: &Facts) -> bool {
@@ -146,6 +155,8 @@ impl Touched {
             literal: None,
             alone: false,
             restore: Vec::new(),
+            look: false,
+            plain: false,
         })
     }
 
@@ -189,40 +200,85 @@ impl Touched {
 
     /// Notes what RESET, in its forms, is to bring back to what the client came with: `base`. A SET behind it counts.
     pub fn note_resets(&mut self, facts: &Facts, base: &Settings) {
-        let came_with = |name: &[u8]| base.own(name).is_some();
         for statement in facts.statements.iter() {
             match &statement.verb {
-                Verb::Reset(name) if came_with(name) => self.restore.push(name.clone()),
-                Verb::ResetAll | Verb::Discard(Discard::All) => {
-                    let own = base.iter().filter(|(_, value)| value.is_some());
-                    self.restore = own.map(|(name, _)| name.into()).collect();
-                }
+                Verb::Reset(name) => self.may_restore(name, base, true),
+                Verb::ResetAll | Verb::Discard(Discard::All) => self.may_restore_all(base, true),
                 Verb::Set(settings) | Verb::SetConfig(settings) => {
                     for setting in settings.iter().filter(|setting| !setting.local) {
-                        self.restore.retain(|name| *name != setting.name);
-                        if setting.value == Value::Default && came_with(&setting.name) {
-                            self.restore.push(setting.name.clone());
+                        self.restore.retain(|(name, _)| *name != setting.name);
+                        if setting.value == Value::Default {
+                            self.may_restore(&setting.name, base, true);
                         }
                     }
                 }
                 _ => (),
             }
         }
+        if facts.touches.any(Touches::DYNAMIC)
+            || facts.touches.any(Touches::HIDDEN) && facts.touches.any(Touches::ALL_SETTINGS)
+        {
+            self.may_restore_all(base, false);
+        } else if facts.touches.any(Touches::HIDDEN) {
+            facts.names().for_each(|name| self.may_restore(name, base, false));
+        }
     }
 
-    /// Whether something is to be brought back.
+    /// `said`: a text says so. Without that an empty custom setting may be one that was set to that.
+    fn may_restore(&mut self, name: &[u8], base: &Settings, said: bool) {
+        if base.own(name).is_none() || !said && is_custom(name) {
+            return;
+        }
+        self.look = true;
+        match self.restore.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, known)) => *known |= said,
+            None => self.restore.push((name.into(), said)),
+        }
+    }
+
+    fn may_restore_all(&mut self, base: &Settings, said: bool) {
+        base.iter().for_each(|(name, _)| self.may_restore(name, base, said));
+    }
+
+    /// Something is sent: what it does to what was reset is to be looked at.
+    pub fn look_again(&mut self) {
+        self.look = !self.restore.is_empty();
+        self.plain = false;
+    }
+
+    /// All that was reset was reset by the one statement that was sent last.
+    pub fn note_plain(&mut self) {
+        self.plain = self.restores();
+    }
+
+    /// Whether all that is to be brought back is known without a look.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether something may have to be brought back.
     pub fn restores(&self) -> bool {
         !self.restore.is_empty()
     }
 
-    /// What is to be brought back.
-    pub fn to_restore(&self) -> &[Name] {
+    /// Whether that is to be looked at; not again before something was sent.
+    pub fn take_look(&mut self) -> bool {
+        std::mem::take(&mut self.look)
+    }
+
+    /// Whether that is to be looked at.
+    pub fn awaits_look(&self) -> bool {
+        self.look
+    }
+
+    /// What may have to be brought back, and whether a text says so.
+    pub fn to_restore(&self) -> &[(Name, bool)] {
         &self.restore
     }
 
-    /// As [`Self::to_restore`]. It is not any more.
+    /// What texts have said was reset. There is nothing to be brought back any more.
     pub fn take_restore(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.restore)
+        std::mem::take(&mut self.restore).into_iter().filter(|(_, said)| *said).map(|(name, _)| name).collect()
     }
 
     /// Whether anything but that was noted.
@@ -350,7 +406,7 @@ impl Question {
         }
         if self.all {
             sql.push_str(
-                "; SELECT name, setting FROM pg_catalog.pg_settings \
+                "; SELECT name, setting, setting OPERATOR(pg_catalog.=) reset_val FROM pg_catalog.pg_settings \
                  WHERE source OPERATOR(pg_catalog.=) 'session'::pg_catalog.text",
             );
         }
@@ -374,15 +430,15 @@ impl Question {
         for noted in self.names {
             named.push((noted, first.next()?));
         }
-        let pair = |row: Vec<Option<Box<[u8]>>>| {
+        let setting = |row: Vec<Option<Box<[u8]>>>| {
             let mut row = row.into_iter();
-            Some((row.next()??, row.next()??))
+            Some((row.next()??, row.next()??, row.next()?.as_deref() == Some(b"t")))
         };
-        let mut all = if self.all { Some(rows.map(pair).collect::<Option<Vec<_>>>()?) } else { None };
+        let mut all = if self.all { Some(rows.map(setting).collect::<Option<Vec<_>>>()?) } else { None };
         if let Some(all) = &mut all {
             // Of the transaction in which that is asked; from 16 on also of one that is over, behind a SET TRANSACTION outside a
             // block. Nobody can reset them.
-            all.retain(|(name, _)| !OF_A_TRANSACTION.contains(&&**name));
+            all.retain(|(name, ..)| !OF_A_TRANSACTION.contains(&&**name));
         }
         Some(Found { pins, statements, named, all })
     }

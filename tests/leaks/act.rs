@@ -5,15 +5,15 @@
 use super::kinds::Kind;
 use crate::support::raw;
 
-/// Settings, and values in the form in which SHOW gives them back.
+/// Settings, and values in the form in which SHOW gives them back. PostgreSQL's defaults are among them.
 pub const SETTINGS: &[(&str, &[&str])] = &[
-    ("work_mem", &["1MB", "3MB", "1234kB"]),
-    ("TimeZone", &["Asia/Tokyo", "Europe/Paris", "UTC"]),
-    ("DateStyle", &["German, DMY", "ISO, YMD"]),
-    ("IntervalStyle", &["iso_8601", "sql_standard"]),
+    ("work_mem", &["1MB", "3MB", "1234kB", "4MB"]),
+    ("TimeZone", &["Asia/Tokyo", "Europe/Paris", "UTC", "Etc/UTC"]),
+    ("DateStyle", &["German, DMY", "ISO, YMD", "ISO, MDY"]),
+    ("IntervalStyle", &["iso_8601", "sql_standard", "postgres"]),
     ("application_name", &["somebody", "", "it's \"me\""]),
-    ("search_path", &["other, public", "public", "\"$user\", other"]),
-    ("statement_timeout", &["1h", "59min"]),
+    ("search_path", &["other, public", "public", "\"$user\", other", "\"$user\", public"]),
+    ("statement_timeout", &["1h", "59min", "0"]),
     ("lock_timeout", &["1h"]),
     ("extra_float_digits", &["0", "3"]),
     ("bytea_output", &["escape"]),
@@ -21,9 +21,9 @@ pub const SETTINGS: &[(&str, &[&str])] = &[
     ("default_transaction_deferrable", &["on"]),
     ("client_min_messages", &["warning", "error"]),
     ("client_encoding", &["LATIN1", "UTF8"]),
-    ("enable_seqscan", &["off"]),
+    ("enable_seqscan", &["off", "on"]),
     ("row_security", &["off"]),
-    ("session_replication_role", &["replica"]),
+    ("session_replication_role", &["replica", "origin"]),
     ("xmloption", &["document"]),
     ("array_nulls", &["off"]),
     ("DateStyle", &["SQL, MDY"]),
@@ -33,21 +33,33 @@ pub const SETTINGS: &[(&str, &[&str])] = &[
 pub const CUSTOM: &[&str] = &["app.tenant", "app.owner"];
 pub const CUSTOM_VALUES: &[&str] = &["7", "somebody else's", "long long long long long long long long long long"];
 
+/// A library that comes with PostgreSQL, and one of the settings that it brings, with its value.
+pub const LIBRARY: &str = "auto_explain";
+pub const OF_LIBRARY: (&str, &str) = ("auto_explain.log_nested_statements", "off");
+
 /// Where a setting is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     Set,
     SetConfig,
-    /// A DO block that says SET.
-    Do,
-    /// A DO block that makes its statement up.
-    DoExecute,
-    /// A DO block that undoes it.
-    DoUndone,
     /// A function that is told name and value.
     Function,
     /// The same, and then it fails.
     FunctionFails,
+    /// A trigger that finds name and value in a row.
+    Trigger,
+}
+
+/// How a DO block says a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    Plain,
+    /// EXECUTE of a text that is there to be read.
+    Executes,
+    /// EXECUTE of a text that comes out of a function.
+    Computes,
+    /// It fails behind it, catches that, and goes on.
+    Undoes,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +72,14 @@ pub enum Act {
     Release(u8),
     /// A division by zero.
     Fail,
+    /// A library with settings of its own, which are there from then on.
+    Load,
+    /// What cannot be parsed; true = for want of an end.
+    Nonsense(bool),
+    /// The message: what stands in front of it is answered.
+    Flush,
+    /// A DO block.
+    Do(Block, Box<Act>),
     /// Something harmless.
     Select,
     Set {
@@ -125,16 +145,31 @@ pub enum Act {
 }
 
 impl Act {
-    /// None for what touches no session.
-    pub fn kind(&self) -> Option<Kind> {
+    /// What it is of; nothing for what touches no session.
+    pub fn kinds(&self) -> Vec<Kind> {
+        match self {
+            Self::Set { name, how, .. } if name.contains('.') && !matches!(how, How::Set | How::SetConfig) => {
+                vec![Kind::Custom, Kind::Hidden]
+            }
+            Self::Do(_, act) => {
+                let visible = act.kinds().into_iter().filter(|kind| ![Kind::Settings, Kind::Local].contains(kind));
+                visible.chain([Kind::Hidden]).collect()
+            }
+            _ => self.kind().into_iter().collect(),
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
         use Act::*;
         Some(match self {
-            Fail | Select | Show(_) | LockTransaction(_) | SetWrong(_) | SetUnknown => return None,
+            Fail | Nonsense(_) | Flush | Select | Show(_) | LockTransaction(_) | SetWrong(_) | SetUnknown => {
+                return None;
+            }
             Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_) => Kind::Blocks,
             Set { name, .. } | Reset(name) | ToDefault(name) if name.contains('.') => Kind::Custom,
             Set { how: How::Set | How::SetConfig, local: true, .. } => Kind::Local,
             Set { how: How::Set | How::SetConfig, .. } | Reset(_) | ToDefault(_) => Kind::Settings,
-            Set { .. } | CommitsThenFails | Clause(_) => Kind::Hidden,
+            Set { .. } | CommitsThenFails | Clause(_) | Do(..) => Kind::Hidden,
             Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => Kind::Roles,
             ResetAll | DiscardAll | DiscardTemp | DiscardSequences | DiscardPlans => Kind::Discards,
             Prepare(..) | Execute(_) | Deallocate(_) | DeallocateAll => Kind::SqlStatements,
@@ -145,6 +180,7 @@ impl Act {
             Listen(_) | Unlisten(_) | UnlistenAll => Kind::Listen,
             Nextval | InsertSerial | Lastval | Currval => Kind::Sequences,
             SetSeed => Kind::Seed,
+            Load => Kind::Libraries,
         })
     }
 
@@ -154,14 +190,29 @@ impl Act {
             self,
             Self::CreateTemp { .. } | Self::CreateTempSequence | Self::Lock(_) | Self::Declare(_) | Self::Prepare(..)
         );
-        pins || matches!(self.kind(), Some(Kind::Custom | Kind::Hidden | Kind::Seed))
+        pins || self.kinds().iter().any(|kind| [Kind::Custom, Kind::Hidden, Kind::Seed, Kind::Libraries].contains(kind))
     }
 
-    /// Begins or ends a transaction, or a part of one: stands alone in its request.
+    /// What its row must be is known only behind what was asked before.
     pub fn stands_alone(&self) -> bool {
+        matches!(self, Self::Lastval | Self::Currval)
+    }
+
+    /// Whether a DO block may say it, and what it leaves behind is known without its rows. Cursors are a language of
+    /// their own there; names of the protocol and resets of custom settings are out of reach of what is hidden (docs/sessions.md).
+    pub fn may_be_done_within(&self) -> bool {
         use Act::*;
-        let controls = matches!(self, Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_));
-        controls || matches!(self, DiscardAll | CommitsThenFails | Lastval | Currval)
+        match self {
+            Reset(name) | ToDefault(name) if name.contains('.') => false,
+            Fail | Select | SetUnknown | SetWrong(_) | Reset(_) | ToDefault(_) | ResetAll => true,
+            Set { how, .. } => matches!(how, How::Set | How::SetConfig),
+            Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => true,
+            DiscardTemp | DiscardSequences | DiscardPlans | Prepare(..) => true,
+            CreateTemp { .. } | CreateTempSequence | DropTemp(_) => true,
+            Lock(_) | Unlock(_) | UnlockAll | LockTransaction(_) => true,
+            SetSeed | Load => true,
+            _ => false,
+        }
     }
 
     /// Text of a statement; that of [`Act::Parse`] is the statement it prepares.
@@ -175,6 +226,9 @@ impl Act {
             RollbackTo(name) => format!("ROLLBACK TO s{name}"),
             Release(name) => format!("RELEASE s{name}"),
             Fail => "SELECT 1 / 0".into(),
+            Nonsense(false) => "SELEC 'nothing'".into(),
+            Nonsense(true) => "SELECT 'nothing' /* ".into(),
+            Do(block, act) => within(*block, &act.sql()),
             Select => "SELECT 'nothing'".into(),
             Set { local, name, value, how } => set(*local, name, value, *how),
             SetWrong(name) => format!("SET {name} = 'such a value it cannot have'"),
@@ -199,7 +253,7 @@ impl Act {
             Deallocate(name) => format!("DEALLOCATE \"{}\"", name.replace('"', "\"\"")),
             DeallocateAll => "DEALLOCATE ALL".into(),
             Parse(_, number) => prepared(*number),
-            Run(_) | Close(_) => String::new(),
+            Run(_) | Close(_) | Flush => String::new(),
             CreateTemp { name, drop: false } => format!("CREATE TEMP TABLE {name} (id int)"),
             CreateTemp { name, drop: true } => format!("CREATE TEMP TABLE {name} (id int) ON COMMIT DROP"),
             CreateTempSequence => "CREATE TEMP SEQUENCE temp_sequence".into(),
@@ -221,6 +275,7 @@ impl Act {
             Lastval => "SELECT lastval()".into(),
             Currval => "SELECT currval('public.numbers')".into(),
             SetSeed => "SELECT setseed(0.5)".into(),
+            Load => format!("LOAD '{LIBRARY}'"),
         }
     }
 
@@ -231,13 +286,14 @@ impl Act {
             Self::Parse(name, _) => raw::parse(name, &self.sql()),
             Self::Run(name) => run(name),
             Self::Close(name) => raw::close(b'S', name),
+            Self::Flush => raw::flush(),
             _ => [raw::parse("", &self.sql()), run("")].concat(),
         }
     }
 
     /// Whether it is a message, and no SQL.
     pub fn is_message(&self) -> bool {
-        matches!(self, Self::Parse(..) | Self::Run(_) | Self::Close(_))
+        matches!(self, Self::Parse(..) | Self::Run(_) | Self::Close(_) | Self::Flush)
     }
 }
 
@@ -254,14 +310,20 @@ fn set(local: bool, name: &str, value: &str, how: How) -> String {
     match how {
         How::Set => inner,
         How::SetConfig => format!("SELECT set_config('{name}', '{quoted}', {local})"),
-        How::Do => format!("DO $x$ BEGIN {inner}; END $x$"),
-        How::DoExecute => {
-            format!("DO $x$ BEGIN EXECUTE replace($y$ZET {} {name} = {plain}$y$, 'ZET', 'SET'); END $x$", word)
-        }
-        How::DoUndone => {
-            format!("DO $x$ BEGIN {inner}; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $x$")
-        }
         How::Function => format!("SELECT public.sets('{name}', '{quoted}', {local})"),
         How::FunctionFails => format!("SELECT public.sets_and_fails('{name}', '{quoted}', {local})"),
+        How::Trigger => format!("INSERT INTO public.obeys VALUES ('{name}', '{quoted}', {local})"),
+    }
+}
+
+fn within(block: Block, sql: &str) -> String {
+    let plain = sql.strip_prefix("SELECT ").map_or_else(|| sql.to_owned(), |rest| format!("PERFORM {rest}"));
+    match block {
+        Block::Plain => format!("DO $x$ BEGIN {plain}; END $x$"),
+        Block::Executes => format!("DO $x$ BEGIN EXECUTE $y${sql}$y$; END $x$"),
+        Block::Computes => format!("DO $x$ BEGIN EXECUTE reverse(reverse($y${sql}$y$)); END $x$"),
+        Block::Undoes => {
+            format!("DO $x$ BEGIN {plain}; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $x$")
+        }
     }
 }

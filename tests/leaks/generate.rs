@@ -2,9 +2,11 @@
 //!
 //! Knows the kinds that are drawn from; what may be done at a moment is the player's to say.
 
-use super::act::{Act, CUSTOM, CUSTOM_VALUES, How, SETTINGS};
+use super::act::{Act, Block, CUSTOM, CUSTOM_VALUES, How, SETTINGS};
 use super::kinds::Kind;
+use super::world::came_with_custom;
 use crate::support::random::Random;
+use crate::support::raw;
 use std::fmt;
 
 /// One turn of one client.
@@ -12,16 +14,25 @@ use std::fmt;
 pub struct Step {
     pub client: usize,
     pub turn: Turn,
+    /// What it sends it sends in two pieces: how much of it is the first, in thousandths.
+    pub cut: usize,
+}
+
+/// What is answered with one ReadyForQuery.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// A Query with its statements.
+    Query(Vec<Act>),
+    /// A pipeline and its Sync.
+    Pipeline(Vec<Act>),
 }
 
 #[derive(Clone, Debug)]
 pub enum Turn {
-    /// A Query with its statements.
-    Simple(Vec<Act>),
-    /// A pipeline, sent in pieces.
-    Extended(Vec<Act>),
-    /// The first part of a pipeline, in thousandths, and the client is gone.
-    Cut(Vec<Act>, u32),
+    /// Requests of which none waits for the answer to the one before it.
+    Ask(Vec<Request>),
+    /// The first piece of a request, and the client is gone.
+    Vanish(Request),
     /// It says goodbye, and comes back as somebody new.
     Leave,
     /// It looks at its own session.
@@ -32,17 +43,41 @@ pub enum Turn {
     Notify(&'static str, u32),
 }
 
+impl Request {
+    pub fn acts(&self) -> &[Act] {
+        let (Self::Query(acts) | Self::Pipeline(acts)) = self;
+        acts
+    }
+
+    pub fn is_extended(&self) -> bool {
+        matches!(self, Self::Pipeline(_))
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Query(acts) => raw::query(&acts.iter().map(Act::sql).collect::<Vec<_>>().join("; ")),
+            Self::Pipeline(acts) => [acts.iter().flat_map(Act::messages).collect(), raw::sync()].concat(),
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |act: &Act| if act.is_message() { format!("{act:?}") } else { act.sql() };
+        let words = self.acts().iter().map(word).collect::<Vec<_>>().join("; ");
+        write!(f, "{}: {words}", if self.is_extended() { "pipeline" } else { "Query" })
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |acts: &[Act]| {
-            let word = |act: &Act| if act.is_message() { format!("{act:?}") } else { act.sql() };
-            acts.iter().map(word).collect::<Vec<_>>().join("; ")
-        };
-        let client = self.client;
-        match &self.turn {
-            Turn::Simple(acts) => write!(f, "client {client} Query: {}", told(acts)),
-            Turn::Extended(acts) => write!(f, "client {client} pipeline: {}", told(acts)),
-            Turn::Cut(acts, part) => write!(f, "client {client} vanishes after {part}/1000 of: {}", told(acts)),
+        let Self { client, turn, cut } = self;
+        match turn {
+            Turn::Ask(requests) => {
+                let told: Vec<String> = requests.iter().map(Request::to_string).collect();
+                write!(f, "client {client} {} (cut at {cut})", told.join(" / "))
+            }
+            Turn::Vanish(request) => write!(f, "client {client} vanishes after {cut}/1000 of {request}"),
             other => write!(f, "client {client} {other:?}"),
         }
     }
@@ -63,16 +98,17 @@ pub fn steps(random: &mut Random, kinds: &[Kind], clients: usize, count: usize) 
     let mut number = 0;
     while steps.len() < count {
         let client = random.below(clients);
+        let cut = random.below(1001);
         let mut draw = Draw { random, kinds, client, number: &mut number };
         let turn = draw.turn();
-        let looks = matches!(turn, Turn::Simple(_) | Turn::Extended(_)) && !random.one_in(3);
-        steps.push(Step { client, turn });
+        let looks = matches!(turn, Turn::Ask(_)) && !random.one_in(3);
+        steps.push(Step { client, turn, cut });
         if looks {
-            steps.push(Step { client, turn: Turn::Look });
+            steps.push(Step { client, turn: Turn::Look, cut });
         }
-        if random.one_in(9) {
-            let fresh = random.one_in(4);
-            steps.push(Step { client: 0, turn: Turn::Witness(fresh) });
+        if random.one_in(4) {
+            let fresh = random.one_in(8);
+            steps.push(Step { client: 0, turn: Turn::Witness(fresh), cut });
         }
     }
     steps
@@ -81,6 +117,16 @@ pub fn steps(random: &mut Random, kinds: &[Kind], clients: usize, count: usize) 
 /// PgOtter takes this one from a Query alone, as docs/sessions.md says.
 fn only_as_query(act: &Act) -> bool {
     matches!(act, Act::Deallocate(name) if NAMES.contains(name))
+}
+
+/// What a client came with is back behind the request that has reset it (docs/sessions.md), and not within. What runs the unnamed
+/// statement may be one.
+fn resets(act: &Act) -> bool {
+    match act {
+        Act::Do(_, act) => resets(act),
+        Act::Reset(_) | Act::ToDefault(_) | Act::ResetAll | Act::DiscardAll | Act::Run("") => true,
+        _ => false,
+    }
 }
 
 struct Draw<'a> {
@@ -93,25 +139,32 @@ struct Draw<'a> {
 impl Draw<'_> {
     fn turn(&mut self) -> Turn {
         match self.random.below(60) {
-            0 => Turn::Leave,
-            1 => {
-                let part = self.random.below(1001);
-                Turn::Cut(self.acts(), u32::try_from(part).expect("small"))
-            }
-            2..=4 if self.kinds.contains(&Kind::Listen) => {
+            0..=1 => Turn::Leave,
+            2..=3 => Turn::Vanish(self.request()),
+            4..=5 if self.kinds.contains(&Kind::Listen) => {
                 *self.number += 1;
                 Turn::Notify(self.random.pick(CHANNELS), *self.number)
             }
-            5..=9 => Turn::Look,
-            10..=34 => {
-                let acts = self.acts();
-                if acts.iter().any(Act::is_message) { Turn::Extended(acts) } else { Turn::Simple(acts) }
+            6..=9 => Turn::Look,
+            10..=14 => {
+                let count = 2 + self.random.below(2);
+                Turn::Ask((0..count).map(|_| self.request()).collect())
             }
-            _ => {
-                let acts = self.acts();
-                if acts.iter().any(only_as_query) { Turn::Simple(acts) } else { Turn::Extended(acts) }
-            }
+            _ => Turn::Ask(vec![self.request()]),
         }
+    }
+
+    fn request(&mut self) -> Request {
+        let mut acts = self.acts();
+        let alone = acts.iter().any(only_as_query);
+        let messages = acts.iter().any(Act::is_message);
+        if alone || !messages && self.random.one_in(2) {
+            return Request::Query(acts);
+        }
+        if self.random.one_in(8) {
+            acts.insert(self.random.below(acts.len() + 1), Act::Flush);
+        }
+        Request::Pipeline(acts)
     }
 
     /// One, or a few that go together.
@@ -121,20 +174,26 @@ impl Draw<'_> {
         if acts.len() > 1 {
             acts.retain(|act| !act.stands_alone() && !only_as_query(act));
         }
-        // What a client came with is back behind the request that has reset it (docs/sessions.md), and not within.
-        if let Some(at) = acts.iter().position(|act| matches!(act, Act::Reset(_) | Act::ToDefault(_) | Act::ResetAll)) {
-            acts.truncate(at + 1);
-        }
+        // What a procedure commits, and then fails, is rolled back for LISTEN (docs/sessions.md).
+        let listens = acts.iter().any(|act| act.kinds().contains(&Kind::Listen));
+        acts.retain(|act| !listens || *act != Act::CommitsThenFails);
+        let mut has_reset = false;
+        acts.retain(|act| {
+            let sees = has_reset && matches!(act, Act::Show(_));
+            has_reset |= resets(act);
+            !sees
+        });
         if acts.is_empty() { vec![Act::Select] } else { acts }
     }
 
     fn allowed(&mut self) -> Act {
         loop {
             let act = self.any();
+            let plain = if let Act::Do(_, act) = &act { act } else { &act };
             // A client listens in one encoding, as docs/sessions.md says.
             let encodes =
-                matches!(&act, Act::Set { name: "client_encoding", .. }) && self.kinds.contains(&Kind::Listen);
-            if !encodes && act.kind().is_none_or(|kind| self.kinds.contains(&kind)) {
+                matches!(plain, Act::Set { name: "client_encoding", .. }) && self.kinds.contains(&Kind::Listen);
+            if !encodes && act.kinds().iter().all(|kind| self.kinds.contains(kind)) {
                 return act;
             }
         }
@@ -145,9 +204,9 @@ impl Draw<'_> {
         let number = *self.number;
         let point = u8::try_from(self.random.below(3)).expect("small");
         let name = self.random.pick(NAMES);
-        match self.random.below(100) {
-            0..=7 => Act::Begin,
-            8..=13 => Act::Commit,
+        match self.random.below(106) {
+            0..=5 => Act::Begin,
+            6..=13 => Act::Commit,
             14..=16 => Act::Rollback,
             17..=18 => Act::Savepoint(point),
             19 => Act::RollbackTo(point),
@@ -192,7 +251,9 @@ impl Draw<'_> {
             96 => Act::InsertSerial,
             97 => Act::Lastval,
             98 => Act::Currval,
-            _ => Act::SetSeed,
+            99 => self.random.pick(&[Act::SetSeed, Act::Load]),
+            100 => Act::Nonsense(self.random.one_in(2)),
+            _ => self.hidden(),
         }
     }
 
@@ -212,18 +273,20 @@ impl Draw<'_> {
     fn set(&mut self) -> Act {
         let (name, value) = self.setting();
         let local = self.random.one_in(3);
-        let hows = [
-            How::Set,
-            How::Set,
-            How::Set,
-            How::SetConfig,
-            How::Do,
-            How::DoExecute,
-            How::DoUndone,
-            How::Function,
-            How::FunctionFails,
-        ];
+        let hows = [How::Set, How::Set, How::Set, How::SetConfig, How::Function, How::FunctionFails, How::Trigger];
         Act::Set { local, name, value, how: self.random.pick(&hows) }
+    }
+
+    /// A DO block that does what may be done there, and is told of by nothing else.
+    fn hidden(&mut self) -> Act {
+        loop {
+            let act = self.any();
+            let resets_custom = act == Act::ResetAll && came_with_custom(self.client);
+            if act.may_be_done_within() && !resets_custom {
+                let blocks = [Block::Plain, Block::Plain, Block::Executes, Block::Computes, Block::Undoes];
+                return Act::Do(self.random.pick(&blocks), Box::new(act));
+            }
+        }
     }
 
     /// Half of the clients change their role, the others who they are.

@@ -35,25 +35,13 @@ pub enum Kind {
     Discards,
     /// setseed.
     Seed,
+    /// LOAD.
+    Libraries,
 }
 
-/// Those that PgOtter keeps: none of them may leak or be lost. The variable `PGOTTER_KINDS` (names with commas, or `all`)
+/// Those that PgOtter does not keep: through it they are not drawn from. The variable `PGOTTER_KINDS` (names with commas, or `all`)
 /// overrules it.
-const ON: &[Kind] = &[
-    Kind::Blocks,
-    Kind::Local,
-    Kind::Statements,
-    Kind::SqlStatements,
-    Kind::Startup,
-    Kind::Settings,
-    Kind::Roles,
-    Kind::Temp,
-    Kind::Locks,
-    Kind::Cursors,
-    Kind::Listen,
-    Kind::Seed,
-    Kind::Sequences,
-];
+const OFF: &[Kind] = &[Kind::Custom, Kind::Hidden];
 
 pub const ALL: &[Kind] = &[
     Kind::Blocks,
@@ -72,11 +60,15 @@ pub const ALL: &[Kind] = &[
     Kind::Sequences,
     Kind::Discards,
     Kind::Seed,
+    Kind::Libraries,
 ];
 
 /// What runs through PgOtter.
 pub fn on() -> Vec<Kind> {
-    let Ok(names) = std::env::var("PGOTTER_KINDS") else { return ON.to_vec() };
-    let named = |kind: &Kind| names.split(',').any(|name| name == format!("{kind:?}") || name == "all");
-    ALL.iter().copied().filter(named).collect()
+    let names = std::env::var("PGOTTER_KINDS").ok();
+    let is_on = |kind: &Kind| match &names {
+        Some(names) => names.split(',').any(|name| name == format!("{kind:?}") || name == "all"),
+        None => !OFF.contains(kind),
+    };
+    ALL.iter().copied().filter(is_on).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of connections. That it agrees with PostgreSQL is a test of its own, without a pooler.
 
-use super::act::{Act, How};
+use super::act::{Act, Block as Do, How, OF_LIBRARY};
 use super::kinds::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,13 @@ pub struct Model {
     /// What RESET goes back to.
     initial: Settings,
     now: Undoable,
+    /// At the last end of a transaction: what an error goes back to outside a block.
+    since: Undoable,
     block: Option<Block>,
+    /// A statement of the pipeline has been run, and not committed.
+    under_way: bool,
+    /// In a Query of several statements.
+    several: bool,
     statements: BTreeMap<&'static str, Prepared>,
     unnamed: Option<Act>,
     locks: BTreeMap<u32, u32>,
@@ -58,12 +64,14 @@ pub struct Model {
     /// A pooler need not have what is asked for at hand.
     forgetful: bool,
     currval: Option<String>,
+    /// It has loaded a library.
+    loaded: bool,
     /// Something was done that a pooler may have to keep a server for, though nothing of it is seen.
     stained: bool,
 }
 
 /// What may keep a server without being seen.
-const STAINS: &[Kind] = &[Kind::Custom, Kind::Hidden, Kind::Sequences, Kind::Seed];
+const STAINS: &[Kind] = &[Kind::Custom, Kind::Hidden, Kind::Sequences, Kind::Seed, Kind::Libraries];
 
 /// What `lastval` and `currval` say of what they do not know.
 pub const UNDEFINED: &str = "55000";
@@ -93,7 +101,10 @@ impl Model {
         Self {
             initial,
             now: Undoable::default(),
+            since: Undoable::default(),
             block: None,
+            under_way: false,
+            several: false,
             statements: BTreeMap::new(),
             unnamed: None,
             locks: BTreeMap::new(),
@@ -102,6 +113,7 @@ impl Model {
             lastval: None,
             forgetful: false,
             currval: None,
+            loaded: false,
             stained: false,
         }
     }
@@ -154,6 +166,11 @@ impl Model {
         join(self.cursors.keys())
     }
 
+    /// The setting that a library brings.
+    pub fn of_library(&self) -> &str {
+        if self.loaded { OF_LIBRARY.1 } else { "" }
+    }
+
     pub fn listens(&self) -> String {
         join(&self.heard)
     }
@@ -184,46 +201,58 @@ impl Model {
     }
 
     /// The same where a pooler does not run what would make one more keep a server: such a Query, or that statement of the
-    /// pipeline.
-    pub fn refused(&mut self, acts: &[Act], extended: bool) -> Reply {
-        self.run_all(acts, extended, Some("53300"))
+    /// pipeline, behind `done` others.
+    pub fn refused(&mut self, acts: &[Act], extended: bool, done: usize) -> Reply {
+        self.run_all(acts, extended, Some(done))
     }
 
-    fn run_all(&mut self, acts: &[Act], extended: bool, refusal: Option<&'static str>) -> Reply {
+    fn run_all(&mut self, acts: &[Act], extended: bool, refused_behind: Option<usize>) -> Reply {
         if !extended {
             self.unnamed = None;
         }
-        let implicit = (!self.in_block()).then(|| self.now.clone());
-        let mut reply = Reply::default();
+        self.under_way = false;
+        self.several = !extended && acts.len() > 1;
+        if !self.in_block() {
+            self.since = self.now.clone();
+        }
         // Also what comes to nothing: a text may be all that a pooler goes by.
-        self.stained |= acts.iter().any(|act| act.kind().is_some_and(|kind| STAINS.contains(&kind)));
+        self.stained |= acts.iter().any(|act| act.kinds().iter().any(|kind| STAINS.contains(kind)));
+        let mut reply = Reply::default();
+        let mut done = 0;
+        let unreadable = !extended && acts.iter().any(|act| matches!(act, Act::Nonsense(_)));
         for act in acts {
-            let done = match refusal.filter(|_| !extended || self.may_pin(act)) {
-                Some(code) => self.refuse(act, extended, code),
-                None => self.act(act, extended),
+            let refused = match refused_behind {
+                Some(behind) => !extended || done == behind && self.may_pin(act),
+                None => false,
             };
-            match done {
+            let outcome = match () {
+                () if refused => self.refuse(act, extended),
+                () if unreadable => Err("42601"),
+                () => self.act(act, extended),
+            };
+            match outcome {
                 Ok(rows) => reply.rows.extend(rows),
                 Err(code) => {
                     reply.error = Some(code);
                     break;
                 }
             }
+            done += usize::from(!matches!(act, Act::Parse(..) | Act::Close(_) | Act::Flush));
         }
-        match (&mut self.block, implicit) {
-            (Some(block), _) => block.failed |= reply.error.is_some(),
-            (None, Some(start)) if reply.error.is_some() && acts != [Act::CommitsThenFails] => self.undo(start, 1),
-            (None, _) => self.commit(),
+        match &mut self.block {
+            Some(block) => block.failed |= reply.error.is_some(),
+            None if reply.error.is_some() => self.undo(self.since.clone(), 1),
+            None => self.commit(),
         }
         reply
     }
 
     fn commit(&mut self) {
-        self.block = None;
         self.now.local.clear();
         self.now.temp.retain(|_, drop| !*drop);
         self.cursors.values_mut().for_each(|cursor| cursor.depth = 0);
         self.heard = self.now.listens.clone();
+        self.ended();
     }
 
     fn undo(&mut self, to: Undoable, depth: usize) {
@@ -232,9 +261,15 @@ impl Model {
     }
 
     fn rollback(&mut self) {
-        if let Some(block) = self.block.take() {
-            self.undo(block.start, 1);
-        }
+        let start = self.block.take().map_or_else(|| self.since.clone(), |block| block.start);
+        self.undo(start, 1);
+        self.ended();
+    }
+
+    fn ended(&mut self) {
+        self.block = None;
+        self.under_way = false;
+        self.since = self.now.clone();
     }
 
     fn act(&mut self, act: &Act, extended: bool) -> Result<Vec<Row>, &'static str> {
@@ -243,7 +278,11 @@ impl Model {
         if let Run(name) = act {
             return self.run(name);
         }
-        if self.has_failed() && !leaves && !matches!(act, Close(_)) {
+        if let Nonsense(_) = act {
+            self.unnamed = None;
+            return Err("42601");
+        }
+        if self.has_failed() && !leaves && !matches!(act, Close(_) | Flush) {
             // A Parse lets the old one go before it looks at anything.
             let parses = extended && !matches!(act, Parse(name, _) if !name.is_empty());
             self.unnamed = self.unnamed.take().filter(|_| !parses);
@@ -261,11 +300,11 @@ impl Model {
     }
 
     /// It has been parsed.
-    fn refuse(&mut self, act: &Act, extended: bool, code: &'static str) -> Result<Vec<Row>, &'static str> {
+    fn refuse(&mut self, act: &Act, extended: bool) -> Result<Vec<Row>, &'static str> {
         if extended && !act.is_message() && !self.has_failed() {
             self.unnamed = Some(act.clone());
         }
-        Err(code)
+        Err("53300")
     }
 
     fn run(&mut self, name: &'static str) -> Result<Vec<Row>, &'static str> {
@@ -275,27 +314,36 @@ impl Model {
                 return Err("25P02");
             }
             return match act {
-                Act::Parse(_, number) => Ok(vec![prepared(number)]),
+                Act::Parse(_, number) => {
+                    self.under_way = true;
+                    Ok(vec![prepared(number)])
+                }
                 act => self.does(&act),
             };
         }
         let row = self.execute(name)?;
+        self.under_way = true;
         if self.has_failed() { Err("25P02") } else { Ok(row) }
     }
 
     fn does(&mut self, act: &Act) -> Result<Vec<Row>, &'static str> {
         use Act::*;
+        if self.refuses_to_end(act) {
+            return Err(if *act == DiscardAll { "25001" } else { "2D000" });
+        }
+        self.under_way |= !act.is_message();
         match act {
             Begin => {
-                let start = self.now.clone();
+                let start = self.since.clone();
                 self.block.get_or_insert(Block { failed: false, start, savepoints: Vec::new() });
             }
             Commit if self.has_failed() => self.rollback(),
             Commit => self.commit(),
-            Rollback if self.in_block() => self.rollback(),
-            Rollback => {}
+            Rollback => self.rollback(),
             Savepoint(_) | RollbackTo(_) | Release(_) => self.savepoint(act)?,
             Fail => return Err("22012"),
+            Nonsense(_) | Flush => {}
+            Do(block, act) => self.within(*block, act)?,
             Select => return Ok(vec![Row::Any]),
             Clause(stays) => {
                 if *stays {
@@ -308,9 +356,9 @@ impl Model {
             SetWrong(_) => return Err("22023"),
             SetUnknown => return Err("42704"),
             Reset(name) | ToDefault(name) => self.reset(name),
-            CommitsThenFails if self.in_block() => return Err("2D000"),
             CommitsThenFails => {
-                self.now.session.insert("work_mem", "11MB".to_owned());
+                self.set(false, "work_mem", "11MB", How::Set)?;
+                self.commit();
                 return Err("22012");
             }
             Role { local, role } => return self.set(*local, "role", role, How::Set),
@@ -318,7 +366,6 @@ impl Model {
             Authorization(role) => return self.set(false, "session_authorization", role, How::Set),
             ResetAuthorization => self.reset("session_authorization"),
             ResetAll => self.reset_all(),
-            DiscardAll if self.in_block() => return Err("25001"),
             DiscardAll => self.discard_all(),
             DiscardTemp => self.now.temp.clear(),
             DiscardSequences => (self.lastval, self.currval) = (None, None),
@@ -350,18 +397,35 @@ impl Model {
             Listen(channel) => _ = self.now.listens.insert(channel),
             Unlisten(channel) => _ = self.now.listens.remove(channel),
             UnlistenAll => self.now.listens.clear(),
-            Nextval | InsertSerial => {
-                return Ok(vec![Row::Number(*act == Nextval)]);
-            }
+            Nextval | InsertSerial => return Ok(vec![Row::Number(*act == Nextval)]),
             Lastval | Currval if self.forgetful => return Err(UNDEFINED),
             Lastval if self.lastval.is_some() => return Ok(vec![Row::Lastval]),
             Currval if self.currval.is_some() => return Ok(vec![Row::Currval]),
             Lastval | Currval => return Err(UNDEFINED),
-            SetSeed => {
-                return Ok(vec![Row::Any]);
-            }
+            SetSeed => return Ok(vec![Row::Any]),
+            Load => self.loaded = true,
         }
         Ok(Vec::new())
+    }
+
+    /// What commits of its own accord, where that is not its to do.
+    fn refuses_to_end(&self, act: &Act) -> bool {
+        let block = self.in_block() || self.several;
+        match act {
+            Act::DiscardAll => block || self.under_way,
+            Act::CommitsThenFails => block,
+            _ => false,
+        }
+    }
+
+    fn within(&mut self, block: Do, act: &Act) -> Result<(), &'static str> {
+        let before = self.now.clone();
+        let done = self.does(act);
+        match done {
+            Ok(_) | Err("22012") if block == Do::Undoes => self.now = before,
+            done => drop(done?),
+        }
+        Ok(())
     }
 
     fn savepoint(&mut self, act: &Act) -> Result<(), &'static str> {
@@ -391,7 +455,6 @@ impl Model {
     fn set(&mut self, local: bool, name: &'static str, value: &str, how: How) -> Result<Vec<Row>, &'static str> {
         match how {
             How::FunctionFails => return Err("22012"),
-            How::DoUndone => return Ok(Vec::new()),
             _ if local => _ = self.now.local.insert(name, value.to_owned()),
             _ => {
                 self.now.session.insert(name, value.to_owned());
@@ -413,12 +476,14 @@ impl Model {
         self.now.local.retain(stays);
     }
 
+    /// It commits of its own accord.
     fn discard_all(&mut self) {
         self.now = Undoable::default();
         self.statements.clear();
         self.locks.clear();
         self.cursors.clear();
         (self.lastval, self.currval) = (None, None);
+        self.commit();
     }
 
     fn prepare(&mut self, name: &'static str, number: u32, by_sql: bool) -> Result<(), &'static str> {

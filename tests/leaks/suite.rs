@@ -5,6 +5,8 @@
 //! connection to PostgreSQL shows. Model and witnesses are themselves tried without a pooler, where they must agree with
 //! PostgreSQL, and on clients that share a connection, where they must not.
 //!
+//! What clients send is cut anywhere, and some vanish behind any byte of it; `vanishing.rs` goes through every one.
+//!
 //! A hand-over is counted when a server shows itself to one client after another. A run prints its seed; `SEED=…` has it
 //! again. What fails is made as small as leaving out steps gets, each try with a new PgOtter, and printed.
 
@@ -12,6 +14,7 @@ mod act;
 mod generate;
 mod kinds;
 mod model;
+mod vanishing;
 mod witness;
 mod world;
 
@@ -22,6 +25,8 @@ use world::{Between, CLIENTS, Profiles, ROOMS, Stage, World};
 
 /// In `make test`; `PGOTTER_LONG_HAND_OVERS` says how many for the long run.
 const HAND_OVERS: u64 = 10_000;
+/// PostgreSQL has room for the servers of so many.
+const AT_ONCE: u64 = 3;
 /// Between two sets of new clients.
 const EPISODE: usize = 400;
 
@@ -61,12 +66,14 @@ fn no_session_state_leaks_or_is_lost_in_many_hand_overs() {
     hand_over(std::env::var("PGOTTER_LONG_HAND_OVERS").map_or(100_000, |text| text.parse().expect("a number")));
 }
 
-/// Two at once: each waits for PostgreSQL most of the time.
+/// Some at once: each waits for PostgreSQL most of the time.
 fn hand_over(count: u64) {
-    let seed = seed();
+    let mut seeds = Random(seed());
     std::thread::scope(|scope| {
-        scope.spawn(|| hand_over_on(Random(seed), count / 2));
-        scope.spawn(|| hand_over_on(Random(!seed), count / 2));
+        for _ in 0..AT_ONCE {
+            let seeds = Random(seeds.next());
+            scope.spawn(|| hand_over_on(seeds, count / AT_ONCE));
+        }
     });
 }
 

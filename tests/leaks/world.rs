@@ -1,8 +1,8 @@
 //! Clients on their connections, playing steps: what each hears is held against its model, and what witnesses see against a
 //! fresh connection.
 
-use super::act::{Act, CUSTOM, SETTINGS};
-use super::generate::{Step, Turn};
+use super::act::{CUSTOM, OF_LIBRARY, SETTINGS};
+use super::generate::{Request, Step, Turn};
 use super::kinds::Kind;
 use super::model::{Model, Reply, Row, UNDEFINED};
 use super::witness::{Expected, notifications};
@@ -47,6 +47,7 @@ pub struct World<'a> {
     profiles: &'a Profiles,
     clients: Vec<Client>,
     witness: Raw,
+    console: Option<Raw>,
     looks: usize,
     look: String,
     /// Whom each server served last.
@@ -69,7 +70,12 @@ struct Client {
     heard: Vec<String>,
 }
 
-/// What clients ask for at login, and what they see then.
+/// Whether this client may have asked for a custom setting at login.
+pub fn came_with_custom(client: usize) -> bool {
+    client % 4 == 3
+}
+
+/// What clients ask for at login, and what they see then. The last of four with a custom setting.
 pub struct Profiles {
     startup: Vec<Vec<(&'static str, &'static str)>>,
     initial: Vec<BTreeMap<&'static str, String>>,
@@ -119,6 +125,11 @@ fn prepare(server: &LocalPostgres, database: &str) {
          CREATE SEQUENCE numbers; CREATE TABLE ticket (id serial);
          CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS
            $$ BEGIN RETURN set_config($1, $2, $3); END $$;
+         CREATE TABLE obeys (name text, value text, local bool);
+         CREATE FUNCTION obeys() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM set_config(NEW.name, NEW.value, NEW.local); RETURN NULL; END $$;
+         CREATE TRIGGER obeys BEFORE INSERT ON obeys FOR EACH ROW EXECUTE FUNCTION obeys();
+         ALTER TABLE obeys ENABLE ALWAYS TRIGGER obeys;
          CREATE FUNCTION sets_and_fails(text, text, bool) RETURNS text LANGUAGE plpgsql AS
            $$ BEGIN PERFORM set_config($1, $2, $3); PERFORM 1 / 0; RETURN 'never'; END $$;
          CREATE FUNCTION clause(stays bool) RETURNS text LANGUAGE plpgsql SET work_mem = '10MB' SET app.clause = 'x' AS
@@ -159,8 +170,15 @@ impl<'a> World<'a> {
             Between::PgOtter(pgotter, _) => pgotter.port(),
             _ => shared_postgres().port(),
         };
+        let console = matches!(between, Between::PgOtter(..)).then(|| {
+            let mut console = Raw::connect(port);
+            console.send(&raw::startup(3, 0, &[("user", "postgres"), ("database", "pgbouncer")]));
+            console.welcomed();
+            console
+        });
         let mut world = Self {
             between,
+            console,
             port,
             kinds,
             profiles,
@@ -183,7 +201,7 @@ impl<'a> World<'a> {
     /// With so much room.
     pub fn pgotter(room: Room) -> Between {
         let Room { servers, max_pinned } = room;
-        let limits = format!("default_pool_size = {servers}\nmax_pinned = {max_pinned}");
+        let limits = format!("default_pool_size = {servers}\nmax_pinned = {max_pinned}\nadmin_users = [\"postgres\"]");
         Between::PgOtter(Box::new(PgOtter::in_front_of(shared_postgres(), &limits)), room)
     }
 
@@ -223,9 +241,8 @@ impl<'a> World<'a> {
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.turn {
-            Turn::Simple(acts) => self.request(step.client, acts, false),
-            Turn::Extended(acts) => self.request(step.client, acts, true),
-            Turn::Cut(acts, part) => self.cut(step.client, acts, *part),
+            Turn::Ask(requests) => self.ask(step.client, requests, step.cut),
+            Turn::Vanish(request) => self.vanish(step.client, request, step.cut),
             Turn::Leave => self.leave(step.client),
             Turn::Look => self.looks_at_itself(step.client),
             Turn::Witness(fresh) => self.witness(*fresh),
@@ -234,8 +251,8 @@ impl<'a> World<'a> {
     }
 
     /// How many others may keep a server.
-    fn held(&self, client: usize) -> usize {
-        let others = self.clients.iter().enumerate().filter(|(number, _)| *number != client);
+    fn held(&self, client: Option<usize>) -> usize {
+        let others = self.clients.iter().enumerate().filter(|(number, _)| Some(*number) != client);
         others.filter(|(_, other)| other.model.may_hold_a_server()).count()
     }
 
@@ -243,67 +260,84 @@ impl<'a> World<'a> {
         if let Between::PgOtter(_, room) = &self.between { Some(*room) } else { None }
     }
 
-    /// With all servers but one in hands, nobody else may take one for longer than a request.
-    fn would_wait(&self, client: usize, acts: &[Act], extended: bool) -> bool {
-        let mut after = self.clients[client].model.clone();
-        after.request(acts, extended);
-        let servers = self.room().map_or(usize::MAX, |room| room.servers);
-        after.may_hold_a_server() && self.held(client) + 1 >= servers
+    /// Whether a server is free for it, or it has one: where it waited, nobody would be left to give one back.
+    fn can_be_served(&mut self, client: Option<usize>) -> bool {
+        let Some(room) = self.room() else { return true };
+        if self.held(client) < room.servers {
+            return true;
+        }
+        // They may hold less than what they did lets one think.
+        let own = client.map(|client| self.wire(client).stream.local_addr().expect("an address").port().to_string());
+        let linked = self.console.as_mut().map(linked).unwrap_or_default();
+        linked.len() < room.servers || own.is_some_and(|port| linked.contains(&port))
     }
 
     /// What was not run because too many keep a server is asked again until as many do as may: whoever has just left, or given
     /// one back, may still have been counted.
-    fn request(&mut self, client: usize, acts: &[Act], extended: bool) -> Result<(), String> {
-        if self.would_wait(client, acts, extended) {
+    fn ask(&mut self, client: usize, requests: &[Request], cut: usize) -> Result<(), String> {
+        if !self.can_be_served(Some(client)) {
             self.spared += 1;
             return Ok(());
         }
-        let bytes = if extended {
-            pipeline(acts)
-        } else {
-            let texts: Vec<String> = acts.iter().map(Act::sql).collect();
-            raw::query(&texts.join("; "))
-        };
+        let bytes: Vec<u8> = requests.iter().flat_map(Request::bytes).collect();
         let since = Instant::now();
         loop {
-            let frames = self.exchange(client, &bytes)?;
-            let refused_in = self.room().filter(|_| error_code(&frames).as_deref() == Some(TOO_MANY));
-            let model = &mut self.clients[client].model;
-            let before = model.clone();
-            let mut expected =
-                if refused_in.is_some() { model.refused(acts, extended) } else { model.request(acts, extended) };
-            if error_code(&frames).as_deref() == Some(UNDEFINED) && expected.error != Some(UNDEFINED) {
-                // Its own number may be out of reach; another's it must not be told.
-                *model = before;
-                expected = model.forgetful_request(acts, extended);
+            let mut again = false;
+            let mut frames = self.exchange(client, &bytes, cut, requests.len())?;
+            for request in requests {
+                let end = frames.iter().position(|frame| frame.kind == b'Z').map_or(frames.len(), |at| at + 1);
+                let rest = frames.split_off(end);
+                again = self.answered(client, request, &frames)?;
+                frames = rest;
             }
-            self.judge(client, &expected, &frames)?;
-            let Some(room) = refused_in else { return Ok(()) };
-            self.refused += 1;
-            // A block has failed for it.
-            if self.held(client) >= room.max_pinned || self.clients[client].model.in_block() {
+            // Of several only the last could be asked again.
+            if !again || requests.len() > 1 {
                 return Ok(());
             }
             if since.elapsed() > PATIENCE {
-                return Err(format!("too many are said to keep a server, and do not:\n{}", print(&frames)));
+                return Err("too many are said to keep a server, and do not".to_owned());
             }
         }
     }
 
-    /// Sends in two pieces and reads up to ReadyForQuery.
-    fn exchange(&mut self, client: usize, bytes: &[u8]) -> Result<Vec<Frame>, String> {
+    /// Judges an answer. Whether it is a refusal, and there seems to be no reason for it.
+    fn answered(&mut self, client: usize, request: &Request, frames: &[Frame]) -> Result<bool, String> {
+        let (acts, extended) = (request.acts(), request.is_extended());
+        let refused_in = self.room().filter(|_| error_code(frames).as_deref() == Some(TOO_MANY));
+        let done = frames.iter().filter(|frame| frame.kind == b'C').count();
+        let model = &mut self.clients[client].model;
+        let before = model.clone();
+        let mut expected =
+            if refused_in.is_some() { model.refused(acts, extended, done) } else { model.request(acts, extended) };
+        if error_code(frames).as_deref() == Some(UNDEFINED) && expected.error != Some(UNDEFINED) {
+            // Its own number may be out of reach; another's it must not be told.
+            *model = before;
+            expected = model.forgetful_request(acts, extended);
+        }
+        self.judge(client, &expected, frames)?;
+        let Some(room) = refused_in else { return Ok(false) };
+        self.refused += 1;
+        // A block has failed for it.
+        Ok(self.held(Some(client)) < room.max_pinned && !self.clients[client].model.in_block())
+    }
+
+    /// Sends in two pieces and reads up to so many ReadyForQuery.
+    fn exchange(&mut self, client: usize, bytes: &[u8], cut: usize, count: usize) -> Result<Vec<Frame>, String> {
         let wire = self.wire(client);
-        let (first, second) = bytes.split_at(bytes.len() / 3);
+        let (first, second) = bytes.split_at(bytes.len() * cut / 1000);
         wire.send(first);
         wire.send(second);
-        let mut frames = Vec::new();
+        let (mut frames, mut ready) = (Vec::new(), 0);
         let ended = loop {
             match wire.frame_or_silence() {
-                Ok(Some(frame)) => frames.push(frame),
+                Ok(Some(frame)) => {
+                    ready += usize::from(frame.kind == b'Z');
+                    frames.push(frame);
+                }
                 Ok(None) => break Some("the connection ends"),
                 Err(_) => break Some("nothing more comes"),
             }
-            if frames.last().is_some_and(|frame: &Frame| frame.kind == b'Z') {
+            if ready == count {
                 break None;
             }
         };
@@ -312,6 +346,10 @@ impl<'a> World<'a> {
             Some(how) => Err(format!("{how} behind\n{}", print(&frames))),
             None => Ok(frames),
         }
+    }
+
+    fn query(&mut self, client: usize, sql: &str) -> Result<Vec<Frame>, String> {
+        self.exchange(client, &raw::query(sql), 0, 1)
     }
 
     fn note(&mut self, client: usize, frames: &[Frame]) {
@@ -355,12 +393,12 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn cut(&mut self, client: usize, acts: &[Act], part: u32) -> Result<(), String> {
+    fn vanish(&mut self, client: usize, request: &Request, cut: usize) -> Result<(), String> {
         if self.shares() {
             return Ok(());
         }
-        let bytes = pipeline(acts);
-        let end = bytes.len() * part as usize / 1000;
+        let bytes = request.bytes();
+        let end = bytes.len() * cut / 1000;
         // Whoever is gone needs no answer, and may have been refused before.
         let _ = self.wire(client).stream.write_all(&bytes[..end]);
         self.clients[client] = self.newcomer(client);
@@ -377,12 +415,12 @@ impl<'a> World<'a> {
     }
 
     fn looks_at_itself(&mut self, client: usize) -> Result<(), String> {
-        if self.clients[client].model.has_failed() {
+        if self.clients[client].model.has_failed() || !self.can_be_served(Some(client)) {
             return Ok(());
         }
         self.clients[client].model.request(&[], false);
         let look = self.look.clone();
-        let frames = self.exchange(client, &raw::query(&look))?;
+        let frames = self.query(client, &look)?;
         let Some(row) = frames.iter().find(|frame| frame.kind == b'D') else {
             return Err(format!("no look at itself: {}", print(&frames)));
         };
@@ -416,12 +454,12 @@ impl<'a> World<'a> {
     }
 
     fn hears_what_is_due(&mut self, client: usize) -> Result<(), String> {
-        if !self.kinds.contains(&Kind::Listen) || self.clients[client].model.in_block() {
+        let looks = self.kinds.contains(&Kind::Listen) && !self.clients[client].model.in_block();
+        if !looks || !self.can_be_served(Some(client)) {
             return Ok(());
         }
         self.clients[client].model.request(&[], false);
-        let frames =
-            self.exchange(client, &raw::query("SELECT string_agg(c, ',' ORDER BY c) FROM pg_listening_channels() c"))?;
+        let frames = self.query(client, "SELECT string_agg(c, ',' ORDER BY c) FROM pg_listening_channels() c")?;
         let (seen, expected) =
             (frames.iter().find(|frame| frame.kind == b'D').map(value), self.clients[client].model.listens());
         if seen.as_deref() != Some(&expected) {
@@ -440,11 +478,11 @@ impl<'a> World<'a> {
     /// Only while nobody who listens is in a transaction: when they would hear of it is theirs to say.
     fn notify(&mut self, client: usize, channel: &str, number: u32) -> Result<(), String> {
         let in_block = self.clients.iter().any(|client| client.model.in_block());
-        if in_block || self.shares() {
+        if in_block || self.shares() || !self.can_be_served(Some(client)) {
             return Ok(());
         }
         self.clients[client].model.request(&[], false);
-        let frames = self.exchange(client, &raw::query(&format!("NOTIFY {channel}, '{number}'")))?;
+        let frames = self.query(client, &format!("NOTIFY {channel}, '{number}'"))?;
         let note = format!("A {channel}\\x00{number}\\x00\n");
         for listener in 0..CLIENTS {
             if self.clients[listener].model.listens().split(',').any(|name| name == channel) {
@@ -456,6 +494,9 @@ impl<'a> World<'a> {
     }
 
     fn witness(&mut self, fresh: bool) -> Result<(), String> {
+        if !self.can_be_served(None) {
+            return Ok(());
+        }
         self.looks += 1;
         let all = self.looks.is_multiple_of(4);
         let shared = if self.shares() { self.clients[0].wire.take() } else { None };
@@ -473,12 +514,20 @@ impl<'a> World<'a> {
     }
 }
 
-fn pipeline(acts: &[Act]) -> Vec<u8> {
-    [acts.iter().flat_map(Act::messages).collect(), raw::sync()].concat()
-}
-
 fn value(row: &Frame) -> String {
     raw::row_values(row).into_iter().next().flatten().unwrap_or_default()
+}
+
+/// The ports of clients that have a server.
+fn linked(console: &mut Raw) -> Vec<String> {
+    let frames = console.ask("SHOW CLIENTS");
+    let columns = frames.iter().find(|frame| frame.kind == b'T').map(raw::column_names).unwrap_or_default();
+    let at = |name| columns.iter().position(|column| column == name).expect("a column of SHOW CLIENTS");
+    let (port, link) = (at("port"), at("link"));
+    let rows = frames.iter().filter(|frame| frame.kind == b'D').map(raw::row_values);
+    rows.filter(|row| row[link].as_deref().is_some_and(|link| !link.is_empty()))
+        .filter_map(|row| row[port].clone())
+        .collect()
 }
 
 /// What a client looks at, in the order of its query's columns behind the server's process.
@@ -489,6 +538,7 @@ fn names(kinds: &[Kind]) -> impl Iterator<Item = &'static str> + use<> {
         (Kind::Cursors, "cursors"),
         (Kind::Roles, "current_user"),
         (Kind::Roles, "session_user"),
+        (Kind::Libraries, OF_LIBRARY.0),
     ];
     let own: Vec<&str> = own.iter().filter(|(kind, _)| kinds.contains(kind)).map(|(_, name)| *name).collect();
     own.into_iter().chain(SETTINGS.iter().map(|(name, _)| *name)).chain(CUSTOM.iter().copied())
@@ -501,6 +551,7 @@ fn seen_by(model: &Model, name: &str) -> String {
         "cursors" => model.cursors(),
         "current_user" => model.current_user().to_owned(),
         "session_user" => model.session_user().to_owned(),
+        name if name == OF_LIBRARY.0 => model.of_library().to_owned(),
         setting => model.visible(setting).to_owned(),
     }
 }

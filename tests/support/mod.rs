@@ -17,7 +17,7 @@ use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
 use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -75,8 +75,13 @@ impl PgOtter {
         PoolerProcess::start(state(), Self::program(), config, port).map(Self)
     }
 
+    /// That of this build; the variable `PGOTTER_PROGRAM` names another one.
     fn program() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_pgotter"))
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        PROGRAM.get_or_init(|| {
+            let named = std::env::var_os("PGOTTER_PROGRAM").filter(|path| !path.is_empty());
+            named.unwrap_or_else(|| env!("CARGO_BIN_EXE_pgotter").into()).into()
+        })
     }
 
     /// In front of one server, every database, trust on both sides; `pooler` are lines for `[pooler]`.

@@ -223,6 +223,17 @@ pub fn row_values(row: &Frame) -> Vec<Option<String>> {
     values
 }
 
+/// The columns of a RowDescription.
+pub fn column_names(description: &Frame) -> Vec<String> {
+    let (mut names, mut rest) = (Vec::new(), description.body.get(2..).unwrap_or_default());
+    while let Some(end) = rest.iter().position(|&byte| byte == 0) {
+        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+        // Table, column, type, its size and modifier, format.
+        rest = rest.get(end + 19..).unwrap_or_default();
+    }
+    names
+}
+
 /// One line for each message. What differs from server to server is left out: keys, process numbers, and where in
 /// PostgreSQL's source an error was raised. Parameters that come together are sorted.
 pub fn print(frames: &[Frame]) -> String {

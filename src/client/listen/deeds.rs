@@ -98,6 +98,9 @@ impl Deeds {
     /// Reads a text.
     pub fn read(text: &[u8], reading: Reading) -> Self {
         let facts = sql::read(text, reading, &Unknown);
+        if facts.is_refused() {
+            return Self::default();
+        }
         let verbs = || facts.statements.iter().map(|statement| &statement.verb);
         let listens = verbs().filter(|verb| matches!(verb, Verb::Listen(_))).count();
         let unlistens = verbs().filter(|verb| matches!(verb, Verb::Unlisten(_))).count();

@@ -39,10 +39,11 @@ impl Settings {
         self.own_lacking(believed, home, &mut plain);
         for (name, wanted, value) in self.unlike(believed) {
             if !is_role(name) && !same_value(name, wanted, value) {
-                let is_logins = home.default_of(name) == Some(wanted);
+                let is_logins = home.default_of(name) == Some(wanted) && !self.is_explicit(name);
                 plain.push((name, Some(wanted).filter(|_| !is_logins)));
             }
         }
+        self.explicitly_lacking(believed, home, &mut plain);
         if anew {
             let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
             let missing: Vec<_> = home.own.iter().filter(|own| own.kind != Kind::Role).filter(is_missing).collect();
@@ -87,6 +88,26 @@ impl Settings {
                 out.push((&other.name, home.own(&other.name)));
             }
         }
+    }
+
+    /// Whether it was set to what is reported anyway.
+    fn is_explicit(&self, name: &[u8]) -> bool {
+        self.own(name).is_some_and(|own| self.default_of(name) == Some(own))
+    }
+
+    /// What has the same value here and there, and was set here, or there, and not only reported.
+    fn explicitly_lacking<'a>(&'a self, believed: &'a Self, home: &Self, out: &mut Vec<Lack<'a>>) {
+        let is_mere = |own: &&Own, here: &Self, other: &Self| {
+            own.kind == Kind::Reported
+                && here.is_explicit(&own.name)
+                && !other.has(&own.name)
+                && !home.has(&own.name)
+                && other.get(&own.name) == own.value.as_deref()
+        };
+        out.extend(
+            self.own.iter().filter(|own| is_mere(own, self, believed)).map(|own| (&*own.name, own.value.as_deref())),
+        );
+        out.extend(believed.own.iter().filter(|own| is_mere(own, believed, self)).map(|own| (&*own.name, None)));
     }
 
     fn between_roles<'a>(

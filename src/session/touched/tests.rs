@@ -72,11 +72,12 @@ fn what_is_hidden_makes_it_ask_for_everything() {
     let mut flags = [vec![value(b"f"); 5], vec![value(b"3")]].concat();
     flags[0] = value(b"t");
     flags[1] = value(b"t");
-    let rows = vec![[flags, vec![value(b"none"), value(b"me")]].concat(), vec![value(b"work_mem"), value(b"64")]];
+    let rows =
+        vec![[flags, vec![value(b"none"), value(b"me")]].concat(), vec![value(b"work_mem"), value(b"64"), value(b"f")]];
     let found = question.read(rows).unwrap();
     assert_eq!(found.pins.to_string(), "temp lock");
     assert_eq!(found.statements, Some(3));
-    assert_eq!(found.all.unwrap(), [(b"work_mem"[..].into(), b"64"[..].into())]);
+    assert_eq!(found.all.unwrap(), [(b"work_mem"[..].into(), b"64"[..].into(), false)]);
 }
 
 #[test]

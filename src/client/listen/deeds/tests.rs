@@ -46,9 +46,10 @@ fn every_statement_that_matters_is_found() {
 fn a_long_name_is_cut_as_postgresql_cuts_it_and_what_cannot_be_told_is_not_guessed() {
     let long = "x".repeat(70);
     assert_eq!(read(&format!("LISTEN {long}")).deeds, [Deed::Listen(name(&long[..63]))]);
-    for text in ["LISTEN x; SELECT 'open", &format!("LISTEN {}", "é".repeat(40)), "LISTEN U&\"x\" UESCAPE '!'"] {
+    for text in [&format!("LISTEN {}", "é".repeat(40)), "LISTEN U&\"x\" UESCAPE '!'"] {
         assert!(read(text).uncertain && read(text).deeds.is_empty(), "{text}");
     }
+    assert!(!read("LISTEN x; SELECT 'open").uncertain, "PostgreSQL refuses it as a whole");
     let sjis = Reading { ascii_trails: true, ..Reading::default() };
     assert!(Deeds::read(b"LISTEN \x83\x65", sjis).uncertain);
     assert!(!Deeds::read(b"SELECT '\x83\x65'", sjis).uncertain);

@@ -1,0 +1,130 @@
+//! Resets and what stands around them: errors, pipelines, blocks, DO. What a client came with is its own again exactly where a
+//! direct connection's would be.
+
+use crate::support::raw::*;
+use crate::support::{PgOtter, shared_postgres};
+
+/// What everybody comes with.
+const LOGIN: &[(&str, &str)] = &[("TimeZone", "Asia/Kolkata"), ("work_mem", "6MB"), ("application_name", "ann")];
+const SEEN: &str = "SELECT concat_ws(' ', current_setting('TimeZone'), current_setting('work_mem'), \
+    current_setting('application_name'), current_setting('IntervalStyle'), \
+    (SELECT string_agg(c, ',') FROM pg_listening_channels() c))";
+
+/// A pipeline of these statements.
+fn pipeline(texts: &[&str]) -> Vec<u8> {
+    let run = |sql: &&str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    [texts.iter().flat_map(run).collect(), sync()].concat()
+}
+
+/// Sends requests in one go, each with one ReadyForQuery, and says which errors came.
+fn errors(client: &mut Raw, requests: &[Vec<u8>]) -> Vec<Option<String>> {
+    client.send(&requests.concat());
+    requests.iter().map(|_| error_code(&client.until_ready())).collect()
+}
+
+/// Whoever sends these requests sees the same behind them with PgOtter as without; `pin` comes first.
+fn agree(pin: &str, requests: &[Vec<u8>], what: &str) {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut direct = Raw::log_in(shared_postgres().port(), LOGIN);
+    let mut client = Raw::log_in(pgotter.port(), LOGIN);
+    for connection in [&mut direct, &mut client] {
+        assert_eq!(error_code(&connection.ask(pin)), None, "{pin}");
+    }
+    assert_eq!(errors(&mut client, requests), errors(&mut direct, requests), "{what}");
+    for _ in 0..2 {
+        assert_eq!(client.value(SEEN), direct.value(SEEN), "behind {what}, {pin}");
+    }
+}
+
+const PINS: [&str; 2] = ["SELECT 'none'", "SELECT setseed(0.5)"];
+
+#[test]
+fn a_discard_all_counts_although_something_fails_behind_it() {
+    for pin in PINS {
+        let request = pipeline(&["DISCARD ALL", "SET work_mem = 'nonsense'"]);
+        agree(pin, &[query("SET TimeZone = 'Asia/Tokyo'"), request.clone()], "DISCARD ALL and an error, behind a SET");
+        agree(pin, &[request], "DISCARD ALL and an error");
+    }
+}
+
+#[test]
+fn a_reset_counts_although_something_fails_in_front_of_it() {
+    for pin in PINS {
+        for reset in ["RESET TimeZone", "RESET ALL", "DO $$ BEGIN RESET TimeZone; END $$"] {
+            let requests = [query("SELECT 1 / 0"), query(reset), pipeline(&["FETCH 1 FROM nothing"])];
+            agree(pin, &requests, &format!("{reset} between errors"));
+        }
+    }
+}
+
+#[test]
+fn a_discard_all_ends_listening_although_something_fails_behind_it() {
+    for pin in PINS {
+        let requests = [query("LISTEN resets"), pipeline(&["DISCARD ALL", "FETCH 1 FROM nothing"])];
+        agree(pin, &requests, "DISCARD ALL and an error, behind a LISTEN");
+    }
+}
+
+#[test]
+fn a_value_that_is_postgresqls_default_is_told_from_one_that_was_reset() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let default = Raw::log_in(shared_postgres().port(), &[]).value("SHOW TimeZone");
+    for reset in ["RESET ALL", "RESET TimeZone", "DO $$ BEGIN EXECUTE 'RESET ALL'; END $$", "SELECT 1"] {
+        for behind in [None, Some("SELECT 1 / 0")] {
+            let (mut direct, mut client) =
+                (Raw::log_in(shared_postgres().port(), LOGIN), Raw::log_in(pgotter.port(), LOGIN));
+            let mut others = Raw::log_in(pgotter.port(), &[]);
+            for connection in [&mut direct, &mut client] {
+                connection.ask(&format!("SET TimeZone = '{default}'"));
+            }
+            // What was set on one server is set anew on the next, or this one.
+            others.ask("SELECT 1");
+            for connection in [&mut direct, &mut client] {
+                let texts: Vec<&str> = [reset].into_iter().chain(behind).collect();
+                connection.send(&pipeline(&texts));
+                connection.until_ready();
+            }
+            assert_eq!(client.value(SEEN), direct.value(SEEN), "behind {reset} and {behind:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_rollback_undoes_of_a_reset_is_brought_back_again() {
+    let rollbacks = ["ROLLBACK TO s", "SELECT 1 / 0|ROLLBACK TO s"];
+    for begin in ["BEGIN; RESET ALL; SAVEPOINT s", "BEGIN; SET TimeZone = 'Asia/Tokyo'; SAVEPOINT s; RESET TimeZone"] {
+        for rollback in rollbacks {
+            let requests: Vec<Vec<u8>> = [begin].into_iter().chain(rollback.split('|')).map(query).collect();
+            agree("SELECT 'none'", &requests, &format!("{begin}|{rollback}"));
+        }
+    }
+    for pin in PINS {
+        let begin = pipeline(&["DISCARD ALL", "BEGIN", "SELECT 1"]);
+        let requests = [begin, query("SELECT 1 / 0"), query("COMMIT"), query("BEGIN")];
+        agree(pin, &requests, "a block behind DISCARD ALL that fails");
+    }
+}
+
+#[test]
+fn a_setting_of_the_transaction_behind_a_reset_does_not_keep_it_from_coming_back() {
+    let local = "DO $$ BEGIN PERFORM set_config(reverse('mem_krow'), '8MB', true); END $$";
+    for pin in PINS {
+        for texts in [["RESET ALL", local], ["RESET ALL", "SET LOCAL work_mem = '8MB'"]] {
+            agree(pin, &[pipeline(&texts)], &format!("{texts:?}"));
+            agree(pin, &[pipeline(&texts), query("SELECT 1")], &format!("{texts:?} and a query"));
+        }
+    }
+}
+
+#[test]
+fn a_hidden_set_to_postgresqls_default_is_no_reset() {
+    for pin in PINS {
+        for set in
+            ["PERFORM set_config(reverse('mem_krow'), '4MB', false)", "EXECUTE reverse('''''= eman_noitacilppa TES')"]
+        {
+            let hidden = format!("DO $$ BEGIN {set}; END $$");
+            agree(pin, &[query(&hidden)], &hidden);
+            agree(pin, &[pipeline(&["SET LOCAL TimeZone = 'UTC'", &hidden])], &hidden);
+        }
+    }
+}
