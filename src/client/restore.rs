@@ -88,6 +88,11 @@ impl Client {
     /// # Errors
     /// The server has died.
     pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
+        if link.server.lacks_settings() {
+            // Nothing of it was run.
+            self.touched = None;
+            return Ok(());
+        }
         let Some(touched) = &mut self.touched else { return Ok(()) };
         touched.take_look();
         let names = touched.to_restore().iter().map(|(name, _)| &**name);
@@ -109,6 +114,8 @@ impl Client {
             // In a block that has failed for it the client hears of that with its next statement.
             return Ok(());
         }
+        // What is not reported its server was believed to have as before.
+        link.server.forget_settings();
         let mut settings = Settings::clone(&self.settings);
         for name in answer.rows.iter().filter_map(|row| row.first()?.as_deref()) {
             if let Some(value) = self.base.own(name) {
@@ -134,6 +141,8 @@ impl Client {
             }
         }
         self.socket.flush_now();
+        // What is not reported its server was believed to have as before.
+        link.server.forget_settings();
         let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
         match done {
             Ok(Some(true)) => self.tell_settings(settings),
@@ -164,7 +173,10 @@ fn restoring<'a>(names: impl Iterator<Item = &'a [u8]>, base: &Settings) -> Stri
         let (Some(value), Ok(text)) = (value, std::str::from_utf8(name)) else { continue };
         let (text, value) = (literal(text), literal(value));
         let _ = write!(sql, "SELECT {text}, pg_catalog.set_config({text}, {value}, false) ");
-        let _ = if is_custom(name) {
+        let _ = if name == b"role" {
+            // `pg_settings` does not show it.
+            write!(sql, "WHERE pg_catalog.current_setting({text}) OPERATOR(pg_catalog.=) 'none'::pg_catalog.text;")
+        } else if is_custom(name) {
             write!(sql, "WHERE pg_catalog.current_setting({text}, true) OPERATOR(pg_catalog.=) ''::pg_catalog.text;")
         } else {
             write!(

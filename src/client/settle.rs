@@ -264,6 +264,7 @@ impl Client {
             for (Noted { name, .. }, value) in &found.named {
                 match value.as_deref() {
                     Some(b"") if is_custom(name) && back.contains(name) => (),
+                    Some(b"none") if **name == *b"role" && back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
                     // Of all others it has told what is set.

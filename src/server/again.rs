@@ -1,5 +1,6 @@
 //! The request that was sent last, kept until it is answered: it may be sent once more if PostgreSQL has done nothing for it, as a
-//! plan has gone stale that was made before. Bytes are kept only where they were copied in order to be sent, so that it costs nothing.
+//! plan has gone stale that was made before. Bytes are kept only where they were copied in order to be sent: that costs
+//! nothing but their buffer, one for each server at most, until the answer is there.
 //!
 //! A plan goes stale when a table gets other columns: "cached plan must not change result type" (0A000). Whoever has been told of
 //! the old columns and is not told anew would misread the rows, and is told that error, as by PostgreSQL.

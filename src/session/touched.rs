@@ -2,7 +2,7 @@
 //! answer means. The text of a statement only says when to ask; PostgreSQL's answer counts, rolled back or not.
 
 use super::custom::is_custom;
-use super::settings::Settings;
+use super::settings::{Settings, is_role};
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Discard, Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
@@ -236,8 +236,18 @@ impl Touched {
         }
     }
 
+    /// `RESET ALL` leaves alone who a session runs as.
     fn may_restore_all(&mut self, base: &Settings, said: bool) {
-        base.iter().for_each(|(name, _)| self.may_restore(name, base, said));
+        let names = base.iter().map(|(name, _)| name).filter(|name| !is_role(name));
+        if said {
+            // Whatever was noted is among these; a text may say it thousands of times.
+            self.restore.retain(|(name, _)| is_role(name));
+            let named = names.filter(|name| base.own(name).is_some()).map(|name| (name.into(), true));
+            self.restore.extend(named);
+            self.look |= !self.restore.is_empty();
+        } else {
+            names.for_each(|name| self.may_restore(name, base, false));
+        }
     }
 
     /// Something is sent: what it does to what was reset is to be looked at.

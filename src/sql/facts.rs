@@ -35,6 +35,9 @@ pub const STATEMENTS_MAX: usize = 4096;
 /// Bytes of a setting's value that are kept; a longer one is [`Value::Computed`].
 pub const VALUE_MAX: usize = 64 * 1024;
 
+/// Statements and settings of a text of the usual kind.
+const FEW: usize = 8;
+
 /// Settings that are kept of one text; in one that names more nothing is sure ([`Unsure::Overfull`]).
 pub const NAMES_MAX: usize = 256;
 
@@ -133,8 +136,17 @@ impl Facts {
     /// Whether every text of the same [`shape`](super::shape) has these.
     pub fn hold_for_shape(&self) -> bool {
         // Where a statement stands in the text depends on the constants in front of it.
-        let elsewhere = |statement: &Statement| matches!(statement.verb, Verb::Prepare(_));
+        let elsewhere = |statement: &Statement| match &statement.verb {
+            Verb::Prepare(_) => true,
+            Verb::Begin(begin) => !begin.options.is_empty(),
+            _ => false,
+        };
         self.unsure.is_none() && !self.by_constants && !self.statements.iter().any(elsewhere)
+    }
+
+    /// They take hardly more memory than any.
+    pub fn are_few(&self) -> bool {
+        self.statements.len() <= FEW && self.named.len() <= FEW
     }
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.

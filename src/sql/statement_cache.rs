@@ -11,8 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of an entry beside its shape, its facts' own allocations left out: those are rare and bounded.
-const ENTRY: usize = 512;
+/// Bytes of an entry beside its shape: such facts hold a few statements.
+const ENTRY: usize = 1024;
 
 /// The facts of texts, by shape.
 pub struct StatementCache {
@@ -68,7 +68,7 @@ impl StatementCache {
             return facts;
         }
         let facts = Arc::new(read(text, reading, known));
-        if facts.hold_for_shape() {
+        if facts.hold_for_shape() && facts.are_few() {
             let key = Key { shape: shape.into_boxed_slice(), reading, edition: known.edition() };
             self.facts.insert(key, facts.clone());
         }

@@ -95,12 +95,19 @@ def prepared_outlive_ddl(db):
             db.execute(f"ALTER TABLE psycopg3_ddl ADD COLUMN extra{number} int")
         other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,))
         db.execute("ALTER TABLE psycopg3_ddl ADD COLUMN last int")
-        error = fails(errors.FeatureNotSupported, lambda: other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)))
-        assert error.message_primary == "cached plan must not change result type", error.message_primary
+        # The driver has the columns described with each execution: nobody is misled, and PgOtter prepares it anew.
+        again = lambda: other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,))
+        healed = os.environ["POOL_MODE"] == "transaction"
+        if healed:
+            assert len(again().fetchone()) == 5
+        else:
+            error = fails(errors.FeatureNotSupported, again)
+            assert error.message_primary == "cached plan must not change result type", error.message_primary
         # Who prepares it now gets it as it is now, whatever others hold.
         with connect(prepare_threshold=0) as late:
             assert len(late.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)).fetchone()) == 5
-        fails(errors.FeatureNotSupported, lambda: other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)))
+        if not healed:
+            fails(errors.FeatureNotSupported, again)
         other.execute("DEALLOCATE ALL")
         other._prepared.clear()
         assert len(other.execute("SELECT * FROM psycopg3_ddl WHERE id > %s", (0,)).fetchone()) == 5

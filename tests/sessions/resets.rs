@@ -2,7 +2,7 @@
 //! direct connection's would be.
 
 use crate::support::raw::*;
-use crate::support::{PgOtter, shared_postgres};
+use crate::support::{PgOtter, must, shared_postgres};
 
 /// What everybody comes with.
 const LOGIN: &[(&str, &str)] = &[("TimeZone", "Asia/Kolkata"), ("work_mem", "6MB"), ("application_name", "ann")];
@@ -126,5 +126,73 @@ fn a_hidden_set_to_postgresqls_default_is_no_reset() {
             agree(pin, &[query(&hidden)], &hidden);
             agree(pin, &[pipeline(&["SET LOCAL TimeZone = 'UTC'", &hidden])], &hidden);
         }
+    }
+}
+
+/// Roles that everybody here may take.
+fn roles() {
+    let create = |role: &str| {
+        format!("BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;")
+    };
+    let sql = format!("DO $$ BEGIN {} {} END $$", create("reset_one"), create("reset_other"));
+    must(shared_postgres().psql("postgres", &sql));
+}
+
+#[test]
+fn a_reset_role_comes_to_the_role_that_the_client_came_with() {
+    roles();
+    let login = [("options", "-c role=reset_one")];
+    for requests in [
+        vec![query("RESET ROLE")],
+        vec![pipeline(&["RESET ROLE"])],
+        vec![query("SET ROLE reset_other"), pipeline(&["RESET ROLE", "SELECT 1"])],
+        vec![query("SET ROLE reset_other"), query("BEGIN"), query("RESET ALL")],
+        vec![query("SET ROLE reset_other"), query("BEGIN"), query("RESET ALL"), query("COMMIT")],
+        vec![query("SET ROLE NONE"), query("RESET ALL")],
+        vec![query("SET ROLE NONE"), pipeline(&["RESET ALL"])],
+        vec![query("BEGIN"), pipeline(&["RESET ROLE"])],
+        vec![query("BEGIN"), pipeline(&["RESET ROLE"]), query("COMMIT")],
+    ] {
+        for mode in ["transaction", "session"] {
+            let lines = format!("default_pool_size = 1\npool_mode = \"{mode}\"");
+            let pgotter = PgOtter::in_front_of(shared_postgres(), &lines);
+            let mut direct = Raw::log_in(shared_postgres().port(), &login);
+            let mut client = Raw::log_in(pgotter.port(), &login);
+            assert_eq!(errors(&mut client, &requests), errors(&mut direct, &requests), "{requests:?}");
+            for _ in 0..2 {
+                let role = |connection: &mut Raw| connection.value("SELECT current_user");
+                assert_eq!(role(&mut client), role(&mut direct), "behind {requests:?}, {mode} mode");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_pinned_client_came_with_is_not_the_next_ones_behind_a_reset() {
+    roles();
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let default = Raw::log_in(shared_postgres().port(), &[]).value("SHOW work_mem");
+    for in_block in [false, true] {
+        let mut came_with = Raw::log_in(pgotter.port(), &[("options", "-c role=reset_one -c work_mem=6MB")]);
+        for text in ["SET work_mem = '9MB'", "SELECT pg_advisory_lock(4711)"] {
+            assert_eq!(error_code(&came_with.ask(text)), None, "{text}");
+        }
+        let resets: &[&str] = if in_block {
+            &["BEGIN", "RESET ROLE", "RESET work_mem", "COMMIT"]
+        } else {
+            &["RESET ROLE", "RESET work_mem"]
+        };
+        for text in resets.iter().chain(&["SELECT pg_advisory_unlock(4711)"]) {
+            assert_eq!(error_code(&came_with.ask(text)), None, "{text}");
+        }
+        for wanted in [&*default, "9MB"] {
+            let mut next = Raw::log_in(pgotter.port(), &[("work_mem", wanted)]);
+            let seen = next.value("SELECT concat_ws(' ', current_user = session_user, current_setting('work_mem'))");
+            assert_eq!(seen, format!("t {wanted}"));
+        }
+        assert_eq!(
+            came_with.value("SELECT concat_ws(' ', current_user, current_setting('work_mem'))"),
+            "reset_one 6MB"
+        );
     }
 }

@@ -78,6 +78,12 @@ fn it_keeps_no_more_than_its_size() {
     assert!(cache.facts.weight() <= 64 * 1024, "{}", cache.facts.weight());
     assert!(cache.facts.len() > 10);
 
+    let many = "a;".repeat(1_000);
+    assert!(!Arc::ptr_eq(
+        &cache.read(many.as_bytes(), Reading::default(), &known),
+        &cache.read(many.as_bytes(), Reading::default(), &known)
+    ));
+
     cache.resize(0);
     cache.read(b"select 1", Reading::default(), &known);
     assert_eq!(cache.facts.len(), 0);
@@ -114,6 +120,7 @@ fn text() -> impl Strategy<Value = String> {
         "select ?; do ?",
         "insert into t values (?, ?), (?, ?)",
         "prepare a as select ?",
+        "select ?; begin read only",
         "select ?; prepare a as select ?",
         "execute a(?)",
         "declare c cursor with hold for select ?",
