@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
+/// One that is taken already.
+const REFUSED: &str = "pgotter.refused";
 
 /// What sets something for a moment, and its portal.
 const SET: &str = "pgotter.meanwhile";
@@ -152,9 +154,15 @@ impl Forwarding<'_> {
         (self.copied, self.at) = (end, end);
     }
 
-    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows.
+    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows. If the block has failed, that is what the
+    /// client is told: a Parse is checked for that before its name is.
     pub fn replace_refused_query(&mut self, error: BytesMut, effect: Option<Effect>) {
-        self.replace_refused(error);
+        self.prepare_own(REFUSED, b"\0\0\0");
+        let from = self.out.len();
+        frontend::parse(&mut self.out, REFUSED, "SELECT 1");
+        self.server.exchange.sending_refused(&self.out[from..], error);
+        let end = self.end();
+        (self.copied, self.at) = (end, end);
         self.attach(effect);
         frontend::sync(&mut self.out);
         self.server.exchange.sending_own(kind::SYNC, Forward);
