@@ -14,8 +14,6 @@ use std::sync::Arc;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
-/// One that is taken already.
-const REFUSED: &str = "pgotter.refused";
 
 /// What sets something for a moment, and its portal.
 const SET: &str = "pgotter.meanwhile";
@@ -154,15 +152,9 @@ impl Forwarding<'_> {
         (self.copied, self.at) = (end, end);
     }
 
-    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows. If the block has failed, that is what the
-    /// client is told: a Parse is checked for that before its name is.
+    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows.
     pub fn replace_refused_query(&mut self, error: BytesMut, effect: Option<Effect>) {
-        self.prepare_own(REFUSED, b"\0\0\0");
-        let from = self.out.len();
-        frontend::parse(&mut self.out, REFUSED, "SELECT 1");
-        self.server.exchange.sending_refused(&self.out[from..], error);
-        let end = self.end();
-        (self.copied, self.at) = (end, end);
+        self.replace_refused(error);
         self.attach(effect);
         frontend::sync(&mut self.out);
         self.server.exchange.sending_own(kind::SYNC, Forward);

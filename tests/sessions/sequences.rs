@@ -281,16 +281,3 @@ fn a_crowd_that_asks_for_its_last_number_is_told_none_but_its_own() {
     let in_vain: usize = told.iter().sum();
     assert!(in_vain < 60 * 15 / 2, "{in_vain} asked in vain");
 }
-
-#[test]
-fn in_a_block_that_has_failed_that_comes_first() {
-    let pgotter = pgotter(1, "");
-    let mut drawn = client(&pgotter, "one");
-    drawn.value("SELECT nextval('one')");
-    client(&pgotter, "other").value("SELECT nextval('one')");
-    drawn.send(&[query("BEGIN"), query("SELECT 1 / 0"), query("SELECT lastval()"), query("ROLLBACK")].concat());
-    let codes: Vec<_> = (0..4).map(|_| error_code(&drawn.until_ready())).collect();
-    assert_eq!(codes, [None, Some("22012".into()), Some("25P02".into()), None]);
-    undefined(&drawn.ask("SELECT lastval()"));
-    assert_eq!(drawn.value("SELECT 1"), "1");
-}
