@@ -94,7 +94,7 @@ impl Client {
             return Ok(());
         }
         let Some(touched) = &mut self.touched else { return Ok(()) };
-        touched.take_look();
+        touched.looked();
         let names = touched.to_restore().iter().map(|(name, _)| &**name);
         if link.server.exchange().status() == Status::InTransaction && touched.is_plain() {
             let names: Vec<Name> = names.map(Name::from).collect();

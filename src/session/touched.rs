@@ -271,9 +271,9 @@ impl Touched {
         !self.restore.is_empty()
     }
 
-    /// Whether that is to be looked at; not again before something was sent.
-    pub fn take_look(&mut self) -> bool {
-        std::mem::take(&mut self.look)
+    /// That is looked at now; not again before something was sent.
+    pub fn looked(&mut self) {
+        self.look = false;
     }
 
     /// Whether that is to be looked at.

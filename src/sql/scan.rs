@@ -371,7 +371,8 @@ fn begins_name(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & NAME_BEGIN != 0
 }
 
-fn continues_name(byte: u8) -> bool {
+/// Whether a byte may stand in a name that has begun.
+pub(super) fn continues_name(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & NAME != 0
 }
 

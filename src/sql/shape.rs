@@ -5,6 +5,7 @@
 //! that differ in white space or in the length of a list, and most that are hard to read have none: those with comments,
 //! with a backslash, a dollar quote or a prefix before a string.
 
+use super::scan::continues_name;
 use super::token::Reading;
 
 /// A longer text has no shape.
@@ -108,10 +109,6 @@ fn class(byte: u8) -> Class {
 fn end_of_name(text: &[u8], at: usize) -> usize {
     let rest = &text[at..];
     at + rest.iter().position(|byte| !continues_name(*byte)).unwrap_or(rest.len())
-}
-
-fn continues_name(byte: u8) -> bool {
-    matches!(class(byte), Class::Name | Class::Digit | Class::Dollar)
 }
 
 fn end_of_digits(text: &[u8], at: usize) -> usize {
