@@ -13,7 +13,7 @@ use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
 use super::names::{Said, read};
 use super::serve::Left;
-use super::settle::Bent;
+use super::settle::{Bent, Sent};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
@@ -44,9 +44,6 @@ impl Client {
         chunk: BytesMut,
         first: Option<u8>,
     ) -> Result<(), Left> {
-        if let Some(touched) = &mut self.touched {
-            touched.look_again();
-        }
         if mode == PoolMode::Session {
             self.read_resets(&chunk, first);
             server.send(chunk);
@@ -199,7 +196,7 @@ impl Client {
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));
         if let (Some(facts), false) = (facts, replaced)
-            && let Err(fault) = self.touch(facts, false, under_way.server_mut(), lane)
+            && let Err(fault) = self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)
         {
             return under_way.refuse_unknown(at, bytes_of(&fault));
         }

@@ -126,7 +126,7 @@ impl Client {
             let hearing = Hearing {
                 blocks: link.mode != PoolMode::Statement,
                 notifications,
-                restored: self.touched.as_ref().map_or(&[], |touched| touched.to_restore()),
+                resets: self.touched.as_ref().map(|touched| touched.resets()),
                 base: &self.base,
             };
             match link.server.receive(socket, settings, statements, &hearing, witness) {

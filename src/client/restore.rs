@@ -6,14 +6,21 @@ use super::link::Link;
 use super::serve::Left;
 use super::settle::{ANSWER, lost};
 use crate::config::PoolMode;
-use crate::server::{REPAIR_DEADLINE, ask_within, run};
-use crate::session::{Settings, Statement, Touched, is_custom};
-use crate::sql::{Facts, Name, Verb, literal};
+use crate::server::{Answer, Asked, REPAIR_DEADLINE, ask_apart};
+use crate::session::{Settings, Statement, Touched, is_opaque, reset_to};
+use crate::sql::{Facts, Name, Touches, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;
 use crate::wire::frontend::kind;
-use std::fmt::Write;
 use std::sync::Arc;
+
+/// What is set by a string in SQL would take it for one name.
+const LISTS: [&[u8]; 4] =
+    [b"search_path", b"temp_tablespaces", b"local_preload_libraries", b"session_preload_libraries"];
+
+/// What may reset something, or undo that.
+const MATTERS: Touches =
+    Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN).and(Touches::DYNAMIC).and(Touches::CONTROLS);
 
 impl Client {
     /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
@@ -27,15 +34,12 @@ impl Client {
             match (kind, words.next(), words.next()) {
                 (kind::QUERY, Some(text), _) => {
                     let facts = self.read(text);
-                    self.note_resets(&facts);
+                    self.note_resets(&facts, true);
                 }
                 (kind::PARSE, Some(name), Some(text)) => {
                     // Kept if it is one of these: it may be executed later.
                     let facts = self.read(text);
-                    let resets = facts.statements.iter().any(|statement| {
-                        matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll | Verb::Discard(_) | Verb::Set(_))
-                    });
-                    if resets {
+                    if facts.touches.any(MATTERS) {
                         let statements = self.statements.get_or_insert_default();
                         if statements.has_room(name, text.len()) {
                             statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
@@ -48,31 +52,36 @@ impl Client {
                     let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
                     if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
                         let facts = self.read(text);
-                        self.note_resets(&facts);
+                        self.note_resets(&facts, false);
                     }
                 }
+                (kind::FUNCTION_CALL, ..) => self.note_resets(&Facts::anything(), false),
                 _ => (),
             }
             rest = &rest[total..];
         }
+        if matches!(rest.first(), Some(&(kind::QUERY | kind::PARSE | kind::FUNCTION_CALL))) {
+            // Too long to be read.
+            self.note_resets(&Facts::anything(), false);
+        }
     }
 
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
-    pub(super) fn note_resets(&mut self, facts: &Facts) {
+    fn note_resets(&mut self, facts: &Facts, query: bool) {
         let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
-        touched.note_resets(facts, &self.base);
-        self.touched = Some(touched).filter(|touched| touched.restores() || !touched.is_otherwise_empty());
+        touched.note_resets(facts, &self.base, query);
+        self.touched = Some(touched).filter(|touched| !touched.resets().is_empty());
     }
 
     /// Whether what was reset is to be brought back now: in a block, or in a session. Else that goes in front of the next request.
     pub(super) fn must_restore(&self, link: &Link) -> bool {
         let exchange = link.server.exchange();
-        self.touched.as_ref().is_some_and(|touched| touched.awaits_look())
-            && !exchange.owes()
-            && !exchange.unsynced()
+        let Some(touched) = self.touched.as_ref().filter(|touched| !touched.resets().is_empty()) else { return false };
+        let is_free = !exchange.owes() && !exchange.unsynced() && !exchange.cut_outgoing();
+        is_free
             && match exchange.status() {
                 Status::Idle => link.mode == PoolMode::Session,
-                Status::InTransaction => true,
+                Status::InTransaction => touched.resets().are_due(),
                 // Behind a ROLLBACK TO.
                 Status::Failed => false,
             }
@@ -80,7 +89,7 @@ impl Client {
 
     /// What the next request finds depends on what becomes of this one.
     pub(super) fn awaits_settling(&self, link: &Link) -> bool {
-        self.touched.as_ref().is_some_and(|touched| touched.restores()) || link.server.awaits_drop()
+        self.touched.as_ref().is_some_and(|touched| touched.resets().are_due()) || link.server.awaits_drop()
     }
 
     /// Brings back what the client came with, where a RESET or the end of a subtransaction has left PostgreSQL's default.
@@ -88,103 +97,123 @@ impl Client {
     /// # Errors
     /// The server has died.
     pub(super) async fn restore(&mut self, link: &mut Link) -> Result<(), Left> {
+        let Some(mut touched) = self.touched.take() else { return Ok(()) };
         if link.server.lacks_settings() {
             // Nothing of it was run.
-            self.touched = None;
             return Ok(());
         }
-        let Some(touched) = &mut self.touched else { return Ok(()) };
-        touched.looked();
-        let names = touched.to_restore().iter().map(|(name, _)| &**name);
-        if link.server.exchange().status() == Status::InTransaction && touched.is_plain() {
-            let names: Vec<Name> = names.map(Name::from).collect();
-            return self.bring_back(&names, link).await;
-        }
-        let sql = restoring(names, &self.base);
-        if link.server.exchange().status() == Status::Idle {
-            touched.take_restore();
-            if touched.is_otherwise_empty() {
-                self.touched = None;
+        let ended = link.server.exchange().status() == Status::Idle;
+        let names = touched.resets().to_look_at(ended);
+        let at_default = if names.is_empty() { Vec::new() } else { self.at_default(&names, ended, link).await? };
+        let lost = touched.resets_mut().looked(&at_default, ended);
+        if ended {
+            for name in touched.resets().set_ones() {
+                // From now on nobody knows whether it was reset.
+                let _ = Arc::make_mut(&mut self.settings).set(name, reset_to(name));
             }
+        } else {
+            self.touched = Some(touched);
         }
-        self.socket.flush_now();
-        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask_within(&mut link.server, &sql, ANSWER)).await;
-        let Ok(Some(answer)) = answer else { return Err(lost()) };
-        if answer.error.is_some() {
-            // In a block that has failed for it the client hears of that with its next statement.
+        self.bring_back(lost, link).await
+    }
+
+    /// Which of these are at PostgreSQL's default, or look so.
+    async fn at_default(
+        &mut self,
+        names: &[(&[u8], bool)],
+        ended: bool,
+        link: &mut Link,
+    ) -> Result<Vec<Box<[u8]>>, Left> {
+        // Behind a SET LOCAL a RESET is taken for the session's own.
+        let masked = ended && !link.server.take_erred();
+        let mut all = vec![(look(names, masked), Vec::new())];
+        if ended {
+            // Else it might wait for others' transactions.
+            all.insert(0, ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), Vec::new()));
+        }
+        let answer = self.ask_apart(&all, link).await?;
+        Ok(answer.rows.into_iter().filter_map(|row| row.into_iter().next()?).collect())
+    }
+
+    /// Sets here what the client came with. What may not be set now stays as it is.
+    ///
+    /// # Errors
+    /// The server has died.
+    pub(super) async fn bring_back(&mut self, mut names: Vec<Name>, link: &mut Link) -> Result<(), Left> {
+        if names.is_empty() {
             return Ok(());
         }
         // What is not reported its server was believed to have as before.
         link.server.forget_settings();
+        names.sort_by_key(|name| match &**name {
+            // The others are read in it.
+            b"client_encoding" => 0,
+            b"role" => 2,
+            _ => 1,
+        });
+        let base = self.base.clone();
         let mut settings = Settings::clone(&self.settings);
-        for name in answer.rows.iter().filter_map(|row| row.first()?.as_deref()) {
-            if let Some(value) = self.base.own(name) {
-                let _ = settings.set(name, value);
+        let mut parts = vec![(&names[..], false)];
+        while let Some((part, as_login)) = parts.pop() {
+            let pairs = part.iter().filter_map(|name| Some((&**name, base.own(name)?)));
+            let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, as_login)).collect();
+            match (self.ask_apart(&sets, link).await?.error, part) {
+                (None, _) => pairs.for_each(|(name, value)| _ = settings.set(name, value)),
+                (_, [_]) if as_login => (),
+                (_, [_]) => parts.push((part, true)),
+                (..) => parts.extend(part.chunks(1).rev().map(|one| (one, false))),
             }
         }
         self.tell_settings(settings);
         Ok(())
     }
 
-    /// Sets here what the client came with.
-    ///
-    /// # Errors
-    /// The server has died.
-    pub(super) async fn bring_back(&mut self, names: &[Name], link: &mut Link) -> Result<(), Left> {
-        let mut settings = Settings::clone(&self.settings);
-        let mut sql = String::new();
-        for name in names {
-            let value = self.base.own(name).and_then(|value| std::str::from_utf8(value).ok());
-            if let (Some(value), Ok(name)) = (value, std::str::from_utf8(name)) {
-                sql.push_str(&setting(name, value));
-                let _ = settings.set(name.as_bytes(), value.as_bytes());
-            }
-        }
+    async fn ask_apart(&mut self, all: &[Asked<'_>], link: &mut Link) -> Result<Answer, Left> {
+        // The client has its answer, and need not wait for ours.
         self.socket.flush_now();
-        // What is not reported its server was believed to have as before.
-        link.server.forget_settings();
-        let done = tokio::time::timeout(REPAIR_DEADLINE, run(&mut link.server, &sql)).await;
-        match done {
-            Ok(Some(true)) => self.tell_settings(settings),
-            // In a block that has failed for it the client hears of that with its next statement.
-            Ok(Some(false)) => (),
-            _ => return Err(lost()),
+        let answer = tokio::time::timeout(REPAIR_DEADLINE, ask_apart(&mut link.server, all, ANSWER)).await;
+        answer.ok().flatten().ok_or_else(lost)
+    }
+}
+
+/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more.
+/// `as_login`: by the rights of who has logged in, where those of the role of the moment are not enough.
+fn set<'a>(name: &'a [u8], value: &'a [u8], as_login: bool) -> Asked<'a> {
+    const SET: &str = "SELECT pg_catalog.set_config($1, $2, false)";
+    const AS_LOGIN: &str = "WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role) \
+        SELECT pg_catalog.set_config('role', 'none', true), pg_catalog.set_config($1, $2, false), \
+        pg_catalog.set_config('role', before.role, true) FROM before";
+    match (std::str::from_utf8(name), std::str::from_utf8(value)) {
+        (Ok(plain), Ok(text)) if !as_login && text.is_ascii() && !LISTS.contains(&name) => {
+            let plain = plain.replace('"', "\"\"").replace('.', "\".\"");
+            (format!("SET \"{plain}\" TO {}", literal(text)), Vec::new())
         }
-        Ok(())
+        _ => (if as_login { AS_LOGIN } else { SET }.to_owned(), vec![name, value]),
     }
 }
 
-/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more, but would
-/// take a list in one string for one name.
-fn setting(name: &str, value: &str) -> String {
-    const LISTS: [&str; 4] =
-        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
-    if LISTS.contains(&name) {
-        return format!("SELECT pg_catalog.set_config({}, {}, false);", literal(name), literal(value));
-    }
-    format!("SET \"{}\" TO {};", name.replace('"', "\"\"").replace('.', "\".\""), literal(value))
-}
-
-/// Sets what is at PostgreSQL's default to what a client came with, and says the names. That of a custom setting is empty.
-fn restoring<'a>(names: impl Iterator<Item = &'a [u8]>, base: &Settings) -> String {
-    let mut sql = String::new();
-    for name in names {
-        let value = base.own(name).and_then(|value| std::str::from_utf8(value).ok());
-        let (Some(value), Ok(text)) = (value, std::str::from_utf8(name)) else { continue };
-        let (text, value) = (literal(text), literal(value));
-        let _ = write!(sql, "SELECT {text}, pg_catalog.set_config({text}, {value}, false) ");
-        let _ = if name == b"role" {
-            // `pg_settings` does not show it.
-            write!(sql, "WHERE pg_catalog.current_setting({text}) OPERATOR(pg_catalog.=) 'none'::pg_catalog.text;")
-        } else if is_custom(name) {
-            write!(sql, "WHERE pg_catalog.current_setting({text}, true) OPERATOR(pg_catalog.=) ''::pg_catalog.text;")
-        } else {
-            write!(
-                sql,
-                "FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) {text}::pg_catalog.text \
-                 AND source OPERATOR(pg_catalog.<>) 'session'::pg_catalog.text;"
-            )
-        };
-    }
-    sql
+/// Asks which of these are at PostgreSQL's default, or look so. `masked`: if a text has reset it, the value alone counts.
+fn look(names: &[(&[u8], bool)], masked: bool) -> String {
+    let text = |name: &[u8]| literal(&String::from_utf8_lossy(name));
+    let of_opaque = |name| {
+        let (value, name) = (text(reset_to(name)), text(name));
+        format!(
+            "SELECT {name}::pg_catalog.text \
+             WHERE pg_catalog.current_setting({name}, true) OPERATOR(pg_catalog.=) {value}::pg_catalog.text"
+        )
+    };
+    let of_shown = |said: bool| {
+        let shown = names.iter().filter(|(name, by_text)| *by_text == said && !is_opaque(name));
+        let shown: Vec<String> = shown.map(|(name, _)| text(name)).collect();
+        let masked = if said && masked { "OR setting OPERATOR(pg_catalog.=) reset_val" } else { "" };
+        let sql = format!(
+            "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings \
+             WHERE (source OPERATOR(pg_catalog.<>) 'session'::pg_catalog.text {masked}) \
+             AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY (ARRAY[{}]::pg_catalog.text[])",
+            shown.join(", ")
+        );
+        Some(sql).filter(|_| !shown.is_empty())
+    };
+    let opaque = names.iter().filter(|(name, _)| is_opaque(name)).map(|(name, _)| of_opaque(name));
+    [false, true].into_iter().filter_map(of_shown).chain(opaque).collect::<Vec<_>>().join(" UNION ALL ")
 }

@@ -9,7 +9,7 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
-use crate::session::{Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_role, may_pin};
+use crate::session::{Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_role, may_pin, reset_to};
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend;
 use bytes::BytesMut;
@@ -50,6 +50,17 @@ impl Bent {
     }
 }
 
+/// How a statement goes to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// As a whole Query outside a block, behind nothing that is not answered yet.
+    Alone,
+    /// As a whole Query.
+    Query,
+    /// In any other way.
+    Otherwise,
+}
+
 /// A client's place among the pinned of its lane.
 pub(super) struct Pin {
     /// Why; empty while it is only to be feared.
@@ -58,14 +69,14 @@ pub(super) struct Pin {
 }
 
 impl Client {
-    /// A statement of these facts is about to be sent. `alone`: in a Query outside a block.
+    /// A statement of these facts is about to be sent.
     ///
     /// # Errors
     /// ERROR 53300 if it would pin and too many are pinned, 55000 if it would tell of another's sequence: it must not be run.
     pub(super) fn touch(
         &mut self,
         facts: &Facts,
-        alone: bool,
+        sent: Sent,
         server: &mut Server,
         lane: &Arc<Lane>,
     ) -> Result<(), Fault> {
@@ -78,6 +89,10 @@ impl Client {
         self.note_sequences(facts, server)?;
         self.bent = self.bent.max(Bent::by(facts));
         if is_harmless(facts) {
+            if let Some(touched) = &mut self.touched {
+                // It may end a transaction.
+                touched.note_resets(facts, &self.base, false);
+            }
             return Ok(());
         }
         let mut of_refused;
@@ -96,8 +111,8 @@ impl Client {
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
         let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
-        touched.note(facts, alone);
-        touched.note_resets(facts, &self.base);
+        touched.note(facts, sent == Sent::Alone);
+        touched.note_resets(facts, &self.base, sent != Sent::Otherwise);
         for name in touched.custom() {
             server.note_custom(name);
         }
@@ -117,7 +132,7 @@ impl Client {
 
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
-        self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden();
+        self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden(&self.base);
     }
 
     /// What it would leave behind if it left now.
@@ -156,7 +171,7 @@ impl Client {
     /// # Errors
     /// The server has died, or said what cannot be understood: nobody knows what the session holds.
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
-        let Some(mut touched) = self.touched.take() else { return Ok(()) };
+        let Some(touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
@@ -178,7 +193,7 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let back = touched.take_restore();
+        let back = touched.resets().back();
         let before = touched.before().clone();
         let accounted = touched.accounts_for();
         let question = touched.question(&self.settings, &self.base, failed);
@@ -214,9 +229,7 @@ impl Client {
         if self.is_pinned() || self.keeps_for_sequences() {
             // No settings go in front of what it sends next.
             let lost = self.came_with_and_lost(&found);
-            if !lost.is_empty() {
-                return self.bring_back(&lost, link).await;
-            }
+            return self.bring_back(lost, link).await;
         }
         Ok(())
     }
@@ -263,8 +276,7 @@ impl Client {
             }
             for (Noted { name, .. }, value) in &found.named {
                 match value.as_deref() {
-                    Some(b"") if is_custom(name) && back.contains(name) => (),
-                    Some(b"none") if **name == *b"role" && back.contains(name) => (),
+                    Some(value) if is_opaque(name) && value == reset_to(name) && back.contains(name) => (),
                     Some(b"none") if **name == *b"role" => settings.unset(name)?,
                     Some(value) if is_custom(name) || is_role(name) => settings.set(name, value)?,
                     // Of all others it has told what is set.

@@ -4,11 +4,11 @@
 use super::answer::may_drop_statements;
 use super::connection::Client;
 use super::prepared::bytes_of;
-use super::settle::Bent;
+use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
 use crate::session::{Change, Effect};
-use crate::sql::{Facts, Reader, Statement, Verb};
+use crate::sql::{Facts, Reader};
 use crate::wire::backend::Status;
 use arc_swap::Guard;
 use memchr::memchr;
@@ -56,16 +56,10 @@ impl Client {
             if may_drop_statements(&facts) {
                 under_way.statements().await_drop();
             }
-            let reset_before = self.touched.as_ref().is_some_and(|touched| touched.restores());
-            if let Err(fault) = self.touch(&facts, alone, under_way.server_mut(), lane) {
+            let sent = if alone { Sent::Alone } else { Sent::Query };
+            if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {
                 let dropped = self.drop_unnamed(under_way);
                 return under_way.replace_refused_query(bytes_of(&fault), dropped);
-            }
-            let resets = |statement: &Statement| matches!(statement.verb, Verb::Reset(_) | Verb::ResetAll);
-            if let Some(touched) = self.touched.as_deref_mut().filter(|_| !reset_before)
-                && facts.statements.only().is_some_and(resets)
-            {
-                touched.note_plain();
             }
         }
         let dropped = self.drop_unnamed(under_way);
@@ -97,7 +91,7 @@ impl Client {
                 server.await_drop();
             }
             self.note_streamed(&facts);
-            if self.touch(&facts, false, server, lane).is_err() {
+            if self.touch(&facts, Sent::Otherwise, server, lane).is_err() {
                 self.touch_hidden();
             }
         }
@@ -108,7 +102,7 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = self.read(text);
-        if !message.whole || self.touch(&facts, false, under_way.server_mut(), lane).is_err() {
+        if !message.whole || self.touch(&facts, Sent::Otherwise, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }
         under_way.pass(None);

@@ -1,11 +1,13 @@
-//! A question of PgOtter's own to a server at a boundary, in place of its client: one Query and its rows.
+//! A question of PgOtter's own to a server, in place of its client: one Query and its rows at a boundary, or statements that stand
+//! apart from what the client does.
 
 use super::connection::Server;
 use super::exchange::{Outlet, Say};
+use super::guard::Own;
 use super::outlets::Nowhere;
 use super::reply_queue::Disposition::Forward;
 use crate::session::Effect;
-use crate::wire::backend::{error_field, kind};
+use crate::wire::backend::{Status, error_field, kind};
 use crate::wire::frame::{first, take_i32};
 use crate::wire::frontend;
 use bytes::{Buf, BytesMut};
@@ -22,26 +24,44 @@ pub struct Answer {
     pub error: Option<Box<[u8]>>,
 }
 
+/// One statement, and what stands for its parameters.
+pub type Asked<'a> = (String, Vec<&'a [u8]>);
+
 /// Asks a server that owes nothing. An answer of more than `limit` bytes is none. `None`: the server is dead, or not at a
 /// boundary behind it, and can only be closed. No deadline of its own.
 pub async fn ask(server: &mut Server, sql: &str, limit: usize) -> Option<Answer> {
-    let answer = ask_within(server, sql, limit).await?;
-    server.boundary()?;
-    Some(answer)
-}
-
-/// As [`ask`], in the client's transaction if there is one.
-pub async fn ask_within(server: &mut Server, sql: &str, limit: usize) -> Option<Answer> {
     let mut out = BytesMut::new();
     frontend::query(&mut out, sql);
     server.exchange.sending_own(frontend::kind::QUERY, Forward);
     // As any Query does.
     server.statements.put_unnamed(None);
     server.socket.queue(out);
-    let heard = hear_answer(server, limit).await?;
+    let answer = read(hear_answer(server, limit).await?);
     // It was no query of the client's.
     let _ = server.exchange.take_answered();
-    Some(read(heard))
+    server.boundary()?;
+    Some(answer)
+}
+
+/// Asks in the middle of what a client does, which goes on as if nothing had been asked: in its block, if there is one, it is done in
+/// a subtransaction, so that an error undoes that alone; the unnamed statement and the unnamed portal are not touched. Outside a block
+/// all of it is one transaction. Else as [`ask`].
+pub async fn ask_apart(server: &mut Server, all: &[Asked<'_>], limit: usize) -> Option<Answer> {
+    const SAVE: &str = "SAVEPOINT \"pgotter.apart\"";
+    const KEEP: &str = "RELEASE \"pgotter.apart\"";
+    const UNDO: [&str; 2] = ["ROLLBACK TO \"pgotter.apart\"", KEEP];
+    let in_block = server.exchange.status() == Status::InTransaction;
+    let around = |sql| Some((sql, &[][..])).filter(|_| in_block).into_iter();
+    let statements = all.iter().map(|(sql, parameters)| (&**sql, &**parameters));
+    server.send_own(Own::apart(around(SAVE).chain(statements).chain(around(KEEP))), Forward);
+    let answer = read(hear_answer(server, limit).await?);
+    if in_block && server.exchange.status() == Status::Failed {
+        server.send_own(Own::apart(UNDO.into_iter().flat_map(around)), Forward);
+        hear_answer(server, limit).await?;
+    }
+    let _ = server.exchange.take_answered();
+    let goes_on = in_block == (server.exchange.status() == Status::InTransaction);
+    goes_on.then_some(answer)
 }
 
 /// What comes until nothing is owed, `limit` bytes of it. `None`: the server is dead, or says more.

@@ -166,6 +166,25 @@ impl Own {
         self.statement(&sql, &parameters);
     }
 
+    /// Statements that touch nothing of their client's, and a Sync.
+    pub fn apart<'a>(statements: impl Iterator<Item = (&'a str, &'a [&'a [u8]])>) -> Self {
+        let mut own = Self::default();
+        for (sql, parameters) in statements {
+            own.leave_nothing();
+            own.put(kind::PARSE, |out| frontend::parse(out, SET, sql));
+            own.put(kind::BIND, |out| frontend::bind(out, SET, SET, parameters));
+            own.put(kind::EXECUTE, |out| frontend::execute(out, SET));
+        }
+        own.leave_nothing();
+        own.put(kind::SYNC, frontend::sync);
+        own
+    }
+
+    fn leave_nothing(&mut self) {
+        self.put(kind::CLOSE, |out| frontend::close_portal(out, SET));
+        self.put(kind::CLOSE, |out| frontend::close_statement(out, SET));
+    }
+
     fn statement(&mut self, sql: &str, parameters: &[&[u8]]) {
         self.put(kind::CLOSE, |out| frontend::close_statement(out, SET));
         self.put(kind::PARSE, |out| frontend::parse(out, SET, sql));

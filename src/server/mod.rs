@@ -21,7 +21,7 @@ mod sequences;
 mod standing;
 mod vet;
 
-pub use ask::{Answer, Row, ask, ask_within};
+pub use ask::{Answer, Asked, Row, ask, ask_apart};
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server, Slot};
 pub use derivers::Derivers;
@@ -31,7 +31,7 @@ pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};
 pub use open::knock;
 pub use outlets::{Hearing, Witness};
-pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset, run};
+pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use standing::may_log_in;
 pub use vet::vet;

@@ -4,8 +4,7 @@ use super::again::{Again, is_stale};
 use super::belief::{Belief, Heard};
 use super::exchange::{Outlet, Say};
 use crate::net::Socket;
-use crate::session::{Effect, ServerStatements, Settings, Statements};
-use crate::sql::Name;
+use crate::session::{Effect, Resets, ServerStatements, Settings, Statements};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame;
 use crate::wire::frontend;
@@ -28,17 +27,15 @@ pub struct Hearing<'a> {
     pub blocks: bool,
     /// What the server listens to: it does so for this client.
     pub notifications: bool,
-    /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that. And
-    /// whether a text says so.
-    pub restored: &'a [(Name, bool)],
+    /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that.
+    pub resets: Option<&'a Resets>,
     /// What it came with.
     pub base: &'a Settings,
 }
 
 impl Hearing<'_> {
     fn restored(&self, name: &[u8]) -> Option<&[u8]> {
-        let is_it = |restored: &(Name, bool)| restored.1 && restored.0.eq_ignore_ascii_case(name);
-        if self.restored.iter().any(is_it) { self.base.own(name) } else { None }
+        if self.resets?.are_said_of(name) { self.base.own(name) } else { None }
     }
 }
 

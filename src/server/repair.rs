@@ -102,15 +102,6 @@ fn is_discard_all(query: &str) -> bool {
     query.trim().trim_end_matches(';').trim_end().eq_ignore_ascii_case("DISCARD ALL")
 }
 
-/// Runs a query of ours that nobody hears of, in the client's transaction if there is one; whether it succeeded. `None`: the
-/// server is dead. No deadline of its own.
-pub async fn run(server: &mut Server, sql: &str) -> Option<bool> {
-    server.exchange.take_swallowed_error();
-    simple_query(server, sql);
-    drain(server).await?;
-    Some(!server.exchange.take_swallowed_error())
-}
-
 /// Asks an idle server for a sign of life. No deadline of its own.
 pub async fn probe(server: &mut Server) -> bool {
     simple_query(server, "");

@@ -19,7 +19,7 @@ pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{
     Change, Drops, Effect, Has, ServerName, ServerStatements, Statement, StatementTable, Statements, Unnamed, key,
 };
-pub use touched::{Found, Noted, Pins, Question, Touched, is_harmless, may_pin};
+pub use touched::{Found, Noted, Pins, Question, Resets, Touched, is_harmless, is_opaque, may_pin, reset_to};
 pub use welcome::{Parameter, Welcome};
 
 #[cfg(test)]

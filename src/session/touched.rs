@@ -1,10 +1,13 @@
 //! What a client's requests may have left in its server, what to ask the server about it at the next boundary, and what the
 //! answer means. The text of a statement only says when to ask; PostgreSQL's answer counts, rolled back or not.
 
-use super::custom::is_custom;
-use super::settings::{Settings, is_role};
+mod resets;
+
+pub use resets::{Resets, is_opaque, reset_to};
+
+use super::settings::Settings;
 use super::startup::OF_A_TRANSACTION;
-use crate::sql::{Discard, Facts, Name, Setting, Touches, Value, Verb};
+use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -41,12 +44,7 @@ pub struct Touched {
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
-    // Perhaps brought to PostgreSQL's default, while the client came with a value of its own; true = a text said RESET.
-    restore: Vec<(Name, bool)>,
-    // Something was sent since these were looked at.
-    look: bool,
-    // No look is needed to know what.
-    plain: bool,
+    resets: Resets,
 }
 
 /// A setting that may have changed.
@@ -154,9 +152,7 @@ impl Touched {
             custom: Vec::new(),
             literal: None,
             alone: false,
-            restore: Vec::new(),
-            look: false,
-            plain: false,
+            resets: Resets::default(),
         })
     }
 
@@ -198,109 +194,28 @@ impl Touched {
         }
     }
 
-    /// Notes what RESET, in its forms, is to bring back to what the client came with: `base`. A SET behind it counts.
-    pub fn note_resets(&mut self, facts: &Facts, base: &Settings) {
-        for statement in facts.statements.iter() {
-            match &statement.verb {
-                Verb::Reset(name) => self.may_restore(name, base, true),
-                Verb::ResetAll | Verb::Discard(Discard::All) => self.may_restore_all(base, true),
-                Verb::Set(settings) | Verb::SetConfig(settings) => {
-                    for setting in settings.iter().filter(|setting| !setting.local) {
-                        self.restore.retain(|(name, _)| *name != setting.name);
-                        if setting.value == Value::Default {
-                            self.may_restore(&setting.name, base, true);
-                        }
-                    }
-                }
-                _ => (),
-            }
-        }
-        if facts.touches.any(Touches::DYNAMIC)
-            || facts.touches.any(Touches::HIDDEN) && facts.touches.any(Touches::ALL_SETTINGS)
-        {
-            self.may_restore_all(base, false);
-        } else if facts.touches.any(Touches::HIDDEN) {
-            facts.names().for_each(|name| self.may_restore(name, base, false));
-        }
+    /// A statement of these facts is sent, by a client that came with `base`: what it may bring to PostgreSQL's default. `query`: it
+    /// is a whole Query.
+    pub fn note_resets(&mut self, facts: &Facts, base: &Settings, query: bool) {
+        self.resets.note(facts, base, &self.before, query);
     }
 
-    /// `said`: a text says so. Without that an empty custom setting may be one that was set to that.
-    fn may_restore(&mut self, name: &[u8], base: &Settings, said: bool) {
-        if base.own(name).is_none() || !said && is_custom(name) {
-            return;
-        }
-        self.look = true;
-        match self.restore.iter_mut().find(|(known, _)| **known == *name) {
-            Some((_, known)) => *known |= said,
-            None => self.restore.push((name.into(), said)),
-        }
+    /// What may be at PostgreSQL's default, while the client came with another value.
+    pub fn resets(&self) -> &Resets {
+        &self.resets
     }
 
-    /// `RESET ALL` leaves alone who a session runs as.
-    fn may_restore_all(&mut self, base: &Settings, said: bool) {
-        let names = base.iter().map(|(name, _)| name).filter(|name| !is_role(name));
-        if said {
-            // Whatever was noted is among these; a text may say it thousands of times.
-            self.restore.retain(|(name, _)| is_role(name));
-            let named = names.filter(|name| base.own(name).is_some()).map(|name| (name.into(), true));
-            self.restore.extend(named);
-            self.look |= !self.restore.is_empty();
-        } else {
-            names.for_each(|name| self.may_restore(name, base, false));
-        }
-    }
-
-    /// Something is sent: what it does to what was reset is to be looked at.
-    pub fn look_again(&mut self) {
-        self.look = !self.restore.is_empty();
-        self.plain = false;
-    }
-
-    /// All that was reset was reset by the one statement that was sent last.
-    pub fn note_plain(&mut self) {
-        self.plain = self.restores();
-    }
-
-    /// Whether all that is to be brought back is known without a look.
-    pub fn is_plain(&self) -> bool {
-        self.plain
-    }
-
-    /// Whether something may have to be brought back.
-    pub fn restores(&self) -> bool {
-        !self.restore.is_empty()
-    }
-
-    /// That is looked at now; not again before something was sent.
-    pub fn looked(&mut self) {
-        self.look = false;
-    }
-
-    /// Whether that is to be looked at.
-    pub fn awaits_look(&self) -> bool {
-        self.look
-    }
-
-    /// What may have to be brought back, and whether a text says so.
-    pub fn to_restore(&self) -> &[(Name, bool)] {
-        &self.restore
-    }
-
-    /// What texts have said was reset. There is nothing to be brought back any more.
-    pub fn take_restore(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.restore).into_iter().filter(|(_, said)| *said).map(|(name, _)| name).collect()
-    }
-
-    /// Whether anything but that was noted.
-    pub fn is_otherwise_empty(&self) -> bool {
-        self.touches.is_empty() && self.custom.is_empty()
+    /// The same, to be looked at.
+    pub fn resets_mut(&mut self) -> &mut Resets {
+        &mut self.resets
     }
 
     /// Anything may have happened.
-    pub fn note_hidden(&mut self) {
+    pub fn note_hidden(&mut self, base: &Settings) {
         self.literal = None;
         self.alone = false;
         self.touches |= Touches::HIDDEN;
+        self.resets.hide_all(base, &self.before);
     }
 
     /// Custom names used.

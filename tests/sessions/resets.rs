@@ -24,18 +24,29 @@ fn errors(client: &mut Raw, requests: &[Vec<u8>]) -> Vec<Option<String>> {
 
 /// Whoever sends these requests sees the same behind them with PgOtter as without; `pin` comes first.
 fn agree(pin: &str, requests: &[Vec<u8>], what: &str) {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
-    let mut direct = Raw::log_in(shared_postgres().port(), LOGIN);
-    let mut client = Raw::log_in(pgotter.port(), LOGIN);
+    for mode in MODES {
+        agree_on(&one_server(mode), SEEN, LOGIN, pin, requests, &format!("{what}, {mode} mode"));
+    }
+}
+
+fn one_server(mode: &str) -> PgOtter {
+    PgOtter::in_front_of(shared_postgres(), &format!("default_pool_size = 1\npool_mode = \"{mode}\""))
+}
+
+/// The same for who comes with `login`; `seen` tells what is seen.
+fn agree_on(pgotter: &PgOtter, seen: &str, login: &[(&str, &str)], pin: &str, requests: &[Vec<u8>], what: &str) {
+    let mut direct = Raw::log_in(shared_postgres().port(), login);
+    let mut client = Raw::log_in(pgotter.port(), login);
     for connection in [&mut direct, &mut client] {
         assert_eq!(error_code(&connection.ask(pin)), None, "{pin}");
     }
     assert_eq!(errors(&mut client, requests), errors(&mut direct, requests), "{what}");
     for _ in 0..2 {
-        assert_eq!(client.value(SEEN), direct.value(SEEN), "behind {what}, {pin}");
+        assert_eq!(client.value(seen), direct.value(seen), "behind {what}, {pin}");
     }
 }
 
+const MODES: [&str; 2] = ["transaction", "session"];
 const PINS: [&str; 2] = ["SELECT 'none'", "SELECT setseed(0.5)"];
 
 #[test]
@@ -154,8 +165,7 @@ fn a_reset_role_comes_to_the_role_that_the_client_came_with() {
         vec![query("BEGIN"), pipeline(&["RESET ROLE"]), query("COMMIT")],
     ] {
         for mode in ["transaction", "session"] {
-            let lines = format!("default_pool_size = 1\npool_mode = \"{mode}\"");
-            let pgotter = PgOtter::in_front_of(shared_postgres(), &lines);
+            let pgotter = one_server(mode);
             let mut direct = Raw::log_in(shared_postgres().port(), &login);
             let mut client = Raw::log_in(pgotter.port(), &login);
             assert_eq!(errors(&mut client, &requests), errors(&mut direct, &requests), "{requests:?}");
@@ -194,5 +204,120 @@ fn what_a_pinned_client_came_with_is_not_the_next_ones_behind_a_reset() {
             came_with.value("SELECT concat_ws(' ', current_user, current_setting('work_mem'))"),
             "reset_one 6MB"
         );
+    }
+}
+
+#[test]
+fn bringing_back_touches_neither_the_unnamed_portal_nor_the_unnamed_statement() {
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        let play = |port| {
+            let mut client = Raw::log_in(port, LOGIN);
+            client.ask("BEGIN");
+            let resets = [parse("reset", "RESET work_mem"), bind("reset", "reset", &[]), execute("reset", 0), sync()];
+            let begun = [parse("", "SELECT generate_series(1, 5)"), bind("", "", &[]), execute("", 1)];
+            client.send(&[begun.concat(), resets.concat()].concat());
+            client.until_ready();
+            client.send(&[execute("", 1), bind("", "", &[]), execute("", 2), sync()].concat());
+            let seen = print(&client.until_ready());
+            (seen, client.value("SHOW work_mem"))
+        };
+        assert_eq!(play(pgotter.port()), play(shared_postgres().port()), "{mode} mode");
+    }
+}
+
+#[test]
+fn a_block_is_not_looked_at_behind_what_resets_nothing() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut client = Raw::log_in(pgotter.port(), LOGIN);
+    let server = client.value("SELECT pg_backend_pid() FROM (SELECT pg_advisory_lock(4712)) pinned");
+    for text in ["BEGIN", "RESET work_mem", "DO $$ BEGIN RESET TimeZone; END $$", "SAVEPOINT s"] {
+        client.ask(text);
+    }
+    assert_eq!(client.value("SELECT current_setting('work_mem') || current_setting('TimeZone')"), "6MBAsia/Kolkata");
+    let mut other = Raw::log_in(shared_postgres().port(), &[]);
+    for text in ["SELECT 'nothing is reset'", "SAVEPOINT t", "RELEASE t"] {
+        client.ask(text);
+        let last = format!("SELECT query FROM pg_stat_activity WHERE pid = {server}");
+        assert_eq!([other.value(&last), other.value(&last)], [text; 2]);
+    }
+}
+
+#[test]
+fn what_only_a_superuser_may_set_comes_back_to_who_came_with_it() {
+    roles();
+    const SEEN: &str = "SELECT concat_ws(' ', current_user, current_setting('work_mem'), \
+        current_setting('log_min_duration_statement'))";
+    let login = [("options", "-c role=reset_one -c log_min_duration_statement=77s"), ("work_mem", "6MB")];
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for pin in PINS {
+            for texts in [
+                &["BEGIN", "RESET ALL", "SELECT 1"][..],
+                &["BEGIN", "RESET ALL", "COMMIT"],
+                &["BEGIN", "RESET ALL; SELECT 1", "SAVEPOINT s"],
+                &["RESET ALL"],
+                &["SET ROLE reset_other", "BEGIN", "RESET ALL"],
+                &["BEGIN", "SET LOCAL ROLE reset_other", "RESET ALL"],
+                &["BEGIN", "SET LOCAL ROLE reset_other", "RESET ALL", "COMMIT"],
+                &["SET SESSION AUTHORIZATION reset_one", "BEGIN", "SELECT 1"],
+            ] {
+                let requests: Vec<Vec<u8>> = texts.iter().map(|text| query(text)).collect();
+                agree_on(&pgotter, SEEN, &login, pin, &requests, &format!("{texts:?}, {mode} mode"));
+            }
+        }
+    }
+}
+
+/// What shows no source.
+const OPAQUE: &str = "SELECT concat_ws(' ', current_user, current_setting('app.tenant'), current_setting('work_mem'))";
+const WITH_OPAQUE: &[(&str, &str)] = &[("options", "-c role=reset_one -c app.tenant=own"), ("work_mem", "6MB")];
+
+#[test]
+fn a_hidden_reset_of_a_custom_setting_or_the_role_comes_back() {
+    roles();
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for pin in PINS {
+            for reset in ["RESET app.tenant", "RESET ALL", "RESET ROLE", "EXECUTE reverse('LLA TESER')"] {
+                let hidden = format!("DO $$ BEGIN {reset}; END $$");
+                for texts in [
+                    &[&*hidden][..],
+                    &["BEGIN", &*hidden],
+                    &["SET app.tenant = 'another'", "SET ROLE reset_other", &*hidden],
+                    &["SET app.tenant = 'another'", "SET ROLE reset_other", "BEGIN", &*hidden],
+                    &["BEGIN", "SET app.tenant = 'another'", "SET ROLE reset_other", &*hidden, "COMMIT"],
+                ] {
+                    let requests: Vec<Vec<u8>> = texts.iter().map(|text| query(text)).collect();
+                    agree_on(&pgotter, OPAQUE, WITH_OPAQUE, pin, &requests, &format!("{texts:?}, {mode} mode"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_custom_setting_or_role_set_to_nothing_is_no_reset() {
+    roles();
+    let hidden = "DO $$ BEGIN RESET work_mem; END $$";
+    let sets = "DO $$ BEGIN PERFORM set_config('app.tenant', '', false); END $$";
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for pin in PINS {
+            for texts in [
+                &["SET app.tenant = ''", hidden][..],
+                &["SET app.tenant = ''", "BEGIN", hidden],
+                &["BEGIN", "SET app.tenant = ''", hidden],
+                &["BEGIN", sets, hidden],
+                &[sets, hidden],
+                &["SET ROLE NONE", hidden],
+                &["SET ROLE NONE", "BEGIN", hidden],
+                &["BEGIN", "SET ROLE NONE", hidden, "COMMIT"],
+                &["RESET app.tenant; SET app.tenant = ''", hidden],
+            ] {
+                let requests: Vec<Vec<u8>> = texts.iter().map(|text| query(text)).collect();
+                agree_on(&pgotter, OPAQUE, WITH_OPAQUE, pin, &requests, &format!("{texts:?}, {mode} mode"));
+            }
+        }
     }
 }

@@ -107,7 +107,8 @@ impl Statement {
         let facts = sql::read(text, self.settings.reading(), known);
         let sets = facts.statements.iter().any(|statement| !statement.settings().is_empty());
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
-        let matters = !is_harmless(&facts) || sets || draws;
+        let ends = facts.touches.any(Touches::CONTROLS);
+        let matters = !is_harmless(&facts) || sets || draws || ends;
         let told = known.told(matters.then_some(facts));
         self.told.store(Some(told.clone()));
         Guard::from_inner(Some(told))

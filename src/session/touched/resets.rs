@@ -1,0 +1,215 @@
+//! Settings that a client came with and that may be at PostgreSQL's default now: RESET brings back that of the server, which is not
+//! the client's. What says so, and whether that is to be looked at.
+//!
+//! Of most settings PostgreSQL shows where their value comes from. Of custom ones and of the role it does not: what is `''`, or
+//! `none`, may have been set to that.
+
+use super::ROLE;
+use crate::session::custom::is_custom;
+use crate::session::settings::{Settings, is_role};
+use crate::sql::{Discard, Facts, Name, Setting, Statement, Touches, Value, Verb};
+
+/// What is known of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It was set, perhaps to what a reset would make of it, and PostgreSQL does not show the difference.
+    Set,
+    /// Code may have reset it.
+    Hidden,
+    /// A text has.
+    Said,
+    /// A text of nothing else has: in a block that goes on it is done.
+    Done,
+}
+
+#[derive(Debug)]
+struct Reset {
+    name: Name,
+    word: Word,
+    // Something has happened to it since it was looked at.
+    due: bool,
+}
+
+/// All of one client, each once.
+#[derive(Debug, Default)]
+pub struct Resets(Vec<Reset>);
+
+impl Resets {
+    /// A statement of these facts is sent. `base` is what the client came with, `before` are its settings before all this; `query`: it
+    /// is a whole Query.
+    pub fn note(&mut self, facts: &Facts, base: &Settings, before: &Settings, query: bool) {
+        if base.iter().next().is_none() {
+            return;
+        }
+        let said = if query && facts.statements.only().is_some() { Word::Done } else { Word::Said };
+        for statement in facts.statements.iter() {
+            match &statement.verb {
+                Verb::Reset(name) => self.put(name, base, said),
+                Verb::ResetAll | Verb::Discard(Discard::All) => self.put_all(base, said),
+                Verb::Set(settings) | Verb::SetConfig(settings) => {
+                    for Setting { name, value, .. } in settings.iter().filter(|setting| !setting.local) {
+                        match value {
+                            Value::Default => self.put(name, base, said),
+                            Value::Literal(value) if **value != *reset_to(name) => self.doubt(name),
+                            _ if is_opaque(name) => self.set(name, base, false),
+                            _ => self.doubt(name),
+                        }
+                    }
+                }
+                Verb::Commit { .. } | Verb::Rollback { .. } | Verb::RollbackTo(_) | Verb::PrepareTransaction => {
+                    self.look_again();
+                }
+                _ => (),
+            }
+        }
+        let hidden = facts.touches.any(Touches::HIDDEN);
+        if facts.touches.any(Touches::DYNAMIC) || hidden && facts.touches.any(Touches::ALL_SETTINGS) {
+            self.hide_all(base, before);
+            return;
+        }
+        for name in facts.names().filter(|name| !facts.statements.iter().any(|statement| tells_of(statement, name))) {
+            if is_opaque(name) {
+                self.set(name, base, hidden);
+            } else if hidden {
+                self.hide(name, base, before);
+            }
+        }
+    }
+
+    /// Anything may have been done to all of them.
+    pub fn hide_all(&mut self, base: &Settings, before: &Settings) {
+        base.iter().for_each(|(name, _)| self.hide(name, base, before));
+    }
+
+    /// Nothing may be at PostgreSQL's default.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something has happened that was not looked at.
+    pub fn are_due(&self) -> bool {
+        self.0.iter().any(|reset| reset.due)
+    }
+
+    /// Whether a text has reset it.
+    pub fn are_said_of(&self, name: &[u8]) -> bool {
+        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done))
+    }
+
+    /// What PostgreSQL is to be asked of: whether it is at the default; and whether a text has reset it. `ended`: so is the block, and
+    /// of nothing it is known what has become of it.
+    pub fn to_look_at(&self, ended: bool) -> Vec<(&[u8], bool)> {
+        let unknown = self.0.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
+        unknown.map(|reset| (&*reset.name, matches!(reset.word, Word::Said | Word::Done))).collect()
+    }
+
+    /// PostgreSQL has said that these are at the default. What is to be brought back.
+    pub fn looked(&mut self, at_default: &[Box<[u8]>], ended: bool) -> Vec<Name> {
+        let mut lost = Vec::new();
+        self.0.retain_mut(|reset| {
+            if !ended && !std::mem::take(&mut reset.due) {
+                return true;
+            }
+            let is_lost = at_default.contains(&reset.name) || reset.word == Word::Done && !ended;
+            match reset.word {
+                Word::Set => return is_lost,
+                _ if is_lost => lost.push(reset.name.clone()),
+                _ => (),
+            }
+            if reset.word == Word::Done {
+                reset.word = Word::Said;
+            }
+            true
+        });
+        lost
+    }
+
+    /// What is the client's own again behind its transaction, if it looks reset.
+    pub fn back(&self) -> Vec<Name> {
+        let is_back = |reset: &&Reset| match reset.word {
+            Word::Set => false,
+            Word::Hidden => is_opaque(&reset.name),
+            Word::Said | Word::Done => true,
+        };
+        self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
+    }
+
+    /// What may have been set to what looks reset.
+    pub fn set_ones(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().filter(|reset| reset.word == Word::Set).map(|reset| &*reset.name)
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&Reset> {
+        self.0.iter().find(|reset| reset.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What was brought back may be undone, and what was undone not.
+    fn look_again(&mut self) {
+        for reset in self.0.iter_mut().filter(|reset| reset.word != Word::Set) {
+            reset.due = true;
+            if reset.word == Word::Done {
+                reset.word = Word::Said;
+            }
+        }
+    }
+
+    fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
+        self.0.retain(|reset| *reset.name != *name);
+        if base.own(name).is_some() {
+            self.0.push(Reset { name: name.into(), word, due: true });
+        }
+    }
+
+    /// `RESET ALL` leaves alone who a session runs as. A text may say it thousands of times.
+    fn put_all(&mut self, base: &Settings, word: Word) {
+        self.0.retain(|reset| is_role(&reset.name));
+        let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
+        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true }));
+    }
+
+    fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
+        self.put(name, base, Word::Set);
+        if let Some(last) = self.0.last_mut().filter(|last| *last.name == *name) {
+            last.due = due;
+        }
+    }
+
+    fn hide(&mut self, name: &[u8], base: &Settings, before: &Settings) {
+        match self.0.iter_mut().find(|reset| *reset.name == *name) {
+            Some(reset) => {
+                reset.due = true;
+                if reset.word == Word::Done {
+                    reset.word = Word::Said;
+                }
+            }
+            None if is_opaque(name) && before.get(name).is_none_or(|value| value == reset_to(name)) => (),
+            None => self.put(name, base, Word::Hidden),
+        }
+    }
+
+    /// It was set behind that, unless that fails.
+    fn doubt(&mut self, name: &[u8]) {
+        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name && reset.word != Word::Set) {
+            reset.word = Word::Hidden;
+        }
+    }
+}
+
+/// Whether it says of this setting what it does.
+fn tells_of(statement: &Statement, name: &[u8]) -> bool {
+    let resets = matches!(&statement.verb, Verb::Reset(reset) if **reset == *name);
+    resets || statement.settings().iter().any(|setting| *setting.name == *name)
+}
+
+/// Whether PostgreSQL does not show where its value comes from.
+pub fn is_opaque(name: &[u8]) -> bool {
+    is_custom(name) || name == ROLE
+}
+
+/// What a reset makes of one that is opaque.
+pub fn reset_to(name: &[u8]) -> &'static [u8] {
+    if name == ROLE { b"none" } else { b"" }
+}
+
+#[cfg(test)]
+mod tests;
