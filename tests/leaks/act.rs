@@ -199,11 +199,10 @@ impl Act {
     }
 
     /// Whether a DO block may say it, and what it leaves behind is known without its rows. Cursors are a language of
-    /// their own there; names of the protocol and resets of custom settings are out of reach of what is hidden (docs/sessions.md).
+    /// their own there; names of the protocol are out of reach of what is hidden (docs/sessions.md).
     pub fn may_be_done_within(&self) -> bool {
         use Act::*;
         match self {
-            Reset(name) | ToDefault(name) if name.contains('.') => false,
             Fail | Select | SetUnknown | SetWrong(_) | Reset(_) | ToDefault(_) | ResetAll => true,
             Set { how, .. } => matches!(how, How::Set | How::SetConfig),
             Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => true,

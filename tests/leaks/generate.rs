@@ -4,7 +4,6 @@
 
 use super::act::{Act, Block, CUSTOM, CUSTOM_VALUES, How, SETTINGS};
 use super::kinds::Kind;
-use super::world::came_with_custom;
 use crate::support::random::Random;
 use crate::support::raw;
 use std::fmt;
@@ -129,6 +128,16 @@ fn resets(act: &Act) -> bool {
     }
 }
 
+/// What sets something for its transaction and does not say so. Behind a reset PostgreSQL shows the same of it as if it had been set to
+/// its default for the session (docs/sessions.md).
+fn masks(act: &Act) -> bool {
+    match act {
+        Act::Do(_, act) => matches!(**act, Act::Set { local: true, .. }),
+        Act::Set { local: true, how, .. } => matches!(how, How::Function | How::Trigger),
+        _ => false,
+    }
+}
+
 struct Draw<'a> {
     random: &'a mut Random,
     kinds: &'a [Kind],
@@ -179,7 +188,7 @@ impl Draw<'_> {
         acts.retain(|act| !listens || *act != Act::CommitsThenFails);
         let mut has_reset = false;
         acts.retain(|act| {
-            let sees = has_reset && matches!(act, Act::Show(_));
+            let sees = has_reset && (matches!(act, Act::Show(_)) || masks(act));
             has_reset |= resets(act);
             !sees
         });
@@ -281,8 +290,7 @@ impl Draw<'_> {
     fn hidden(&mut self) -> Act {
         loop {
             let act = self.any();
-            let resets_custom = act == Act::ResetAll && came_with_custom(self.client);
-            if act.may_be_done_within() && !resets_custom {
+            if act.may_be_done_within() {
                 let blocks = [Block::Plain, Block::Plain, Block::Executes, Block::Computes, Block::Undoes];
                 return Act::Do(self.random.pick(&blocks), Box::new(act));
             }

@@ -70,11 +70,6 @@ struct Client {
     heard: Vec<String>,
 }
 
-/// Whether this client may have asked for a custom setting at login.
-pub fn came_with_custom(client: usize) -> bool {
-    client % 4 == 3
-}
-
 /// What clients ask for at login, and what they see then. The last of four with a custom setting.
 pub struct Profiles {
     startup: Vec<Vec<(&'static str, &'static str)>>,

@@ -136,6 +136,7 @@ fn a_hidden_set_to_postgresqls_default_is_no_reset() {
             let hidden = format!("DO $$ BEGIN {set}; END $$");
             agree(pin, &[query(&hidden)], &hidden);
             agree(pin, &[pipeline(&["SET LOCAL TimeZone = 'UTC'", &hidden])], &hidden);
+            agree(pin, &[pipeline(&["DISCARD ALL", &hidden])], &hidden);
         }
     }
 }

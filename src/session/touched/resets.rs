@@ -178,8 +178,8 @@ impl Resets {
         match self.0.iter_mut().find(|reset| *reset.name == *name) {
             Some(reset) => {
                 reset.due = true;
-                if reset.word == Word::Done {
-                    reset.word = Word::Said;
+                if reset.word != Word::Set {
+                    reset.word = Word::Hidden;
                 }
             }
             None if is_opaque(name) && before.get(name).is_none_or(|value| value == reset_to(name)) => (),
