@@ -273,9 +273,9 @@ impl Touched {
     }
 
     fn name(&mut self, name: &[u8], reset: bool) {
-        if name == SESSION_AUTHORIZATION && !self.names.iter().any(|noted| *noted.name == *ROLE) {
-            // It drops the role that was set.
-            self.name(ROLE, false);
+        if name == SESSION_AUTHORIZATION {
+            // It drops the role that was set, for the one that the session came with if it is reset.
+            self.name(ROLE, reset);
         }
         match self.names.iter_mut().find(|noted| *noted.name == *name) {
             Some(noted) => noted.reset = reset,

@@ -141,7 +141,8 @@ impl Profiles {
             vec![("application_name", "in India"), ("TimeZone", "Asia/Kolkata"), ("DateStyle", "SQL, DMY")],
         ];
         if kinds.contains(&Kind::Startup) {
-            startup.push(vec![("work_mem", "6MB"), ("search_path", "other"), ("IntervalStyle", "sql_standard")]);
+            let role = ("options", "-c role=otter_a");
+            startup.push(vec![("work_mem", "6MB"), ("search_path", "other"), ("IntervalStyle", "sql_standard"), role]);
             startup.push(vec![("options", "-c statement_timeout=50min -c enable_seqscan=off"), ("app.tenant", "own")]);
         }
         let initial = startup.iter().map(|startup| initial(&mut stage.log_in(startup))).collect();
@@ -154,8 +155,8 @@ impl Profiles {
 }
 
 fn initial(fresh: &mut Raw) -> BTreeMap<&'static str, String> {
-    let names = SETTINGS.iter().map(|(name, _)| *name).chain(CUSTOM.iter().copied());
-    let value = |name: &str| format!("SELECT coalesce(current_setting('{name}', true), '')");
+    let names = SETTINGS.iter().map(|(name, _)| *name).chain(CUSTOM.iter().copied()).chain(["role"]);
+    let value = |name: &str| format!("SELECT coalesce(nullif(current_setting('{name}', true), 'none'), '')");
     names.map(|name| (name, fresh.value(&value(name)))).collect()
 }
 

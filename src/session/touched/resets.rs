@@ -4,7 +4,7 @@
 //! Of most settings PostgreSQL shows where their value comes from. Of custom ones and of the role it does not: what is `''`, or
 //! `none`, may have been set to that.
 
-use super::ROLE;
+use super::{ROLE, SESSION_AUTHORIZATION};
 use crate::session::custom::is_custom;
 use crate::session::settings::{Settings, is_role};
 use crate::sql::{Discard, Facts, Name, Setting, Statement, Touches, Value, Verb};
@@ -44,12 +44,18 @@ impl Resets {
         let said = if query && facts.statements.only().is_some() { Word::Done } else { Word::Said };
         for statement in facts.statements.iter() {
             match &statement.verb {
-                Verb::Reset(name) => self.put(name, base, said),
-                Verb::ResetAll | Verb::Discard(Discard::All) => self.put_all(base, said),
+                Verb::Reset(name) => self.reset(name, base, said),
+                Verb::ResetAll => self.put_all(base, said),
+                Verb::Discard(Discard::All) => {
+                    self.put_all(base, said);
+                    self.reset(SESSION_AUTHORIZATION, base, said);
+                }
                 Verb::Set(settings) | Verb::SetConfig(settings) => {
                     for Setting { name, value, .. } in settings.iter().filter(|setting| !setting.local) {
                         match value {
-                            Value::Default => self.put(name, base, said),
+                            Value::Default => self.reset(name, base, said),
+                            // It drops the role.
+                            _ if **name == *SESSION_AUTHORIZATION => self.set(ROLE, base, false),
                             Value::Literal(value) if **value != *reset_to(name) => self.doubt(name),
                             _ if is_opaque(name) => self.set(name, base, false),
                             _ => self.doubt(name),
@@ -70,6 +76,8 @@ impl Resets {
         for name in facts.names().filter(|name| !facts.statements.iter().any(|statement| tells_of(statement, name))) {
             if is_opaque(name) {
                 self.set(name, base, hidden);
+            } else if name == SESSION_AUTHORIZATION {
+                self.set(ROLE, base, hidden);
             } else if hidden {
                 self.hide(name, base, before);
             }
@@ -150,6 +158,14 @@ impl Resets {
             if reset.word == Word::Done {
                 reset.word = Word::Said;
             }
+        }
+    }
+
+    /// With who a session is, the role that it came with is back.
+    fn reset(&mut self, name: &[u8], base: &Settings, word: Word) {
+        self.put(name, base, word);
+        if name == SESSION_AUTHORIZATION {
+            self.put(ROLE, base, word);
         }
     }
 
