@@ -128,12 +128,12 @@ fn resets(act: &Act) -> bool {
     }
 }
 
-/// What sets something for its transaction and does not say so. Behind a reset PostgreSQL shows the same of it as if it had been set to
-/// its default for the session (docs/sessions.md).
-fn masks(act: &Act) -> bool {
+/// What sets something for its transaction. Behind a reset, if one of them does not say what it does, PostgreSQL shows the same of it
+/// as if it had been set to its default for the session (docs/sessions.md).
+fn masks(act: &Act, behind_hidden: bool) -> bool {
     match act {
         Act::Do(_, act) => matches!(**act, Act::Set { local: true, .. }),
-        Act::Set { local: true, how, .. } => matches!(how, How::Function | How::Trigger),
+        Act::Set { local: true, how, .. } => behind_hidden || matches!(how, How::Function | How::Trigger),
         _ => false,
     }
 }
@@ -186,10 +186,11 @@ impl Draw<'_> {
         // What a procedure commits, and then fails, is rolled back for LISTEN (docs/sessions.md).
         let listens = acts.iter().any(|act| act.kinds().contains(&Kind::Listen));
         acts.retain(|act| !listens || *act != Act::CommitsThenFails);
-        let mut has_reset = false;
+        let (mut has_reset, mut hidden) = (false, false);
         acts.retain(|act| {
-            let sees = has_reset && (matches!(act, Act::Show(_)) || masks(act));
+            let sees = has_reset && (matches!(act, Act::Show(_)) || masks(act, hidden));
             has_reset |= resets(act);
+            hidden |= resets(act) && matches!(act, Act::Do(..) | Act::Run(_));
             !sees
         });
         if acts.is_empty() { vec![Act::Select] } else { acts }
