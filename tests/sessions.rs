@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "sessions/aborted.rs"]
+mod aborted;
 #[path = "sessions/blocks.rs"]
 mod blocks;
 #[path = "sessions/catalog.rs"]

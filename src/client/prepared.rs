@@ -120,8 +120,10 @@ impl Client {
             None => Some(self.pool.statements().alone(&self.settings)),
         };
         let Some(statement) = shared else {
+            // PostgreSQL looks at the text, and for a failed block, before that.
             let error = fault(SqlState::OUT_OF_MEMORY, "too many prepared statements".into());
-            under_way.replace_refused(error);
+            under_way.prepare_own(TAKEN, EMPTY);
+            under_way.refuse(at, TAKEN, error);
             return;
         };
         let name: Box<[u8]> = key(name).into();
@@ -198,7 +200,10 @@ impl Client {
         if let (Some(facts), false) = (facts, replaced)
             && let Err(fault) = self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)
         {
-            return under_way.refuse_unknown(at, bytes_of(&fault));
+            return match miscounted(under_way, statement, at.clone()) {
+                Some(error) => under_way.refuse_unknown(at, error),
+                None => under_way.refuse_to_run(at, bytes_of(&fault)),
+            };
         }
         let exchange = under_way.server().exchange();
         let unsaid = replaced || (exchange.status() == Status::Failed || exchange.owes()) && !under_way.has(statement);
@@ -208,7 +213,7 @@ impl Client {
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else { return };
         if drops.is_some() && !statements.has_room_for_portal() {
             let error = fault(SqlState::OUT_OF_MEMORY, "too many portals that deallocate".into());
-            return under_way.refuse_unknown(at, error);
+            return under_way.refuse_to_run(at, error);
         }
         let effect = statements.put_portal(&message.body[..at.start - 1], drops);
         if replaced {

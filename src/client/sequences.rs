@@ -22,7 +22,6 @@ use crate::ids::ServerId;
 use crate::pool::{Grant, Lane};
 use crate::server::Server;
 use crate::sql::{Discard, Facts, Touches, Verb};
-use crate::wire::backend::Status;
 use crate::wire::frontend::kind;
 use memchr::memchr2_iter;
 use std::num::NonZeroU64;
@@ -89,8 +88,7 @@ impl Client {
         let executes = matches!(facts.statements.only().map(|only| &only.verb), Some(Verb::Execute { .. }));
         let nothing = facts.is_refused() || executes && self.pin.is_none();
         let draws = facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) && !nothing;
-        // In a failed block nothing is told.
-        if asks && server.exchange().status_behind_ours() != Some(Status::Failed) {
+        if asks {
             self.ask_sequences(draws, server)?;
         }
         if draws {

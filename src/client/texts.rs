@@ -8,10 +8,12 @@ use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
 use crate::session::{Change, Effect};
-use crate::sql::{Facts, Reader};
+use crate::sql::{Facts, Reader, Reading, Scanner, Token, Verb};
 use crate::wire::backend::Status;
 use arc_swap::Guard;
+use bytes::BytesMut;
 use memchr::memchr;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -58,12 +60,20 @@ impl Client {
             }
             let sent = if alone { Sent::Alone } else { Sent::Query };
             if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {
-                let dropped = self.drop_unnamed(under_way);
-                return under_way.replace_refused_query(bytes_of(&fault), dropped);
+                return self.refuse_query(under_way, &facts, bytes_of(&fault));
             }
         }
         let dropped = self.drop_unnamed(under_way);
         under_way.pass(dropped);
+    }
+
+    /// A Query of these facts is not run; but an end of a transaction that it begins with is, also in a failed block, which nothing
+    /// else would end.
+    pub(super) fn refuse_query(&mut self, under_way: &mut Forwarding<'_>, facts: &Facts, error: BytesMut) {
+        let body = under_way.message().map(|message| message.body).unwrap_or_default();
+        let from = if begins_with_end(facts) { end_of_first(body, self.settings.reading()) } else { 0 };
+        let dropped = self.drop_unnamed(under_way);
+        under_way.refuse_query(from, error, dropped);
     }
 
     /// A Query, or a Close of the unnamed statement.
@@ -107,4 +117,26 @@ impl Client {
         }
         under_way.pass(None);
     }
+}
+
+/// Whether the first of several statements is one that PostgreSQL runs in a failed block. Source: `IsTransactionExitStmt` in its
+/// `src/backend/tcop/postgres.c`.
+pub(super) fn begins_with_end(facts: &Facts) -> bool {
+    let ends = |verb: &Verb| {
+        matches!(verb, Verb::Commit { .. } | Verb::Rollback { .. } | Verb::RollbackTo(_) | Verb::PrepareTransaction)
+    };
+    facts.unsure.is_none()
+        && facts.statements.len() > 1
+        && facts.statements.get(0).is_some_and(|first| ends(&first.verb))
+}
+
+/// Behind the semicolon that ends the first statement of a text; such a statement has none within.
+fn end_of_first(text: &[u8], reading: Reading) -> usize {
+    let (begun, mut words, mut end) = (Cell::new(0), false, None);
+    Scanner::new(reading).feed_telling(text, &begun, &mut |token| match token {
+        Token::Symbol(b';') if words && end.is_none() => end = Some(begun.get() + 1),
+        Token::Symbol(b';') => (),
+        _ => words = true,
+    });
+    end.unwrap_or(0)
 }

@@ -8,6 +8,7 @@
 mod doubt;
 mod guard_watch;
 mod receive;
+mod refusal;
 mod tally;
 mod tangle;
 
@@ -20,6 +21,7 @@ use crate::wire::frontend;
 use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
+pub(super) use refusal::FAILS;
 use tally::Tally;
 use tangle::Tangle;
 
@@ -170,8 +172,8 @@ impl Exchange {
         self.sent(kind, disposition);
     }
 
-    /// Takes note of one frame, or the beginning of one, that is sure to fail for the statement it names. If it fails for that (26000
-    /// or 42P05), the client is told `error`, an ErrorResponse, instead.
+    /// Takes note of one frame, or the beginning of one, that is sure to fail for the statement it names; a Query behind other statements,
+    /// with [`FAILS`] in its text. If it fails for that (26000 or 42P05), the client is told `error`, an ErrorResponse, instead.
     pub fn sending_refused(&mut self, frame: &[u8], error: BytesMut) {
         if let Some(head) = Head::read(frame)
             && self.sent(head.kind, Disposition::Refuse)

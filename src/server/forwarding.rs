@@ -2,7 +2,8 @@
 //! put in front of them. Bytes that do not change are not copied if nothing changes at all.
 
 use super::connection::Server;
-use super::reply_queue::Disposition::{self, Forward, Quiet, Swallow};
+use super::exchange::FAILS;
+use super::reply_queue::Disposition::{self, Quiet, Swallow};
 use crate::session::{Effect, Has, ServerStatements, Statement, Unlike};
 use crate::sql::literal;
 use crate::wire::backend::Status;
@@ -15,11 +16,13 @@ use std::sync::Arc;
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
 
+/// What is prepared to hear whether the block has failed, and its text and types. That takes no snapshot, so that an isolation level
+/// may still be chosen behind it.
+const CHECK: &str = "pgotter.check";
+const CHECKED: &[u8] = b"SHOW ALL\0\0\0";
+
 /// What sets something for a moment, and its portal.
 const SET: &str = "pgotter.meanwhile";
-
-/// What ends most requests.
-const SYNC: &[u8] = &[kind::SYNC, 0, 0, 0, 4];
 
 /// Messages that begin with a whole head, and what has become of them so far.
 pub struct Forwarding<'a> {
@@ -32,6 +35,8 @@ pub struct Forwarding<'a> {
     out: BytesMut,
     // Nothing of the client's stands in front of it, nor is a transaction open.
     begins: bool,
+    // A Sync has been passed, which is the last message then.
+    synced: bool,
 }
 
 /// Settings that are others while a statement is prepared: each with its value meanwhile, and its value before and behind it.
@@ -59,7 +64,7 @@ impl Server {
     /// Begins with a chunk whose first byte is that of a message.
     pub fn forward(&mut self, chunk: BytesMut) -> Forwarding<'_> {
         let begins = self.exchange.status_behind_ours() == Some(Status::Idle);
-        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new(), begins }
+        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new(), begins, synced: false }
     }
 }
 
@@ -89,8 +94,7 @@ impl Forwarding<'_> {
     /// Whether something of ours may be executed in front of this message: a Sync is behind it before any Query, or its client
     /// executes something itself.
     pub fn may_execute(&self) -> bool {
-        let rest = &self.chunk[self.at..];
-        self.chunk.ends_with(SYNC) || frame::all(rest).any(|(kind, _)| kind == kind::EXECUTE)
+        frame::all(&self.chunk[self.at..]).any(|(kind, _)| matches!(kind, kind::EXECUTE | kind::SYNC))
     }
 
     /// The server it goes to.
@@ -106,7 +110,9 @@ impl Forwarding<'_> {
     /// It goes as it is.
     pub fn pass(&mut self, effect: Option<Effect>) {
         let end = self.end();
-        self.server.exchange.sending(&self.chunk[self.at..end]);
+        let message = &self.chunk[self.at..end];
+        self.synced = message.first() == Some(&kind::SYNC);
+        self.server.exchange.sending(message);
         self.attach(effect);
         self.at = end;
     }
@@ -142,8 +148,16 @@ impl Forwarding<'_> {
         self.refuse(old, NOTHING, error);
     }
 
-    /// Something that fails goes in its place; the client is told `error`, an ErrorResponse. Only for a whole message.
+    /// As [`Self::refuse_unknown`], of something that PostgreSQL could run: in a failed block it says that instead.
+    pub fn refuse_to_run(&mut self, old: Range<usize>, error: BytesMut) {
+        self.prepare_own(CHECK, CHECKED);
+        self.refuse_unknown(old, error);
+    }
+
+    /// Something that fails goes in its place; the client is told `error`, an ErrorResponse, or that the block has failed before. Only
+    /// for a whole message of the extended protocol.
     pub fn replace_refused(&mut self, error: BytesMut) {
+        self.prepare_own(CHECK, CHECKED);
         self.close(NOTHING, None);
         let from = self.out.len();
         frontend::describe_statement(&mut self.out, NOTHING);
@@ -152,12 +166,19 @@ impl Forwarding<'_> {
         (self.copied, self.at) = (end, end);
     }
 
-    /// As [`Self::replace_refused`], for a Query or FunctionCall: a ReadyForQuery follows.
-    pub fn replace_refused_query(&mut self, error: BytesMut, effect: Option<Effect>) {
-        self.replace_refused(error);
+    /// A Query goes, and fails at the byte `from` of its text, with `error`. PostgreSQL may have something to say of it before: of
+    /// what it cannot read, of a block that has failed, of what stands in front. Only for a whole message.
+    pub fn refuse_query(&mut self, from: usize, error: BytesMut, effect: Option<Effect>) {
+        self.close(NOTHING, None);
+        let (begun, end) = (self.out.len(), self.end());
+        let body = &self.chunk[self.at + HEAD..end];
+        let (runs, refused) = body.split_at(from.min(body.len()));
+        frontend::message(&mut self.out, kind::QUERY, |out| {
+            [runs, FAILS, refused].into_iter().for_each(|part| out.extend_from_slice(part));
+        });
+        self.server.exchange.sending_refused(&self.out[begun..], error);
         self.attach(effect);
-        frontend::sync(&mut self.out);
-        self.server.exchange.sending_own(kind::SYNC, Forward);
+        (self.copied, self.at) = (end, end);
     }
 
     /// It does not go; the client is answered in its turn.
@@ -243,7 +264,7 @@ impl Forwarding<'_> {
         }
         self.copy();
         self.server.queue(self.out);
-        if self.begins && self.chunk.ends_with(SYNC) {
+        if self.begins && self.synced {
             self.server.again.keep(self.chunk);
         }
     }

@@ -53,8 +53,15 @@ pub enum Disposition {
     Quiet,
     /// As Quiet, of a BEGIN that its client takes for done.
     Begin,
-    /// It is sure to fail; the client is told an error of ours in place of PostgreSQL's.
+    /// It is sure to fail; the client is told an error of ours in place of PostgreSQL's. It sees what may stand in front of that.
     Refuse,
+}
+
+impl Disposition {
+    /// Whether it answers something of the client's.
+    pub fn is_shown(self) -> bool {
+        matches!(self, Self::Forward | Self::Refuse)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -126,13 +133,18 @@ impl ReplyQueue {
 
     /// Whether the client sees what comes now. With nothing owed it is something PostgreSQL says unasked.
     pub fn shows(&self) -> bool {
-        self.entries.front().is_none_or(|entry| entry.disposition == Disposition::Forward)
+        self.entries.front().is_none_or(|entry| entry.disposition.is_shown())
     }
 
     /// The oldest entry was answered. Ends of COPY behind it were for nothing: PostgreSQL ignores them.
     pub fn pop(&mut self) {
-        if self.entries.pop_front().is_some_and(|entry| entry.effect) {
-            self.effects.pop_front();
+        if let Some(entry) = self.entries.pop_front() {
+            if entry.effect {
+                self.effects.pop_front();
+            }
+            if entry.disposition == Disposition::Refuse {
+                self.invented.pop_front();
+            }
         }
         while self.entries.front().is_some_and(|entry| entry.awaits == Awaits::CopyEnd) {
             self.entries.pop_front();
@@ -172,20 +184,25 @@ impl ReplyQueue {
         refusal
     }
 
-    /// A Query has failed, which nothing skips. It has dropped the unnamed statement all the same, but not those with names.
-    pub fn fail_simple(&mut self) {
-        if let Some(front) = self.entries.front_mut().filter(|front| front.effect)
-            && matches!(self.effects.front(), Some(Effect::Names { .. }))
-        {
+    /// A Query has failed, which nothing skips. It has dropped the unnamed statement all the same, but not those with names. Gives its
+    /// refusal, if it is one.
+    pub fn fail_simple(&mut self) -> Option<BytesMut> {
+        let front = self.entries.front_mut()?;
+        if front.effect && matches!(self.effects.front(), Some(Effect::Names { .. })) {
             front.effect = false;
             self.undone.extend(self.effects.pop_front().map(|effect| (effect, true)));
         }
+        if front.disposition != Disposition::Refuse {
+            return None;
+        }
+        front.disposition = Disposition::Forward;
+        self.invented.pop_front()
     }
 
     /// How many messages of the client's are not answered yet, if the first of them is a Bind or Describe, the last one a Sync, and all
     /// of them one request.
     pub fn left_of_one(&self) -> Option<usize> {
-        let shown = |entry: &Entry| matches!(entry.disposition, Disposition::Forward | Disposition::Refuse);
+        let shown = |entry: &Entry| entry.disposition.is_shown();
         let front = self.entries.front().filter(|front| front.disposition == Disposition::Forward)?;
         let sync = self.entries.iter().position(|entry| entry.awaits == Awaits::Sync)?;
         let is_one = sync + 1 == self.entries.len()

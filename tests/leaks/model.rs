@@ -200,8 +200,8 @@ impl Model {
         self.run_all(acts, extended, None)
     }
 
-    /// The same where a pooler does not run what would make one more keep a server: such a Query, or that statement of the
-    /// pipeline, behind `done` others.
+    /// The same where a pooler does not run what would make one more keep a server: such a Query, but for a first statement that
+    /// ends its transaction, or that statement of the pipeline; behind `done` others.
     pub fn refused(&mut self, acts: &[Act], extended: bool, done: usize) -> Reply {
         self.run_all(acts, extended, Some(done))
     }
@@ -222,7 +222,7 @@ impl Model {
         let unreadable = !extended && acts.iter().any(|act| matches!(act, Act::Nonsense(_)));
         for act in acts {
             let refused = match refused_behind {
-                Some(behind) => !extended || done == behind && self.may_pin(act),
+                Some(behind) => done == behind && (!extended || self.may_pin(act)),
                 None => false,
             };
             let outcome = match () {

@@ -3,6 +3,7 @@
 use super::super::connection::Client;
 use super::super::link::{At, Link};
 use super::super::serve::Left;
+use super::super::texts::begins_with_end;
 use super::Listening;
 use super::deeds::Deed;
 use super::request::Found;
@@ -10,9 +11,11 @@ use crate::clock;
 use crate::cluster::{Channel, Listener};
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Ticket;
+use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for what a transaction itself has notified.
@@ -65,7 +68,9 @@ impl Client {
         let exchange = link.server.exchange();
         let (owes, status) = (exchange.owes(), exchange.status());
         let Some(mut held) = link.held.take_if(|_| !owes) else { return Turn::Wait };
-        if let Some(refusal) = held.found.refusal.take() {
+        // A failed block ends with PREPARE TRANSACTION as with ROLLBACK.
+        let ends = status == Status::Failed && held.found.deeds == [Deed::Prepare];
+        if let Some(refusal) = held.found.refusal.take().filter(|_| !ends) {
             return Turn::Refuse(refusal, held);
         }
         if held.ticket.is_none()
@@ -159,20 +164,28 @@ impl Client {
             link.server.send(held.bytes);
             return Ok(false);
         }
-        self.refuse_there(link, fault, held.bytes);
+        self.refuse_there(link, fault, held);
         Ok(false)
     }
 
-    fn refuse_there(&mut self, link: &mut Link, fault: &Fault, request: BytesMut) {
+    fn refuse_there(&mut self, link: &mut Link, fault: &Fault, held: Held) {
         self.log_fault(fault);
         let mut error = BytesMut::new();
         backend::error_response(&mut error, fault);
-        let mut under_way = link.server.forward(request);
-        if under_way.message().is_some_and(|message| message.kind == kind::QUERY) {
-            let dropped = self.drop_unnamed(&mut under_way);
-            under_way.replace_refused_query(error, dropped);
-        } else {
-            under_way.replace_refused(error);
+        let mut under_way = link.server.forward(held.bytes);
+        match under_way.message().filter(|message| message.kind == kind::QUERY) {
+            Some(message) => {
+                let mut facts = Arc::new(Facts::default());
+                // That may be what is refused.
+                if held.found.deeds.first() != Some(&Deed::Prepare) {
+                    facts = self.read(message.body.strip_suffix(b"\0").unwrap_or(message.body));
+                }
+                if let Some(listening) = self.listening.as_deref_mut().filter(|_| begins_with_end(&facts)) {
+                    listening.expected.extend(facts.statements.get(0).and_then(|first| Deed::of(&first.verb)));
+                }
+                self.refuse_query(&mut under_way, &facts, error);
+            }
+            None => under_way.replace_refused(error),
         }
         // What is left of it is skipped.
         while under_way.message().is_some() {

@@ -1,6 +1,7 @@
 //! What comes back: each message is judged by its type, few by their body, and passed on, hidden or replaced.
 
 use super::super::reply_queue::{Awaits, Disposition, ReplyQueue};
+use super::refusal::of_own_text;
 use super::{Exchange, Loss, Outlet, Say, Violation};
 use crate::wire::backend::{self, Status, kind};
 use crate::wire::frame::{HEAD, Head};
@@ -140,7 +141,7 @@ impl Exchange {
         if self.queue.is_empty() {
             self.doubt.nothing_owed();
         }
-        if disposition == Disposition::Forward {
+        if disposition.is_shown() {
             if !by_sync {
                 self.tally.query();
             }
@@ -149,7 +150,7 @@ impl Exchange {
         if disposition == Disposition::Hold && self.guard.ready() {
             out.guard_done();
         }
-        Ok(disposition == Disposition::Forward)
+        Ok(disposition.is_shown())
     }
 
     /// An error ends a simple query, and makes PostgreSQL skip extended messages, and everything behind them, up to
@@ -169,15 +170,14 @@ impl Exchange {
         }
         let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };
         let before_simple = self.queue.is_next_simple();
-        let mut refusal = None;
-        if awaits.is_extended() {
-            if matches!(disposition, Disposition::Forward | Disposition::Refuse) {
+        let refusal = if awaits.is_extended() {
+            if disposition.is_shown() {
                 self.tally.query();
             }
-            refusal = self.queue.skip_to_sync();
+            self.queue.skip_to_sync()
         } else {
-            self.queue.fail_simple();
-        }
+            self.queue.fail_simple()
+        };
         match disposition {
             Disposition::Forward => Verdict::Show,
             Disposition::Quiet => Verdict::Show,
@@ -188,7 +188,11 @@ impl Exchange {
             // PostgreSQL may have found something else to say first.
             Disposition::Refuse => {
                 let of_name = matches!(backend::error_field(body, b'C'), Some(b"26000" | b"42P05"));
-                refusal.filter(|_| of_name).map_or(Verdict::Show, Verdict::Replace)
+                match refusal.filter(|_| of_name) {
+                    Some(error) => Verdict::Replace(error),
+                    None if awaits == Awaits::Query => Verdict::Replace(of_own_text(body)),
+                    None => Verdict::Show,
+                }
             }
             Disposition::Swallow => {
                 self.swallowed_error = true;
@@ -233,7 +237,7 @@ impl Exchange {
         if awaits == Describe && self.guard.must_fail() {
             return Err(Violation("settings failed and their guard did not"));
         }
-        if disposition == Disposition::Refuse {
+        if disposition == Disposition::Refuse && awaits != Query {
             return Err(Violation("what must fail did not"));
         }
         if message == kind::COPY_IN_RESPONSE {
@@ -244,20 +248,20 @@ impl Exchange {
         if complete && awaits != Query {
             if awaits == Execute {
                 self.copy_in = false;
-                if disposition == Disposition::Forward {
+                if disposition.is_shown() {
                     self.tally.query();
                 }
             }
             self.queue.pop();
         }
-        Ok(disposition == Disposition::Forward)
+        Ok(disposition.is_shown())
     }
 
     /// A row, or a piece of COPY data; says whether the client sees it. Never a row that nobody asked for.
     fn row(&self) -> Result<bool, Violation> {
         match self.queue.front() {
             _ if self.doubt.is_lasting() => Ok(true),
-            Some((Awaits::Query | Awaits::Execute, disposition)) => Ok(disposition == Disposition::Forward),
+            Some((Awaits::Query | Awaits::Execute, disposition)) => Ok(disposition.is_shown()),
             _ => Err(Violation("row that nothing asked for")),
         }
     }
