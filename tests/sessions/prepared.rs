@@ -676,3 +676,27 @@ fn a_query_that_is_answered_or_refused_without_its_server_drops_the_unnamed_stat
         client.ask("ROLLBACK");
     }
 }
+
+#[test]
+fn a_bind_that_is_cut_where_its_data_looks_like_a_sync_is_one_that_is_cut() {
+    let settings = "default_pool_size = 1\nmax_prepared_statements = 1\nrequest_gather = \"1KiB\"";
+    let pgotter = PgOtter::in_front_of(shared_postgres(), settings);
+    let told = |looks_like: &[u8; 5]| {
+        let mut client = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+        let sql = "SELECT timestamptz '2026-01-01 00:00:00' AT TIME ZONE 'UTC', length($1::bytea)";
+        // The server has no room for both.
+        client.send(&[parse("a", sql), sync(), parse("b", "SELECT 1"), sync()].concat());
+        client.until_ready();
+        client.until_ready();
+        client.ask("SET TimeZone = 'America/New_York'");
+        let value = [b'x'; 9_000];
+        let mut bind = message(b'B', &[b"\0a\0\0\x01\0\x01\0\x01\0\0\x23\x28", &value[..], b"\0\0"].concat());
+        // Buffers have round sizes.
+        bind[..9_000].chunks_exact_mut(256).for_each(|part| part[251..].copy_from_slice(looks_like));
+        client.send(&[bind, execute("", 0), sync()].concat());
+        let frames = client.until_ready();
+        let row = frames.iter().find(|frame| frame.kind == b'D').unwrap_or_else(|| panic!("{}", print(&frames)));
+        row_values(row)
+    };
+    assert_eq!(told(b"S\0\0\0\x04"), told(b"s\0\0\0\x04"));
+}
