@@ -41,7 +41,7 @@ impl Client {
         server: &mut Server,
         lane: &Arc<Lane>,
         mode: PoolMode,
-        chunk: BytesMut,
+        mut chunk: BytesMut,
         first: Option<u8>,
     ) -> Result<(), Left> {
         if mode == PoolMode::Session {
@@ -51,8 +51,8 @@ impl Client {
         }
         if first.is_none() {
             self.read_on(&chunk);
+            self.read_to_its_end(server, lane, &mut chunk);
             server.send(chunk);
-            self.read_to_its_end(server, lane);
             return Ok(());
         }
         // PostgreSQL does not look at it either, or takes it for a mistake.

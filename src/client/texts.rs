@@ -90,19 +90,25 @@ impl Client {
         }
     }
 
-    /// It may have been the last one. What it leaves behind cannot be refused any more.
-    pub(super) fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>) {
-        if !server.exchange().cut_outgoing()
-            && let Some(passing) = self.passing.take()
-        {
-            let (reader, known) = *passing;
-            let facts = reader.finish(&*known);
-            if may_drop_statements(&facts) {
-                server.await_drop();
-            }
-            self.note_streamed(&facts);
-            if self.touch(&facts, Sent::Otherwise, server, lane).is_err() {
-                self.touch_hidden();
+    /// It may be the last one: only now it is known what the text does. It can still be refused: without the zero that ends it,
+    /// PostgreSQL does not look at it.
+    pub(super) fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>, chunk: &mut BytesMut) {
+        if !server.exchange().ends_outgoing(chunk.len()) {
+            return;
+        }
+        let Some(passing) = self.passing.take() else { return };
+        let (reader, known) = *passing;
+        let facts = reader.finish(&*known);
+        if may_drop_statements(&facts) {
+            server.await_drop();
+        }
+        match self.touch(&facts, Sent::Otherwise, server, lane) {
+            Ok(()) => self.note_streamed(&facts),
+            Err(fault) => {
+                if let Some(end) = chunk.last_mut() {
+                    *end = b' ';
+                }
+                server.refuse_under_way(bytes_of(&fault));
             }
         }
     }

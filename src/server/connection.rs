@@ -307,6 +307,11 @@ impl Server {
         }
     }
 
+    /// See [`Exchange::refuse_under_way`].
+    pub fn refuse_under_way(&mut self, error: BytesMut) {
+        self.exchange.refuse_under_way(error);
+    }
+
     /// All its statements may be dropped by what was sent last. Nothing is sent behind it while that is open.
     pub fn await_drop(&mut self) {
         self.statements.await_drop();

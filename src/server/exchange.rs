@@ -183,6 +183,13 @@ impl Exchange {
         self.outgoing = frame_len(frame).saturating_sub(frame.len());
     }
 
+    /// The Query whose last bytes are about to be sent will be refused for them; its client is told `error`, an ErrorResponse, instead.
+    pub fn refuse_under_way(&mut self, error: BytesMut) {
+        if !self.doubt.is_lasting() {
+            self.queue.refuse_query(error);
+        }
+    }
+
     /// What the message that was sent last is taken to do, to be taken back if it is refused or skipped.
     pub fn attach(&mut self, effect: Effect) {
         self.queue.attach(effect);
@@ -378,6 +385,11 @@ impl Exchange {
     /// A frame to the server is only partly sent.
     pub fn cut_outgoing(&self) -> bool {
         self.outgoing > 0
+    }
+
+    /// So many bytes would be the rest of it.
+    pub fn ends_outgoing(&self, bytes: usize) -> bool {
+        self.outgoing == bytes
     }
 
     /// The client has seen only a part of a frame: nothing but the rest of it would be understood.

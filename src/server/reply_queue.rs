@@ -118,6 +118,14 @@ impl ReplyQueue {
         self.invented.push_back(error);
     }
 
+    /// The last message is a Query that is sure to fail, and is answered by `error` then.
+    pub fn refuse_query(&mut self, error: BytesMut) {
+        if let Some(last) = self.entries.back_mut().filter(|last| last.awaits == Awaits::Query && !self.skipping) {
+            last.disposition = Disposition::Refuse;
+            self.invented.push_back(error);
+        }
+    }
+
     /// What the last message was taken to do, should it be refused or skipped. Only behind what was pushed.
     pub fn attach(&mut self, effect: Effect) {
         if let Some(last) = self.entries.back_mut().filter(|last| !last.effect) {

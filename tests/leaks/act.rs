@@ -41,6 +41,8 @@ pub const OF_LIBRARY: (&str, &str) = ("auto_explain.log_nested_statements", "off
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     Set,
+    /// In the words that the standard has for some: `SET TIME ZONE`, `SET NAMES`.
+    Words,
     SetConfig,
     /// A function that is told name and value.
     Function,
@@ -148,7 +150,9 @@ impl Act {
     /// What it is of; nothing for what touches no session.
     pub fn kinds(&self) -> Vec<Kind> {
         match self {
-            Self::Set { name, how, .. } if name.contains('.') && !matches!(how, How::Set | How::SetConfig) => {
+            Self::Set { name, how, .. }
+                if name.contains('.') && !matches!(how, How::Set | How::Words | How::SetConfig) =>
+            {
                 vec![Kind::Custom, Kind::Hidden]
             }
             Self::Do(_, act) => {
@@ -167,8 +171,8 @@ impl Act {
             }
             Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_) => Kind::Blocks,
             Set { name, .. } | Reset(name) | ToDefault(name) if name.contains('.') => Kind::Custom,
-            Set { how: How::Set | How::SetConfig, local: true, .. } => Kind::Local,
-            Set { how: How::Set | How::SetConfig, .. } | Reset(_) | ToDefault(_) => Kind::Settings,
+            Set { how: How::Set | How::Words | How::SetConfig, local: true, .. } => Kind::Local,
+            Set { how: How::Set | How::Words | How::SetConfig, .. } | Reset(_) | ToDefault(_) => Kind::Settings,
             Set { .. } | CommitsThenFails | Clause(_) | Do(..) => Kind::Hidden,
             Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => Kind::Roles,
             ResetAll | DiscardAll | DiscardTemp | DiscardSequences | DiscardPlans => Kind::Discards,
@@ -204,7 +208,7 @@ impl Act {
         use Act::*;
         match self {
             Fail | Select | SetUnknown | SetWrong(_) | Reset(_) | ToDefault(_) | ResetAll => true,
-            Set { how, .. } => matches!(how, How::Set | How::SetConfig),
+            Set { how, .. } => matches!(how, How::Set | How::Words | How::SetConfig),
             Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => true,
             DiscardTemp | DiscardSequences | DiscardPlans | Prepare(..) => true,
             CreateTemp { .. } | CreateTempSequence | DropTemp(_) => true,
@@ -307,12 +311,29 @@ fn set(local: bool, name: &str, value: &str, how: How) -> String {
     let plain = if name == "search_path" { value.to_owned() } else { format!("'{quoted}'") };
     let inner = format!("SET {word} {name} = {plain}");
     match how {
+        How::Words => in_words(word, name, value).unwrap_or(inner),
         How::Set => inner,
         How::SetConfig => format!("SELECT set_config('{name}', '{quoted}', {local})"),
         How::Function => format!("SELECT public.sets('{name}', '{quoted}', {local})"),
         How::FunctionFails => format!("SELECT public.sets_and_fails('{name}', '{quoted}', {local})"),
         How::Trigger => format!("INSERT INTO public.obeys VALUES ('{name}', '{quoted}', {local})"),
     }
+}
+
+fn in_words(word: &str, name: &str, value: &str) -> Option<String> {
+    Some(match name {
+        "TimeZone" => format!("SET {word} TIME ZONE '{value}'"),
+        "client_encoding" => format!("SET {word} NAMES '{value}'"),
+        "search_path" if value == "public" => format!("SET {word} SCHEMA '{value}'"),
+        "xmloption" => format!("SET {word} XML OPTION {value}"),
+        "default_transaction_isolation" if word == "SESSION" => {
+            format!("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {value}")
+        }
+        "default_transaction_deferrable" if word == "SESSION" => {
+            "SET SESSION CHARACTERISTICS AS TRANSACTION DEFERRABLE".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 fn within(block: Block, sql: &str) -> String {

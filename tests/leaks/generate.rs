@@ -283,7 +283,7 @@ impl Draw<'_> {
     fn set(&mut self) -> Act {
         let (name, value) = self.setting();
         let local = self.random.one_in(3);
-        let hows = [How::Set, How::Set, How::Set, How::SetConfig, How::Function, How::FunctionFails, How::Trigger];
+        let hows = [How::Set, How::Set, How::Words, How::SetConfig, How::Function, How::FunctionFails, How::Trigger];
         Act::Set { local, name, value, how: self.random.pick(&hows) }
     }
 

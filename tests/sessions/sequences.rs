@@ -281,3 +281,22 @@ fn a_crowd_that_asks_for_its_last_number_is_told_none_but_its_own() {
     let in_vain: usize = told.iter().sum();
     assert!(in_vain < 60 * 15 / 2, "{in_vain} asked in vain");
 }
+
+#[test]
+fn a_text_that_is_too_long_to_be_gathered_is_told_of_nobody_elses_number() {
+    let pgotter = pgotter(1, "request_gather = \"1KiB\"");
+    let mut other = client(&pgotter, "other");
+    let space = " ".repeat(100_000);
+    for (number, sql) in [format!("SELECT lastval() {space}"), format!("{space} SELECT lastval()")].iter().enumerate() {
+        for begin in ["SELECT 1", "BEGIN"] {
+            // An application that is not known to ask.
+            let mut client = client(&pgotter, &format!("{begin} {number}"));
+            let others = other.value("SELECT nextval('one')");
+            client.ask(begin);
+            client.value("SELECT 'something else'");
+            let told = client.ask(sql);
+            assert_ne!(first_value(&told), Some(others), "behind {begin}, {number}");
+            client.ask("ROLLBACK");
+        }
+    }
+}

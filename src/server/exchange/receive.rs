@@ -187,10 +187,13 @@ impl Exchange {
             }
             // PostgreSQL may have found something else to say first.
             Disposition::Refuse => {
-                let of_name = matches!(backend::error_field(body, b'C'), Some(b"26000" | b"42P05"));
-                match refusal.filter(|_| of_name) {
+                let code = backend::error_field(body, b'C').unwrap_or_default();
+                // A Query, for want of its end.
+                let is_simple = awaits == Awaits::Query;
+                let of_ours = matches!(code, b"26000" | b"42P05") || is_simple && code == b"08P01";
+                match refusal.filter(|_| of_ours) {
                     Some(error) => Verdict::Replace(error),
-                    None if awaits == Awaits::Query => Verdict::Replace(of_own_text(body)),
+                    None if is_simple => Verdict::Replace(of_own_text(body)),
                     None => Verdict::Show,
                 }
             }
