@@ -340,3 +340,30 @@ fn a_custom_setting_or_role_set_to_nothing_is_no_reset() {
         }
     }
 }
+
+#[test]
+fn what_is_set_for_a_block_behind_a_reset_is_told_as_it_is() {
+    for mode in ["transaction", "session"] {
+        let pgotter = one_server(mode);
+        let default = Raw::log_in(shared_postgres().port(), &[]).value("SHOW TimeZone");
+        let local = format!("SET LOCAL TimeZone = '{default}'");
+        for requests in
+            [vec![format!("RESET ALL; {local}; BEGIN")], vec!["BEGIN".to_owned(), "RESET TimeZone".to_owned(), local]]
+        {
+            let mut client = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Kolkata")]);
+            let mut told = None;
+            let mut ask = |sql: &str| {
+                let frames = client.ask(sql);
+                let reports = frames.iter().filter(|frame| frame.kind == b'S').map(Frame::parameter);
+                told =
+                    reports.filter(|(name, _)| name == "TimeZone").map(|(_, value)| value).next_back().or(told.take());
+                (first_value(&frames), told.clone())
+            };
+            requests.iter().for_each(|sql| drop(ask(sql)));
+            assert_eq!(ask("SHOW TimeZone"), (Some(default.clone()), Some(default.clone())), "{requests:?}, {mode}");
+            ask("COMMIT");
+            let own = || Some("Asia/Kolkata".to_owned());
+            assert_eq!(ask("SHOW TimeZone"), (own(), own()), "behind {requests:?}, {mode}");
+        }
+    }
+}

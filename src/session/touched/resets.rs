@@ -28,6 +28,8 @@ struct Reset {
     word: Word,
     // Something has happened to it since it was looked at.
     due: bool,
+    // It was set behind that until its transaction ends, perhaps to PostgreSQL's default.
+    local: bool,
 }
 
 /// All of one client, each once.
@@ -51,8 +53,9 @@ impl Resets {
                     self.reset(SESSION_AUTHORIZATION, base, said);
                 }
                 Verb::Set(settings) | Verb::SetConfig(settings) => {
-                    for Setting { name, value, .. } in settings.iter().filter(|setting| !setting.local) {
+                    for Setting { name, value, local } in settings {
                         match value {
+                            _ if *local => self.hold(name),
                             Value::Default => self.reset(name, base, said),
                             // It drops the role.
                             _ if **name == *SESSION_AUTHORIZATION => self.set(ROLE, base, false),
@@ -99,9 +102,9 @@ impl Resets {
         self.0.iter().any(|reset| reset.due)
     }
 
-    /// Whether a text has reset it.
+    /// Whether a text has reset it, so that PostgreSQL's default is not what the client has.
     pub fn are_said_of(&self, name: &[u8]) -> bool {
-        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done))
+        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done) && !reset.local)
     }
 
     /// What PostgreSQL is to be asked of: whether it is at the default; and whether a text has reset it. `ended`: so is the block, and
@@ -172,7 +175,7 @@ impl Resets {
     fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
         self.0.retain(|reset| *reset.name != *name);
         if base.own(name).is_some() {
-            self.0.push(Reset { name: name.into(), word, due: true });
+            self.0.push(Reset { name: name.into(), word, due: true, local: false });
         }
     }
 
@@ -180,7 +183,7 @@ impl Resets {
     fn put_all(&mut self, base: &Settings, word: Word) {
         self.0.retain(|reset| is_role(&reset.name));
         let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
-        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true }));
+        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, local: false }));
     }
 
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
@@ -201,6 +204,11 @@ impl Resets {
             None if is_opaque(name) && before.get(name).is_none_or(|value| value == reset_to(name)) => (),
             None => self.put(name, base, Word::Hidden),
         }
+    }
+
+    /// It was set behind that until its transaction ends.
+    fn hold(&mut self, name: &[u8]) {
+        self.0.iter_mut().filter(|reset| *reset.name == *name).for_each(|reset| reset.local = true);
     }
 
     /// It was set behind that, unless that fails.
