@@ -168,11 +168,20 @@ impl Client {
         Ok(())
     }
 
+    /// What the server was notified of while something was asked of it.
+    pub(super) fn pass_notifications(&mut self, answer: &mut Answer, link: &Link) {
+        if link.mode == PoolMode::Session || self.has_hidden_listen() {
+            self.socket.queue(std::mem::take(&mut answer.notifications));
+        }
+    }
+
     async fn ask_apart(&mut self, all: &[Asked<'_>], link: &mut Link) -> Result<Answer, Left> {
         // The client has its answer, and need not wait for ours.
         self.socket.flush_now();
         let answer = tokio::time::timeout(REPAIR_DEADLINE, ask_apart(&mut link.server, all, ANSWER)).await;
-        answer.ok().flatten().ok_or_else(lost)
+        let mut answer = answer.ok().flatten().ok_or_else(lost)?;
+        self.pass_notifications(&mut answer, link);
+        Ok(answer)
     }
 }
 

@@ -211,7 +211,8 @@ impl Client {
             sql.insert_str(0, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; ");
         }
         let answer = tokio::time::timeout(REPAIR_DEADLINE, ask(&mut link.server, &sql, ANSWER)).await;
-        let Ok(Some(answer)) = answer else { return Err(lost()) };
+        let Ok(Some(mut answer)) = answer else { return Err(lost()) };
+        self.pass_notifications(&mut answer, link);
         if answer.error.is_some() {
             // Say statement_timeout: what the session holds stays where it is.
             return self.stay_for_good(link);

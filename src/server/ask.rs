@@ -22,6 +22,8 @@ pub struct Answer {
     pub rows: Vec<Row>,
     /// SQLSTATE of the first error.
     pub error: Option<Box<[u8]>>,
+    /// What the server was notified of meanwhile, as it came: for the client, if the server listens for it.
+    pub notifications: BytesMut,
 }
 
 /// One statement, and what stands for its parameters.
@@ -88,6 +90,7 @@ fn read(mut heard: BytesMut) -> Answer {
             kind::ERROR_RESPONSE if answer.error.is_none() => {
                 answer.error = Some(error_field(body, b'C').unwrap_or_default().into());
             }
+            kind::NOTIFICATION_RESPONSE => answer.notifications.extend_from_slice(&heard[..total]),
             _ => (),
         }
         heard.advance(total);
@@ -153,7 +156,8 @@ mod tests {
             backend::error_response(&mut heard, &Fault::error(Blame::Server, SqlState(code), "no"));
         }
         let value = |text: &[u8]| Some(Box::from(text));
-        let expected = Answer { rows: vec![vec![value(b"ab"), None, value(b"")]], error: value(b"42704") };
+        let rows = vec![vec![value(b"ab"), None, value(b"")]];
+        let expected = Answer { rows, error: value(b"42704"), ..Answer::default() };
         assert_eq!(read(heard), expected);
     }
 

@@ -367,3 +367,24 @@ fn what_is_set_for_a_block_behind_a_reset_is_told_as_it_is() {
         }
     }
 }
+
+#[test]
+fn a_notification_that_comes_while_something_is_brought_back_is_heard() {
+    const COUNT: usize = 100;
+    let pgotter = one_server("session");
+    let mut client = Raw::log_in(pgotter.port(), LOGIN);
+    client.ask("LISTEN brought_back");
+    let mut heard = 0;
+    let mut hear = |frames: &[Frame]| heard += frames.iter().filter(|frame| frame.kind == b'A').count();
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let mut other = Raw::log_in(shared_postgres().port(), &[]);
+            (0..COUNT).for_each(|number| drop(other.ask(&format!("NOTIFY brought_back, '{number}'"))));
+        });
+        while !others.is_finished() {
+            hear(&client.ask("RESET ALL"));
+        }
+    });
+    hear(&client.ask("SELECT 1"));
+    assert_eq!(heard, COUNT);
+}

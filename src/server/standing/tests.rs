@@ -3,11 +3,11 @@
 use super::*;
 
 fn rows(values: &[&[u8]]) -> Answer {
-    Answer { rows: values.iter().map(|value| vec![Some(Box::from(*value))]).collect(), error: None }
+    Answer { rows: values.iter().map(|value| vec![Some(Box::from(*value))]).collect(), ..Answer::default() }
 }
 
 fn error(code: &[u8]) -> Answer {
-    Answer { rows: Vec::new(), error: Some(code.into()) }
+    Answer { error: Some(code.into()), ..Answer::default() }
 }
 
 #[test]
