@@ -39,7 +39,7 @@ impl Client {
                 (kind::PARSE, Some(name), Some(text)) => {
                     // Kept if it is one of these: it may be executed later.
                     let facts = self.read(text);
-                    if facts.touches.any(MATTERS) {
+                    if facts.touches.any(MATTERS) || facts.statements.iter().any(|each| !each.settings().is_empty()) {
                         let statements = self.statements.get_or_insert_default();
                         if statements.has_room(name, text.len()) {
                             statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));

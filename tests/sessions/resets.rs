@@ -388,3 +388,32 @@ fn a_notification_that_comes_while_something_is_brought_back_is_heard() {
     hear(&client.ask("SELECT 1"));
     assert_eq!(heard, COUNT);
 }
+
+#[test]
+fn a_client_is_told_what_a_rollback_or_another_setting_has_left_of_a_reset() {
+    let local = "SET LOCAL application_name = ''";
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for requests in [
+            vec![query("BEGIN; SET application_name = ''; SAVEPOINT s"), query("RESET ALL"), query("ROLLBACK TO s")],
+            vec![query("SET application_name = ''"), query("BEGIN"), query("RESET ALL"), query("ROLLBACK")],
+            vec![query("BEGIN"), query("RESET ALL"), pipeline(&["ROLLBACK", "BEGIN"]), query(local)],
+            vec![query("BEGIN"), pipeline(&["RESET ALL", local])],
+            vec![query("BEGIN"), query(&format!("RESET ALL; {local}"))],
+        ] {
+            let mut client = Raw::log_in(pgotter.port(), LOGIN);
+            let mut told = client.parameter("application_name").to_owned();
+            for request in requests.iter().chain([&query("SELECT 1")]) {
+                client.send(request);
+                let frames = client.until_ready();
+                let news = frames.iter().filter(|frame| frame.kind == b'S').map(Frame::parameter);
+                told = news
+                    .filter(|(name, _)| name == "application_name")
+                    .map(|(_, value)| value)
+                    .next_back()
+                    .unwrap_or(told);
+            }
+            assert_eq!(told, client.value("SHOW application_name"), "{requests:?}, {mode} mode");
+        }
+    }
+}

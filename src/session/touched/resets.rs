@@ -16,6 +16,8 @@ enum Word {
     Set,
     /// Code may have reset it.
     Hidden,
+    /// A text had, before it was looked at or rolled back.
+    Was,
     /// A text has.
     Said,
     /// A text of nothing else has: in a block that goes on it is done.
@@ -28,8 +30,6 @@ struct Reset {
     word: Word,
     // Something has happened to it since it was looked at.
     due: bool,
-    // It was set behind that until its transaction ends, perhaps to PostgreSQL's default.
-    local: bool,
 }
 
 /// All of one client, each once.
@@ -55,7 +55,7 @@ impl Resets {
                 Verb::Set(settings) | Verb::SetConfig(settings) => {
                     for Setting { name, value, local } in settings {
                         match value {
-                            _ if *local => self.hold(name),
+                            _ if *local => self.was(name),
                             Value::Default => self.reset(name, base, said),
                             // It drops the role.
                             _ if **name == *SESSION_AUTHORIZATION => self.set(ROLE, base, false),
@@ -65,9 +65,8 @@ impl Resets {
                         }
                     }
                 }
-                Verb::Commit { .. } | Verb::Rollback { .. } | Verb::RollbackTo(_) | Verb::PrepareTransaction => {
-                    self.look_again();
-                }
+                Verb::Commit { .. } | Verb::PrepareTransaction => self.look_again(Word::Said),
+                Verb::Rollback { .. } | Verb::RollbackTo(_) => self.look_again(Word::Was),
                 _ => (),
             }
         }
@@ -102,16 +101,16 @@ impl Resets {
         self.0.iter().any(|reset| reset.due)
     }
 
-    /// Whether a text has reset it, so that PostgreSQL's default is not what the client has.
+    /// Whether a text has reset it just now.
     pub fn are_said_of(&self, name: &[u8]) -> bool {
-        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done) && !reset.local)
+        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done))
     }
 
     /// What PostgreSQL is to be asked of: whether it is at the default; and whether a text has reset it. `ended`: so is the block, and
     /// of nothing it is known what has become of it.
     pub fn to_look_at(&self, ended: bool) -> Vec<(&[u8], bool)> {
         let unknown = self.0.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
-        unknown.map(|reset| (&*reset.name, matches!(reset.word, Word::Said | Word::Done))).collect()
+        unknown.map(|reset| (&*reset.name, !matches!(reset.word, Word::Set | Word::Hidden))).collect()
     }
 
     /// PostgreSQL has said that these are at the default. What is to be brought back.
@@ -127,8 +126,8 @@ impl Resets {
                 _ if is_lost => lost.push(reset.name.clone()),
                 _ => (),
             }
-            if reset.word == Word::Done {
-                reset.word = Word::Said;
+            if matches!(reset.word, Word::Said | Word::Done) {
+                reset.word = Word::Was;
             }
             true
         });
@@ -140,7 +139,7 @@ impl Resets {
         let is_back = |reset: &&Reset| match reset.word {
             Word::Set => false,
             Word::Hidden => is_opaque(&reset.name),
-            Word::Said | Word::Done => true,
+            Word::Was | Word::Said | Word::Done => true,
         };
         self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
     }
@@ -154,12 +153,12 @@ impl Resets {
         self.0.iter().find(|reset| reset.name.eq_ignore_ascii_case(name))
     }
 
-    /// What was brought back may be undone, and what was undone not.
-    fn look_again(&mut self) {
+    /// What was brought back may be undone, and what was undone not. What was said is only this any more.
+    fn look_again(&mut self, said: Word) {
         for reset in self.0.iter_mut().filter(|reset| reset.word != Word::Set) {
             reset.due = true;
-            if reset.word == Word::Done {
-                reset.word = Word::Said;
+            if matches!(reset.word, Word::Said | Word::Done) {
+                reset.word = said;
             }
         }
     }
@@ -175,7 +174,7 @@ impl Resets {
     fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
         self.0.retain(|reset| *reset.name != *name);
         if base.own(name).is_some() {
-            self.0.push(Reset { name: name.into(), word, due: true, local: false });
+            self.0.push(Reset { name: name.into(), word, due: true });
         }
     }
 
@@ -183,7 +182,7 @@ impl Resets {
     fn put_all(&mut self, base: &Settings, word: Word) {
         self.0.retain(|reset| is_role(&reset.name));
         let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
-        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, local: false }));
+        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true }));
     }
 
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
@@ -206,9 +205,12 @@ impl Resets {
         }
     }
 
-    /// It was set behind that until its transaction ends.
-    fn hold(&mut self, name: &[u8]) {
-        self.0.iter_mut().filter(|reset| *reset.name == *name).for_each(|reset| reset.local = true);
+    /// It was set behind that for its transaction.
+    fn was(&mut self, name: &[u8]) {
+        let is_said = |reset: &&mut Reset| *reset.name == *name && matches!(reset.word, Word::Said | Word::Done);
+        if let Some(reset) = self.0.iter_mut().find(is_said) {
+            reset.word = Word::Was;
+        }
     }
 
     /// It was set behind that, unless that fails.
