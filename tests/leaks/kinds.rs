@@ -1,4 +1,4 @@
-//! The kinds of session state that clients draw from, and which of them PgOtter keeps so far.
+//! The kinds of session state that clients draw from.
 
 /// One kind of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,6 @@ pub enum Kind {
     Libraries,
 }
 
-/// Those that PgOtter does not keep: through it they are not drawn from. The variable `PGOTTER_KINDS` (names with commas, or `all`)
-/// overrules it.
-const OFF: &[Kind] = &[Kind::Custom, Kind::Hidden];
-
 pub const ALL: &[Kind] = &[
     Kind::Blocks,
     Kind::Local,
@@ -63,12 +59,12 @@ pub const ALL: &[Kind] = &[
     Kind::Libraries,
 ];
 
-/// What runs through PgOtter.
+/// What is drawn from through PgOtter: those that the variable `PGOTTER_KINDS` names (with commas), or all.
 pub fn on() -> Vec<Kind> {
     let names = std::env::var("PGOTTER_KINDS").ok();
     let is_on = |kind: &Kind| match &names {
-        Some(names) => names.split(',').any(|name| name == format!("{kind:?}") || name == "all"),
-        None => !OFF.contains(kind),
+        Some(names) => names.split(',').any(|name| name == format!("{kind:?}")),
+        None => true,
     };
     ALL.iter().copied().filter(is_on).collect()
 }

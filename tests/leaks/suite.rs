@@ -1,6 +1,6 @@
 //! No client sees what another has set, and none loses what it has set itself.
 //!
-//! Hostile clients draw from every kind of session state over few servers (`kinds.rs` says which kinds PgOtter keeps so far).
+//! Hostile clients draw from every kind of session state (`kinds.rs`) over few servers.
 //! A model says what each of them must see of its own session; witnesses that have set nothing must see what a fresh
 //! connection to PostgreSQL shows. Model and witnesses are themselves tried without a pooler, where they must agree with
 //! PostgreSQL, and on clients that share a connection, where they must not.
