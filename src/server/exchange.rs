@@ -218,7 +218,7 @@ impl Exchange {
         if self.doubt.is_lasting() {
             return false;
         }
-        self.doubt.sending(kind, &self.queue);
+        self.doubt.sending(kind, &self.queue, self.copy_in);
         let awaits = match kind {
             QUERY => Awaits::Query,
             FUNCTION_CALL => Awaits::FunctionCall,

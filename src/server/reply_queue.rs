@@ -76,6 +76,8 @@ struct Entry {
 #[derive(Default)]
 pub struct ReplyQueue {
     entries: VecDeque<Entry>,
+    // How many there have ever been, without those that were taken out in front of others.
+    sent: u64,
     // Our own answers and refusals, in the order of their entries.
     invented: VecDeque<BytesMut>,
     effects: VecDeque<Effect>,
@@ -98,6 +100,7 @@ impl ReplyQueue {
         }
         self.skipping = false;
         self.entries.push_back(Entry { awaits, disposition, effect: false });
+        self.sent += 1;
         true
     }
 
@@ -109,8 +112,14 @@ impl ReplyQueue {
                 disposition: Disposition::Forward,
                 effect: false,
             });
+            self.sent += 1;
             self.invented.push_back(message);
         }
+    }
+
+    /// Counts what was ever pushed. Less what is owed it is how much of that has been answered.
+    pub fn count_sent(&self) -> u64 {
+        self.sent
     }
 
     /// What was pushed last, to be refused, is answered by `error`.
@@ -266,18 +275,15 @@ impl ReplyQueue {
     /// COPY asks for data: Syncs sent behind it are read as part of the data and ignored. Says whether data is still
     /// to come, that is, no end of it was sent already.
     pub fn copy_in_started(&mut self) -> bool {
-        while let Some(entry) = self.entries.get(1) {
-            match entry.awaits {
-                Awaits::Sync => drop(self.entries.remove(1)),
-                Awaits::CopyEnd => {
-                    self.entries.remove(1);
-                    return false;
-                }
-                // Anything else makes PostgreSQL fail the COPY.
-                _ => return false,
+        while let Some(awaits @ (Awaits::Sync | Awaits::CopyEnd)) = self.entries.get(1).map(|entry| entry.awaits) {
+            self.entries.remove(1);
+            self.sent -= 1;
+            if awaits == Awaits::CopyEnd {
+                return false;
             }
         }
-        true
+        // Anything else makes PostgreSQL fail the COPY.
+        self.entries.len() < 2
     }
 
     /// The next invented answer, if its turn has come.

@@ -1,7 +1,7 @@
 //! Scripts in which a difference was found once, as small as they got.
 
 use super::play::Stage;
-use super::step::Step::{self, Bind, Describe, Disturb, Execute, Parse, Query, Sync, Wait};
+use super::step::Step::{self, Bind, CopyData, Describe, Disturb, Execute, Parse, Query, Sync, Wait};
 
 fn has_no_difference(servers: usize, script: &[Step]) {
     have_no_difference(servers, &[script.to_vec()]);
@@ -115,4 +115,21 @@ fn a_reset_in_a_block_takes_no_snapshot() {
         ["BEGIN", reset, isolation, "SHOW application_name"].map(|sql| Query(text(sql))).to_vec()
     };
     have_no_difference(1, &resets.map(script));
+}
+
+#[test]
+fn data_behind_what_was_no_copy_leaves_no_doubt_about_what_follows() {
+    let unknown = || Bind { portal: text(""), statement: text("nothing"), values: Vec::new(), binary: false };
+    for first in ["SHOW work_mem", "SELECT 1/0", "COPY nothing FROM STDIN"] {
+        let steps = [
+            Query(text(first)),
+            CopyData(text("5\te\n")),
+            Execute(text("none"), 0),
+            Sync,
+            unknown(),
+            Sync,
+            Query(text("SELECT 'still in step'")),
+        ];
+        has_no_difference(2, &steps);
+    }
 }

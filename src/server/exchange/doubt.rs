@@ -14,9 +14,14 @@ pub(super) enum Doubt {
     #[default]
     None,
     /// CopyData was sent, and no end of it.
-    Data,
-    /// A Sync was sent behind it.
-    Sync,
+    Open {
+        /// COPY has said that it reads it.
+        begun: bool,
+        /// A Sync was sent behind it.
+        synced: bool,
+        /// With so many answers all in front of it has been answered; see [`ReplyQueue::count_sent`].
+        until: u64,
+    },
     /// COPY failed: what will be answered is not known any more. The client hears all there is, as long as it stays,
     /// and nobody else gets this server.
     Lasting,
@@ -30,30 +35,44 @@ impl Doubt {
 
     /// Whether it will be known once the server has answered.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Self::Data | Self::Sync)
+        matches!(self, Self::Open { .. })
     }
 
-    /// A message goes to a server that owes `queue`.
-    pub(super) fn sending(&mut self, message: u8, queue: &ReplyQueue) {
-        *self = match (*self, message) {
-            (Self::None, kind::COPY_DATA) if queue.may_want_data() => Self::Data,
-            (Self::Data, kind::SYNC) => Self::Sync,
-            (Self::Data, kind::COPY_DONE | kind::COPY_FAIL) => Self::None,
-            (as_before, _) => as_before,
-        };
+    /// A message goes to a server that owes `queue`, and perhaps reads COPY data.
+    pub(super) fn sending(&mut self, message: u8, queue: &ReplyQueue, copy_in: bool) {
+        match (&mut *self, message) {
+            (Self::None, kind::COPY_DATA) if queue.may_want_data() => {
+                *self = Self::Open { begun: copy_in, synced: false, until: queue.count_sent() };
+            }
+            (Self::Open { until, .. }, kind::COPY_DATA) if queue.may_want_data() => *until = queue.count_sent(),
+            (Self::Open { synced, .. }, kind::SYNC) => *synced = true,
+            (Self::Open { synced: false, .. }, kind::COPY_DONE | kind::COPY_FAIL) => *self = Self::None,
+            _ => (),
+        }
+    }
+
+    /// COPY reads what is sent.
+    pub(super) fn copy_in(&mut self) {
+        if let Self::Open { begun, .. } = self {
+            *begun = true;
+        }
     }
 
     /// An error came, perhaps that of COPY. Says whether the doubt lasts from now on.
     pub(super) fn error(&mut self) -> bool {
-        let begins = *self == Self::Sync;
+        let begins = matches!(self, Self::Open { begun: true, synced: true, .. });
         if begins {
             *self = Self::Lasting;
         }
         begins
     }
 
-    /// All that was owed has come, so no data is under way.
-    pub(super) fn nothing_owed(&mut self) {
-        *self = Self::None;
+    /// Something has been answered; this is still owed. What was sent behind all that could read it was no data.
+    pub(super) fn answered(&mut self, queue: &ReplyQueue) {
+        if let Self::Open { until, .. } = self
+            && queue.count_sent() - queue.len() as u64 >= *until
+        {
+            *self = Self::None;
+        }
     }
 }

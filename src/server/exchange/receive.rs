@@ -138,9 +138,7 @@ impl Exchange {
         self.unsynced &= !self.queue.is_empty();
         self.copy_in = false;
         self.tangle.ready(self.status, by_sync, self.queue.is_empty() && !self.unsynced);
-        if self.queue.is_empty() {
-            self.doubt.nothing_owed();
-        }
+        self.doubt.answered(&self.queue);
         if disposition.is_shown() {
             if !by_sync {
                 self.tally.query();
@@ -244,6 +242,7 @@ impl Exchange {
             return Err(Violation("what must fail did not"));
         }
         if message == kind::COPY_IN_RESPONSE {
+            self.doubt.copy_in();
             self.copy_in = self.queue.copy_in_started();
             // The Sync behind Execute was read as part of the data; another one has to come.
             self.unsynced |= awaits == Execute && !self.queue.has_sync();
@@ -256,6 +255,7 @@ impl Exchange {
                 }
             }
             self.queue.pop();
+            self.doubt.answered(&self.queue);
         }
         Ok(disposition.is_shown())
     }
