@@ -1,6 +1,6 @@
 //! Random scripts: requests that a driver would make, and messages in any order.
 //!
-//! Knows which kinds of session state PgOtter keeps so far ([`ON`]), and nothing of how a script is played.
+//! Knows nothing of how a script is played.
 
 use super::spared::sparing;
 use super::step::Step;
@@ -23,13 +23,9 @@ pub enum Kind {
     Copies,
     /// CopyData, CopyDone, CopyFail where nothing is copied.
     Strays,
-    /// Names of more than 63 bytes, of which PostgreSQL looks at the first 63. Off: at a Describe, Execute or Close of more than 10,000
-    /// bytes PostgreSQL goes without a word, and what it had not flushed before is lost, or not.
+    /// Names of more than 63 bytes, of which PostgreSQL looks at the first 63.
     LongNames,
 }
-
-/// Those that PgOtter keeps. The variable `PGOTTER_KINDS` (their names, with commas) overrules it.
-const ON: &[Kind] = &[Kind::Statements, Kind::SqlStatements, Kind::Settings, Kind::Discards, Kind::Pins, Kind::Copies];
 
 const ALL: &[Kind] = &[
     Kind::Statements,
@@ -42,9 +38,10 @@ const ALL: &[Kind] = &[
     Kind::LongNames,
 ];
 
+/// All, but for those that the variable `PGOTTER_KINDS` leaves out: it names some, with commas.
 pub fn kinds() -> Vec<Kind> {
-    let Ok(names) = std::env::var("PGOTTER_KINDS") else { return ON.to_vec() };
-    let named = |kind: &Kind| names.split(',').any(|name| name == format!("{kind:?}") || name == "all");
+    let Ok(names) = std::env::var("PGOTTER_KINDS") else { return ALL.to_vec() };
+    let named = |kind: &Kind| names.split(',').any(|name| name == format!("{kind:?}"));
     ALL.iter().copied().filter(named).collect()
 }
 

@@ -218,19 +218,13 @@ fn told(frames: &[Frame]) -> String {
     lines
 }
 
-/// To a Describe, Execute or Close of more than 10,000 bytes PostgreSQL closes the connection without a word. PgOtter says why,
-/// and does not hand on what is incomplete without it.
+/// To a Describe, Execute or Close of more than 10,000 bytes PostgreSQL closes the connection without a word, and what it had not
+/// flushed before is lost, or not. PgOtter says why.
 fn without_goodbye(pooled: &[Frame], direct: &[Frame]) -> Vec<Frame> {
-    match pooled {
-        [before @ .., last]
-            if last.field(b'M').as_deref() == Some("invalid message length")
-                && told(direct).starts_with(&told(before))
-                && !is_end(direct) =>
-        {
-            direct.to_vec()
-        }
-        _ => pooled.to_vec(),
-    }
+    let [before @ .., last] = pooled else { return Vec::new() };
+    let (here, there) = (told(before), told(direct));
+    let is_lost = last.field(b'M').as_deref() == Some("invalid message length") && !is_end(direct);
+    if is_lost && (there.starts_with(&here) || here.starts_with(&there)) { direct.to_vec() } else { pooled.to_vec() }
 }
 
 /// A connection that the other side has ended is judged by its replies.

@@ -33,16 +33,28 @@ impl Random {
 /// What is run where nobody says otherwise: a change is judged by what it changes, and not by chance.
 const USUAL: u64 = 11;
 
+/// As [`seed`]; where the variable says nothing, the usual one and one of the moment.
+pub fn seeds() -> Vec<u64> {
+    match std::env::var("SEED") {
+        Ok(_) => vec![seed()],
+        Err(_) => vec![USUAL, of_the_moment()],
+    }
+}
+
 /// From the variable `SEED`: a number, or `random` for one of the moment. Prints it, so that a failure can be had again.
 pub fn seed() -> u64 {
-    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let seed = match std::env::var("SEED").as_deref() {
         Err(_) => USUAL,
-        Ok("random") => u64::from(now().subsec_nanos()),
+        Ok("random") => of_the_moment(),
         Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("SEED={seed}: no number")),
     };
     println!("SEED={seed}");
     seed
+}
+
+fn of_the_moment() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    u64::from(now.subsec_nanos())
 }
 
 /// The fewest of `steps`, in their order, for which `fails` still says true, as far as leaving out runs of steps gets.
