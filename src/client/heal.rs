@@ -5,6 +5,7 @@ use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
 use crate::metrics::Retry;
+use crate::session::Certain;
 
 impl Client {
     /// Sends the request that was sent last once more, if that is due. Whatever is answered then, the client is told.
@@ -28,7 +29,7 @@ impl Client {
             return;
         };
         let mut table = self.pool.statements();
-        let anew = table.share(&body, &self.settings).unwrap_or_else(|| table.own(&body, &self.settings, true));
+        let anew = table.share(&body, &self.settings).unwrap_or_else(|| table.own(&body, &self.settings, Certain::All));
         drop(table);
         statements.put(name, Some(anew));
     }

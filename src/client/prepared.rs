@@ -69,7 +69,7 @@ impl Client {
                     self.pass_parse(&mut under_way, name, lane);
                 }
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
-                Said::Parse { name } => self.parse(&mut under_way, name),
+                Said::Parse { name } => self.parse(&mut under_way, name, lane),
                 Said::Call => {
                     self.touch_hidden();
                     under_way.pass(None);
@@ -87,12 +87,12 @@ impl Client {
         Ok(())
     }
 
-    fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+    fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>, lane: &Arc<Lane>) {
         let limit = self.rules.max_prepared_statements;
         let Some(message) = under_way.message() else { return };
         let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
         let body = Some(body).filter(|_| message.whole);
-        let known = self.knows_reported(under_way);
+        let certain = self.certain(under_way);
         let statements = self.statements.get_or_insert_default();
         if name.is_empty() {
             let statement = match body {
@@ -115,7 +115,7 @@ impl Client {
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
             // What PostgreSQL freezes into it now is not all known.
-            Some(body) if self.bent != Bent::No => Some(self.pool.statements().own(body, &self.settings, known)),
+            Some(body) if self.bent != Bent::No => Some(self.pool.statements().own(body, &self.settings, certain)),
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -127,7 +127,10 @@ impl Client {
             return;
         };
         let name: Box<[u8]> = key(name).into();
-        statements.put(&name, Some(statement.clone()));
+        if let Err(fault) = self.tie(under_way, &statement, lane) {
+            return under_way.replace_refused(bytes_of(&fault));
+        }
+        self.statements.get_or_insert_default().put(&name, Some(statement.clone()));
         if under_way.make_place(&statement, limit) {
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
             under_way.rename(at, statement.name(), Some(effect));

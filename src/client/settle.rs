@@ -10,7 +10,8 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_role, may_pin, reset_to,
+    Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by, is_read_by_unheard,
+    is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend;
@@ -28,26 +29,31 @@ const DISCARD: &str = "DISCARD ALL";
 pub(super) enum Bent {
     /// Nothing.
     No,
-    /// Some may be others, but not how a text is to be read.
+    /// Some may be others, but none by which a text is to be read, nor its constants if PostgreSQL does not report it.
     Settings,
-    /// How a text is to be read, too.
-    Reading,
+    /// Any may be others: how a text is to be read, too.
+    Any,
+    /// As a text says, one by which plans are made.
+    Plans,
+    /// As a text says, one by which constants are read and that nobody reports.
+    Constants,
 }
 
 impl Bent {
     fn by(facts: &Facts) -> Self {
-        let mut named = facts.names().chain(
-            facts.statements.iter().flat_map(|statement| statement.settings().iter().map(|setting| &*setting.name)),
-        );
-        let all = facts.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
-        if all || named.any(|name| *name == *b"standard_conforming_strings") {
-            Self::Reading
-        } else if facts.touches.any(Touches::SETTINGS)
-            || facts.statements.iter().any(|statement| !statement.settings().is_empty())
-        {
-            Self::Settings
+        let named = facts.all_names().map(|name| match name {
+            b"standard_conforming_strings" => Self::Any,
+            name if is_read_by_unheard(name) => Self::Constants,
+            name if is_planned_by(name) => Self::Plans,
+            _ => Self::Settings,
+        });
+        let bent = named.max().unwrap_or(Self::No);
+        if facts.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN)) {
+            bent.max(Self::Any)
+        } else if facts.touches.any(Touches::SETTINGS) {
+            bent.max(Self::Settings)
         } else {
-            Self::No
+            bent
         }
     }
 }

@@ -26,7 +26,7 @@ impl Client {
     /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
     /// and what has been sent and not answered yet may set it.
     pub(super) fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
-        self.bent == Bent::Reading && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
+        self.bent >= Bent::Any && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
     }
 
     /// Notes what the text may leave behind.

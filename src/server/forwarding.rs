@@ -4,7 +4,7 @@
 use super::connection::Server;
 use super::exchange::FAILS;
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
-use crate::session::{Effect, Has, ServerStatements, Statement, Unlike};
+use crate::session::{Effect, Frozen, Has, ServerStatements, Statement};
 use crate::sql::literal;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEAD, Head};
@@ -43,9 +43,9 @@ pub struct Forwarding<'a> {
 #[derive(Default)]
 pub struct Meanwhile<'a> {
     /// None, most of the time.
-    pub settings: Vec<Unlike<'a>>,
-    /// They are set for the rest of the block, in which they may have been before, and not for the session.
-    pub local: bool,
+    pub settings: Vec<Frozen<'a>>,
+    /// That is in a block: a subtransaction of its own brings back what it was.
+    pub block: bool,
 }
 
 /// The message looked at. Its body may go on behind the chunk.
@@ -194,10 +194,19 @@ impl Forwarding<'_> {
     pub fn prepare(&mut self, statement: &Statement, limit: usize, meanwhile: &Meanwhile<'_>) {
         let Some(body) = statement.body() else { return };
         if self.make_place(statement, limit) {
-            let Meanwhile { settings, local } = meanwhile;
-            settings.iter().for_each(|(name, then, _)| self.set(name, then, *local));
+            let Meanwhile { settings, block } = meanwhile;
+            let block = *block && !settings.is_empty();
+            if block {
+                self.run("SAVEPOINT \"pgotter.meanwhile\"");
+            }
+            settings.iter().for_each(|(name, then, _)| self.set(name, *then));
             self.put_parse(statement.name(), body, Some(Effect::Parse(statement.server_name())));
-            settings.iter().for_each(|(name, _, now)| self.set(name, now, *local));
+            if block {
+                self.run("ROLLBACK TO \"pgotter.meanwhile\"");
+                self.run("RELEASE \"pgotter.meanwhile\"");
+            } else {
+                settings.iter().for_each(|(name, _, now)| self.set(name, *now));
+            }
         }
     }
 
@@ -308,10 +317,16 @@ impl Forwarding<'_> {
         from
     }
 
-    fn set(&mut self, name: &[u8], value: &[u8], local: bool) {
-        let [name, value] = [name, value].map(String::from_utf8_lossy);
-        let sql = format!("SET {}{name} TO {}\0\0\0", if local { "LOCAL " } else { "" }, literal(&value));
-        self.prepare_own(SET, sql.as_bytes());
+    fn set(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let home = self.server.belief.home().clone();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let value = value.or(home.own(name)).map_or_else(|| "DEFAULT".to_owned(), |value| literal(&text(value)));
+        self.run(&format!("SET {} TO {value}", text(name)));
+    }
+
+    /// Has the server run a statement that returns nothing.
+    fn run(&mut self, sql: &str) {
+        self.prepare_own(SET, format!("{sql}\0\0\0").as_bytes());
         self.put(kind::BIND, Quiet, |out| frontend::bind(out, SET, SET, &[]));
         self.put(kind::EXECUTE, Quiet, |out| frontend::execute(out, SET));
         self.put(kind::CLOSE, Swallow, |out| frontend::close_portal(out, SET));

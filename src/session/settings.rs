@@ -9,7 +9,7 @@
 mod haste;
 mod lacking;
 
-pub use lacking::{Unlike, is_role};
+pub use lacking::is_role;
 
 use super::custom::{self, CustomNames};
 use super::welcome::Parameter;

@@ -115,6 +115,11 @@ impl Facts {
         Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
     }
 
+    /// Of something that is no text.
+    pub fn touching(touches: Touches) -> Self {
+        Self { touches, ..Self::default() }
+    }
+
     /// PostgreSQL (from 15 on) refuses such a text before it runs any of it.
     pub fn is_refused(&self) -> bool {
         matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense | Unsure::Junk))
@@ -154,10 +159,15 @@ impl Facts {
         self.named.iter().filter(|named| !named.local).map(|named| &*named.name)
     }
 
+    /// As [`Self::names`], and those that it makes others for its transaction.
+    pub fn all_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.named.iter().map(|named| &*named.name)
+    }
+
     /// Custom settings (with a dot) that the text touches in any way, also with `SET LOCAL`: where they were unknown to
     /// their server they stay behind as `''`. Each once.
     pub fn custom_names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().map(|named| &*named.name).filter(|name| name.contains(&b'.'))
+        self.all_names().filter(|name| name.contains(&b'.'))
     }
 }
 

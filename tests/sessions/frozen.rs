@@ -56,6 +56,8 @@ fn run() -> Vec<u8> {
 
 const INSTANT: &[u8] = b"SELECT timestamptz '2026-01-01 00:00:00'";
 
+const NULLS: &[u8] = b"SELECT ('{NULL}'::text[])[1] IS NULL";
+
 #[test]
 fn constants_are_what_they_were_when_the_statement_was_prepared() {
     for (text, startup, change) in [
@@ -68,6 +70,26 @@ fn constants_are_what_they_were_when_the_statement_was_prepared() {
         ),
         (br"SELECT 'a\tb'", ("standard_conforming_strings", "off"), "SET standard_conforming_strings = on"),
         (b"SELECT 'caf\xe9', length('\xe9')", ("client_encoding", "LATIN1"), "SET client_encoding = 'UTF8'"),
+        (NULLS, ("array_nulls", "off"), "SET array_nulls = on"),
+        (br"SELECT E'it\'s'", ("backslash_quote", "on"), "SET backslash_quote = off"),
+        (b"SELECT NULL = NULL", ("transform_null_equals", "on"), "SET transform_null_equals = off"),
+        (b"SELECT 'two<words/>'::xml", ("xmloption", "content"), "SET xmloption = document"),
+        (
+            b"SELECT '2026-01-01 00:00 EST'::timestamptz",
+            ("timezone_abbreviations", "Australia"),
+            "SET timezone_abbreviations = 'Default'",
+        ),
+        // Texts that are not analysed when they are prepared, or are once more, have been scanned all the same.
+        (
+            br"EXPLAIN (VERBOSE, COSTS OFF) SELECT 'a\tb'",
+            ("standard_conforming_strings", "off"),
+            "SET standard_conforming_strings = on",
+        ),
+        (
+            br"SELECT 'a\tb'",
+            ("standard_conforming_strings", "off"),
+            "SET standard_conforming_strings = on; SET search_path = 'pg_catalog'",
+        ),
     ] {
         let mut world = World::new(&[startup]);
         world.ask(&prepared(text));
@@ -100,6 +122,69 @@ fn a_block_keeps_what_was_set_in_it_and_for_it_alone() {
         world.ask_all(&["SHOW TimeZone", end, "SHOW TimeZone"]);
         world.ask(&run());
         world.ask_all(&["SELECT timestamptz '2026-01-01 00:00:00'"]);
+    }
+}
+
+#[test]
+fn what_nobody_reports_may_be_the_servers_default_then_or_now() {
+    for (before, change) in [
+        (&["SET array_nulls = off"][..], "RESET array_nulls"),
+        (&["SET array_nulls = off"], "SET array_nulls TO DEFAULT"),
+        (&[], "SET array_nulls = off"),
+        (&["SET array_nulls = off"], "RESET ALL"),
+    ] {
+        let mut world = World::new(&[]);
+        world.ask_all(before);
+        world.ask(&prepared(NULLS));
+        world.ask(&query(change));
+        world.move_on();
+        world.ask(&run());
+        world.ask_all(&["SHOW array_nulls", "SELECT ('{NULL}'::text[])[1] IS NULL", "BEGIN"]);
+        world.ask(&run());
+        world.ask_all(&["SHOW array_nulls", "COMMIT", "SHOW array_nulls"]);
+    }
+}
+
+#[test]
+fn what_a_block_has_made_of_settings_that_nobody_reports_stays_the_blocks() {
+    for change in [
+        "SET LOCAL array_nulls = on",
+        "SET array_nulls = on",
+        "SELECT 1, set_config('array_nulls', 'on', true)",
+        "DO $$ BEGIN SET LOCAL array_nulls = on; END $$",
+        "SET LOCAL TimeZone = 'America/New_York'",
+        "SELECT 1",
+    ] {
+        for end in ["COMMIT", "ROLLBACK"] {
+            let mut world = World::new(&[("array_nulls", "off")]);
+            world.ask(&prepared(NULLS));
+            world.move_on();
+            world.ask_all(&["BEGIN", change]);
+            world.ask(&run());
+            world.ask_all(&["SHOW array_nulls", "SHOW TimeZone", end, "SHOW array_nulls"]);
+            world.ask(&run());
+        }
+    }
+}
+
+#[test]
+fn what_a_block_has_set_and_nobody_reports_keeps_the_server_of_what_is_prepared_by_it() {
+    for change in [
+        "SET LOCAL array_nulls = off",
+        "SELECT 1, set_config('array_nulls', 'off', true)",
+        "DO $$ BEGIN SET LOCAL array_nulls = off; END $$",
+    ] {
+        let mut world = World::new(&[]);
+        world.ask_all(&["BEGIN", change]);
+        world.ask(&prepared(NULLS));
+        world.ask_all(&["COMMIT"]);
+        world.other.ask("BEGIN");
+        assert_eq!(world.other.value("SELECT 'mine now'"), "mine now");
+        world.ask(&run());
+        // Others are not to get it.
+        world.other.send(&prepared(NULLS));
+        let theirs = world.other.until_ready();
+        assert_eq!(first_value(&theirs).as_deref(), Some("t"), "{change}: {}", print(&theirs));
     }
 }
 
@@ -158,5 +243,47 @@ fn what_else_has_changed_since_makes_no_difference_but_for_where_tables_are_look
         world.ask_all(&["SET TimeZone = 'Europe/Rome'"]);
         world.ask(&run());
         world.ask_all(&["SHOW work_mem", "SHOW ROLE", "SHOW search_path", "SHOW TimeZone"]);
+    }
+}
+
+#[test]
+fn what_a_plan_has_worked_out_is_not_told_to_clients_with_other_settings() {
+    for (text, change, value) in [
+        (br"SELECT '\x00ff'::bytea::text".as_slice(), "SET bytea_output = 'escape'", r"\x00ff"),
+        (b"SELECT 0.1::float8::text", "SET extra_float_digits = -15", "0.1"),
+    ] {
+        let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+        let [mut first, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
+        for client in [&mut first, &mut other] {
+            client.send(&[message(b'P', &[b"s\0", text, b"\0\0\0"].concat()), sync()].concat());
+            client.until_ready();
+        }
+        other.ask(change);
+        other.send(&run());
+        other.until_ready();
+        first.send(&run());
+        let heard = first.until_ready();
+        assert_eq!(first_value(&heard).as_deref(), Some(value), "{}", print(&heard));
+    }
+}
+
+#[test]
+fn a_plan_of_a_block_with_settings_of_its_own_is_not_told_to_others() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let [mut first, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
+    for client in [&mut first, &mut other] {
+        client.send(&[parse("s", r"SELECT '\x00ff'::bytea::text"), sync()].concat());
+        client.until_ready();
+    }
+    for change in ["SET LOCAL bytea_output = 'escape'", "SELECT 1, set_config('bytea_output', 'escape', true)"] {
+        for text in ["BEGIN", change] {
+            other.ask(text);
+        }
+        other.send(&run());
+        other.until_ready();
+        other.ask("COMMIT");
+        first.send(&run());
+        let heard = first.until_ready();
+        assert_eq!(first_value(&heard).as_deref(), Some(r"\x00ff"), "{}", print(&heard));
     }
 }

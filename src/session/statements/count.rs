@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 /// First words of the statements in which PostgreSQL looks for parameters when it prepares them; in others only those
 /// that were declared count.
-pub(super) const ANALYSED: [&[u8]; 6] = [b"select", b"insert", b"update", b"delete", b"values", b"with"];
+pub(super) const ANALYSED: [&[u8]; 7] = [b"select", b"insert", b"update", b"delete", b"merge", b"values", b"with"];
 
 impl Statement {
     /// What PostgreSQL wants to be bound, if it has taken the statement. `None`: that is not certain.

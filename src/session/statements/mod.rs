@@ -20,6 +20,7 @@ mod table;
 
 pub use client::{Drops, Statements};
 pub use effect::{Change, Effect, Unnamed};
+pub use frozen::{Certain, Frozen, is_planned_by, is_read_by_unheard};
 pub use server::{Has, ServerStatements};
 pub use table::StatementTable;
 
@@ -42,10 +43,10 @@ pub struct Statement {
     // The body of Parse behind the name. None: it was too long to be kept.
     body: Option<Box<[u8]>>,
     settings: Arc<Settings>,
-    // Whether those of them that are reported are what was in force.
-    certain: bool,
-    // Of the table when it was made.
-    generation: u64,
+    // How many of them are what was in force.
+    certain: Certain,
+    // Of the table when it was made; None: it is one client's alone.
+    generation: Option<u64>,
     // What running it may touch of its session, as far as was known when it was last run.
     told: ArcSwapOption<Told>,
 }
@@ -70,10 +71,16 @@ impl Statement {
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
         let (id, name) = (ServerName(0), Box::default());
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), certain: false, generation: 0, told }
+        Self { id, name, body, settings: settings.clone(), certain: Certain::Nothing, generation: None, told }
     }
 
-    fn named(id: u64, generation: u64, body: Option<&[u8]>, settings: &Arc<Settings>, certain: bool) -> Self {
+    fn named(
+        id: u64,
+        generation: Option<u64>,
+        body: Option<&[u8]>,
+        settings: &Arc<Settings>,
+        certain: Certain,
+    ) -> Self {
         let id = ServerName(id);
         let name = id.to_string().into();
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
@@ -105,13 +112,18 @@ impl Statement {
         let Some(body) = &self.body else { return told };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = sql::read(text, self.settings.reading(), known);
-        let sets = facts.statements.iter().any(|statement| !statement.settings().is_empty());
+        let sets = facts.all_names().next().is_some();
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);
         let matters = !is_harmless(&facts) || sets || draws || ends;
         let told = known.told(matters.then_some(facts));
         self.told.store(Some(told.clone()));
         Guard::from_inner(Some(told))
+    }
+
+    /// Whether other clients may have it, too.
+    pub fn is_shared(&self) -> bool {
+        self.generation.is_some()
     }
 
     /// Whether it means the same when it is prepared under these.

@@ -1,6 +1,6 @@
 //! The statements of a pool's clients: equal ones are one.
 
-use super::Statement;
+use super::{Certain, Statement};
 use crate::session::Settings;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -42,14 +42,15 @@ impl StatementTable {
     pub fn share(&mut self, body: &[u8], settings: &Arc<Settings>) -> Option<Arc<Statement>> {
         let hash = self.hasher.hash_one(body);
         let found = self.table.get(&hash).and_then(|same| {
-            same.iter().find(|statement| statement.generation == self.generation && statement.is(body, settings))
+            same.iter().find(|statement| statement.generation == Some(self.generation) && statement.is(body, settings))
         });
         if let Some(found) = found {
             return Some(found.clone());
         }
         self.make_room(body.len() + OVERHEAD)?;
         self.last += 1;
-        let statement = Arc::new(Statement::named(self.last, self.generation, Some(body), settings, true));
+        let statement =
+            Arc::new(Statement::named(self.last, Some(self.generation), Some(body), settings, Certain::All));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
@@ -61,16 +62,16 @@ impl StatementTable {
         self.generation += 1;
     }
 
-    /// As [`Self::share`], but nobody else's. `certain`: what is reported is in force as it is in these settings.
-    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>, certain: bool) -> Arc<Statement> {
+    /// As [`Self::share`], but nobody else's. `certain`: so many of these settings are in force.
+    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>, certain: Certain) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, self.generation, Some(body), settings, certain))
+        Arc::new(Statement::named(self.last, None, Some(body), settings, certain))
     }
 
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, self.generation, None, settings, false))
+        Arc::new(Statement::named(self.last, None, None, settings, Certain::Nothing))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.

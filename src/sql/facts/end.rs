@@ -123,9 +123,7 @@ impl Machine {
     /// A setting that is named: what that touches.
     pub(super) fn note(&mut self, name: &[u8], local: bool) -> Touches {
         // What PREPARE prepares is not run yet.
-        let prepares = self.now.first == First::Prepare;
-        let custom = name.contains(&b'.');
-        if !prepares && (custom || !local) {
+        if self.now.first != First::Prepare {
             let Facts { named, unsure, .. } = &mut self.facts;
             match named.iter().position(|named| *named.name == *name) {
                 Some(at) => named[at].local &= local,
