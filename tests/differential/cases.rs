@@ -133,3 +133,14 @@ fn data_behind_what_was_no_copy_leaves_no_doubt_about_what_follows() {
         has_no_difference(2, &steps);
     }
 }
+
+#[test]
+fn a_text_is_warned_of_although_its_name_is_taken() {
+    let steps = [
+        Query(text("SET standard_conforming_strings = off")),
+        parse("s1", "SELECT 1"),
+        parse("s1", r"SELECT 'a\\b'"),
+        Sync,
+    ];
+    has_no_difference(1, &steps);
+}

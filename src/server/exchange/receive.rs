@@ -228,7 +228,7 @@ impl Exchange {
             kind::PORTAL_SUSPENDED => (&[Execute][..], true),
             kind::COPY_IN_RESPONSE | kind::COPY_OUT_RESPONSE | kind::COPY_DONE => (&[Execute, Query][..], false),
             kind::FUNCTION_CALL_RESPONSE => (&[FunctionCall][..], false),
-            kind::NOTICE_RESPONSE => return Ok(self.queue.shows()),
+            kind::NOTICE_RESPONSE => return Ok(self.queue.shows_notices()),
             _ => return Err(Violation("unexpected message type")),
         };
         let (awaits, disposition) = self.queue.front().ok_or(Violation("reply that nothing asked for"))?;

@@ -308,13 +308,13 @@ fn more_than_a_bound_is_never_owed() {
 #[test]
 fn the_queue_knows_its_oldest_entry_and_its_length() {
     let mut queue = ReplyQueue::new();
-    assert!(queue.is_empty() && queue.front().is_none() && queue.shows() && !queue.has_sync());
+    assert!(queue.is_empty() && queue.front().is_none() && queue.shows_notices() && !queue.has_sync());
     queue.push(Awaits::Parse, Hold);
     queue.push(Awaits::Sync, Disposition::Forward);
-    assert_eq!((queue.len(), queue.front(), queue.shows()), (2, Some((Awaits::Parse, Hold)), false));
+    assert_eq!((queue.len(), queue.front(), queue.shows_notices()), (2, Some((Awaits::Parse, Hold)), false));
     assert_eq!(queue.pop_sync_point(), None, "a Parse is none");
     queue.pop();
-    assert!(queue.has_sync() && queue.shows());
+    assert!(queue.has_sync() && queue.shows_notices());
     assert_eq!(queue.pop_sync_point(), Some(Disposition::Forward));
     assert_eq!(queue.pop_sync_point(), None);
     queue.pop();
