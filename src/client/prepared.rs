@@ -19,7 +19,6 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Meanwhile, Server};
 use crate::session::{Change, Drops, Effect, Statement, key};
-use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
@@ -191,13 +190,9 @@ impl Client {
             self.touch_hidden();
         }
         let told = statement.told(&self.pool.catalog().known());
-        let anything;
-        let facts = if statement.body().is_some_and(|body| self.may_read_otherwise(body, under_way)) {
-            anything = Facts::anything();
-            Some(&anything)
-        } else {
-            told.as_ref().and_then(|told| told.facts())
-        };
+        let text = statement.body().and_then(|body| body.split(|&byte| byte == 0).next());
+        let otherwise = text.and_then(|text| self.read_otherwise(text, under_way));
+        let facts = otherwise.as_deref().or(told.as_ref().and_then(|told| told.facts()));
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));
         if let (Some(facts), false) = (facts, replaced)

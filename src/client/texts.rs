@@ -23,10 +23,16 @@ impl Client {
         self.pool.catalog().read(text, self.settings.reading())
     }
 
-    /// Whether PostgreSQL may read this text by other rules than are in force now: `standard_conforming_strings` says what a backslash is,
-    /// and what has been sent and not answered yet may set it.
-    pub(super) fn may_read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> bool {
-        self.bent >= Bent::Any && under_way.server().exchange().owes() && memchr(b'\\', text).is_some()
+    /// What a text may do that PostgreSQL may read by other rules than are in force now: `standard_conforming_strings` says what a
+    /// backslash is, and what has been sent and not answered yet may set it. `None`: it goes by those that are in force.
+    pub(super) fn read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> Option<Arc<Facts>> {
+        if self.bent < Bent::Any || !under_way.server().exchange().owes() || memchr(b'\\', text).is_none() {
+            return None;
+        }
+        let reading = self.settings.reading();
+        let otherwise = Reading { standard_strings: !reading.standard_strings, ..reading };
+        let [facts, other] = [reading, otherwise].map(|reading| self.pool.catalog().read(text, reading));
+        Some(if facts == other { facts } else { Arc::new(Facts::anything()) })
     }
 
     /// Notes what the text may leave behind.
@@ -41,8 +47,7 @@ impl Client {
             reader.feed(text, &*known);
             self.passing = Some(Box::new((reader, known)));
         } else {
-            let facts =
-                if self.may_read_otherwise(text, under_way) { Arc::new(Facts::anything()) } else { self.read(text) };
+            let facts = self.read_otherwise(text, under_way).unwrap_or_else(|| self.read(text));
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)

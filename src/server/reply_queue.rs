@@ -150,8 +150,7 @@ impl ReplyQueue {
 
     /// Whether the client hears a notice that comes now. With nothing owed it is something PostgreSQL says unasked.
     pub fn shows_notices(&self) -> bool {
-        let is_heard = |of: Disposition| of.is_shown() || of == Disposition::Refuse;
-        self.entries.front().is_none_or(|entry| is_heard(entry.disposition))
+        self.entries.front().is_none_or(|entry| entry.disposition.is_shown())
     }
 
     /// The oldest entry was answered. Ends of COPY behind it were for nothing: PostgreSQL ignores them.

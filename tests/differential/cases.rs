@@ -144,3 +144,19 @@ fn a_text_is_warned_of_although_its_name_is_taken() {
     ];
     has_no_difference(1, &steps);
 }
+
+#[test]
+fn a_text_with_a_backslash_behind_code_that_nobody_knows_keeps_no_server() {
+    let steps = [
+        Disturb(2),
+        parse("s1", r"SELECT '\x00ff'::bytea"),
+        parse("", "EXECUTE q1 (3)"),
+        bind("", ""),
+        bind("", "s1"),
+        Sync,
+        Query(text(r"DO $$ BEGIN NULL; END $$; SELECT '\x00ff'::bytea")),
+        Wait,
+        Disturb(5),
+    ];
+    has_no_difference(2, &steps);
+}
