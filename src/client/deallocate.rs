@@ -10,12 +10,13 @@ use super::connection::Client;
 use super::prepared::error;
 use crate::fault::SqlState;
 use crate::server::Forwarding;
-use crate::session::{Drops, Effect, Statement, Unnamed, key};
+use crate::session::{Drops, Effect, Portal, Statement, Unnamed, key};
 use crate::sql::{Discard, Facts, Verb};
 use crate::wire::backend::Status;
 use bytes::BytesMut;
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What is dropped in place of a client's.
 const GONE: &str = "pgotter.gone";
@@ -51,8 +52,8 @@ impl Client {
         }
         let unnamed =
             Some(Unnamed { client: statements.put(b"", None), server: under_way.statements().put_unnamed(None) });
-        under_way
-            .replace_query(&sql, Effect::Names { names: dropped, gone: gone.filter(|_| runs).unwrap_or(0), unnamed });
+        let gone = gone.filter(|_| runs).unwrap_or(0);
+        under_way.replace_query(&sql, Effect::Names { names: dropped, gone, unnamed, portals: Vec::new() });
         true
     }
 
@@ -73,8 +74,14 @@ impl Client {
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else {
             return under_way.pass(None);
         };
-        match statements.portal(&message.body[portal]).cloned() {
-            None => under_way.pass(None),
+        let Some(Portal { drops, declares, .. }) = statements.portal(&message.body[portal]).cloned() else {
+            return under_way.pass(None);
+        };
+        match drops {
+            None => {
+                let taken = declares.and_then(|cursor| statements.put_portal(&cursor, None));
+                under_way.pass(taken);
+            }
             Some(Drops::All) => {
                 let (client, server) = (statements.clear_named(), under_way.statements().doubt());
                 under_way.pass(Some(Effect::AllNames { client, server }));
@@ -91,6 +98,24 @@ impl Client {
                 }
             },
         }
+    }
+
+    /// What must be known of a portal of a statement with these facts.
+    pub(super) fn portal(&self, statement: &Arc<Statement>, facts: Option<&Facts>, drops: Option<Drops>) -> Portal {
+        let declares = facts.and_then(|facts| match &facts.statements.only()?.verb {
+            Verb::Declare { name, .. } => Some(name.clone()),
+            _ => None,
+        });
+        Portal { drops, declares, listens: self.matters_to_listen(statement).then(|| statement.clone()) }
+    }
+
+    /// A Query may declare cursors: portals of their names are not what they were.
+    pub(super) fn declare(&mut self, facts: &Facts) -> Vec<(Box<[u8]>, Portal)> {
+        let declared = facts.statements.iter().filter_map(|statement| match &statement.verb {
+            Verb::Declare { name, .. } => Some(&**name),
+            _ => None,
+        });
+        self.statements.as_mut().map_or(Vec::new(), |statements| statements.take_portals(declared))
     }
 
     /// Close of a portal.

@@ -46,9 +46,8 @@ pub(super) struct Listening {
     // Listened to through this one, in this encoding.
     hub: Option<Hub>,
     encoding: Box<[u8]>,
-    // Statements under way, in the order of their answers; and those of portals that are yet to be executed.
+    // Statements under way, in the order of their answers.
     expected: VecDeque<Deed>,
-    portals: Vec<(Box<[u8]>, Vec<Deed>)>,
     // An error came since the last answer that ends its transaction, or its failure.
     failed: bool,
     // From now to the end of the transaction what the server's process notifies is the client's own.
@@ -74,7 +73,6 @@ impl Listening {
             hub: None,
             encoding: Box::default(),
             expected: VecDeque::new(),
-            portals: Vec::new(),
             failed: false,
             notifying: false,
             server: 0,
@@ -97,6 +95,11 @@ impl Listening {
         self.notifying || !self.expected.is_empty()
     }
 
+    /// Whether its transaction has done, or is about to do, what a later statement may undo.
+    fn awaits_anything(&self) -> bool {
+        self.channels.is_pending() || self.is_under_way()
+    }
+
     /// The end of a transaction.
     fn end(&mut self) {
         self.channels.end(std::mem::take(&mut self.failed), &mut self.outcome);
@@ -109,7 +112,6 @@ impl Listening {
         if self.channels.is_empty() {
             self.hub = None;
         }
-        self.portals.clear();
     }
 }
 

@@ -67,6 +67,8 @@ impl Client {
                 Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
                     self.pass_parse(&mut under_way, name, lane);
                 }
+                Said::Use { name } if self.rules.max_prepared_statements == 0 => self.pass_bind(&mut under_way, name),
+                Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name, lane),
                 Said::Call => {
@@ -76,7 +78,6 @@ impl Client {
                 Said::Use { name } => self.name(&mut under_way, name, lane),
                 Said::Execute { portal } => self.execute(&mut under_way, portal),
                 Said::Close { name } => self.close(&mut under_way, name),
-                Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
             }
         }
         under_way.finish();
@@ -94,14 +95,7 @@ impl Client {
         let certain = self.certain(under_way);
         let statements = self.statements.get_or_insert_default();
         if name.is_empty() {
-            let statement = match body {
-                Some(body) => statements.unnamed_for(body, &self.settings),
-                None => Arc::new(Statement::unnamed(None, &self.settings)),
-            };
-            let client = Change::From(statements.put(b"", Some(statement.clone())));
-            let server = under_way.statements().put_unnamed(Some(statement));
-            under_way.pass(Some(Effect::Unnamed { client, server }));
-            return;
+            return self.parse_unnamed(under_way, at);
         }
         if statements.get(name).is_some() {
             let error = error(SqlState::DUPLICATE_PREPARED_STATEMENT, name, "already exists");
@@ -144,6 +138,20 @@ impl Client {
         } else {
             under_way.answer(complete(backend::kind::PARSE_COMPLETE), Some(Effect::Name { name, before: None }));
         }
+    }
+
+    /// Parse of the statement that has no name.
+    pub(super) fn parse_unnamed(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
+        let Some(message) = under_way.message() else { return };
+        let statements = self.statements.get_or_insert_default();
+        let statement = if message.whole {
+            statements.unnamed_for(&message.body[at.end + 1..], &self.settings)
+        } else {
+            Arc::new(Statement::unnamed(None, &self.settings))
+        };
+        let client = Change::From(statements.put(b"", Some(statement.clone())));
+        let server = under_way.statements().put_unnamed(Some(statement));
+        under_way.pass(Some(Effect::Unnamed { client, server }));
     }
 
     /// Bind, or Describe of a statement.
@@ -208,12 +216,14 @@ impl Client {
         if unsaid && let Some(error) = miscounted(under_way, statement, at.clone()) {
             return under_way.refuse_unknown(at, error);
         }
+        let known = self.portal(statement, facts, drops);
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else { return };
-        if drops.is_some() && !statements.has_room_for_portal() {
-            let error = fault(SqlState::OUT_OF_MEMORY, "too many portals that deallocate".into());
+        if !known.is_nothing() && !statements.has_room_for_portal() {
+            let error = fault(SqlState::OUT_OF_MEMORY, "too many portals that deallocate, declare or listen".into());
             return under_way.refuse_to_run(at, error);
         }
-        let effect = statements.put_portal(&message.body[..at.start - 1], drops);
+        let known = Some(known).filter(|known| !known.is_nothing());
+        let effect = statements.put_portal(&message.body[..at.start - 1], known);
         if replaced {
             bind_deallocate(under_way, at, statement, effect);
         } else {

@@ -7,9 +7,10 @@ use super::prepared::bytes_of;
 use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
-use crate::session::{Change, Effect};
+use crate::session::{Change, Effect, Unnamed};
 use crate::sql::{Facts, Reader, Reading, Scanner, Token, Verb};
 use crate::wire::backend::Status;
+use crate::wire::frontend::kind;
 use arc_swap::Guard;
 use bytes::BytesMut;
 use memchr::memchr;
@@ -66,6 +67,12 @@ impl Client {
             let sent = if alone { Sent::Alone } else { Sent::Query };
             if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {
                 return self.refuse_query(under_way, &facts, bytes_of(&fault));
+            }
+            let portals = self.declare(&facts);
+            if !portals.is_empty() {
+                let client = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
+                let unnamed = Some(Unnamed { client, server: under_way.statements().put_unnamed(None) });
+                return under_way.pass(Some(Effect::Names { names: Vec::new(), gone: 0, unnamed, portals }));
             }
         }
         let dropped = self.drop_unnamed(under_way);
@@ -126,7 +133,20 @@ impl Client {
         if !message.whole || self.touch(&facts, Sent::Otherwise, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }
+        if self.listening.is_some() && name.is_empty() {
+            return self.parse_unnamed(under_way, name);
+        }
         under_way.pass(None);
+    }
+
+    /// Bind of one of those. Whether it is looked at again when it is executed LISTEN has to know.
+    pub(super) fn pass_bind(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>) {
+        let bound = under_way.message().filter(|message| message.kind == kind::BIND).and_then(|message| {
+            let statement = self.statements.as_ref()?.get(&message.body[name.clone()])?;
+            let known = Some(self.portal(statement, None, None)).filter(|known| !known.is_nothing());
+            self.statements.as_mut()?.put_portal(&message.body[..name.start - 1], known)
+        });
+        under_way.pass(bound);
     }
 }
 

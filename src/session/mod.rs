@@ -17,8 +17,8 @@ pub use known::Known;
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{
-    Certain, Change, Drops, Effect, Frozen, Has, ServerName, ServerStatements, Statement, StatementTable, Statements,
-    Unnamed, is_planned_by, is_read_by_unheard, key,
+    Certain, Change, Drops, Effect, Frozen, Has, Portal, ServerName, ServerStatements, Statement, StatementTable,
+    Statements, Unnamed, is_planned_by, is_read_by_unheard, key,
 };
 pub use touched::{Found, Noted, Pins, Question, Resets, Touched, is_harmless, is_opaque, may_pin, reset_to};
 pub use welcome::{Parameter, Welcome};

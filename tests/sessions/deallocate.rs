@@ -43,6 +43,43 @@ fn of_several_portals_each_drops_its_own() {
 }
 
 #[test]
+fn a_cursor_that_has_taken_the_name_of_a_portal_drops_nothing() {
+    let cursor = "DECLARE p CURSOR FOR SELECT 'a cursor'";
+    let declared = synced(&[parse("", cursor), bind("", "", &[]), execute("", 0)]);
+    for drops in ["a", "ALL"] {
+        for declare in [query(cursor), declared.clone(), query(&format!("SELECT 1; {cursor}"))] {
+            // Closed, or gone with a subtransaction.
+            as_postgresql_answers(&script(&[
+                query("BEGIN"),
+                synced(&[bound("p", drops)]),
+                query("CLOSE p"),
+                declare.clone(),
+                synced(&[execute("p", 0)]),
+                query("COMMIT"),
+            ]));
+            as_postgresql_answers(&script(&[
+                query("BEGIN; SAVEPOINT x"),
+                synced(&[bound("p", drops)]),
+                query("ROLLBACK TO x"),
+                declare.clone(),
+                synced(&[execute("p", 0)]),
+                query("COMMIT"),
+            ]));
+            // It is still there, so that the cursor cannot be.
+            as_postgresql_answers(&script(&[
+                query("BEGIN"),
+                synced(&[bound("p", drops)]),
+                query("SAVEPOINT x"),
+                declare.clone(),
+                query("ROLLBACK TO x"),
+                synced(&[execute("p", 0)]),
+                query("COMMIT"),
+            ]));
+        }
+    }
+}
+
+#[test]
 fn a_portal_whose_name_is_taken_again_drops_nothing() {
     let select = |portal: &str| [parse("", "SELECT 'else'"), bind(portal, "", &[])].concat();
     for drops in ["a", "ALL"] {

@@ -283,6 +283,43 @@ fn a_prepared_listen_works_each_time_it_is_executed() {
 }
 
 #[test]
+fn portals_that_listen_are_known_until_they_are_closed() {
+    let pgotter = one_server();
+    let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
+    let ask = |client: &mut Raw, messages: &[Vec<u8>]| {
+        client.send(&[messages.concat(), sync()].concat());
+        let heard = client.until_ready();
+        assert_eq!(error_code(&heard), None, "{}", print(&heard));
+    };
+    ask(&mut client, &[parse("on", "LISTEN h_portals")]);
+    let long = |end: &str| format!("{}{end}", "p".repeat(63));
+    client.ask("BEGIN");
+    // More than are remembered, but for those that are closed.
+    for number in 0..1100 {
+        let name = format!("p{number}");
+        ask(&mut client, &[bind(&name, "on", &[]), close(b'P', &name)]);
+    }
+    // PostgreSQL looks at 63 bytes of a name.
+    ask(&mut client, &[bind(&long("one"), "on", &[])]);
+    client.ask("SAVEPOINT a");
+    client.send(&[parse("", "SELEKT"), close(b'P', &long("")), sync()].concat());
+    client.until_ready();
+    client.ask("ROLLBACK TO a");
+    ask(&mut client, &[execute(&long("other"), 0)]);
+    client.ask("COMMIT");
+    other.ask("NOTIFY h_portals, 'heard'");
+    assert_eq!(next_notification(&mut client).2, "heard");
+    // A cursor has taken the name of one.
+    client.ask("BEGIN; SAVEPOINT a");
+    ask(&mut client, &[parse("", "LISTEN h_never"), bind("p", "", &[])]);
+    client.ask("ROLLBACK TO a; DECLARE p CURSOR FOR SELECT 1");
+    ask(&mut client, &[execute("p", 0), parse("", "LISTEN h_behind"), bind("", "", &[]), execute("", 0)]);
+    client.ask("COMMIT");
+    other.ask("NOTIFY h_never, 'unheard'; NOTIFY h_behind, 'behind'");
+    assert_eq!(next_notification(&mut client).2, "behind");
+}
+
+#[test]
 fn a_clients_own_notification_carries_its_own_number_and_others_the_servers() {
     let pgotter = one_server();
     let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];

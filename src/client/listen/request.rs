@@ -5,6 +5,7 @@ use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::session::{Statement, key};
 use crate::sql::Facts;
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
@@ -29,10 +30,7 @@ impl Found {
     }
 }
 
-/// Portals with something that matters here, in one transaction.
-const PORTALS_MAX: usize = 1000;
-
-/// Words without which a text does not matter, while nothing is pending.
+/// Words of which one is in every text that matters, while nothing is pending.
 const WORDS: [&[u8]; 3] = [b"listen", b"notify", b"discard"];
 
 impl Client {
@@ -41,8 +39,8 @@ impl Client {
         if mode == PoolMode::Session || self.listening.is_none() && !mentions_listen(chunk) {
             return Found::default();
         }
-        let mut walk =
-            Walk { client: self, found: Found::default(), out: BytesMut::new(), copied: 0, parsed: Vec::new() };
+        let (found, out) = (Found::default(), BytesMut::new());
+        let mut walk = Walk { client: self, found, out, copied: 0, parsed: Vec::new(), bound: Vec::new() };
         let mut at = 0;
         while let Some((kind, body, total)) = frame::first(&chunk[at..]) {
             match kind {
@@ -50,6 +48,7 @@ impl Client {
                 kind::PARSE => walk.parse(chunk, at, body),
                 kind::BIND => walk.bind(body),
                 kind::EXECUTE => walk.execute(body),
+                kind::CLOSE => walk.close(body),
                 _ => (),
             }
             at += total;
@@ -76,7 +75,7 @@ impl Client {
         };
         let listens = found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
         let heard = !listening.channels.is_empty() || listens;
-        let pending = listening.channels.is_pending() || listening.is_under_way();
+        let pending = listening.awaits_anything();
         let acts = found.deeds.iter().any(|deed| matches!(deed, Deed::Unlisten(_) | Deed::UnlistenAll));
         if !(listens || pending || acts && heard) {
             found.deeds.clear();
@@ -97,8 +96,22 @@ impl Client {
 
     /// The text of a statement that was prepared in an earlier request.
     fn prepared_text(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let mut body = self.statements.as_ref()?.get(name)?.body()?;
-        take_cstr(&mut body).map(<[u8]>::to_vec)
+        text(self.statements.as_ref()?.get(name)?).map(<[u8]>::to_vec)
+    }
+
+    /// The text of a portal that was bound in an earlier request, where it matters.
+    fn bound_text(&self, portal: &[u8]) -> Option<Vec<u8>> {
+        text(self.statements.as_ref()?.portal(portal)?.listens.as_deref()?).map(<[u8]>::to_vec)
+    }
+
+    /// Whether it must be known of a portal that it runs this.
+    pub(in super::super) fn matters_to_listen(&self, statement: &Statement) -> bool {
+        let Some(listening) = self.listening.as_deref() else { return false };
+        let reads = |text| listening.awaits_anything() || is_worth_reading(text);
+        text(statement).filter(|text| reads(text)).is_some_and(|text| {
+            let deeds = Deeds::read(text, self.settings.reading());
+            !deeds.deeds.is_empty()
+        })
     }
 }
 
@@ -110,6 +123,8 @@ struct Walk<'a> {
     copied: usize,
     // Statements of this request by name.
     parsed: Vec<(Box<[u8]>, Vec<Deed>, bool)>,
+    // And portals, also those that are closed in it.
+    bound: Vec<(Box<[u8]>, Vec<Deed>)>,
 }
 
 impl Walk<'_> {
@@ -146,13 +161,13 @@ impl Walk<'_> {
             let message = "LISTEN by a statement with a name needs max_prepared_statements";
             self.found.refusal = Some(Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message));
         }
-        self.parsed.retain(|(known, ..)| **known != *name);
-        self.parsed.push((name.into(), deeds.deeds, deeds.notifies));
+        self.parsed.retain(|(known, ..)| **known != *key(name));
+        self.parsed.push((key(name).into(), deeds.deeds, deeds.notifies));
     }
 
     fn bind(&mut self, mut body: &[u8]) {
         let (Some(portal), Some(name)) = (take_cstr(&mut body), take_cstr(&mut body)) else { return };
-        let (deeds, notifies) = match self.parsed.iter().find(|(known, ..)| **known == *name) {
+        let (deeds, notifies) = match self.parsed.iter().find(|(known, ..)| **known == *key(name)) {
             Some((_, deeds, notifies)) => (deeds.clone(), *notifies),
             None => {
                 let text = self.client.prepared_text(name);
@@ -161,29 +176,36 @@ impl Walk<'_> {
             }
         };
         self.found.notifies |= notifies;
-        let Some(listening) = &mut self.client.listening else { return };
-        listening.portals.retain(|(known, _)| **known != *portal);
-        if !deeds.is_empty() {
-            listening.portals.push((portal.into(), deeds));
-        }
-        if listening.portals.len() > PORTALS_MAX {
-            let fault = Fault::error(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "too many portals for LISTEN");
-            self.found.refusal = Some(fault);
+        if self.client.listening.is_some() {
+            self.bound.push((key(portal).into(), deeds));
         }
     }
 
     fn execute(&mut self, mut body: &[u8]) {
-        let (Some(portal), Some(listening)) = (take_cstr(&mut body), &self.client.listening) else { return };
-        if let Some((_, deeds)) = listening.portals.iter().find(|(known, _)| **known == *portal) {
-            self.found.deeds.extend_from_slice(deeds);
+        let (Some(portal), true) = (take_cstr(&mut body), self.client.listening.is_some()) else { return };
+        let deeds = match self.bound.iter().rfind(|(known, _)| **known == *key(portal)) {
+            Some((_, deeds)) => deeds.clone(),
+            None => {
+                let text = self.client.bound_text(portal);
+                text.and_then(|text| self.read(&text)).unwrap_or_default().deeds
+            }
+        };
+        self.found.deeds.extend(deeds);
+    }
+
+    fn close(&mut self, body: &[u8]) {
+        if let Some((b'P', mut name)) = body.split_first()
+            && let Some(portal) = take_cstr(&mut name)
+        {
+            self.bound.push((key(portal).into(), Vec::new()));
         }
     }
 
     /// What a text does, if it may matter.
     fn read(&mut self, text: &[u8]) -> Option<Deeds> {
-        let pending = |listening: &Listening| listening.channels.is_pending() || listening.is_under_way();
-        let all = !self.found.deeds.is_empty() || self.client.listening.as_deref().is_some_and(pending);
-        if !all && !WORDS.iter().any(|word| mentions(text, word)) {
+        let all =
+            !self.found.deeds.is_empty() || self.client.listening.as_deref().is_some_and(Listening::awaits_anything);
+        if !all && !is_worth_reading(text) {
             return None;
         }
         let mut deeds = Deeds::read(text, self.client.settings.reading());
@@ -222,6 +244,16 @@ impl Walk<'_> {
         frontend::message(&mut self.out, kind, write);
         self.copied = at + frame::first(&chunk[at..]).map_or(0, |(.., total)| total);
     }
+}
+
+/// Whether a text may matter, while nothing is pending.
+fn is_worth_reading(text: &[u8]) -> bool {
+    WORDS.iter().any(|word| mentions(text, word))
+}
+
+fn text(statement: &Statement) -> Option<&[u8]> {
+    let mut body = statement.body()?;
+    take_cstr(&mut body)
 }
 
 /// Whether any text in these messages holds the word LISTEN.

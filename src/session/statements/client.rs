@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Bytes of names and statements that one client may have prepared.
 const CLIENT_MAX: usize = 16 * 1024 * 1024;
 
-/// Portals in one transaction whose Execute drops statements.
+/// Portals in one transaction of which something must be known.
 const PORTALS_MAX: usize = 1000;
 
 /// What all names of a client stood for.
@@ -27,8 +27,26 @@ pub struct Statements {
     bytes: usize,
     // Those that only one server has.
     tied: usize,
-    // What the Execute of a portal of the transaction under way drops, where it drops anything.
-    portals: HashMap<Box<[u8]>, Drops>,
+    // Those of the transaction under way of which something must be known.
+    portals: HashMap<Box<[u8]>, Portal>,
+}
+
+/// What must be known of a portal when it is executed.
+#[derive(Clone, Debug, Default)]
+pub struct Portal {
+    /// What it drops.
+    pub drops: Option<Drops>,
+    /// Its statement, where what that does to LISTEN counts.
+    pub listens: Option<Arc<Statement>>,
+    /// The cursor that it declares, which is a portal, too.
+    pub declares: Option<Box<[u8]>>,
+}
+
+impl Portal {
+    /// Nothing need be known.
+    pub fn is_nothing(&self) -> bool {
+        self.drops.is_none() && self.listens.is_none() && self.declares.is_none()
+    }
 }
 
 /// What the Execute of a portal drops.
@@ -101,25 +119,30 @@ impl Statements {
         self.tied > 0
     }
 
-    /// What the Execute of this portal drops.
-    pub fn portal(&self, portal: &[u8]) -> Option<&Drops> {
+    /// What must be known of this portal.
+    pub fn portal(&self, portal: &[u8]) -> Option<&Portal> {
         self.portals.get(key(portal))
     }
 
-    /// A portal is bound, whose Execute drops this, or is closed. Gives what takes that back, if it changes anything.
-    pub fn put_portal(&mut self, portal: &[u8], drops: Option<Drops>) -> Option<Effect> {
-        if drops.is_none() && self.portals.is_empty() {
+    /// A portal is bound, of which this must be known, or is there no longer. Gives what takes that back, if it changes anything.
+    pub fn put_portal(&mut self, portal: &[u8], known: Option<Portal>) -> Option<Effect> {
+        if known.is_none() && self.portals.is_empty() {
             return None;
         }
         let portal: Box<[u8]> = key(portal).into();
-        let before = match drops {
-            Some(drops) => self.portals.insert(portal.clone(), drops),
+        let before = match known {
+            Some(known) => self.portals.insert(portal.clone(), known),
             None => Some(self.portals.remove(&portal)?),
         };
         Some(Effect::Portal { portal, before })
     }
 
-    /// Whether there may be one more of them that drops something.
+    /// Cursors of these names are declared. What was known of portals of that name.
+    pub fn take_portals<'a>(&mut self, names: impl Iterator<Item = &'a [u8]>) -> Vec<(Box<[u8]>, Portal)> {
+        names.filter_map(|name| self.portals.remove_entry(key(name))).collect()
+    }
+
+    /// Whether there may be one more of them.
     pub fn has_room_for_portal(&self) -> bool {
         self.portals.len() < PORTALS_MAX
     }

@@ -1,7 +1,7 @@
 //! What a message was taken to do when it was sent, kept until it is answered, and how that is taken back if PostgreSQL
 //! refused or skipped it.
 
-use super::client::{Drops, Named};
+use super::client::{Named, Portal};
 use super::server::Believed;
 use super::{ServerName, ServerStatements, Statement, Statements};
 use std::sync::Arc;
@@ -38,13 +38,15 @@ pub enum Effect {
         gone: usize,
         /// Where a Query did it.
         unnamed: Option<Unnamed>,
+        /// What was known of portals whose names it has taken.
+        portals: Vec<(Box<[u8]>, Portal)>,
     },
     /// The client's portal was bound anew, or closed.
     Portal {
         /// Its name.
         portal: Box<[u8]>,
-        /// What its Execute dropped.
-        before: Option<Drops>,
+        /// What was known of it.
+        before: Option<Portal>,
     },
     /// The server was sent a statement that it lacked.
     Parse(ServerName),
@@ -81,7 +83,10 @@ impl Effect {
     /// The message was refused (`failed`) or skipped. Without a client, only the server is put right.
     pub fn take_back(self, failed: bool, mut client: Option<&mut Statements>, server: &mut ServerStatements) {
         match self {
-            Self::Names { names, gone, unnamed } => {
+            Self::Names { names, gone, unnamed, portals } => {
+                for (portal, known) in portals {
+                    client.as_deref_mut().and_then(|client| client.put_portal(&portal, Some(known)));
+                }
                 for (name, statement) in names.into_iter().skip(if failed { gone } else { 0 }) {
                     // A failed one may have been followed by others.
                     if client.as_ref().is_some_and(|client| client.get(&name).is_none()) {

@@ -18,7 +18,7 @@ mod frozen;
 mod server;
 mod table;
 
-pub use client::{Drops, Statements};
+pub use client::{Drops, Portal, Statements};
 pub use effect::{Change, Effect, Unnamed};
 pub use frozen::{Certain, Frozen, is_planned_by, is_read_by_unheard};
 pub use server::{Has, ServerStatements};
@@ -26,7 +26,7 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Knowledge, Told, Touches};
+use crate::sql::{self, Knowledge, Told, Touches, Verb};
 use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
 use std::sync::Arc;
@@ -115,7 +115,8 @@ impl Statement {
         let sets = facts.all_names().next().is_some();
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);
-        let matters = !is_harmless(&facts) || sets || draws || ends;
+        let declares = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Declare { .. }));
+        let matters = !is_harmless(&facts) || sets || draws || ends || declares;
         let told = known.told(matters.then_some(facts));
         self.told.store(Some(told.clone()));
         Guard::from_inner(Some(told))
