@@ -11,11 +11,13 @@
 //! In a failed block a statement that its server lacks is not described if its text does not tell that it returns nothing.
 //!
 //! Statements that were only prepared end their transaction at a Flush, so that an isolation level may still be chosen behind it.
+//!
+//! A statement that is only described has perhaps to be prepared for that, behind which an isolation level cannot be chosen any more.
 
 use super::step::Step;
 
 /// Without each Execute of the unnamed portal that may be the one of a failed Query, each isolation level behind a Flush that no
-/// Sync follows, each look at what was reset in one go with it, and each Describe that may be one of those.
+/// Sync follows or behind a description, each look at what was reset in one go with it, and each Describe that may be one of those.
 pub fn sparing(steps: Vec<Step>) -> Vec<Step> {
     let mut watch = Watch::default();
     steps.into_iter().filter(|step| !watch.is_spared(step)).collect()
@@ -40,6 +42,10 @@ struct Watch {
     begun: bool,
     /// There was a Flush since the last Sync.
     flushed: bool,
+    /// A statement of an earlier request was described in this transaction.
+    described: bool,
+    /// Statements that choose an isolation level.
+    isolate: Vec<String>,
     /// A COPY may be under way, which takes the next Query for an end of itself.
     copies: bool,
 }
@@ -48,10 +54,13 @@ impl Watch {
     fn is_spared(&mut self, step: &Step) -> bool {
         let spared = match step {
             Step::Execute(portal, _) => portal.is_empty() && self.left && !self.bound,
-            Step::Query(sql) | Step::Parse(_, sql, _) if self.flushed && sql.contains("ISOLATION LEVEL") => true,
+            Step::Query(sql) | Step::Parse(_, sql, _) if isolates(sql) && (self.flushed || self.described) => true,
             Step::Query(sql) => looks_at(sql, if self.reset { 0 } else { reset_in(sql).unwrap_or(sql.len()) }),
             Step::Describe(b'S', name) => self.begun && self.untold.contains(name) && !self.fresh.contains(name),
-            Step::Bind { statement, .. } => self.reset && self.looks.contains(statement),
+            Step::Bind { statement, .. } => {
+                self.reset && self.looks.contains(statement)
+                    || (self.flushed || self.described) && self.isolate.contains(statement)
+            }
             _ => false,
         };
         if spared {
@@ -64,6 +73,7 @@ impl Watch {
                 let begins = sql == "BEGIN";
                 self.left = (self.left || !begins) && !(ends && !self.unsynced && !self.copies);
                 self.begun |= begins_in(sql);
+                self.described &= !ends;
                 self.bound = false;
                 self.reset |= self.unsynced && reset_in(sql).is_some();
             }
@@ -71,6 +81,7 @@ impl Watch {
                 self.copies |= sql.contains("FROM STDIN");
                 self.resets.extend(reset_in(sql).map(|_| name.clone()));
                 self.looks.extend(looks_at(sql, 0).then(|| name.clone()));
+                self.isolate.extend(isolates(sql).then(|| name.clone()));
                 self.untold.extend(is_untold(sql).then(|| name.clone()));
                 self.fresh.push(name.clone());
                 self.begun |= begins_in(sql);
@@ -79,8 +90,10 @@ impl Watch {
                 self.bound |= portal.is_empty();
                 self.reset |= self.resets.contains(statement);
             }
+            Step::Describe(b'S', name) => self.described |= !self.fresh.contains(name),
             Step::Sync => {
                 (self.bound, self.flushed, self.reset) = (false, false, false);
+                self.described &= self.begun;
                 self.fresh.clear();
             }
             Step::Flush => self.flushed = true,
@@ -101,6 +114,10 @@ fn reset_in(sql: &str) -> Option<usize> {
 /// Whether a text shows it, from there on.
 fn looks_at(sql: &str, from: usize) -> bool {
     sql[from..].contains("SHOW application_name")
+}
+
+fn isolates(sql: &str) -> bool {
+    sql.contains("ISOLATION LEVEL")
 }
 
 fn begins_in(sql: &str) -> bool {
