@@ -15,12 +15,15 @@ use crate::support::random::{Random, seed, seeds, shrink};
 use generate::Generator;
 use play::Stage;
 use spared::sparing;
+use std::time::{Duration, Instant};
 use step::Step;
 
 /// Of each seed.
 const SCRIPTS: usize = 400;
 /// More than one shows whether they have one cause; each takes a while to make small.
 const FINDINGS_MAX: usize = 3;
+/// Longest time to make one small.
+const SMALLER: Duration = Duration::from_secs(120);
 
 #[test]
 fn random_requests_on_one_server_are_answered_as_by_postgresql() {
@@ -75,10 +78,12 @@ fn differences(stage: &mut Stage, seed: u64, findings: &mut Vec<String>) {
     }
 }
 
-/// As few steps as differ, and how; each try has a PgOtter of its own. With as few of the scripts `before` as it takes.
+/// As few steps as differ, and how; each try has a PgOtter of its own. With as few of the scripts `before` as it takes. As far as that
+/// gets in [`SMALLER`]: where nothing is heard each try takes long.
 fn least(stage: &mut Stage, before: &[Vec<Step>], script: &[Step], mut why: String) -> String {
+    let until = Instant::now() + SMALLER;
     let mut fails = |steps: &[Step]| {
-        if sparing(steps.to_vec()).len() < steps.len() {
+        if sparing(steps.to_vec()).len() < steps.len() || Instant::now() > until {
             return false;
         }
         stage.renew();
