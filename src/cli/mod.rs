@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and what several of them share.
 
 pub mod demo;
+mod explain;
 mod init;
 pub mod local_postgres;
 pub mod pooler_process;
@@ -36,6 +37,8 @@ enum Command {
     Check,
     /// Test the login to a database and write a configuration for it
     Init(init::Args),
+    /// Say where a text may run, a replica or only the primary, and why
+    Explain(explain::Args),
     /// Start PostgreSQL with two replicas, PgOtter in front of them and a mixed load, to look at
     Demo(demo::Args),
     /// Print a completion script for a shell
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Run => run(cli.config.as_deref()),
         Command::Check => check(cli.config.as_deref()),
         Command::Init(args) => init::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pgotter", &mut std::io::stdout());

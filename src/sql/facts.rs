@@ -17,12 +17,14 @@ mod set_config;
 mod touches;
 mod value;
 mod verb;
+mod verdict;
 mod words;
 
 pub use builtin::touches as builtin_touches;
 pub use names::{Functions, Knowledge, Names, Told, Unknown};
 pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
+pub use verdict::Verdict;
 
 use super::scan::Scanner;
 use super::token::{Reading, Token, Unsure};
@@ -98,6 +100,8 @@ pub struct Facts {
     pub touches: Touches,
     /// Why the text cannot be told. Then it touches everything, and its statements may be others.
     pub unsure: Option<Unsure>,
+    // What of it is no part of a session, but bears on where it may run.
+    bounds: Touches,
     named: Vec<Named>,
     // A constant was looked into.
     by_constants: bool,
@@ -136,6 +140,11 @@ impl Facts {
             Other => !only.touches.any(Touches::HIDDEN),
             _ => true,
         }
+    }
+
+    /// What any of it may do that bears on where it may run, beside what it touches.
+    pub fn bounds(&self) -> Touches {
+        self.bounds
     }
 
     /// Whether every text of the same [`shape`](super::shape) has these.

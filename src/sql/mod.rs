@@ -11,7 +11,7 @@ mod token;
 
 pub use facts::{
     Begin, Discard, Facts, Functions, Isolation, Knowledge, Name, Names, Prepare, Reader, Setting, Statement,
-    Statements, Told, Touches, Unknown, Value, Verb, builtin_touches, read, read_body,
+    Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_touches, read, read_body,
 };
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;

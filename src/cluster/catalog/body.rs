@@ -32,7 +32,7 @@ impl Does {
             // A statement that PostgreSQL would refuse, so it is no statement.
             None if facts.touches == Touches::ALL => Touches::HIDDEN | Touches::DYNAMIC,
             None => facts.touches.without(Touches::CONTROLS),
-        };
+        } | facts.bounds();
         let named: Vec<&[u8]> = facts.names().collect();
         let local = facts.custom_names().filter(|name| !named.contains(name)).map(|name| (name, true));
         for (name, local) in named.iter().map(|name| (*name, false)).chain(local) {

@@ -63,6 +63,12 @@ impl Graph {
         self.nodes[used_at].users.push(user);
     }
 
+    /// This is known of it.
+    pub fn is(&mut self, (kind, name): (Kind, &[u8]), touches: Touches) {
+        let place = self.place(kind, name);
+        self.nodes[place].touches |= touches;
+    }
+
     /// Whether there is one of this name.
     pub fn find(&self, kind: Kind, name: &[u8]) -> Option<usize> {
         self.places.get(&(kind, Box::from(name))).copied()
@@ -159,6 +165,7 @@ impl Node {
 /// A built-in function whose arguments nobody has read. `None`: it is none.
 fn called_from_a_tree(name: &[u8]) -> Option<Touches> {
     match name {
+        b"current_setting" => Some(Touches::NODE),
         b"set_config" => Some(Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC),
         _ => builtin_touches(name),
     }

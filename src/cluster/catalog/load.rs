@@ -4,7 +4,7 @@ use super::graph::{Graph, Kind};
 use super::{Catalog, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
-use crate::sql::Names;
+use crate::sql::{Names, Touches};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,18 +23,22 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRA
 /// What the catalog looks like, in short: another one if any row has been replaced that [`READ`] reads.
 const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row, 0)), 0) FROM ( \
     SELECT oid || ' ' || xmin AS row FROM pg_proc WHERE oid >= 16384 \
-    UNION ALL SELECT 'c' || oid || ' ' || xmin FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p') \
+    UNION ALL SELECT 'c' || oid || ' ' || xmin FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S') \
     UNION ALL SELECT 't' || oid || ' ' || xmin FROM pg_trigger WHERE NOT tgisinternal \
     UNION ALL SELECT 'r' || oid || ' ' || xmin FROM pg_rewrite WHERE oid >= 16384 \
     UNION ALL SELECT 'd' || oid || ' ' || xmin FROM pg_attrdef \
     UNION ALL SELECT 'k' || oid || ' ' || xmin FROM pg_constraint WHERE oid >= 16384 \
     UNION ALL SELECT 'p' || oid || ' ' || xmin FROM pg_policy \
+    UNION ALL SELECT 'o' || oid || ' ' || xmin FROM pg_operator WHERE oid >= 16384 \
+    UNION ALL SELECT 's' || oid || ' ' || xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT 'i' || inhrelid || ' ' || inhparent || ' ' || xmin FROM pg_inherits \
     UNION ALL SELECT 'e' || oid || ' ' || xmin FROM pg_extension) AS rows;";
 
 /// First the routines: name, language, settings with a dot of their own, extension, body. Beyond 32 MiB of bodies there are no
 /// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation that is read `r` or written `w`), its name,
-/// kind and name of what it uses. PostgreSQL keeps no dependencies on what is built in, so trees are searched for it.
+/// kind and name of what it uses. PostgreSQL keeps no dependencies on what is built in, so trees are searched for it. An operator is a
+/// routine of its name. In place of what is used may stand what is known of the user itself: `!`, it may write; `1`, only one server has it;
+/// `l`, it locks rows.
 const READ: &str = "\
     SELECT p.proname, l.lanname, \
         (SELECT string_agg(split_part(c, '=', 1), ',') FROM unnest(p.proconfig) c WHERE split_part(c, '=', 1) LIKE '%.%'), \
@@ -78,7 +82,20 @@ const READ: &str = "\
     UNION SELECT 'f', p.proname, 'f', u.proname FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid \
         JOIN pg_proc u ON u.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, \
             a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn) \
-        WHERE p.oid >= 16384 AND (u.oid >= 16384 OR u.provolatile <> 'i');";
+        WHERE p.oid >= 16384 AND (u.oid >= 16384 OR u.provolatile <> 'i') \
+    UNION SELECT 'f', o.oprname, 'f', p.proname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384 \
+    UNION SELECT 'r', t.typname, 'f', p.proname FROM pg_cast k JOIN pg_proc p ON p.oid = k.castfunc \
+        JOIN pg_type t ON t.oid IN (k.castsource, k.casttarget) WHERE k.oid >= 16384 \
+    UNION SELECT 'r', c.relname, 'r', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
+        JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
+    UNION SELECT 'f', p.proname, '!', '' FROM pg_proc p WHERE p.oid >= 16384 AND p.provolatile = 'v' \
+        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
+            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
+            AND (e.extname = 'pgcrypto' AND p.proname IN ('gen_random_bytes', 'gen_random_uuid', 'gen_salt') \
+                OR e.extname = 'uuid-ossp' AND p.proname LIKE 'uuid\\_generate\\_%')) \
+    UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind = 'S') \
+    UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
+        WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
 
 /// One reading. Dropped before it has ended, it has failed.
 pub struct Loading {
@@ -139,7 +156,13 @@ fn names(rows: &[Row]) -> Option<Names> {
         match row.as_slice() {
             [Some(name), _, _, _, _] => graph.add(Kind::Routine, name),
             [Some(kind), Some(name), Some(used), Some(what)] => {
-                graph.add_use((Kind::read(kind)?, name), (Kind::read(used)?, what));
+                let user = (Kind::read(kind)?, &**name);
+                match &**used {
+                    b"!" => graph.is(user, Touches::WRITES),
+                    b"1" => graph.is(user, Touches::ONE_SERVER),
+                    b"l" => graph.is(user, Touches::LOCKS_ROWS),
+                    used => graph.add_use(user, (Kind::read(used)?, what)),
+                }
             }
             _ => return None,
         }

@@ -27,7 +27,7 @@ fn names(functions: &[(&str, &str)], uses: &[(Named<'_>, Named<'_>)]) -> Names {
 }
 
 fn touches(names: &Names, name: &str) -> String {
-    names.touches(name.as_bytes()).map_or("unknown".to_owned(), |touches| touches.without(Touches::MORE).to_string())
+    names.touches(name.as_bytes()).map_or("unknown".to_owned(), |touches| touches.of_session().to_string())
 }
 
 fn settings(names: &Names, name: &str) -> String {
@@ -133,9 +133,46 @@ fn who_uses_something_touches_what_it_touches() {
         assert_eq!(touches(&names, name), expected, "{name}");
     }
     assert_eq!(["outer", "ping", "view"].map(|name| settings(&names, name)), ["app.tenant local"; 3]);
-    assert_eq!(names.relation(b"view").without(Touches::MORE), Touches::SESSION_LOCK);
+    assert_eq!(names.relation(b"view").of_session(), Touches::SESSION_LOCK);
     assert_eq!(names.relation(b"parent"), Touches::MORE);
-    assert_eq!(names.written(b"parent"), Touches::SESSION_LOCK);
+    assert_eq!(names.written(b"parent").of_session(), Touches::SESSION_LOCK);
+}
+
+/// PostgreSQL keeps what is STABLE from writing itself, but not from calling what writes.
+#[test]
+fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
+    let mut graph = Graph::default();
+    for (name, body) in [("volatile", "select 1"), ("stable", "select volatile()"), ("draws", "select nextval('s')")] {
+        graph.add(R, name.as_bytes());
+        let does = body::read(&graph, body.as_bytes(), false);
+        graph.does(name.as_bytes(), does);
+    }
+    graph.is((R, b"volatile"), Touches::WRITES);
+    for (user, used) in [
+        ((R, "<~>"), (R, "stable")),
+        ((R, "sum_of"), (R, "stable")),
+        ((Kind::Read, "checked"), (R, "volatile")),
+        ((Kind::Read, "view"), (R, "stable")),
+        ((Kind::Read, "outer_view"), (Kind::Read, "view")),
+        ((Kind::Read, "clean"), (R, "lower")),
+        ((R, "tells"), (R, "current_setting")),
+    ] {
+        graph.add_use((user.0, user.1.as_bytes()), (used.0, used.1.as_bytes()));
+    }
+    let names = graph.names();
+    for (text, expected) in [
+        ("select stable()", "function"),
+        ("select draws()", "function"),
+        ("select a <~> b from clean", "function"),
+        ("select sum_of(a) from clean", "function"),
+        ("select a::checked from clean", "function"),
+        ("select * from outer_view", "function"),
+        ("select a.stable from clean a", "function"),
+        ("select tells()", "node"),
+        ("select lower(a) from clean", "read"),
+    ] {
+        assert_eq!(crate::sql::read(text.as_bytes(), Reading::default(), &names).verdict().word(), expected, "{text}");
+    }
 }
 
 #[test]

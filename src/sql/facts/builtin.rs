@@ -1,7 +1,7 @@
 //! The functions of `pg_catalog` by name (`builtin.names`), and what calling them touches. Nothing, with few exceptions: most
 //! keep no state, and what many of the others keep ends with the transaction (`_xact_` locks, large objects).
 
-use super::Touches;
+use super::{Functions, Touches};
 
 const NAMES: &str = include_str!("builtin.names");
 
@@ -27,7 +27,7 @@ const fn table() -> [u16; PLACES] {
     let mut begin = 0;
     while begin < text.len() {
         let mut end = begin;
-        while text[end] != b'\n' {
+        while text[end] != b'\n' && text[end] != b' ' {
             end += 1;
         }
         if text[begin] != b'#' {
@@ -39,6 +39,9 @@ const fn table() -> [u16; PLACES] {
             }
             table[place] = begin as u16 + 1;
         }
+        while text[end] != b'\n' {
+            end += 1;
+        }
         begin = end + 1;
     }
     table
@@ -47,22 +50,25 @@ const fn table() -> [u16; PLACES] {
 // Places of lines fit into 16 bits.
 const _: () = assert!(NAMES.len() < u16::MAX as usize);
 
-/// Whether some version of PostgreSQL has a function of this name in `pg_catalog`.
-fn is_builtin(name: &[u8]) -> bool {
+/// What some version of PostgreSQL has of this name in `pg_catalog`, and what that means for where it may run.
+fn find(name: &[u8]) -> Option<Touches> {
     let mut place = hash(name);
     loop {
-        let Some(line) = TABLE.get(place).copied().unwrap_or_default().checked_sub(1) else { return false };
+        let line = TABLE.get(place).copied().unwrap_or_default().checked_sub(1)?;
         let behind = NAMES.as_bytes().get(usize::from(line)..).unwrap_or_default();
-        if behind.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'\n')) {
-            return true;
+        match behind.strip_prefix(name).map(|rest| rest.get(..2).unwrap_or(rest)) {
+            Some([b'\n', ..]) => return Some(Touches::NOTHING),
+            Some(b" !") => return Some(Touches::WRITES),
+            Some(b" @") => return Some(Touches::ONE_SERVER),
+            _ => place = (place + 1) % PLACES,
         }
-        place = (place + 1) % PLACES;
     }
 }
 
 /// What calling a built-in function touches. `None`: it is none.
 pub fn touches(name: &[u8]) -> Option<Touches> {
-    Some(match name {
+    let runs = find(name)?;
+    let touches = match name {
         // Its arguments tell more.
         b"set_config" => Touches::SETTINGS,
         b"pg_advisory_lock" | b"pg_advisory_lock_shared" | b"pg_try_advisory_lock" | b"pg_try_advisory_lock_shared" => {
@@ -89,7 +95,23 @@ pub fn touches(name: &[u8]) -> Option<Touches> {
         | b"schema_to_xml" | b"schema_to_xml_and_xmlschema" | b"database_to_xml" | b"database_to_xml_and_xmlschema" => {
             Touches::HIDDEN
         }
-        _ if is_builtin(name) => Touches::NOTHING,
-        _ => return None,
-    })
+        _ => Touches::NOTHING,
+    };
+    Some(touches | runs)
+}
+
+/// Operators of `pg_catalog`, PostgreSQL 15 to 18, sorted by bytes; `!=` is another way to write `<>`.
+#[rustfmt::skip]
+const OPERATORS: [&[u8]; 75] = [
+    b"!!", b"!=", b"!~", b"!~*", b"!~~", b"!~~*", b"#", b"##", b"#-", b"#>", b"#>>", b"%", b"&", b"&&", b"&<",
+    b"&<|", b"&>", b"*", b"*<", b"*<=", b"*<>", b"*=", b"*>", b"*>=", b"+", b"-", b"->", b"->>", b"-|-", b"/",
+    b"<", b"<->", b"<<", b"<<=", b"<<|", b"<=", b"<>", b"<@", b"<^", b"=", b">", b">=", b">>", b">>=", b">^", b"?",
+    b"?#", b"?&", b"?-", b"?-|", b"?|", b"?||", b"@", b"@-@", b"@>", b"@?", b"@@", b"@@@", b"^", b"^@", b"|",
+    b"|&>", b"|/", b"|>>", b"||", b"||/", b"~", b"~*", b"~<=~", b"~<~", b"~=", b"~>=~", b"~>~", b"~~", b"~~*",
+];
+
+/// What using an operator touches, whatever its arguments are: one of the database's own may have the same name.
+pub fn operator(sign: &[u8], functions: &dyn Functions) -> Touches {
+    let known = if OPERATORS.binary_search(&sign).is_ok() { Touches::NOTHING } else { Touches::WRITES };
+    functions.touches(sign).unwrap_or(known)
 }

@@ -148,14 +148,21 @@ impl Held {
     /// What it touches without a bracket.
     pub(super) fn mentioned(&self, functions: &dyn Functions) -> Touches {
         let name = self.name();
-        let temp = if name == b"pg_temp" || name.starts_with(b"pg_temp_") { Touches::TEMP } else { Touches::NOTHING };
+        let own = match name {
+            b"pg_temp" => Touches::TEMP,
+            _ if name.starts_with(b"pg_temp_") => Touches::TEMP,
+            b"pg_locks" => Touches::NODE,
+            _ if name.starts_with(b"pg_stat_") || name.starts_with(b"pg_statio_") => Touches::NODE,
+            _ if name.starts_with(b"pg_") => Touches::CATALOG,
+            _ => Touches::NOTHING,
+        };
         let called = match (self.notation, self.schema) {
             (true, _) => self.run(functions),
             (false, Schema::None) => Touches::NOTHING,
             // `t.f` is `f(t)` if there is no such column.
             (false, _) => functions.touches(name).unwrap_or_default(),
         };
-        functions.relation(name) | called | temp
+        functions.relation(name) | called | own
     }
 
     /// Words that may be names of functions, but belong to the grammar where they stand.

@@ -5,7 +5,7 @@ use super::set_config::Called;
 use super::verb::{Discard, Name, Prepare, Setting, Statement, Value, Verb};
 use super::words::First;
 use super::{Facts, Named, STATEMENTS_MAX, Touches};
-use super::{NAMES_MAX, value};
+use super::{NAMES_MAX, value, verdict};
 use crate::sql::token::Unsure;
 
 impl Machine {
@@ -24,6 +24,7 @@ impl Machine {
             }
             let statement = self.statement(end);
             self.facts.touches |= statement.touches;
+            self.facts.bounds |= self.now.touches.without(Touches::ALL.and(Touches::MORE));
             if self.facts.statements.len() >= STATEMENTS_MAX {
                 self.facts.unsure = Some(Unsure::Overfull);
             } else if !self.in_body {
@@ -47,9 +48,11 @@ impl Machine {
         let Some(verb) = verb else {
             // PostgreSQL refuses it, as far as is known here. If it names no custom setting, all it can do can be asked for.
             let hidden = if self.in_body || self.head.may_name_custom() { Touches::ALL } else { Touches::HIDDEN };
-            return Statement { verb: Verb::Other, touches: self.now.touches | hidden };
+            let touches = self.now.touches.of_session() | hidden;
+            return Statement { verb: Verb::Other, touches, verdict: verdict::of(&self.now, touches) };
         };
-        let touches = self.now.touches;
+        let verdict = verdict::of(&self.now, self.now.touches);
+        let touches = self.now.touches.of_session();
         let touches = match &verb {
             Verb::Prepare(prepare) => of_prepare(prepare.touches),
             Verb::Set(settings) => self.set(settings) | touches,
@@ -58,7 +61,7 @@ impl Machine {
         };
         // Its value does not tell that it was reset: the client may have come with another than PostgreSQL's default.
         let hides = self.in_body && resets(&verb);
-        Statement { verb, touches: if hides { touches | Touches::ALL_SETTINGS } else { touches } }
+        Statement { verb, touches: if hides { touches | Touches::ALL_SETTINGS } else { touches }, verdict }
     }
 
     fn prepare(&mut self, end: usize) -> Option<Verb> {
@@ -66,7 +69,7 @@ impl Machine {
             return self.head.is_prepare_transaction().then_some(Verb::PrepareTransaction);
         };
         let (name, types) = self.head.prepared()?;
-        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches }))
+        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches.of_session() }))
     }
 
     /// Of a statement that is not kept.

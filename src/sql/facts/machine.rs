@@ -6,7 +6,7 @@ use super::head::Head;
 use super::set_config::SetConfig;
 use super::verb::{Name, Setting};
 use super::words::{First, Key};
-use super::{Facts, Functions, Touches};
+use super::{Facts, Functions, Touches, Verdict, builtin, verdict};
 use crate::sql::scan::Scanner;
 use crate::sql::token::{Reading, Token};
 
@@ -52,6 +52,12 @@ pub(super) struct Now {
     pub(super) shape: Shape,
     /// Where the statement of `PREPARE` begins.
     pub(super) body: Option<usize>,
+    /// `COPY … TO STDOUT`.
+    pub(super) to_stdout: bool,
+    /// How the statement behind `EXPLAIN` begins.
+    pub(super) explained: First,
+    /// Of a statement whose first word says nothing else.
+    pub(super) other: Verdict,
     /// What is executed inside another statement.
     pub(super) executed: Option<Name>,
     kept: bool,
@@ -84,6 +90,8 @@ pub(super) struct Machine {
     pub(super) held: Held,
     last: Last,
     pub(super) call: Option<Box<SetConfig>>,
+    // The bracket of `current_setting` is open, and the setting not named yet.
+    asks: bool,
     /// What calls of `set_config` say, while the statement may consist of them.
     pub(super) said: Vec<Setting>,
     pub(super) body: Option<Box<Body>>,
@@ -116,6 +124,7 @@ impl Machine {
             }
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
+                self.now.touches |= builtin::operator(sign, functions).without(Touches::MORE);
                 if self.now.kept {
                     self.head.sign(sign, at);
                 }
@@ -143,8 +152,16 @@ impl Machine {
         }
     }
 
+    /// What `current_setting` was asked for is no literal name with a dot.
+    fn asked(&mut self) {
+        if std::mem::take(&mut self.asks) {
+            self.now.touches |= Touches::NODE;
+        }
+    }
+
     fn other(&mut self, last: Last, functions: &dyn Functions) {
         self.settle(functions);
+        self.asked();
         self.now.begun = true;
         self.last = last;
         match &mut self.call {
@@ -155,6 +172,8 @@ impl Machine {
 
     fn text(&mut self, part: &[u8], functions: &dyn Functions) {
         self.settle(functions);
+        // One's own, which goes with its client.
+        self.asks &= !part.contains(&b'.');
         if self.now.kept {
             self.head.text(part);
         }
@@ -171,6 +190,7 @@ impl Machine {
 
     fn text_end(&mut self, exact: bool, at: usize, functions: &dyn Functions) {
         self.settle(functions);
+        self.asked();
         self.now.begun = true;
         self.facts.by_constants |= self.now.kept || self.call.is_some() || self.now.first == First::Do;
         if self.now.kept {
@@ -193,6 +213,7 @@ impl Machine {
 
     fn word(&mut self, name: &[u8], quoted: bool, at: usize, functions: &dyn Functions) {
         self.settle(functions);
+        self.asked();
         let dotted = self.last == Last::Dot;
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
         let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
@@ -223,6 +244,9 @@ impl Machine {
             (false, true) => First::in_body(name),
             (false, false) => First::of(name),
         };
+        if self.now.first == First::Other {
+            self.now.other = verdict::of_other(name);
+        }
         self.now.kept = self.now.first.is_kept();
         self.now.opening = self.now.first == First::Explain;
         self.now.writes = self.now.first == First::Write;
@@ -250,6 +274,15 @@ impl Machine {
     fn follow(&mut self, name: &[u8], key: Key, (last, before): (Last, Key), at: usize) {
         let now = &mut self.now;
         let outside = now.depth == 0;
+        if before == Key::For && matches!(name, b"update" | b"no" | b"share" | b"key") {
+            now.touches |= Touches::LOCKS_ROWS;
+        }
+        if now.first == First::Copy && name == b"stdout" && self.held.name() == b"to" {
+            now.to_stdout = true;
+        }
+        if now.opening && outside && key != Key::Analyze && now.explained == First::Nothing {
+            now.explained = First::of(name);
+        }
         if let Some(prepared) = now.executed.as_mut().filter(|name| name.is_empty()) {
             *prepared = name.into();
         }
@@ -311,6 +344,7 @@ impl Machine {
     }
 
     fn symbol(&mut self, symbol: u8, at: usize, functions: &dyn Functions) {
+        self.asked();
         match symbol {
             b'(' => self.open(functions),
             b'.' => self.dot(),
@@ -347,8 +381,10 @@ impl Machine {
         if std::mem::take(&mut self.held.waits) {
             // Only what is written last names the schema.
             let catalog = self.held.name() == b"pg_catalog";
-            if matches!(self.held.name(), [b'p', b'g', b'_', b't', b'e', b'm', b'p', ..]) {
-                self.now.touches |= Touches::TEMP;
+            match self.held.name() {
+                [b'p', b'g', b'_', b't', b'e', b'm', b'p', ..] => self.now.touches |= Touches::TEMP,
+                b"information_schema" => self.now.touches |= Touches::CATALOG,
+                _ => (),
             }
             self.held.schema = if catalog { Schema::Catalog } else { Schema::Other };
         } else {
@@ -363,7 +399,12 @@ impl Machine {
         let mut begun = None;
         if std::mem::take(&mut self.held.waits) {
             let held = &self.held;
+            self.asks = held.schema != Schema::Other && held.name() == b"current_setting";
+            self.facts.by_constants |= self.asks;
             before_operand = held.key == Key::Operator || held.key == Key::On && held.before.1 == Key::Distinct;
+            if held.is_set_config() {
+                self.now.touches |= Touches::WRITES;
+            }
             if !held.is_set_config() {
                 let touches = if self.in_body && held.is_of_bodies() {
                     functions.touches(held.name()).unwrap_or_default()
@@ -435,7 +476,7 @@ impl Machine {
         self.now = Now::default();
         self.held.waits = false;
         self.last = Last::Start;
-        self.call = None;
+        (self.call, self.asks) = (None, false);
     }
 
     /// What PL/pgSQL may follow with another statement: it counts with what is outside its brackets.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::fmt::Write;
 
 mod notation;
+mod verdicts;
 
 const CASES: &str = include_str!("../../../tests/sql/facts.cases");
 

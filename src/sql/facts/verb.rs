@@ -1,6 +1,6 @@
 //! What a statement is, with the names and values that matter to a session. Only what was said, nothing of how.
 
-use super::Touches;
+use super::{Touches, Verdict};
 use std::ops::Range;
 
 /// A name as PostgreSQL compares it: without quotes, in lower case where it had none.
@@ -13,6 +13,8 @@ pub struct Statement {
     pub verb: Verb,
     /// What it may touch.
     pub touches: Touches,
+    /// Where it may run.
+    pub verdict: Verdict,
 }
 
 /// What a statement is. Ranges are of bytes in the text.

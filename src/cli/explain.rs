@@ -1,0 +1,167 @@
+//! `pgotter explain SQL`: where a text may run, and which word of it decides. Knows no database: functions and operators that are not built
+//! in are nobody's, and so the primary's.
+
+use super::MISTAKE;
+use crate::sql::{Facts, Fingerprint, Normalizer, Reader, Reading, Scanner, Token, Unknown, Verdict};
+use std::cell::Cell;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// In a text of more tokens than this nothing is pointed at.
+const TOKENS_MAX: usize = 4096;
+
+/// `pgotter explain`
+#[derive(clap::Args)]
+pub struct Args {
+    /// The text, of one statement or several
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the text from a file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it. 0: said; 2: the file cannot be read.
+pub fn run(args: Args) -> ExitCode {
+    let text = match (args.sql, args.file) {
+        (Some(sql), _) => sql.into_bytes(),
+        (None, Some(file)) => match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("pgotter explain: {}: {error}", file.display());
+                return ExitCode::from(MISTAKE);
+            }
+        },
+        (None, None) => Vec::new(),
+    };
+    let explained = Explained::of(&text);
+    if args.json {
+        println!("{}", explained.json());
+    } else {
+        print!("{}", explained.plain(&text));
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is said of a text.
+struct Explained {
+    facts: Facts,
+    at: Option<usize>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Explained {
+    fn of(text: &[u8]) -> Self {
+        let mut reader = Reader::new(Reading::default());
+        reader.feed(text, &Unknown);
+        let facts = reader.finish(&Unknown);
+        let at = decides(text, facts.verdict());
+        let mut normalizer = Normalizer::new();
+        let mut scanner = Scanner::new(Reading::default());
+        scanner.feed(text, &mut |token: Token<'_>| normalizer.token(token));
+        let sure = scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).is_ok();
+        let fingerprint = normalizer.finish().filter(|_| sure).map(Fingerprint::of);
+        Self { facts, at, fingerprint }
+    }
+
+    fn server(&self) -> &'static str {
+        if self.facts.verdict() == Verdict::Read { "replica" } else { "primary" }
+    }
+
+    fn json(&self) -> String {
+        let at = self.at.map_or("null".to_owned(), |at| at.to_string());
+        let fingerprint = self.fingerprint.map_or("null".to_owned(), |fingerprint| format!("\"{fingerprint}\""));
+        format!(
+            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{}}}",
+            self.server(),
+            self.facts.verdict(),
+            self.facts.statements.len(),
+        )
+    }
+
+    fn plain(&self, text: &[u8]) -> String {
+        let mut out = String::new();
+        if let Some(at) = self.at {
+            out.push_str(&pointed_at(text, at));
+        }
+        let verdict = self.facts.verdict();
+        let _ = writeln!(out, "{} ({verdict}): {}", self.server(), because(verdict));
+        if let Some(unsure) = self.facts.unsure {
+            let _ = writeln!(out, "it has {unsure}");
+        }
+        if let Some(advice) = advice(verdict) {
+            let _ = writeln!(out, "{advice}");
+        }
+        if let Some(fingerprint) = self.fingerprint {
+            let _ = writeln!(out, "fingerprint {fingerprint}");
+        }
+        out
+    }
+}
+
+/// Where the token begins from which on the text was what it is.
+fn decides(text: &[u8], verdict: Verdict) -> Option<usize> {
+    if verdict == Verdict::Read {
+        return None;
+    }
+    let begun = Cell::new(0);
+    let mut begins = Vec::new();
+    let mut scanner = Scanner::new(Reading::default());
+    let mut note = |_: Token<'_>| begins.push(begun.get());
+    scanner.feed_telling(text, &begun, &mut note);
+    let _ = scanner.finish(&mut note);
+    begins.dedup();
+    if begins.len() > TOKENS_MAX {
+        return None;
+    }
+    let ends = begins.iter().copied().skip(1).chain([text.len()]);
+    let (mut reader, mut fed, mut since) = (Reader::new(Reading::default()), 0, None);
+    let mut before = 0;
+    for (&begin, end) in begins.iter().zip(ends) {
+        reader.feed(&text[fed..end], &Unknown);
+        fed = end;
+        let is_it = reader.clone().finish(&Unknown).verdict() == verdict;
+        // A bracket tells that the name in front of it is called.
+        let here = if text[begin] == b'(' { before } else { begin };
+        since = since.or(Some(here)).filter(|_| is_it);
+        before = begin;
+    }
+    since
+}
+
+/// The line of the text in which that place is, and a caret below it.
+fn pointed_at(text: &[u8], at: usize) -> String {
+    let begin = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = text[at..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |to| at + to);
+    let line = String::from_utf8_lossy(&text[begin..end]).replace(char::is_control, " ");
+    let before = String::from_utf8_lossy(&text[begin..at]).chars().count();
+    format!("{line}\n{}^\n", " ".repeat(before))
+}
+
+fn because(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Read => "it only reads",
+        Verdict::Catalog => "it asks the catalog, which may be behind on a replica",
+        Verdict::Node => "it asks for the state of one server",
+        Verdict::Session => "it depends on its session, or on what only one server has",
+        Verdict::Function => "it calls what may write, or what is not known",
+        Verdict::Utility => "it is no statement that is known to read",
+        Verdict::Ddl => "it defines something",
+        Verdict::Lock => "it locks",
+        Verdict::Write => "it writes",
+        Verdict::Unparsed => "it cannot be told with certainty what it says",
+    }
+}
+
+/// What would change the answer.
+fn advice(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Function => Some("a function that is known to be STABLE or IMMUTABLE could run on a replica"),
+        Verdict::Unparsed => Some("a shorter or plainer text could be told"),
+        _ => None,
+    }
+}
