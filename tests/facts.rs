@@ -6,7 +6,7 @@
 mod support;
 
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
-use pgotter::sql::{Facts, Reading, Setting, Touches, Unknown, Value, Verb, read};
+use pgotter::sql::{Facts, Reading, Setting, Touches, Unknown, Value, Verb, Verdict, read};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use support::shared_postgres;
@@ -234,6 +234,59 @@ fn every_function_of_pg_catalog_is_known() {
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(facts("select pg_catalog.no_such_function(1)").touches.contains(Touches::HIDDEN));
+}
+
+/// Volatile, and harmless on a replica.
+const SAFE: [&str; 24] = [
+    "array_sample",
+    "array_shuffle",
+    "bernoulli",
+    "clock_timestamp",
+    "current_query",
+    "gen_random_uuid",
+    "pg_database_size",
+    "pg_indexes_size",
+    "pg_jit_available",
+    "pg_partition_ancestors",
+    "pg_partition_tree",
+    "pg_relation_size",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "pg_table_size",
+    "pg_tablespace_size",
+    "pg_total_relation_size",
+    "random",
+    "random_normal",
+    "system",
+    "timeofday",
+    "uuidv4",
+    "uuidv7",
+];
+
+#[test]
+fn no_volatile_function_of_pg_catalog_is_a_read_but_those_that_are_harmless() {
+    let runtime = runtime();
+    let names = Session::new(&runtime).pairs(
+        "select distinct proname, '' from pg_proc where pronamespace = 'pg_catalog'::regnamespace and provolatile = 'v'",
+    );
+    assert!(names.len() > 200);
+    let verdict = |name: &str| facts(&format!("select pg_catalog.\"{name}\"(1)")).verdict();
+    let reads: Vec<_> =
+        names.keys().filter(|name| verdict(name) == Verdict::Read && !SAFE.contains(&name.as_str())).collect();
+    assert!(reads.is_empty(), "{reads:?}");
+    assert!(SAFE.iter().all(|name| verdict(name) == Verdict::Read));
+}
+
+#[test]
+fn every_operator_of_pg_catalog_is_known() {
+    let runtime = runtime();
+    let signs = Session::new(&runtime)
+        .pairs("select distinct oprname, '' from pg_operator where oprnamespace = 'pg_catalog'::regnamespace");
+    assert!(signs.len() > 70);
+    let unknown: Vec<_> =
+        signs.keys().filter(|sign| facts(&format!("select a {sign} b from t")).verdict() != Verdict::Read).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 /// What the texts below find.

@@ -1,8 +1,12 @@
-//! `pgotter explain SQL`: where a text may run, and which word of it decides. Knows no database: functions and operators that are not built
-//! in are nobody's, and so the primary's.
+//! `pgotter explain SQL`: where a text may run, and which word of it decides. Without `--database` functions and operators that are not
+//! built in are nobody's, and so the primary's.
 
 use super::MISTAKE;
-use crate::sql::{Facts, Fingerprint, Normalizer, Reader, Reading, Scanner, Token, Unknown, Verdict};
+use super::init::{self, Stop};
+use crate::cluster::read_catalog;
+use crate::sql::{
+    self, Facts, Fingerprint, Functions, Names, Normalizer, Reader, Reading, Scanner, Token, Unknown, Verdict,
+};
 use std::cell::Cell;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,13 +24,25 @@ pub struct Args {
     /// Read the text from a file
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Ask this database what its functions, operators and views may do: postgresql://user:password@host[:port]/database. Without a
+    /// password in it, PGPASSWORD is taken
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it. 0: said; 2: the file cannot be read.
+/// Runs it. 0: said; 1: the database cannot be asked; 2: the file cannot be read, or the URL.
 pub fn run(args: Args) -> ExitCode {
+    let names = match args.database.map(names).transpose() {
+        Ok(names) => names,
+        Err(Stop { code, message }) => {
+            eprintln!("pgotter explain: {message}");
+            return ExitCode::from(code);
+        }
+    };
+    let functions: &dyn Functions = names.as_ref().map_or(&Unknown, |names| names);
     let text = match (args.sql, args.file) {
         (Some(sql), _) => sql.into_bytes(),
         (None, Some(file)) => match std::fs::read(&file) {
@@ -38,13 +54,25 @@ pub fn run(args: Args) -> ExitCode {
         },
         (None, None) => Vec::new(),
     };
-    let explained = Explained::of(&text);
+    let explained = Explained::of(&text, functions);
     if args.json {
         println!("{}", explained.json());
     } else {
         print!("{}", explained.plain(&text));
     }
     ExitCode::SUCCESS
+}
+
+/// What a database knows.
+fn names(url: String) -> Result<Names, Stop> {
+    let failure = |message: String| Stop { code: 1, message };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failure(format!("could not start the runtime: {error}")))?;
+    runtime.block_on(async {
+        let mut server = init::connect(&[url]).await?;
+        let names = read_catalog(&mut server).await;
+        names.ok_or_else(|| failure("the catalog could not be read".to_owned()))
+    })
 }
 
 /// What is said of a text.
@@ -55,11 +83,9 @@ struct Explained {
 }
 
 impl Explained {
-    fn of(text: &[u8]) -> Self {
-        let mut reader = Reader::new(Reading::default());
-        reader.feed(text, &Unknown);
-        let facts = reader.finish(&Unknown);
-        let at = decides(text, facts.verdict());
+    fn of(text: &[u8], functions: &dyn Functions) -> Self {
+        let facts = sql::read(text, Reading::default(), functions);
+        let at = decides(text, facts.verdict(), functions);
         let mut normalizer = Normalizer::new();
         let mut scanner = Scanner::new(Reading::default());
         scanner.feed(text, &mut |token: Token<'_>| normalizer.token(token));
@@ -104,7 +130,7 @@ impl Explained {
 }
 
 /// Where the token begins from which on the text was what it is.
-fn decides(text: &[u8], verdict: Verdict) -> Option<usize> {
+fn decides(text: &[u8], verdict: Verdict, functions: &dyn Functions) -> Option<usize> {
     if verdict == Verdict::Read {
         return None;
     }
@@ -122,9 +148,9 @@ fn decides(text: &[u8], verdict: Verdict) -> Option<usize> {
     let (mut reader, mut fed, mut since) = (Reader::new(Reading::default()), 0, None);
     let mut before = 0;
     for (&begin, end) in begins.iter().zip(ends) {
-        reader.feed(&text[fed..end], &Unknown);
+        reader.feed(&text[fed..end], functions);
         fed = end;
-        let is_it = reader.clone().finish(&Unknown).verdict() == verdict;
+        let is_it = reader.clone().finish(functions).verdict() == verdict;
         // A bracket tells that the name in front of it is called.
         let here = if text[begin] == b'(' { before } else { begin };
         since = since.or(Some(here)).filter(|_| is_it);

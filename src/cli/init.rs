@@ -11,6 +11,7 @@ mod url;
 use super::MISTAKE;
 use crate::config;
 use crate::secret::Secret;
+use crate::server::Server;
 use facts::{Facts, Failure};
 use files::Draft;
 use render::{CONFIG, PASSWORD, Sizes, USERLIST};
@@ -46,10 +47,12 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Why nothing was written.
-struct Stop {
-    code: u8,
-    message: String,
+/// Why nothing was done.
+pub(super) struct Stop {
+    /// Of the process.
+    pub code: u8,
+    /// What it says.
+    pub message: String,
 }
 
 fn mistake(message: impl Into<String>) -> Stop {
@@ -68,6 +71,19 @@ fn init(args: Args) -> Result<(), Stop> {
     let paths = Paths::write(&args, &target, &facts)?;
     report(&args.dir, &target, &facts, &paths);
     Ok(())
+}
+
+/// Logs in to the first host of a URL that can be logged in to.
+pub(super) async fn connect(urls: &[String]) -> Result<Box<Server>, Stop> {
+    let target = target(urls)?;
+    let mut failures = Vec::new();
+    for (host, port) in &target.hosts {
+        match facts::connect(&target, host, *port).await {
+            Ok((server, _)) => return Ok(server),
+            Err(why) => failures.push(explain(&target, host, *port, &why)),
+        }
+    }
+    Err(failure(failures.join("\n")))
 }
 
 fn target(urls: &[String]) -> Result<Target, Stop> {

@@ -73,18 +73,28 @@ pub enum Failure {
 /// # Errors
 /// See [`Failure`].
 pub async fn gather(target: &Target, host: &str, port: u16) -> Result<Facts, Failure> {
-    let secret = target.password.as_ref().map(|password| Stored::parse(password.expose()));
-    let secret = secret.transpose().map_err(Failure::LooksLikeVerifier)?;
-    let (mut server, asks_password) = match open(target, host, port, None).await {
-        Ok(server) => (server, false),
-        Err(LoginError::NoSecret(_)) if secret.is_none() => return Err(Failure::NeedsPassword),
-        Err(LoginError::NoSecret(_)) => (open(target, host, port, secret).await.map_err(Failure::Login)?, true),
-        Err(error) => return Err(Failure::Login(error)),
-    };
+    let (mut server, asks_password) = connect(target, host, port).await?;
     let asked = tokio::time::timeout(target.timeout, ask(&mut server, QUESTION));
     let row = asked.await.map_err(|_| Failure::Question("no answer in time".to_owned()))?.map_err(Failure::Question)?;
     server.retire();
     read(&row, asks_password).ok_or_else(|| Failure::Question("this is not how PostgreSQL answers".to_owned()))
+}
+
+/// Logs in to one host, and says whether it wanted to see the password.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn connect(target: &Target, host: &str, port: u16) -> Result<(Box<Server>, bool), Failure> {
+    let secret = target.password.as_ref().map(|password| Stored::parse(password.expose()));
+    let secret = secret.transpose().map_err(Failure::LooksLikeVerifier)?;
+    match open(target, host, port, None).await {
+        Ok(server) => Ok((server, false)),
+        Err(LoginError::NoSecret(_)) if secret.is_none() => Err(Failure::NeedsPassword),
+        Err(LoginError::NoSecret(_)) => {
+            open(target, host, port, secret).await.map(|server| (server, true)).map_err(Failure::Login)
+        }
+        Err(error) => Err(Failure::Login(error)),
+    }
 }
 
 async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) -> Result<Box<Server>, LoginError> {
@@ -96,7 +106,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         database: target.database.clone(),
         secret,
         keyring: Arc::default(),
-        parameters: vec![("application_name".to_owned(), "pgotter init".to_owned())],
+        parameters: vec![("application_name".to_owned(), "pgotter".to_owned())],
         connect_query: None,
         track_extra: Vec::new(),
         generation: 0,

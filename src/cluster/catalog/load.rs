@@ -92,7 +92,7 @@ const READ: &str = "\
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
             AND (e.extname = 'pgcrypto' AND p.proname IN ('gen_random_bytes', 'gen_random_uuid', 'gen_salt') \
-                OR e.extname = 'uuid-ossp' AND p.proname LIKE 'uuid\\_generate\\_%')) \
+                OR e.extname = 'uuid-ossp' AND starts_with(p.proname, 'uuid_generate_'))) \
     UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind = 'S') \
     UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
         WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
@@ -125,7 +125,7 @@ impl Loading {
     async fn read(&self, server: &mut Server) -> Option<()> {
         let mark = first(query(server, MARK).await?)?;
         if self.catalog.last.lock().mark.as_ref() != Some(&mark) || self.catalog.known().is_doubtful() {
-            let names = names(&query(server, READ).await?)?;
+            let names = read_catalog(server).await?;
             self.catalog.learn(names, self.changes);
             *self.catalog.last.lock() = Last { mark: Some(mark), failed: false };
         }
@@ -137,6 +137,12 @@ impl Drop for Loading {
     fn drop(&mut self) {
         self.catalog.rest(self.began, self.changes, self.tried);
     }
+}
+
+/// Reads the catalog on a server at a boundary. `None`: it could not be read, or the server is dead. No deadline of its own beyond
+/// [`PATIENCE`].
+pub async fn read_catalog(server: &mut Server) -> Option<Names> {
+    names(&query(server, READ).await?)
 }
 
 async fn query(server: &mut Server, sql: &str) -> Option<Vec<Row>> {
