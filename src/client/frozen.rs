@@ -2,7 +2,7 @@
 //! on servers too that are yet to prepare it. They do so under the old ones.
 
 use super::connection::Client;
-use super::settle::Bent;
+use super::settle::{Bent, Sent};
 use crate::fault::Fault;
 use crate::pool::Lane;
 use crate::server::{Forwarding, Meanwhile};
@@ -113,6 +113,6 @@ impl Client {
         if self.bent < Bent::Constants || statement.constants().is_none() {
             return Ok(());
         }
-        self.touch(&Facts::touching(Touches::UNMOVABLE), false, under_way.server_mut(), lane)
+        self.touch(&Facts::touching(Touches::UNMOVABLE), Sent::Otherwise, under_way.server_mut(), lane)
     }
 }
