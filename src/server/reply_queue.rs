@@ -267,9 +267,10 @@ impl ReplyQueue {
         std::mem::take(&mut self.undone).into_iter().rev()
     }
 
-    /// Whether the entry behind the oldest one is a Query or FunctionCall.
+    /// Whether behind the oldest entry a Query or FunctionCall comes, and no Sync before it: if that is skipped, so is what is behind it.
     pub fn is_next_simple(&self) -> bool {
-        self.entries.get(1).is_some_and(|entry| matches!(entry.awaits, Awaits::Query | Awaits::FunctionCall))
+        let next = self.entries.iter().skip(1).find(|entry| entry.awaits.is_sync_point());
+        next.is_some_and(|next| next.awaits != Awaits::Sync)
     }
 
     /// COPY asks for data: Syncs sent behind it are read as part of the data and ignored. Says whether data is still

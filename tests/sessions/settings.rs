@@ -160,6 +160,30 @@ fn a_setting_that_has_become_wrong_stops_the_request_and_nobody_else() {
 }
 
 #[test]
+fn a_setting_that_has_become_wrong_stops_a_query_that_would_not_have_gone_as_it_is() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "create role doomed"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nmax_pinned = 1");
+    let mut pinned = Raw::log_in(pgotter.port(), &[]);
+    pinned.ask("create temp table theirs(n int)");
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    let mut wrong = Raw::log_in(pgotter.port(), &[("role", "doomed")]);
+    wrong.send(&[parse("mine", "select 1"), sync()].concat());
+    wrong.until_ready();
+    must(server.psql("postgres", "drop role doomed"));
+    for request in [
+        query("create temp table mine(n int)"),
+        query("deallocate mine; deallocate nobodys"),
+        [parse("", "select 1"), query("select 2")].concat(),
+    ] {
+        other.value("select 'in another role'");
+        wrong.send(&request);
+        let frames = wrong.until_ready();
+        assert!(print(&frames).contains("Mrole \\\"doomed\\\" does not exist"), "{}", print(&frames));
+    }
+}
+
+#[test]
 fn a_server_that_has_heard_of_a_custom_name_is_not_given_to_who_has_not() {
     let server = shared_postgres();
     let pgotter = one_server(server);
