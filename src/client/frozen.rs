@@ -2,12 +2,9 @@
 //! on servers too that are yet to prepare it. They do so under the old ones.
 
 use super::connection::Client;
-use super::settle::{Bent, Sent};
-use crate::fault::Fault;
-use crate::pool::Lane;
+use super::settle::Bent;
 use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Certain, Settings, Statement, is_read_by_unheard};
-use crate::sql::{Facts, Touches};
 use crate::wire::backend::Status;
 use std::ops::Range;
 use std::sync::Arc;
@@ -98,21 +95,5 @@ impl Client {
             Bent::Settings => Certain::All,
             Bent::Any | Bent::Plans | Bent::Constants => Certain::Reported,
         }
-    }
-
-    /// Nobody can say by what PostgreSQL reads a statement that it is to prepare now: its client has to stay at the server that does.
-    ///
-    /// # Errors
-    /// As [`Client::touch`]: it must not be prepared.
-    pub(super) fn tie(
-        &mut self,
-        under_way: &mut Forwarding<'_>,
-        statement: &Statement,
-        lane: &Arc<Lane>,
-    ) -> Result<(), Fault> {
-        if self.bent < Bent::Constants || statement.constants().is_none() {
-            return Ok(());
-        }
-        self.touch(&Facts::touching(Touches::UNMOVABLE), Sent::Otherwise, under_way.server_mut(), lane)
     }
 }

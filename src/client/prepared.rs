@@ -70,7 +70,7 @@ impl Client {
                 Said::Use { name } if self.rules.max_prepared_statements == 0 => self.pass_bind(&mut under_way, name),
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
-                Said::Parse { name } => self.parse(&mut under_way, name, lane),
+                Said::Parse { name } => self.parse(&mut under_way, name),
                 Said::Call => {
                     self.touch_hidden();
                     under_way.pass(None);
@@ -87,7 +87,7 @@ impl Client {
         Ok(())
     }
 
-    fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>, lane: &Arc<Lane>) {
+    fn parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let limit = self.rules.max_prepared_statements;
         let Some(message) = under_way.message() else { return };
         let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
@@ -120,10 +120,7 @@ impl Client {
             return;
         };
         let name: Box<[u8]> = key(name).into();
-        if let Err(fault) = self.tie(under_way, &statement, lane) {
-            return under_way.replace_refused(bytes_of(&fault));
-        }
-        self.statements.get_or_insert_default().put(&name, Some(statement.clone()));
+        statements.put(&name, Some(statement.clone()));
         if under_way.make_place(&statement, limit) {
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
             under_way.rename(at, statement.name(), Some(effect));

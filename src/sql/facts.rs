@@ -119,11 +119,6 @@ impl Facts {
         Self { touches: Touches::ALL, unsure: Some(Unsure::Encoding), ..Self::default() }
     }
 
-    /// Of something that is no text.
-    pub fn touching(touches: Touches) -> Self {
-        Self { touches, ..Self::default() }
-    }
-
     /// PostgreSQL (from 15 on) refuses such a text before it runs any of it.
     pub fn is_refused(&self) -> bool {
         matches!(self.unsure, Some(Unsure::Unterminated | Unsure::Nonsense | Unsure::Junk))

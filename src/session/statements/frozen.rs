@@ -84,7 +84,7 @@ impl Statement {
 
     /// Whether it is analysed when it is prepared, where there is anything in it that is read then. Other statements than
     /// queries are only scanned, and analysed when they are run.
-    pub fn constants(&self) -> Option<bool> {
+    fn constants(&self) -> Option<bool> {
         let text = self.body()?.split(|&byte| byte == 0).next()?;
         let (mut first, mut holds) = (None, !text.is_ascii());
         let mut scanner = Scanner::new(self.settings.reading());
