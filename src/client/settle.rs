@@ -10,8 +10,8 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by, is_read_by_unheard,
-    is_role, may_pin, reset_to,
+    Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
+    is_read_by_unheard, is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend;
