@@ -58,7 +58,7 @@ pub enum Disposition {
 }
 
 impl Disposition {
-    /// Whether it answers something of the client's.
+    /// Whether it answers something of the client's, and not of ours.
     pub fn is_shown(self) -> bool {
         matches!(self, Self::Forward | Self::Refuse)
     }
@@ -241,8 +241,7 @@ impl ReplyQueue {
 
     /// Whether all that is owed answers what we have sent.
     pub fn is_ours(&self) -> bool {
-        use Disposition::{Begin, Hold, Quiet, Swallow};
-        self.entries.iter().all(|entry| matches!(entry.disposition, Begin | Hold | Quiet | Swallow))
+        self.entries.iter().all(|entry| !entry.disposition.is_shown())
     }
 
     /// Whether a BEGIN of ours is under way.
@@ -267,10 +266,11 @@ impl ReplyQueue {
         std::mem::take(&mut self.undone).into_iter().rev()
     }
 
-    /// Whether behind the oldest entry a Query or FunctionCall comes, and no Sync before it: if that is skipped, so is what is behind it.
+    /// Whether what the client has sent behind the oldest entry begins with a Query or FunctionCall. Behind messages of the extended
+    /// protocol it sends a Sync of its own, as it would behind an error in them.
     pub fn is_next_simple(&self) -> bool {
-        let next = self.entries.iter().skip(1).find(|entry| entry.awaits.is_sync_point());
-        next.is_some_and(|next| next.awaits != Awaits::Sync)
+        let next = self.entries.iter().skip(1).find(|entry| entry.disposition.is_shown());
+        next.is_some_and(|next| matches!(next.awaits, Awaits::Query | Awaits::FunctionCall))
     }
 
     /// COPY asks for data: Syncs sent behind it are read as part of the data and ignored. Says whether data is still
