@@ -87,8 +87,12 @@ impl Client {
             }
     }
 
-    /// What the next request finds depends on what becomes of this one.
+    /// What the next request finds depends on what becomes of this one. Not so the rest of a message that has begun, for which
+    /// PostgreSQL waits.
     pub(super) fn awaits_settling(&self, link: &Link) -> bool {
+        if link.server.exchange().cut_outgoing() {
+            return false;
+        }
         self.touched.as_ref().is_some_and(|touched| touched.resets().are_due()) || link.server.awaits_drop()
     }
 
