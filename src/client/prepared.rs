@@ -216,8 +216,7 @@ impl Client {
         let known = self.portal(statement, facts, drops);
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else { return };
         if !known.is_nothing() && !statements.has_room_for_portal() {
-            let error = fault(SqlState::OUT_OF_MEMORY, "too many portals that deallocate, declare or listen".into());
-            return under_way.refuse_to_run(at, error);
+            return under_way.refuse_to_run(at, too_many_portals());
         }
         let known = Some(known).filter(|known| !known.is_nothing());
         let effect = statements.put_portal(&message.body[..at.start - 1], known);
@@ -317,6 +316,11 @@ pub(super) fn error(code: SqlState, name: &[u8], what: &str) -> BytesMut {
 
 fn fault(code: SqlState, message: String) -> BytesMut {
     bytes_of(&Fault::error(Blame::Client, code, message))
+}
+
+/// Of one transaction, see [`crate::session::Statements::has_room_for_portal`].
+pub(super) fn too_many_portals() -> BytesMut {
+    fault(SqlState::OUT_OF_MEMORY, "too many portals that deallocate, declare or listen".into())
 }
 
 pub(super) fn bytes_of(fault: &Fault) -> BytesMut {

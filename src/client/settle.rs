@@ -111,12 +111,13 @@ impl Client {
             of_refused.touches = facts.touches.without(Touches::UNMOVABLE.and(Touches::DYNAMIC));
             facts = &of_refused;
         }
-        if self.change.is_none() && defines(facts) {
-            self.change = Some(self.pool.catalog().begin_change());
-        }
         if self.pin.is_none() && may_pin(facts) {
             let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
+        }
+        // Only now: what is refused changes nothing.
+        if self.change.is_none() && defines(facts) {
+            self.change = Some(self.pool.catalog().begin_change());
         }
         let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
         touched.note(facts, sent == Sent::Alone);

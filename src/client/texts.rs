@@ -3,7 +3,7 @@
 
 use super::answer::may_drop_statements;
 use super::connection::Client;
-use super::prepared::bytes_of;
+use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
@@ -141,6 +141,9 @@ impl Client {
 
     /// Bind of one of those. Whether it is looked at again when it is executed LISTEN has to know.
     pub(super) fn pass_bind(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>) {
+        if self.statements.as_ref().is_some_and(|statements| !statements.has_room_for_portal()) {
+            return under_way.refuse_to_run(name, too_many_portals());
+        }
         let bound = under_way.message().filter(|message| message.kind == kind::BIND).and_then(|message| {
             let statement = self.statements.as_ref()?.get(&message.body[name.clone()])?;
             let known = Some(self.portal(statement, None, None)).filter(|known| !known.is_nothing());

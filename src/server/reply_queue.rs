@@ -182,11 +182,16 @@ impl ReplyQueue {
     /// Gives its refusal, if it is one.
     pub fn skip_to_sync(&mut self) -> Option<BytesMut> {
         let mut refusal = None;
-        let mut failed = true;
+        let (mut failed, mut answered) = (true, false);
         while let Some(entry) = self.entries.front().copied() {
             if entry.awaits == Awaits::Sync {
+                if answered && entry.disposition == Disposition::Swallow {
+                    // It ends what an answer of ours to a Query stood behind; that answer had the ReadyForQuery in it.
+                    self.entries[0].disposition = Disposition::Forward;
+                }
                 return refusal;
             }
+            answered = entry.awaits == Awaits::Invented;
             self.entries.pop_front();
             if entry.effect {
                 self.undone.extend(self.effects.pop_front().map(|effect| (effect, failed)));

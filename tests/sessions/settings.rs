@@ -174,6 +174,7 @@ fn a_setting_that_has_become_wrong_stops_a_query_that_would_not_have_gone_as_it_
     for request in [
         query("create temp table mine(n int)"),
         query("deallocate mine; deallocate nobodys"),
+        query("/* not at its beginning */ deallocate mine"),
         [parse("", "select 1"), query("select 2"), sync()].concat(),
     ] {
         other.value("select 'in another role'");

@@ -30,6 +30,7 @@ const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row,
     UNION ALL SELECT 'k' || oid || ' ' || xmin FROM pg_constraint WHERE oid >= 16384 \
     UNION ALL SELECT 'p' || oid || ' ' || xmin FROM pg_policy \
     UNION ALL SELECT 'o' || oid || ' ' || xmin FROM pg_operator WHERE oid >= 16384 \
+    UNION ALL SELECT 'y' || oid || ' ' || xmin FROM pg_type WHERE oid >= 16384 AND typtype = 'd' \
     UNION ALL SELECT 's' || oid || ' ' || xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT 'i' || inhrelid || ' ' || inhparent || ' ' || xmin FROM pg_inherits \
     UNION ALL SELECT 'e' || oid || ' ' || xmin FROM pg_extension) AS rows;";
@@ -68,6 +69,8 @@ const READ: &str = "\
         WHERE what <> 'relid' AND (p.oid >= 16384 OR p.provolatile <> 'i') \
     UNION SELECT kind, name, CASE kind WHEN 'r' THEN 'r' ELSE 'w' END, c.relname FROM found JOIN pg_class c ON c.oid = id \
         WHERE what = 'relid' AND c.oid >= 16384 \
+    UNION SELECT kind, name, 'r', c.relname FROM found JOIN pg_class c ON c.oid = id \
+        WHERE what = 'relid' AND c.oid >= 16384 AND kind <> 'r' \
     UNION SELECT 'w', name, 'w', c.relname FROM found JOIN pg_class c ON c.oid = id \
         WHERE what = 'relid' AND c.oid >= 16384 AND kind = 'r' \
     UNION SELECT 'w', c.relname, 'f', p.proname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
@@ -93,7 +96,7 @@ const READ: &str = "\
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
             AND (e.extname = 'pgcrypto' AND p.proname IN ('gen_random_bytes', 'gen_random_uuid', 'gen_salt') \
                 OR e.extname = 'uuid-ossp' AND starts_with(p.proname, 'uuid_generate_'))) \
-    UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind = 'S') \
+    UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind IN ('S', 'f')) \
     UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
         WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
 

@@ -138,6 +138,13 @@ fn who_uses_something_touches_what_it_touches() {
     assert_eq!(names.written(b"parent").of_session(), Touches::SESSION_LOCK);
 }
 
+#[test]
+fn an_operator_sets_what_its_function_sets() {
+    let names = names(&[("sets", "select set_config('work_mem', '1MB', false)")], &[((R, "<+>"), (R, "sets"))]);
+    let facts = crate::sql::read(b"select 1 <+> 2", Reading::default(), &names);
+    assert_eq!(facts.names().collect::<Vec<_>>(), [b"work_mem"]);
+}
+
 /// PostgreSQL keeps what is STABLE from writing itself, but not from calling what writes.
 #[test]
 fn what_may_write_is_found_behind_functions_operators_views_and_domains() {

@@ -70,7 +70,7 @@ impl Doubt {
     /// Something has been answered; this is still owed. What was sent behind all that could read it was no data.
     pub(super) fn answered(&mut self, queue: &ReplyQueue) {
         if let Self::Open { until, .. } = self
-            && queue.count_sent() - queue.len() as u64 >= *until
+            && (queue.is_empty() || queue.count_sent() - queue.len() as u64 >= *until)
         {
             *self = Self::None;
         }

@@ -65,3 +65,13 @@ fn an_error_among_data_without_a_sync_leaves_no_doubt() {
     talk.send("Q").hear("G").send("dd").hear("E Zi");
     assert!(talk.at_boundary());
 }
+
+#[test]
+fn data_ahead_of_a_copy_behind_two_syncs_leaves_no_doubt() {
+    let mut talk = Talk::default();
+    talk.send("PBESSd").hear("1 2 G").send("ScS").hear("C Zi");
+    assert!(talk.at_boundary());
+    // The next one's error is no COPY's.
+    talk.send("Q").hear("E Zi");
+    assert!(talk.at_boundary() && !talk.exchange.owes());
+}

@@ -100,14 +100,16 @@ pub fn touches(name: &[u8]) -> Option<Touches> {
     Some(touches | runs)
 }
 
-/// Operators of `pg_catalog`, PostgreSQL 15 to 18, sorted by bytes; `!=` is another way to write `<>`.
+/// Operators of `pg_catalog`, PostgreSQL 15 to 18, sorted by bytes; `!=` is another way to write `<>`, and `=>` names an
+/// argument.
 #[rustfmt::skip]
-const OPERATORS: [&[u8]; 75] = [
+const OPERATORS: [&[u8]; 76] = [
     b"!!", b"!=", b"!~", b"!~*", b"!~~", b"!~~*", b"#", b"##", b"#-", b"#>", b"#>>", b"%", b"&", b"&&", b"&<",
     b"&<|", b"&>", b"*", b"*<", b"*<=", b"*<>", b"*=", b"*>", b"*>=", b"+", b"-", b"->", b"->>", b"-|-", b"/",
-    b"<", b"<->", b"<<", b"<<=", b"<<|", b"<=", b"<>", b"<@", b"<^", b"=", b">", b">=", b">>", b">>=", b">^", b"?",
-    b"?#", b"?&", b"?-", b"?-|", b"?|", b"?||", b"@", b"@-@", b"@>", b"@?", b"@@", b"@@@", b"^", b"^@", b"|",
-    b"|&>", b"|/", b"|>>", b"||", b"||/", b"~", b"~*", b"~<=~", b"~<~", b"~=", b"~>=~", b"~>~", b"~~", b"~~*",
+    b"<", b"<->", b"<<", b"<<=", b"<<|", b"<=", b"<>", b"<@", b"<^", b"=", b"=>", b">", b">=", b">>", b">>=",
+    b">^", b"?", b"?#", b"?&", b"?-", b"?-|", b"?|", b"?||", b"@", b"@-@", b"@>", b"@?", b"@@", b"@@@", b"^",
+    b"^@", b"|", b"|&>", b"|/", b"|>>", b"||", b"||/", b"~", b"~*", b"~<=~", b"~<~", b"~=", b"~>=~", b"~>~", b"~~",
+    b"~~*",
 ];
 
 /// What using an operator touches, whatever its arguments are: one of the database's own may have the same name.

@@ -90,10 +90,11 @@ impl Held {
     pub(super) fn called(&self, functions: &dyn Functions) -> Touches {
         let name = self.name();
         if !self.quoted && self.schema == Schema::None {
-            if matches!(keywords::kind(name), Some(Kind::Reserved | Kind::Column)) || self.first {
+            if matches!(keywords::kind(name), Some(Kind::Reserved)) || self.first {
                 return Touches::NOTHING;
             }
-            if self.is_grammar() {
+            // Some of the former are names like any other in older versions.
+            if matches!(keywords::kind(name), Some(Kind::Column)) || self.is_grammar() {
                 return functions.touches(name).unwrap_or_default();
             }
         }

@@ -124,7 +124,11 @@ impl Machine {
             }
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
-                self.now.touches |= builtin::operator(sign, functions).without(Touches::MORE);
+                let touches = builtin::operator(sign, functions);
+                if touches.any(Touches::MORE) {
+                    self.held.keep(sign);
+                }
+                self.add(touches, functions);
                 if self.now.kept {
                     self.head.sign(sign, at);
                 }
@@ -221,7 +225,7 @@ impl Machine {
         if begins {
             self.begin(name, quoted);
         } else {
-            self.follow(name, key, before, at);
+            self.follow(name, quoted, key, before, at);
             if self.now.kept {
                 self.head.word(name, quoted, at);
             }
@@ -271,13 +275,19 @@ impl Machine {
     }
 
     /// What a word behind the first one changes.
-    fn follow(&mut self, name: &[u8], key: Key, (last, before): (Last, Key), at: usize) {
+    fn follow(&mut self, name: &[u8], quoted: bool, key: Key, (last, before): (Last, Key), at: usize) {
         let now = &mut self.now;
         let outside = now.depth == 0;
         if before == Key::For && matches!(name, b"update" | b"no" | b"share" | b"key") {
             now.touches |= Touches::LOCKS_ROWS;
         }
-        if now.first == First::Copy && name == b"stdout" && self.held.name() == b"to" {
+        // A label is no keyword.
+        let named = self.held.before.1 == Key::As && now.first != First::Prepare;
+        let fills = matches!(before, Key::Insert | Key::Merge) && !named;
+        let is_name = matches!(before, Key::As | Key::On | Key::For);
+        let locks = before == Key::Keys && key == Key::Update && now.touches.any(Touches::LOCKS_ROWS);
+        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
+        if now.first == First::Copy && outside && is_to && name == b"stdout" && !quoted {
             now.to_stdout = true;
         }
         if now.opening && outside && key != Key::Analyze && now.explained == First::Nothing {
@@ -299,13 +309,9 @@ impl Machine {
                 now.touches |= Touches::TEMP;
             }
             // In PL/pgSQL it names variables.
-            Key::Into if !matches!(before, Key::Insert | Key::Merge) && !self.in_body => {
-                now.touches |= Touches::CREATES
-            }
+            Key::Into if !fills && !self.in_body => now.touches |= Touches::CREATES,
             Key::Create => now.touches |= Touches::CREATES,
-            Key::Insert | Key::Merge | Key::Update | Key::Delete
-                if !matches!(before, Key::As | Key::On | Key::For | Key::Keys) =>
-            {
+            Key::Insert | Key::Merge | Key::Update | Key::Delete if !is_name && !locks => {
                 now.writes = true;
                 if key != Key::Delete {
                     now.touches |= Touches::SEQUENCE_WRITE;

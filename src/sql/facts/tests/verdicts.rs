@@ -11,7 +11,7 @@ fn catalog() -> Names {
     for clean in ["clean", "<->", "lower"] {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
-    for writes in ["writes", "upper", "<+>"] {
+    for writes in ["writes", "upper", "<+>", "json_value"] {
         names.add_function(writes.as_bytes(), Touches::WRITES);
     }
     names.add_relation(b"seen_through", Touches::WRITES);
