@@ -3,8 +3,9 @@
 //!
 //! Text decides only *when to ask* PostgreSQL, whose answer counts: where it is not clear, more is said to be touched than
 //! is. Deliberately without a grammar: a text that PostgreSQL refuses has facts, too, and they mean nothing. Out of reach of
-//! the text are functions behind implicit casts, defaults and index expressions, and operators that words stand for (`IN`, `LIKE`), and `t.f` for `f(t)` where no catalog
-//! knows `f`; functions behind tables and views are asked for through [`Functions::relation`].
+//! the text are functions behind implicit casts, defaults and index expressions, operators that words stand for (`IN`, `LIKE`),
+//! and `t.f` for `f(t)` where no catalog knows `f`; functions behind tables and views are asked for through
+//! [`Functions::relation`].
 
 mod builtin;
 mod call;
