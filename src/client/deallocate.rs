@@ -10,7 +10,7 @@ use super::connection::Client;
 use super::prepared::error;
 use crate::fault::SqlState;
 use crate::server::Forwarding;
-use crate::session::{Drops, Effect, Portal, Statement, Unnamed, key};
+use crate::session::{Drops, Effect, Portal, Statement, key};
 use crate::sql::{Discard, Facts, Verb};
 use crate::wire::backend::Status;
 use bytes::BytesMut;
@@ -50,8 +50,7 @@ impl Client {
                 let _ = write!(sql, "DEALLOCATE \"{name}\";");
             }
         }
-        let unnamed =
-            Some(Unnamed { client: statements.put(b"", None), server: under_way.statements().put_unnamed(None) });
+        let unnamed = Some(self.take_unnamed(under_way));
         let gone = gone.filter(|_| runs).unwrap_or(0);
         under_way.replace_query(&sql, Effect::Names { names: dropped, gone, unnamed, portals: Vec::new() });
         true

@@ -14,7 +14,7 @@ use crate::wire::frame;
 use crate::wire::frontend::kind;
 use std::sync::Arc;
 
-/// What is set by a string in SQL would take it for one name.
+/// Lists: SET of one string would take it for one name.
 const LISTS: [&[u8]; 4] =
     [b"search_path", b"temp_tablespaces", b"local_preload_libraries", b"session_preload_libraries"];
 

@@ -70,8 +70,7 @@ impl Client {
             }
             let portals = self.declare(&facts);
             if !portals.is_empty() {
-                let client = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
-                let unnamed = Some(Unnamed { client, server: under_way.statements().put_unnamed(None) });
+                let unnamed = Some(self.take_unnamed(under_way));
                 return under_way.pass(Some(Effect::Names { names: Vec::new(), gone: 0, unnamed, portals }));
             }
         }
@@ -90,9 +89,14 @@ impl Client {
 
     /// A Query, or a Close of the unnamed statement.
     pub(super) fn drop_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Option<Effect> {
-        let before = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
-        let server = under_way.statements().put_unnamed(None);
-        (before.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(before), server })
+        let Unnamed { client, server } = self.take_unnamed(under_way);
+        (client.is_some() || server.is_some()).then_some(Effect::Unnamed { client: Change::From(client), server })
+    }
+
+    /// What it drops: the client's, and the server's.
+    pub(super) fn take_unnamed(&mut self, under_way: &mut Forwarding<'_>) -> Unnamed {
+        let client = self.statements.as_mut().and_then(|statements| statements.put(b"", None));
+        Unnamed { client, server: under_way.statements().put_unnamed(None) }
     }
 
     /// The next part of a Query.
@@ -141,15 +145,18 @@ impl Client {
 
     /// Bind of one of those. Whether it is looked at again when it is executed LISTEN has to know.
     pub(super) fn pass_bind(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>) {
-        if self.statements.as_ref().is_some_and(|statements| !statements.has_room_for_portal()) {
+        let bound = under_way.message().filter(|message| message.kind == kind::BIND);
+        let (Some(message), Some(statements)) = (bound, self.statements.as_deref()) else {
+            return under_way.pass(None);
+        };
+        let known = statements.get(&message.body[name.clone()]).map(|statement| self.portal(statement, None, None));
+        let known = known.filter(|known| !known.is_nothing());
+        if known.is_some() && !statements.has_room_for_portal() {
             return under_way.refuse_to_run(name, too_many_portals());
         }
-        let bound = under_way.message().filter(|message| message.kind == kind::BIND).and_then(|message| {
-            let statement = self.statements.as_ref()?.get(&message.body[name.clone()])?;
-            let known = Some(self.portal(statement, None, None)).filter(|known| !known.is_nothing());
-            self.statements.as_mut()?.put_portal(&message.body[..name.start - 1], known)
-        });
-        under_way.pass(bound);
+        let portal = &message.body[..name.start - 1];
+        let effect = self.statements.as_deref_mut().and_then(|statements| statements.put_portal(portal, known));
+        under_way.pass(effect);
     }
 }
 

@@ -187,7 +187,7 @@ impl ReplyQueue {
             if entry.awaits == Awaits::Sync {
                 if answered && entry.disposition == Disposition::Swallow {
                     // It ends what an answer of ours to a Query stood behind; that answer had the ReadyForQuery in it.
-                    self.entries[0].disposition = Disposition::Forward;
+                    self.show_end(Disposition::Forward);
                 }
                 return refusal;
             }
@@ -239,8 +239,12 @@ impl ReplyQueue {
 
     /// Nobody sees the answer to the Sync that comes next.
     pub fn hide_end(&mut self) {
+        self.show_end(Disposition::Swallow);
+    }
+
+    fn show_end(&mut self, disposition: Disposition) {
         if let Some(front) = self.entries.front_mut() {
-            front.disposition = Disposition::Swallow;
+            front.disposition = disposition;
         }
     }
 

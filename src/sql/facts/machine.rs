@@ -104,6 +104,9 @@ impl Machine {
 
     /// The next token, which begins at `at`.
     pub(super) fn token(&mut self, token: Token<'_>, at: usize, functions: &dyn Functions) {
+        if self.asks {
+            self.asked(token);
+        }
         match token {
             Token::Word { name, quoted } => self.word(name, quoted, at, functions),
             Token::Text(part) => self.text(part, functions),
@@ -125,10 +128,10 @@ impl Machine {
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
                 let touches = builtin::operator(sign, functions);
+                self.now.touches |= touches.without(Touches::MORE);
                 if touches.any(Touches::MORE) {
-                    self.held.keep(sign);
+                    self.add_more(sign, functions);
                 }
-                self.add(touches, functions);
                 if self.now.kept {
                     self.head.sign(sign, at);
                 }
@@ -149,23 +152,31 @@ impl Machine {
         self.now.touches |= touches.without(Touches::MORE);
         if touches.any(Touches::MORE) {
             let held = self.held.clone();
-            let mut settings = Touches::NOTHING;
-            functions.settings(held.name(), &mut |setting, local| settings |= self.note(setting, local));
-            self.now.touches |= settings;
-            self.now.written |= functions.written(held.name()).without(Touches::MORE);
+            self.add_more(held.name(), functions);
         }
     }
 
-    /// What `current_setting` was asked for is no literal name with a dot.
-    fn asked(&mut self) {
-        if std::mem::take(&mut self.asks) {
-            self.now.touches |= Touches::NODE;
+    /// What else there is to tell of a name.
+    fn add_more(&mut self, name: &[u8], functions: &dyn Functions) {
+        let mut settings = Touches::NOTHING;
+        functions.settings(name, &mut |setting, local| settings |= self.note(setting, local));
+        self.now.touches |= settings;
+        self.now.written |= functions.written(name).without(Touches::MORE);
+    }
+
+    /// Behind the bracket of `current_setting`: a literal name with a dot is one's own, which goes with its client.
+    fn asked(&mut self, token: Token<'_>) {
+        match token {
+            Token::Text(part) => self.asks = !part.contains(&b'.'),
+            _ => {
+                self.asks = false;
+                self.now.touches |= Touches::NODE;
+            }
         }
     }
 
     fn other(&mut self, last: Last, functions: &dyn Functions) {
         self.settle(functions);
-        self.asked();
         self.now.begun = true;
         self.last = last;
         match &mut self.call {
@@ -176,8 +187,6 @@ impl Machine {
 
     fn text(&mut self, part: &[u8], functions: &dyn Functions) {
         self.settle(functions);
-        // One's own, which goes with its client.
-        self.asks &= !part.contains(&b'.');
         if self.now.kept {
             self.head.text(part);
         }
@@ -194,7 +203,6 @@ impl Machine {
 
     fn text_end(&mut self, exact: bool, at: usize, functions: &dyn Functions) {
         self.settle(functions);
-        self.asked();
         self.now.begun = true;
         self.facts.by_constants |= self.now.kept || self.call.is_some() || self.now.first == First::Do;
         if self.now.kept {
@@ -217,7 +225,6 @@ impl Machine {
 
     fn word(&mut self, name: &[u8], quoted: bool, at: usize, functions: &dyn Functions) {
         self.settle(functions);
-        self.asked();
         let dotted = self.last == Last::Dot;
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
         let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
@@ -350,7 +357,6 @@ impl Machine {
     }
 
     fn symbol(&mut self, symbol: u8, at: usize, functions: &dyn Functions) {
-        self.asked();
         match symbol {
             b'(' => self.open(functions),
             b'.' => self.dot(),
@@ -410,19 +416,19 @@ impl Machine {
             before_operand = held.key == Key::Operator || held.key == Key::On && held.before.1 == Key::Distinct;
             if held.is_set_config() {
                 self.now.touches |= Touches::WRITES;
-            }
-            if !held.is_set_config() {
+                if self.call.is_none() {
+                    begun = Some(Box::default());
+                } else {
+                    // One inside another: not looked into.
+                    self.now.touches |= Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC;
+                }
+            } else {
                 let touches = if self.in_body && held.is_of_bodies() {
                     functions.touches(held.name()).unwrap_or_default()
                 } else {
                     held.called(functions)
                 };
                 self.add(touches, functions);
-            } else if self.call.is_none() {
-                begun = Some(Box::default());
-            } else {
-                // One inside another: not looked into.
-                self.now.touches |= Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC;
             }
         }
         if let Some(call) = &mut self.call {
