@@ -73,6 +73,7 @@ const SETUP: &str = "
     create domain clean as int check (value > 0);
     create view seen as select writes(a) from t;
     create view nested as select * from seen;
+    create function parsed() returns int stable begin atomic select * from seen; end;
     create view locking as select * from t for update;
     create view plain as select a from t;
     create table guarded (a int);
@@ -109,6 +110,7 @@ fn what_writes_behind_a_read_is_found_in_the_catalog() {
         ("select 1::clean", "read"),
         ("select * from seen", "function"),
         ("select * from nested", "function"),
+        ("select parsed()", "function"),
         ("select * from locking", "lock"),
         ("select * from plain", "read"),
         ("select * from guarded", "function"),

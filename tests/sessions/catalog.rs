@@ -77,6 +77,17 @@ fn a_harmless_function_costs_no_question() {
 }
 
 #[test]
+fn what_is_refused_leaves_the_catalog_as_it_is() {
+    let server = server(&["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nmax_pinned = 1");
+    let [mut pinned, mut refused, mut other] = [(); 3].map(|()| Raw::log_in(pgotter.port(), &[]));
+    done(&mut pinned, "CREATE TEMP TABLE theirs (a int)");
+    let answer = refused.ask("CREATE TABLE x AS SELECT pg_advisory_lock(1)");
+    assert_eq!(error_code(&answer).as_deref(), Some("53300"), "{}", print(&answer));
+    until_unasked(&mut other, "SELECT one()", &server);
+}
+
+#[test]
 fn a_custom_setting_inside_a_function_is_its_clients_alone() {
     let server = server(&[
         "CREATE FUNCTION whole(v text) RETURNS void LANGUAGE plpgsql AS

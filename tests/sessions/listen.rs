@@ -320,6 +320,28 @@ fn portals_that_listen_are_known_until_they_are_closed() {
 }
 
 #[test]
+fn without_prepared_statements_only_portals_that_listen_are_bounded() {
+    let settings = "default_pool_size = 1\nmax_prepared_statements = 0";
+    let pgotter = PgOtter::in_front_of(shared_postgres(), settings);
+    let mut client = Raw::log_in(pgotter.port(), &[]);
+    client.ask("LISTEN h_bounded");
+    let portals = |of: &str, text: &str, count: usize| {
+        let binds = (0..count).map(|number| bind(&format!("{of}{number}"), "", &[]));
+        let messages: Vec<_> = [parse("", text)].into_iter().chain(binds).chain([sync()]).collect();
+        messages.concat()
+    };
+    for (more, code) in [(portals("q", "SELECT 1", 1100), None), (portals("q", "LISTEN h_more", 1), Some("53200"))] {
+        client.ask("BEGIN");
+        client.send(&portals("p", "LISTEN h_bounded", 1000));
+        let heard = client.until_ready();
+        assert_eq!(error_code(&heard), None, "{}", print(&heard));
+        client.send(&more);
+        assert_eq!(error_code(&client.until_ready()).as_deref(), code);
+        client.ask("ROLLBACK");
+    }
+}
+
+#[test]
 fn a_clients_own_notification_carries_its_own_number_and_others_the_servers() {
     let pgotter = one_server();
     let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
