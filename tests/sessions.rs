@@ -31,6 +31,8 @@ mod prepared;
 mod refused;
 #[path = "sessions/resets.rs"]
 mod resets;
+#[path = "sessions/rules.rs"]
+mod rules;
 #[path = "sessions/sequences.rs"]
 mod sequences;
 #[path = "sessions/settings.rs"]

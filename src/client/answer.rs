@@ -31,7 +31,7 @@ impl Client {
         if text.len() > RESET_MAX || self.block.is_some() || !may_be_reset(text) {
             return None;
         }
-        let facts = self.read(text);
+        let facts = self.read(text, self.own_readings());
         if let Some(answer) = self.answer_of_names(&facts, Status::Idle) {
             return Some(answer);
         }

@@ -80,7 +80,8 @@ impl Client {
     ) -> Option<Arc<Statement>> {
         if name.is_empty() {
             let same = known.filter(|statement| statement.body() == Some(body) && statement.suits(&self.settings));
-            return Some(same.unwrap_or_else(|| Arc::new(Statement::unnamed(Some(body), &self.settings))));
+            let new = || Arc::new(Statement::unnamed(Some(body), &self.settings, self.own_readings()));
+            return Some(same.unwrap_or_else(new));
         }
         let has_room = self.statements.as_ref().is_none_or(|statements| statements.has_room(key(name), body.len()));
         if known.is_some() || !has_room { None } else { self.pool.statements().share(body, &self.settings) }

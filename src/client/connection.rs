@@ -20,7 +20,7 @@ use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{Settings, Statements, Touched};
-use crate::sql::{Knowledge, Reader};
+use crate::sql::{Knowledge, Readers};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ pub struct Client {
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
     // Reads a Query that is handed on in parts.
-    pub(super) passing: Option<Box<(Reader, Arc<Knowledge>)>>,
+    pub(super) passing: Option<Box<(Readers, Arc<Knowledge>)>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     // Boxed: an idle client that has never listened does not pay for it.

@@ -45,7 +45,8 @@ impl Client {
         let certain = if brought { Certain::All } else { self.certain(under_way) };
         let mut table = self.pool.statements();
         let shared = if self.bent == Bent::No { table.share(body, &settings) } else { None };
-        let another = shared.unwrap_or_else(|| table.own(body, &settings, certain));
+        let readings = self.readings_under(&settings, under_way.server());
+        let another = shared.unwrap_or_else(|| table.own(body, &settings, certain, readings));
         drop(table);
         if let Some(statements) = &mut self.statements {
             statements.put(&name, Some(another.clone()));
@@ -92,7 +93,7 @@ impl Client {
             Bent::No => Certain::All,
             // Something is under way that may change those that PostgreSQL reports.
             _ if under_way.server().exchange().status_behind_ours().is_none() => Certain::Nothing,
-            Bent::Settings => Certain::All,
+            Bent::Settings | Bent::Rules => Certain::All,
             Bent::Any | Bent::Plans | Bent::Constants => Certain::Reported,
         }
     }

@@ -24,12 +24,14 @@ impl Client {
 
     /// From now on a name stands for its statement as PostgreSQL makes it now.
     fn prepare_anew(&mut self, name: &[u8]) {
+        let readings = self.own_readings();
         let Some(statements) = self.statements.as_deref_mut() else { return };
         let Some(body) = statements.get(name).and_then(|statement| statement.body()).map(Box::<[u8]>::from) else {
             return;
         };
         let mut table = self.pool.statements();
-        let anew = table.share(&body, &self.settings).unwrap_or_else(|| table.own(&body, &self.settings, Certain::All));
+        let shared = table.share(&body, &self.settings);
+        let anew = shared.unwrap_or_else(|| table.own(&body, &self.settings, Certain::All, readings));
         drop(table);
         statements.put(name, Some(anew));
     }

@@ -65,7 +65,8 @@ impl Client {
                     }
                     let mut chunk = take(self.socket.inbox(), bytes);
                     let whole = first.is_some() && end.is_some();
-                    let found = if whole { self.examine(&mut chunk, link.mode) } else { Found::default() };
+                    let readings = self.readings(&link.server);
+                    let found = if whole { self.examine(&mut chunk, link.mode, readings) } else { Found::default() };
                     let at = if begins { At::Transaction } else { At::Nothing };
                     if found.is_nothing() {
                         self.send_at(at, link, chunk, first)?;

@@ -44,7 +44,7 @@ impl Client {
         first: Option<u8>,
     ) -> Result<(), Left> {
         if mode == PoolMode::Session {
-            self.read_resets(&chunk, first);
+            self.read_resets(server, &chunk, first);
             server.send(chunk);
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
         let body = Some(body).filter(|_| message.whole);
-        let certain = self.certain(under_way);
+        let (certain, readings) = (self.certain(under_way), self.readings(under_way.server()));
         let statements = self.statements.get_or_insert_default();
         if name.is_empty() {
             return self.parse_unnamed(under_way, at);
@@ -108,7 +108,9 @@ impl Client {
         let shared = match body {
             Some(body) if !statements.has_room(name, body.len()) => None,
             // What PostgreSQL freezes into it now is not all known.
-            Some(body) if self.bent != Bent::No => Some(self.pool.statements().own(body, &self.settings, certain)),
+            Some(body) if self.bent != Bent::No => {
+                Some(self.pool.statements().own(body, &self.settings, certain, readings))
+            }
             Some(body) => self.pool.statements().share(body, &self.settings),
             None => Some(self.pool.statements().alone(&self.settings)),
         };
@@ -140,11 +142,12 @@ impl Client {
     /// Parse of the statement that has no name.
     pub(super) fn parse_unnamed(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) {
         let Some(message) = under_way.message() else { return };
+        let readings = self.readings(under_way.server());
         let statements = self.statements.get_or_insert_default();
         let statement = if message.whole {
-            statements.unnamed_for(&message.body[at.end + 1..], &self.settings)
+            statements.unnamed_for(&message.body[at.end + 1..], &self.settings, readings)
         } else {
-            Arc::new(Statement::unnamed(None, &self.settings))
+            Arc::new(Statement::unnamed(None, &self.settings, readings))
         };
         let client = Change::From(statements.put(b"", Some(statement.clone())));
         let server = under_way.statements().put_unnamed(Some(statement));
@@ -164,7 +167,9 @@ impl Client {
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
         let now;
         let mut meanwhile = Meanwhile::default();
-        if named && (self.bent != Bent::No || !statement.suits(&self.settings)) {
+        if !named {
+            statement = self.unnamed_anew(under_way, statement);
+        } else if self.bent != Bent::No || !statement.suits(&self.settings) {
             let name = Box::from(key(name));
             if !binds && self.describe_apart(under_way, &at, &statement) {
                 return;
@@ -182,6 +187,18 @@ impl Client {
         }
     }
 
+    /// The unnamed statement, which a server that lacks it reads by the rules of now.
+    fn unnamed_anew(&mut self, under_way: &mut Forwarding<'_>, statement: Arc<Statement>) -> Arc<Statement> {
+        let Some(body) = statement.body().filter(|_| !under_way.has(&statement)) else { return statement };
+        let readings = self.readings(under_way.server());
+        let statements = self.statements.get_or_insert_default();
+        let now = statements.unnamed_for(body, &self.settings, readings);
+        if !Arc::ptr_eq(&now, &statement) {
+            statements.put(b"", Some(now.clone()));
+        }
+        now
+    }
+
     /// Bind of a statement that the client has; `at` is where it is named.
     fn bind(
         &mut self,
@@ -195,9 +212,7 @@ impl Client {
             self.touch_hidden();
         }
         let told = statement.told(&self.pool.catalog().known());
-        let text = statement.body().and_then(|body| body.split(|&byte| byte == 0).next());
-        let otherwise = text.and_then(|text| self.read_otherwise(text, under_way));
-        let facts = otherwise.as_deref().or(told.as_ref().and_then(|told| told.facts()));
+        let facts = told.as_ref().and_then(|told| told.facts());
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));
         if let (Some(facts), false) = (facts, replaced)
@@ -257,7 +272,7 @@ impl Client {
     ) -> bool {
         let Some(body) = statement.body().filter(|_| !under_way.has(statement)) else { return false };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
-        if !self.read(text).returns_nothing() {
+        if !self.read(text, statement.readings()).returns_nothing() {
             return false;
         }
         under_way.prepare_own(LIKE_IT, &body[text.len()..]);

@@ -4,9 +4,9 @@
 use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
-use super::settle::{ANSWER, lost};
+use super::settle::{ANSWER, Bent, lost};
 use crate::config::PoolMode;
-use crate::server::{Answer, Asked, REPAIR_DEADLINE, ask_apart};
+use crate::server::{Answer, Asked, REPAIR_DEADLINE, Server, ask_apart};
 use crate::session::{Settings, Statement, Touched, is_opaque, reset_to};
 use crate::sql::{Facts, Name, Touches, literal};
 use crate::wire::backend::Status;
@@ -24,7 +24,7 @@ const MATTERS: Touches =
 
 impl Client {
     /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
-    pub(super) fn read_resets(&mut self, chunk: &[u8], first: Option<u8>) {
+    pub(super) fn read_resets(&mut self, server: &Server, chunk: &[u8], first: Option<u8>) {
         if first.is_none() || self.base.iter().next().is_none() {
             return;
         }
@@ -33,16 +33,18 @@ impl Client {
             let mut words = body.split(|&byte| byte == 0);
             match (kind, words.next(), words.next()) {
                 (kind::QUERY, Some(text), _) => {
-                    let facts = self.read(text);
+                    let facts = self.read(text, self.readings(server));
                     self.note_resets(&facts, true);
                 }
                 (kind::PARSE, Some(name), Some(text)) => {
                     // Kept if it is one of these: it may be executed later.
-                    let facts = self.read(text);
+                    let readings = self.readings(server);
+                    let facts = self.read(text, readings);
                     if facts.touches.any(MATTERS) || facts.statements.iter().any(|each| !each.settings().is_empty()) {
                         let statements = self.statements.get_or_insert_default();
                         if statements.has_room(name, text.len()) {
-                            statements.put(name, Some(Arc::new(Statement::unnamed(Some(text), &self.settings))));
+                            let statement = Statement::unnamed(Some(text), &self.settings, readings);
+                            statements.put(name, Some(Arc::new(statement)));
                         }
                     } else if let Some(statements) = &mut self.statements {
                         statements.put(name, None);
@@ -50,8 +52,8 @@ impl Client {
                 }
                 (kind::BIND, _, Some(name)) => {
                     let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
-                    if let Some(text) = statement.as_ref().and_then(|statement| statement.body()) {
-                        let facts = self.read(text);
+                    if let Some((text, statement)) = statement.as_ref().and_then(|known| Some((known.body()?, known))) {
+                        let facts = self.read(text, statement.readings());
                         self.note_resets(&facts, false);
                     }
                 }
@@ -68,6 +70,7 @@ impl Client {
 
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
     fn note_resets(&mut self, facts: &Facts, query: bool) {
+        self.bent = self.bent.max(Bent::by(facts));
         let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
         touched.note_resets(facts, &self.base, query);
         self.touched = Some(touched).filter(|touched| !touched.resets().is_empty());

@@ -129,7 +129,7 @@ impl Client {
     ) -> Result<Link, Left> {
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
-        let found = if whole { self.examine(&mut request.bytes, mode) } else { Found::default() };
+        let found = if whole { self.examine(&mut request.bytes, mode, self.own_readings()) } else { Found::default() };
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);

@@ -31,7 +31,9 @@ pub(super) enum Bent {
     No,
     /// Some may be others, but none by which a text is to be read, nor its constants if PostgreSQL does not report it.
     Settings,
-    /// Any may be others: how a text is to be read, too.
+    /// As [`Self::Settings`], and by other rules a text is to be read.
+    Rules,
+    /// Any may be others.
     Any,
     /// As a text says, one by which plans are made.
     Plans,
@@ -40,9 +42,9 @@ pub(super) enum Bent {
 }
 
 impl Bent {
-    fn by(facts: &Facts) -> Self {
+    pub(super) fn by(facts: &Facts) -> Self {
         let named = facts.all_names().map(|name| match name {
-            b"standard_conforming_strings" => Self::Any,
+            b"standard_conforming_strings" | b"client_encoding" => Self::Rules,
             name if is_read_by_unheard(name) => Self::Constants,
             name if is_planned_by(name) => Self::Plans,
             _ => Self::Settings,
@@ -141,6 +143,7 @@ impl Client {
 
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
+        self.bent = self.bent.max(Bent::Any);
         self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden(&self.base);
     }
 

@@ -7,33 +7,37 @@ use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
-use crate::session::{Change, Effect, Unnamed};
-use crate::sql::{Facts, Reader, Reading, Scanner, Token, Verb};
+use crate::session::{Change, Effect, Settings, Unnamed};
+use crate::sql::{Facts, Readers, Reading, Readings, Scanner, Token, Verb};
 use crate::wire::backend::Status;
 use crate::wire::frontend::kind;
 use arc_swap::Guard;
 use bytes::BytesMut;
-use memchr::memchr;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
 impl Client {
-    /// What a text may do to its session.
-    pub(super) fn read(&self, text: &[u8]) -> Arc<Facts> {
-        self.pool.catalog().read(text, self.settings.reading())
+    /// What a text may do to its session that is read by these rules.
+    pub(super) fn read(&self, text: &[u8], readings: Readings) -> Arc<Facts> {
+        readings.facts(text, |reading| self.pool.catalog().read(text, reading))
     }
 
-    /// What a text may do that PostgreSQL may read by other rules than are in force now: `standard_conforming_strings` says what a
-    /// backslash is, and what has been sent and not answered yet may set it. `None`: it goes by those that are in force.
-    pub(super) fn read_otherwise(&self, text: &[u8], under_way: &Forwarding<'_>) -> Option<Arc<Facts>> {
-        if self.bent < Bent::Any || !under_way.server().exchange().owes() || memchr(b'\\', text).is_none() {
-            return None;
-        }
-        let reading = self.settings.reading();
-        let otherwise = Reading { standard_strings: !reading.standard_strings, ..reading };
-        let [facts, other] = [reading, otherwise].map(|reading| self.pool.catalog().read(text, reading));
-        Some(if facts == other { facts } else { Arc::new(Facts::anything()) })
+    /// The rules by which a text is read that goes to this server now. What has been sent and not answered yet may change them; that
+    /// it has PostgreSQL tells in front of ReadyForQuery.
+    pub(super) fn readings(&self, server: &Server) -> Readings {
+        self.readings_under(&self.settings, server)
+    }
+
+    /// The same, with these settings in force as far as nothing under way changes them.
+    pub(super) fn readings_under(&self, settings: &Settings, server: &Server) -> Readings {
+        let certain = self.bent < Bent::Rules || server.exchange().status_behind_ours().is_some();
+        if certain { Readings::certain(settings.reading()) } else { Readings::any(settings.reading()) }
+    }
+
+    /// The rules by which a text is read that goes to a server behind nothing else.
+    pub(super) fn own_readings(&self) -> Readings {
+        Readings::certain(self.settings.reading())
     }
 
     /// Notes what the text may leave behind.
@@ -44,11 +48,11 @@ impl Client {
         let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
         if !message.whole {
             let known = Guard::into_inner(self.pool.catalog().known());
-            let mut reader = Reader::new(self.settings.reading());
-            reader.feed(text, &*known);
-            self.passing = Some(Box::new((reader, known)));
+            let mut readers = Readers::new(self.readings(under_way.server()));
+            readers.feed(text, &*known);
+            self.passing = Some(Box::new((readers, known)));
         } else {
-            let facts = self.read_otherwise(text, under_way).unwrap_or_else(|| self.read(text));
+            let facts = self.read(text, self.readings(under_way.server()));
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -82,7 +86,8 @@ impl Client {
     /// else would end.
     pub(super) fn refuse_query(&mut self, under_way: &mut Forwarding<'_>, facts: &Facts, error: BytesMut) {
         let body = under_way.message().map(|message| message.body).unwrap_or_default();
-        let from = if begins_with_end(facts) { end_of_first(body, self.settings.reading()) } else { 0 };
+        let reading = self.readings(under_way.server()).only(body).filter(|_| begins_with_end(facts));
+        let from = reading.map_or(0, |reading| end_of_first(body, reading));
         let dropped = self.drop_unnamed(under_way);
         under_way.refuse_query(from, error, dropped);
     }
@@ -101,8 +106,8 @@ impl Client {
 
     /// The next part of a Query.
     pub(super) fn read_on(&mut self, chunk: &[u8]) {
-        if let Some((reader, known)) = self.passing.as_deref_mut() {
-            reader.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
+        if let Some((readers, known)) = self.passing.as_deref_mut() {
+            readers.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
         }
     }
 
@@ -113,8 +118,8 @@ impl Client {
             return;
         }
         let Some(passing) = self.passing.take() else { return };
-        let (reader, known) = *passing;
-        let facts = reader.finish(&*known);
+        let (readers, known) = *passing;
+        let facts = readers.finish(&*known);
         if may_drop_statements(&facts) {
             server.await_drop();
         }
@@ -133,7 +138,7 @@ impl Client {
     pub(super) fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
         let Some(message) = under_way.message() else { return };
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = self.read(text);
+        let facts = self.read(text, self.readings(under_way.server()));
         if !message.whole || self.touch(&facts, Sent::Otherwise, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }

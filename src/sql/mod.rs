@@ -4,6 +4,7 @@
 
 mod facts;
 mod normal;
+mod readings;
 mod scan;
 mod shape;
 mod statement_cache;
@@ -14,6 +15,7 @@ pub use facts::{
     Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_touches, read, read_body,
 };
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
+pub use readings::{Readers, Readings, Ways};
 pub use scan::Scanner;
 pub use shape::{SHAPE_MAX, shape};
 pub use statement_cache::StatementCache;

@@ -7,7 +7,7 @@ use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-fn server() -> &'static LocalPostgres {
+pub fn server() -> &'static LocalPostgres {
     static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
     SERVER.get_or_init(|| {
         let server = postgres(&Options::default());
@@ -31,7 +31,7 @@ fn pgotter(more: &str) -> PgOtter {
 }
 
 /// What a session that nobody has touched looks like, and what a used one must look like to the next client.
-const FINGERPRINT: &str = "SELECT concat_ws('|',
+pub const FINGERPRINT: &str = "SELECT concat_ws('|',
     (SELECT string_agg(name || '=' || setting, ',' ORDER BY name) FROM pg_settings
      WHERE name NOT LIKE 'plpgsql.%' AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'TimeZone', 'IntervalStyle')),
     current_user, session_user, current_setting('app.tenant', true),
@@ -40,7 +40,7 @@ const FINGERPRINT: &str = "SELECT concat_ws('|',
     (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'S', 'v')),
     (SELECT count(*) FROM pg_listening_channels()))";
 
-fn untouched() -> String {
+pub fn untouched() -> String {
     Raw::log_in(server().port(), &[]).value(FINGERPRINT)
 }
 
@@ -181,31 +181,6 @@ fn what_a_prepared_statement_of_sql_does_is_looked_at_when_it_is_executed() {
             drop(client);
             assert_eq!(other.value(FINGERPRINT), untouched, "behind a client that left, {body} by {request}");
         }
-    }
-}
-
-#[test]
-fn a_text_that_is_sent_behind_a_change_of_its_rules_may_be_anything() {
-    let untouched = untouched();
-    let off = "SET standard_conforming_strings = off";
-    let on = "SELECT set_config('standard_conforming_strings', 'on', false)";
-    // One string where a backslash is an escape, and a lock where it is none; and the other way round.
-    let (hides, shows) = ("SELECT 'a\\', pg_advisory_lock(4715) --'", "SELECT pg_advisory_lock(4715), 'a\\'b'");
-    for (before, request) in [
-        (off, [query(on), query(hides)].concat()),
-        ("RESET ALL", [extended(off, &[]), extended(shows, &[]), sync()].concat()),
-        ("RESET ALL", [query("BEGIN"), query(off), query(shows), query("COMMIT")].concat()),
-    ] {
-        // Room for the other, should the client keep its server.
-        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
-        let mut other = Raw::log_in(pgotter.port(), &[("application_name", "another")]);
-        let mut client = Raw::log_in(pgotter.port(), &[]);
-        client.ask(before);
-        client.send(&[request, query("SELECT 'the end'")].concat());
-        while first_value(&client.until_ready()).as_deref() != Some("the end") {}
-        assert_eq!(other.value(FINGERPRINT), untouched);
-        drop(client);
-        assert_eq!(other.value(FINGERPRINT), untouched);
     }
 }
 

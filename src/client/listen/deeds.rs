@@ -6,7 +6,7 @@
 //! UNLISTEN goes as it is.
 
 use crate::cluster::Channel;
-use crate::sql::{self, Discard, NAME_MAX, Reading, Scanner, Token, Touches, Unknown, Unsure, Verb};
+use crate::sql::{self, Discard, NAME_MAX, Reading, Readings, Scanner, Token, Touches, Unknown, Unsure, Verb, Ways};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -95,8 +95,21 @@ struct Places {
 }
 
 impl Deeds {
-    /// Reads a text.
-    pub fn read(text: &[u8], reading: Reading) -> Self {
+    /// Reads a text, by these rules.
+    pub fn read(text: &[u8], readings: Readings) -> Self {
+        let (one, other) = match readings.ways(text) {
+            Ways::One(reading) => return Self::by(text, reading),
+            Ways::Either([one, other]) => (Self::by(text, one), Self::by(text, other)),
+            Ways::Any => (Self::by(text, Reading::default()), Self::default()),
+        };
+        if one == other {
+            return one;
+        }
+        let uncertain = [one, other].iter().any(|deeds| deeds.uncertain || !deeds.places.listens.is_empty());
+        Self { uncertain, ..Self::default() }
+    }
+
+    pub(super) fn by(text: &[u8], reading: Reading) -> Self {
         let facts = sql::read(text, reading, &Unknown);
         if facts.is_refused() {
             return Self::default();

@@ -172,13 +172,14 @@ impl Client {
         self.log_fault(fault);
         let mut error = BytesMut::new();
         backend::error_response(&mut error, fault);
+        let readings = self.readings(&link.server);
         let mut under_way = link.server.forward(held.bytes);
         match under_way.message().filter(|message| message.kind == kind::QUERY) {
             Some(message) => {
                 let mut facts = Arc::new(Facts::default());
                 // That may be what is refused.
                 if held.found.deeds.first() != Some(&Deed::Prepare) {
-                    facts = self.read(message.body.strip_suffix(b"\0").unwrap_or(message.body));
+                    facts = self.read(message.body.strip_suffix(b"\0").unwrap_or(message.body), readings);
                 }
                 if let Some(listening) = self.listening.as_deref_mut().filter(|_| begins_with_end(&facts)) {
                     listening.expected.extend(facts.statements.get(0).and_then(|first| Deed::of(&first.verb)));

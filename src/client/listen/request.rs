@@ -6,7 +6,7 @@ use super::deeds::{Deed, Deeds, is_whole};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::{Statement, key};
-use crate::sql::Facts;
+use crate::sql::{Facts, Readings};
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
@@ -34,19 +34,24 @@ impl Found {
 const WORDS: [&[u8]; 3] = [b"listen", b"notify", b"discard"];
 
 impl Client {
-    /// Looks at a whole request, and changes it if need be. Costs a look at the texts in it.
-    pub(in super::super) fn examine(&mut self, chunk: &mut BytesMut, mode: PoolMode) -> Found {
+    /// Looks at a whole request, whose first text is read by these rules, and changes it if need be. Costs a look at the texts in it.
+    pub(in super::super) fn examine(&mut self, chunk: &mut BytesMut, mode: PoolMode, readings: Readings) -> Found {
         if mode == PoolMode::Session || self.listening.is_none() && !mentions_listen(chunk) {
             return Found::default();
         }
         let (found, out) = (Found::default(), BytesMut::new());
-        let mut walk = Walk { client: self, found, out, copied: 0, parsed: Vec::new(), bound: Vec::new() };
+        let (parsed, bound) = (Vec::new(), Vec::new());
+        let mut walk = Walk { client: self, readings, found, out, copied: 0, parsed, bound };
         let mut at = 0;
         while let Some((kind, body, total)) = frame::first(&chunk[at..]) {
             match kind {
                 kind::QUERY => walk.query(chunk, at, body),
                 kind::PARSE => walk.parse(chunk, at, body),
-                kind::BIND => walk.bind(body),
+                kind::BIND => {
+                    walk.bind(body);
+                    // What is behind it may be read by others.
+                    walk.readings = walk.readings.doubted();
+                }
                 kind::EXECUTE => walk.execute(body),
                 kind::CLOSE => walk.close(body),
                 _ => (),
@@ -95,13 +100,13 @@ impl Client {
     }
 
     /// The text of a statement that was prepared in an earlier request.
-    fn prepared_text(&self, name: &[u8]) -> Option<Vec<u8>> {
-        text(self.statements.as_ref()?.get(name)?).map(<[u8]>::to_vec)
+    fn prepared_text(&self, name: &[u8]) -> Option<(Vec<u8>, Readings)> {
+        text_of(self.statements.as_ref()?.get(name)?)
     }
 
     /// The text of a portal that was bound in an earlier request, where it matters.
-    fn bound_text(&self, portal: &[u8]) -> Option<Vec<u8>> {
-        text(self.statements.as_ref()?.portal(portal)?.listens.as_deref()?).map(<[u8]>::to_vec)
+    fn bound_text(&self, portal: &[u8]) -> Option<(Vec<u8>, Readings)> {
+        text_of(self.statements.as_ref()?.portal(portal)?.listens.as_deref()?)
     }
 
     /// Whether it must be known of a portal that it runs this.
@@ -109,7 +114,7 @@ impl Client {
         let Some(listening) = self.listening.as_deref() else { return false };
         let reads = |text| listening.awaits_anything() || is_worth_reading(text);
         text(statement).filter(|text| reads(text)).is_some_and(|text| {
-            let deeds = Deeds::read(text, self.settings.reading());
+            let deeds = Deeds::read(text, statement.readings());
             !deeds.deeds.is_empty()
         })
     }
@@ -117,6 +122,8 @@ impl Client {
 
 struct Walk<'a> {
     client: &'a mut Client,
+    // By which the next text is read.
+    readings: Readings,
     found: Found,
     // The request as it is to go, up to `copied` of the original.
     out: BytesMut,
@@ -131,7 +138,7 @@ impl Walk<'_> {
     fn query(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
         let mut rest = body;
         let text = take_cstr(&mut rest).unwrap_or(body);
-        let Some(deeds) = self.read(text) else { return };
+        let Some(deeds) = self.read(text, self.readings) else { return };
         if deeds.must_change() {
             let text = self.changed(&deeds, text);
             self.replace(chunk, at, kind::QUERY, |out| {
@@ -146,7 +153,7 @@ impl Walk<'_> {
     fn parse(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
         let mut rest = body;
         let (Some(name), Some(text)) = (take_cstr(&mut rest), take_cstr(&mut rest)) else { return };
-        let deeds = self.read(text).unwrap_or_default();
+        let deeds = self.read(text, self.readings).unwrap_or_default();
         if deeds.must_change() {
             let text = self.changed(&deeds, text);
             self.replace(chunk, at, kind::PARSE, |out| {
@@ -171,7 +178,7 @@ impl Walk<'_> {
             Some((_, deeds, notifies)) => (deeds.clone(), *notifies),
             None => {
                 let text = self.client.prepared_text(name);
-                let deeds = text.and_then(|text| self.read(&text)).unwrap_or_default();
+                let deeds = text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default();
                 (deeds.deeds, deeds.notifies)
             }
         };
@@ -187,7 +194,7 @@ impl Walk<'_> {
             Some((_, deeds)) => deeds.clone(),
             None => {
                 let text = self.client.bound_text(portal);
-                text.and_then(|text| self.read(&text)).unwrap_or_default().deeds
+                text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default().deeds
             }
         };
         self.found.deeds.extend(deeds);
@@ -202,13 +209,13 @@ impl Walk<'_> {
     }
 
     /// What a text does, if it may matter.
-    fn read(&mut self, text: &[u8]) -> Option<Deeds> {
+    fn read(&mut self, text: &[u8], readings: Readings) -> Option<Deeds> {
         let all =
             !self.found.deeds.is_empty() || self.client.listening.as_deref().is_some_and(Listening::awaits_anything);
         if !all && !is_worth_reading(text) {
             return None;
         }
-        let mut deeds = Deeds::read(text, self.client.settings.reading());
+        let mut deeds = Deeds::read(text, readings);
         let encoding = self.client.encoding();
         let listened = deeds.deeds.iter().filter_map(|deed| match deed {
             Deed::Listen(channel) => Some(channel),
@@ -254,6 +261,10 @@ fn is_worth_reading(text: &[u8]) -> bool {
 fn text(statement: &Statement) -> Option<&[u8]> {
     let mut body = statement.body()?;
     take_cstr(&mut body)
+}
+
+fn text_of(statement: &Statement) -> Option<(Vec<u8>, Readings)> {
+    Some((text(statement)?.to_vec(), statement.readings()))
 }
 
 /// Whether any text in these messages holds the word LISTEN.

@@ -5,6 +5,7 @@
 use super::*;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::Statement;
+use crate::sql::Readings;
 use crate::wire::backend;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::{message, put_cstr, sync};
@@ -81,7 +82,10 @@ fn again_for(request: &[BytesMut], failed: usize, types: &[u32], error: &[u8]) -
     types.iter().for_each(|oid| body.extend_from_slice(&oid.to_be_bytes()));
     let mut prepared = Statements::default();
     for name in ["s", "t", ""] {
-        prepared.put(name.as_bytes(), Some(Arc::new(Statement::unnamed(Some(&body), &settings))));
+        prepared.put(
+            name.as_bytes(),
+            Some(Arc::new(Statement::unnamed(Some(&body), &settings, Readings::certain(settings.reading())))),
+        );
     }
     let mut again = Again::default();
     again.keep(request.concat()[..].into());

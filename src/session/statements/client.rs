@@ -2,6 +2,7 @@
 
 use super::{Effect, Statement, key};
 use crate::session::Settings;
+use crate::sql::Readings;
 use bytes::BytesMut;
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -88,10 +89,11 @@ impl Statements {
         before
     }
 
-    /// The unnamed statement for this body of Parse; the one that it has already, if that is the same.
-    pub fn unnamed_for(&self, body: &[u8], settings: &Arc<Settings>) -> Arc<Statement> {
-        let same = self.unnamed.as_ref().filter(|statement| statement.is(body, settings));
-        same.cloned().unwrap_or_else(|| Arc::new(Statement::unnamed(Some(body), settings)))
+    /// The unnamed statement for this body of Parse, which is read by these rules; the one that it has already, if that is the same.
+    pub fn unnamed_for(&self, body: &[u8], settings: &Arc<Settings>, readings: Readings) -> Arc<Statement> {
+        let same = |statement: &&Arc<Statement>| statement.is(body, settings) && statement.readings == readings;
+        let known = self.unnamed.as_ref().filter(same);
+        known.cloned().unwrap_or_else(|| Arc::new(Statement::unnamed(Some(body), settings, readings)))
     }
 
     /// Appends a text in which a server's name for one of its statements, in double quotes, is replaced by its own. Appends

@@ -16,7 +16,7 @@ impl Statement {
         let (text, types) = split(self.body()?)?;
         let declared = usize::from(u16::from_be_bytes([*types.first()?, *types.get(1)?]));
         let (begun, mut highest, mut first) = (Cell::new(0), 0, None);
-        let mut scanner = Scanner::new(self.settings.reading());
+        let mut scanner = Scanner::new(self.readings.only(text)?);
         let mut look = |token: Token<'_>| {
             first.get_or_insert(matches!(token, Token::Word { name, quoted: false } if ANALYSED.contains(&name)));
             if token == Token::Parameter {

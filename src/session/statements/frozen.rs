@@ -87,7 +87,7 @@ impl Statement {
     fn constants(&self) -> Option<bool> {
         let text = self.body()?.split(|&byte| byte == 0).next()?;
         let (mut first, mut holds) = (None, !text.is_ascii());
-        let mut scanner = Scanner::new(self.settings.reading());
+        let mut scanner = Scanner::new(self.readings.only(text)?);
         let mut look = |token: Token<'_>| {
             if token != Token::Symbol(b'(') {
                 first.get_or_insert(matches!(token, Token::Word { name, quoted: false } if ANALYSED.contains(&name)));

@@ -26,7 +26,7 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Knowledge, Told, Touches, Verb};
+use crate::sql::{self, Knowledge, Readings, Told, Touches, Verb};
 use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct Statement {
     settings: Arc<Settings>,
     // How many of them are what was in force.
     certain: Certain,
+    // By which rules PostgreSQL has read it, or may have.
+    readings: Readings,
     // Of the table when it was made; None: it is one client's alone.
     generation: Option<u64>,
     // What running it may touch of its session, as far as was known when it was last run.
@@ -68,10 +70,10 @@ impl fmt::Display for ServerName {
 
 impl Statement {
     /// One that stays unnamed; `None` for a body that was too long to be kept.
-    pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>) -> Self {
+    pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>, readings: Readings) -> Self {
         let (id, name) = (ServerName(0), Box::default());
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), certain: Certain::Nothing, generation: None, told }
+        Self { id, name, body, settings: settings.clone(), certain: Certain::Nothing, readings, generation: None, told }
     }
 
     fn named(
@@ -80,11 +82,12 @@ impl Statement {
         body: Option<&[u8]>,
         settings: &Arc<Settings>,
         certain: Certain,
+        readings: Readings,
     ) -> Self {
         let id = ServerName(id);
         let name = id.to_string().into();
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), certain, generation, told }
+        Self { id, name, body, settings: settings.clone(), certain, readings, generation, told }
     }
 
     /// What it is called on servers.
@@ -102,6 +105,11 @@ impl Statement {
         self.body.as_deref()
     }
 
+    /// By which rules its text was read, or may have been.
+    pub fn readings(&self) -> Readings {
+        self.readings
+    }
+
     /// What running it may touch of its session, by what is known now. Its text is read again only if that has become
     /// another. `None`: nothing, or it is not known because it has no body.
     pub fn told(&self, known: &Knowledge) -> Guard<Option<Arc<Told>>> {
@@ -111,7 +119,7 @@ impl Statement {
         }
         let Some(body) = &self.body else { return told };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = sql::read(text, self.settings.reading(), known);
+        let facts = self.readings.facts(text, |reading| sql::read(text, reading, known));
         let sets = facts.all_names().next().is_some();
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);

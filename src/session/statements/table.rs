@@ -2,6 +2,7 @@
 
 use super::{Certain, Statement};
 use crate::session::Settings;
+use crate::sql::Readings;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
@@ -49,8 +50,9 @@ impl StatementTable {
         }
         self.make_room(body.len() + OVERHEAD)?;
         self.last += 1;
+        let readings = Readings::certain(settings.reading());
         let statement =
-            Arc::new(Statement::named(self.last, Some(self.generation), Some(body), settings, Certain::All));
+            Arc::new(Statement::named(self.last, Some(self.generation), Some(body), settings, Certain::All, readings));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
@@ -62,16 +64,23 @@ impl StatementTable {
         self.generation += 1;
     }
 
-    /// As [`Self::share`], but nobody else's. `certain`: so many of these settings are in force.
-    pub fn own(&mut self, body: &[u8], settings: &Arc<Settings>, certain: Certain) -> Arc<Statement> {
+    /// As [`Self::share`], but nobody else's. `certain`: so many of these settings are in force; it is read by these rules.
+    pub fn own(
+        &mut self,
+        body: &[u8],
+        settings: &Arc<Settings>,
+        certain: Certain,
+        readings: Readings,
+    ) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, None, Some(body), settings, certain))
+        Arc::new(Statement::named(self.last, None, Some(body), settings, certain, readings))
     }
 
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
         self.last += 1;
-        Arc::new(Statement::named(self.last, None, None, settings, Certain::Nothing))
+        let readings = Readings::certain(settings.reading());
+        Arc::new(Statement::named(self.last, None, None, settings, Certain::Nothing, readings))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.

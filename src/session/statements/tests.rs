@@ -11,6 +11,10 @@ fn settings(zone: &[u8], application: &[u8]) -> Arc<Settings> {
     Arc::new(settings)
 }
 
+fn unnamed(body: Option<&[u8]>) -> Statement {
+    Statement::unnamed(body, &Arc::default(), Readings::certain(Settings::default().reading()))
+}
+
 #[test]
 fn equal_statements_are_one_whatever_the_application_is_called() {
     let mut table = StatementTable::new(64 << 20);
@@ -69,7 +73,7 @@ fn what_clients_have_is_bounded() {
 #[test]
 fn names_count_up_to_63_bytes() {
     let mut client = Statements::default();
-    let statement = Arc::new(Statement::unnamed(Some(b"x"), &Arc::default()));
+    let statement = Arc::new(unnamed(Some(b"x")));
     client.put(&[b'a'; 100], Some(statement));
     assert!(client.get(&[b'a'; 63]).is_some());
     assert!(client.get(&[b'a'; 62]).is_none());
@@ -83,7 +87,7 @@ fn one_client_cannot_prepare_without_end() {
     let body = vec![b'x'; 4 * 1024 * 1024];
     for name in [b"a", b"b", b"c"] {
         assert!(client.has_room(name, body.len()));
-        client.put(name, Some(Arc::new(Statement::unnamed(Some(&body), &Arc::default()))));
+        client.put(name, Some(Arc::new(unnamed(Some(&body)))));
     }
     assert!(!client.has_room(b"d", body.len()));
     client.put(b"a", None);
@@ -122,7 +126,7 @@ fn a_refused_parse_leaves_no_name_and_a_skipped_one_what_there_was() {
 #[test]
 fn a_refused_parse_drops_the_unnamed_statement_and_a_skipped_one_does_not() {
     let (mut client, mut server) = (Statements::default(), ServerStatements::default());
-    let [old, new] = [&b"old"[..], b"new"].map(|body| Arc::new(Statement::unnamed(Some(body), &Arc::default())));
+    let [old, new] = [&b"old"[..], b"new"].map(|body| Arc::new(unnamed(Some(body))));
     for failed in [false, true] {
         client.put(b"", Some(old.clone()));
         server.put_unnamed(Some(old.clone()));

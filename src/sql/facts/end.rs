@@ -106,12 +106,10 @@ impl Machine {
     }
 
     fn end_body(&mut self) {
-        let Some(body) = self.body.take() else { return };
-        let Body { scanner, mut machine } = *body;
-        let end = scanner.finish(&mut |_| ());
-        let facts = machine.finish(0);
+        let Some(bodies) = self.body.take() else { return };
+        let [facts, otherwise] = bodies.map(Body::finish);
         self.now.touches |= facts.touches;
-        if end.is_err() || facts.unsure.is_some() {
+        if facts.unsure.is_some() || otherwise != facts && !otherwise.is_refused() {
             self.now.touches |= Touches::DYNAMIC;
         }
         for Named { name, local } in facts.named {

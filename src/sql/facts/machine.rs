@@ -94,7 +94,8 @@ pub(super) struct Machine {
     asks: bool,
     /// What calls of `set_config` say, while the statement may consist of them.
     pub(super) said: Vec<Setting>,
-    pub(super) body: Option<Box<Body>>,
+    /// Of a `DO`: read when it is executed, by what rules there are then.
+    pub(super) body: Option<Box<[Body; 2]>>,
 }
 
 impl Machine {
@@ -195,9 +196,9 @@ impl Machine {
         }
         if self.now.first == First::Do && !self.in_body && !self.is_behind(Key::Language) {
             let reading = self.reading;
-            let body = self.body.get_or_insert_with(|| Body::new(reading));
-            let Body { scanner, machine } = &mut **body;
-            scanner.feed(part, &mut |token| machine.token(token, 0, functions));
+            let otherwise = Reading { standard_strings: !reading.standard_strings, ..reading };
+            let bodies = self.body.get_or_insert_with(|| Box::new([reading, otherwise].map(Body::new)));
+            bodies.iter_mut().for_each(|body| body.feed(part, functions));
         }
     }
 
@@ -531,7 +532,7 @@ fn drops_code(what: &[u8]) -> bool {
 
 /// See [`super::read_body`].
 pub(super) fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
-    let Body { mut scanner, mut machine } = *Body::new(reading);
+    let Body { mut scanner, mut machine } = Body::new(reading);
     scanner.feed(body, &mut |token| machine.token(token, 0, functions));
     let sure = scanner.finish(&mut |token| machine.token(token, 0, functions));
     machine.settle(functions);
@@ -541,8 +542,21 @@ pub(super) fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions
 }
 
 impl Body {
-    fn new(reading: Reading) -> Box<Self> {
+    fn new(reading: Reading) -> Self {
         let machine = Machine { in_body: true, ..Machine::new(reading) };
-        Box::new(Self { scanner: Scanner::new(reading), machine })
+        Self { scanner: Scanner::new(reading), machine }
+    }
+
+    fn feed(&mut self, part: &[u8], functions: &dyn Functions) {
+        let Self { scanner, machine } = self;
+        scanner.feed(part, &mut |token| machine.token(token, 0, functions));
+    }
+
+    /// The text that it stands in is over, or the statement.
+    pub(super) fn finish(self) -> Facts {
+        let Self { scanner, mut machine } = self;
+        let end = scanner.finish(&mut |_| ());
+        let facts = machine.finish(0);
+        Facts { unsure: end.err().or(facts.unsure), ..facts }
     }
 }

@@ -8,7 +8,7 @@ use crate::sql::Reading;
 fn after(script: &str) -> String {
     let mut channels = Channels::default();
     for transaction in script.split(";;") {
-        let deeds = Deeds::read(transaction.as_bytes(), Reading::default()).deeds;
+        let deeds = Deeds::by(transaction.as_bytes(), Reading::default()).deeds;
         let mut outcome = Outcome::default();
         channels.ahead(&deeds);
         let failed = transaction.contains("ERROR");
@@ -69,7 +69,7 @@ fn rollback_to_a_savepoint_undoes_what_came_behind_it() {
 #[test]
 fn the_hub_is_told_once_what_it_has_to_hear() {
     let mut channels = Channels::default();
-    let deeds = |text: &str| Deeds::read(text.as_bytes(), Reading::default()).deeds;
+    let deeds = |text: &str| Deeds::by(text.as_bytes(), Reading::default()).deeds;
     assert_eq!(channels.ahead(&deeds("LISTEN a; LISTEN b; LISTEN a")).len(), 2);
     assert_eq!(channels.ahead(&deeds("LISTEN b; UNLISTEN a")).len(), 0);
     let mut outcome = Outcome::default();

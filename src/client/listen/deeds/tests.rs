@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(text: &str) -> Deeds {
-    Deeds::read(text.as_bytes(), Reading::default())
+    Deeds::by(text.as_bytes(), Reading::default())
 }
 
 fn changed(text: &str) -> String {
@@ -51,8 +51,8 @@ fn a_long_name_is_cut_as_postgresql_cuts_it_and_what_cannot_be_told_is_not_guess
     }
     assert!(!read("LISTEN x; SELECT 'open").uncertain, "PostgreSQL refuses it as a whole");
     let sjis = Reading { ascii_trails: true, ..Reading::default() };
-    assert!(Deeds::read(b"LISTEN \x83\x65", sjis).uncertain);
-    assert!(!Deeds::read(b"SELECT '\x83\x65'", sjis).uncertain);
+    assert!(Deeds::by(b"LISTEN \x83\x65", sjis).uncertain);
+    assert!(!Deeds::by(b"SELECT '\x83\x65'", sjis).uncertain);
 }
 
 #[test]
