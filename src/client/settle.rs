@@ -205,7 +205,7 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let back = touched.resets().back();
+        let (back, masked) = (touched.resets().back(), touched.resets().masked());
         let before = touched.before().clone();
         let accounted = touched.accounts_for();
         let question = touched.question(&self.settings, &self.base, failed);
@@ -232,7 +232,7 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
-        if self.take_over_all(&found, &before, certain, &back, link).is_err() || for_good {
+        if self.take_over_all(&found, &before, certain, (&back, &masked), link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(self.own_pins(pins, accounted, link), link);
@@ -261,13 +261,14 @@ impl Client {
             .collect()
     }
 
-    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with.
+    /// `before`: the client's settings then. `certain`: what the text says was done. `back`: these were reset to what the client came with; `masked`: and
+    /// PostgreSQL may say that they were set.
     fn take_over_all(
         &mut self,
         found: &Found,
         before: &Settings,
         certain: bool,
-        back: &[Name],
+        (back, masked): (&[Name], &[Name]),
         link: &mut Link,
     ) -> Result<(), TooMuch> {
         if let Some(all) = &found.all {
@@ -275,7 +276,7 @@ impl Client {
             for (name, value, is_default) in all {
                 let noted = found.named.iter().find(|(noted, _)| noted.name.eq_ignore_ascii_case(name));
                 let is_as_before = noted.is_some_and(|(noted, value)| before.get(&noted.name) == value.as_deref());
-                let was_reset = *is_default && back.iter().any(|reset| reset.eq_ignore_ascii_case(name));
+                let was_reset = *is_default && masked.iter().any(|reset| reset.eq_ignore_ascii_case(name));
                 if was_reset && !is_as_before {
                     continue;
                 }

@@ -111,7 +111,24 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {
     name: Name,
-    local: bool,
+    // By the text itself, and by code that it calls or runs.
+    text: Reach,
+    code: Reach,
+}
+
+/// For how long a setting is made another one: either, both, or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// For the session.
+    pub session: bool,
+    /// Until the transaction ends.
+    pub local: bool,
+}
+
+impl Reach {
+    fn add(&mut self, local: bool) {
+        if local { self.local = true } else { self.session = true }
+    }
 }
 
 impl Facts {
@@ -161,12 +178,18 @@ impl Facts {
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().filter(|named| !named.local).map(|named| &*named.name)
+        self.named.iter().filter(|named| named.text.session || named.code.session).map(|named| &*named.name)
     }
 
     /// As [`Self::names`], and those that it makes others for its transaction.
     pub fn all_names(&self) -> impl Iterator<Item = &[u8]> {
         self.named.iter().map(|named| &*named.name)
+    }
+
+    /// Those that code makes others which the text calls or runs, and for how long.
+    pub fn code_names(&self) -> impl Iterator<Item = (&[u8], Reach)> {
+        let by_code = self.named.iter().filter(|named| named.code != Reach::default());
+        by_code.map(|named| (&*named.name, named.code))
     }
 
     /// Custom settings (with a dot) that the text touches in any way, also with `SET LOCAL`: where they were unknown to

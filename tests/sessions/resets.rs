@@ -417,3 +417,45 @@ fn a_client_is_told_what_a_rollback_or_another_setting_has_left_of_a_reset() {
         }
     }
 }
+
+#[test]
+fn a_reset_that_was_skipped_takes_nothing_from_what_was_set_before_it() {
+    for mode in ["transaction", "session"] {
+        let pgotter = one_server(mode);
+        let mut client = Raw::log_in(pgotter.port(), &[("options", "-c enable_seqscan=off -c DateStyle=German")]);
+        let default = Raw::log_in(shared_postgres().port(), &[]).value("SHOW DateStyle");
+        let sets = query(&format!("SET enable_seqscan = on; SET DateStyle = '{default}'"));
+        // All in one write, and on a server that lacks nothing: nothing is looked at in between.
+        client.value("SELECT 1");
+        let skipped = pipeline(&["SELECT 1 / 0", "DISCARD ALL"]);
+        client.send(&[sets, skipped.clone(), skipped].concat());
+        let codes: Vec<_> = (0..3).map(|_| error_code(&client.until_ready())).collect();
+        assert_eq!(codes, [None, Some("22012".to_owned()), Some("22012".to_owned())]);
+        for _ in 0..2 {
+            let seen =
+                client.value("SELECT concat_ws(' ', current_setting('enable_seqscan'), current_setting('DateStyle'))");
+            assert_eq!(seen, format!("on {default}"), "{mode}");
+        }
+    }
+}
+
+#[test]
+fn what_code_sets_behind_a_reset_is_told_from_what_it_sets_for_its_transaction() {
+    const RESET: &str = "RESET enable_seqscan";
+    let login = [("options", "-c enable_seqscan=off")];
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for set in ["SET LOCAL enable_seqscan = on", "SET enable_seqscan = on", "SET enable_seqscan = off"] {
+            let code = format!("DO $$ BEGIN {set}; END $$");
+            for request in [
+                query(&format!("{RESET}; {code}")),
+                query(&format!("{code}; {RESET}")),
+                query(&format!("DEALLOCATE ALL; COMMIT; {RESET}; {code}")),
+                pipeline(&[RESET, &code]),
+            ] {
+                let what = format!("{}, {mode} mode", String::from_utf8_lossy(&request));
+                agree_on(&pgotter, "SHOW enable_seqscan", &login, PINS[0], &[request], &what);
+            }
+        }
+    }
+}

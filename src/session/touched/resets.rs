@@ -32,6 +32,21 @@ struct Reset {
     due: bool,
 }
 
+impl Reset {
+    /// Where a setting was reset and then set until the transaction ends, PostgreSQL takes the default that is back for what the
+    /// session has set.
+    fn is_masked(&self) -> bool {
+        self.word == Word::Was
+    }
+
+    /// It was set behind that for its transaction.
+    fn was(&mut self) {
+        if matches!(self.word, Word::Said | Word::Done) {
+            self.word = Word::Was;
+        }
+    }
+}
+
 /// All of one client, each once.
 #[derive(Debug, Default)]
 pub struct Resets(Vec<Reset>);
@@ -75,7 +90,20 @@ impl Resets {
             self.hide_all(base, before);
             return;
         }
-        for name in facts.names().filter(|name| !facts.statements.iter().any(|statement| tells_of(statement, name))) {
+        if facts.touches.any(Touches::PLACEHOLDERS) {
+            // Of a name that is computed.
+            self.0.iter_mut().for_each(Reset::was);
+        }
+        let is_told = |name: &[u8]| facts.statements.iter().any(|statement| tells_of(statement, name));
+        for (name, reach) in facts.code_names() {
+            if reach.local {
+                self.was(name);
+            } else if is_told(name) && !is_opaque(name) {
+                // In which order, nobody knows.
+                self.doubt(name);
+            }
+        }
+        for name in facts.names().filter(|name| !is_told(name)) {
             if is_opaque(name) {
                 self.set(name, base, hidden);
             } else if name == SESSION_AUTHORIZATION {
@@ -106,11 +134,11 @@ impl Resets {
         self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done))
     }
 
-    /// What PostgreSQL is to be asked of: whether it is at the default; and whether a text has reset it. `ended`: so is the block, and
-    /// of nothing it is known what has become of it.
+    /// What PostgreSQL is to be asked of: whether it is at the default; and whether it may be, and look set. `ended`: so is the block,
+    /// and of nothing it is known what has become of it.
     pub fn to_look_at(&self, ended: bool) -> Vec<(&[u8], bool)> {
         let unknown = self.0.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
-        unknown.map(|reset| (&*reset.name, !matches!(reset.word, Word::Set | Word::Hidden))).collect()
+        unknown.map(|reset| (&*reset.name, reset.is_masked())).collect()
     }
 
     /// PostgreSQL has said that these are at the default. What is to be brought back.
@@ -142,6 +170,11 @@ impl Resets {
             Word::Was | Word::Said | Word::Done => true,
         };
         self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
+    }
+
+    /// What was reset, and may look set to its default.
+    pub fn masked(&self) -> Vec<Name> {
+        self.0.iter().filter(|reset| reset.is_masked()).map(|reset| reset.name.clone()).collect()
     }
 
     /// What may have been set to what looks reset.
@@ -207,9 +240,8 @@ impl Resets {
 
     /// It was set behind that for its transaction.
     fn was(&mut self, name: &[u8]) {
-        let is_said = |reset: &&mut Reset| *reset.name == *name && matches!(reset.word, Word::Said | Word::Done);
-        if let Some(reset) = self.0.iter_mut().find(is_said) {
-            reset.word = Word::Was;
+        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name) {
+            reset.was();
         }
     }
 

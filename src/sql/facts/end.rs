@@ -4,7 +4,7 @@ use super::machine::{Body, Machine, Now, Shape};
 use super::set_config::Called;
 use super::verb::{Discard, Name, Prepare, Setting, Statement, Value, Verb};
 use super::words::First;
-use super::{Facts, Named, STATEMENTS_MAX, Touches};
+use super::{Facts, Named, Reach, STATEMENTS_MAX, Touches};
 use super::{NAMES_MAX, value, verdict};
 use crate::sql::token::Unsure;
 
@@ -112,8 +112,11 @@ impl Machine {
         if facts.unsure.is_some() || otherwise != facts && !otherwise.is_refused() {
             self.now.touches |= Touches::DYNAMIC;
         }
-        for Named { name, local } in facts.named {
-            let _ = self.note(&name, local);
+        for Named { name, text, code } in facts.named {
+            let (session, local) = (text.session || code.session, text.local || code.local);
+            for local in [false].into_iter().filter(|_| session).chain([true].into_iter().filter(|_| local)) {
+                let _ = self.note_by_code(&name, local);
+            }
         }
     }
 
@@ -122,14 +125,26 @@ impl Machine {
     }
 
     /// A setting that is named: what that touches.
-    pub(super) fn note(&mut self, name: &[u8], local: bool) -> Touches {
+    fn note(&mut self, name: &[u8], local: bool) -> Touches {
+        self.note_reach(name, local, |named| &mut named.text)
+    }
+
+    /// The same, where code names it that is called or run.
+    pub(super) fn note_by_code(&mut self, name: &[u8], local: bool) -> Touches {
+        self.note_reach(name, local, |named| &mut named.code)
+    }
+
+    fn note_reach(&mut self, name: &[u8], local: bool, reach: fn(&mut Named) -> &mut Reach) -> Touches {
         // What PREPARE prepares is not run yet.
         if self.now.first != First::Prepare {
             let Facts { named, unsure, .. } = &mut self.facts;
-            match named.iter().position(|named| *named.name == *name) {
-                Some(at) => named[at].local &= local,
-                None if named.len() >= NAMES_MAX => *unsure = Some(Unsure::Overfull),
-                None => named.push(Named { name: Name::from(name), local }),
+            let at = named.iter().position(|named| *named.name == *name).unwrap_or(named.len());
+            if at == named.len() && at < NAMES_MAX {
+                named.push(Named { name: Name::from(name), text: Reach::default(), code: Reach::default() });
+            }
+            match named.get_mut(at) {
+                Some(named) => reach(named).add(local),
+                None => *unsure = Some(Unsure::Overfull),
             }
         }
         match name {

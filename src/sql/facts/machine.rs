@@ -160,7 +160,7 @@ impl Machine {
     /// What else there is to tell of a name.
     fn add_more(&mut self, name: &[u8], functions: &dyn Functions) {
         let mut settings = Touches::NOTHING;
-        functions.settings(name, &mut |setting, local| settings |= self.note(setting, local));
+        functions.settings(name, &mut |setting, local| settings |= self.note_by_code(setting, local));
         self.now.touches |= settings;
         self.now.written |= functions.written(name).without(Touches::MORE);
     }
