@@ -10,6 +10,7 @@ use super::request::Gather;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::{Bent, Pin};
+use super::texts::Passing;
 use super::timer::Timer;
 use crate::clock;
 use crate::cluster::{Change, Pool, Shape};
@@ -20,7 +21,6 @@ use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{Settings, Statements, Touched};
-use crate::sql::{Knowledge, Readers};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -112,8 +112,8 @@ pub struct Client {
     pub(super) change: Option<Change>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
-    // Reads a Query that is handed on in parts.
-    pub(super) passing: Option<Box<(Readers, Arc<Knowledge>)>>,
+    // Reads a text that is handed on in parts.
+    pub(super) passing: Option<Box<Passing>>,
     // What it came with, and RESET returns to.
     pub(super) base: Arc<Settings>,
     // Boxed: an idle client that has never listened does not pay for it.

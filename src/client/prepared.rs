@@ -123,6 +123,9 @@ impl Client {
         };
         let name: Box<[u8]> = key(name).into();
         statements.put(&name, Some(statement.clone()));
+        if !message.whole {
+            self.begin_passing(readings, &message.body[at.end + 1..], Some(statement.clone()));
+        }
         if under_way.make_place(&statement, limit) {
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
             under_way.rename(at, statement.name(), Some(effect));
@@ -150,6 +153,9 @@ impl Client {
             Arc::new(Statement::unnamed(None, &self.settings, readings))
         };
         let client = Change::From(statements.put(b"", Some(statement.clone())));
+        if !message.whole {
+            self.begin_passing(readings, &message.body[at.end + 1..], Some(statement.clone()));
+        }
         let server = under_way.statements().put_unnamed(Some(statement));
         under_way.pass(Some(Effect::Unnamed { client, server }));
     }

@@ -7,15 +7,36 @@ use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
 use crate::pool::Lane;
 use crate::server::{Forwarding, Server};
-use crate::session::{Change, Effect, Settings, Unnamed};
-use crate::sql::{Facts, Readers, Reading, Readings, Scanner, Token, Verb};
+use crate::session::{Change, Effect, Settings, Statement, Unnamed};
+use crate::sql::{Facts, Knowledge, Readers, Reading, Readings, Scanner, Token, Verb};
 use crate::wire::backend::Status;
 use crate::wire::frontend::kind;
 use arc_swap::Guard;
 use bytes::BytesMut;
+use memchr::memchr;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// A text that is handed on in parts.
+pub(super) struct Passing {
+    readers: Readers,
+    known: Arc<Knowledge>,
+    // What it prepares. None: it is a Query.
+    statement: Option<Arc<Statement>>,
+    // Behind it are only the types of a Parse.
+    ended: bool,
+}
+
+impl Passing {
+    fn read(&mut self, bytes: &[u8]) {
+        if !self.ended {
+            let end = memchr(0, bytes);
+            self.ended = end.is_some();
+            self.readers.feed(&bytes[..end.unwrap_or(bytes.len())], &*self.known);
+        }
+    }
+}
 
 impl Client {
     /// What a text may do to its session that is read by these rules.
@@ -47,10 +68,7 @@ impl Client {
         let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
         let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
         if !message.whole {
-            let known = Guard::into_inner(self.pool.catalog().known());
-            let mut readers = Readers::new(self.readings(under_way.server()));
-            readers.feed(text, &*known);
-            self.passing = Some(Box::new((readers, known)));
+            self.begin_passing(self.readings(under_way.server()), text, None);
         } else {
             let facts = self.read(text, self.readings(under_way.server()));
             let status = exchange.status_behind_ours();
@@ -104,22 +122,33 @@ impl Client {
         Unnamed { client, server: under_way.statements().put_unnamed(None) }
     }
 
-    /// The next part of a Query.
+    /// The beginning of a text that is read by these rules, of a Query or of what prepares this.
+    pub(super) fn begin_passing(&mut self, readings: Readings, text: &[u8], statement: Option<Arc<Statement>>) {
+        let known = Guard::into_inner(self.pool.catalog().known());
+        let mut passing = Box::new(Passing { readers: Readers::new(readings), known, statement, ended: false });
+        passing.read(text);
+        self.passing = Some(passing);
+    }
+
+    /// The next part of it.
     pub(super) fn read_on(&mut self, chunk: &[u8]) {
-        if let Some((readers, known)) = self.passing.as_deref_mut() {
-            readers.feed(chunk.strip_suffix(b"\0").unwrap_or(chunk), &**known);
+        if let Some(passing) = self.passing.as_deref_mut() {
+            passing.read(chunk);
         }
     }
 
-    /// It may be the last one: only now it is known what the text does. It can still be refused: without the zero that ends it,
+    /// It may be the last one: only now it is known what the text does. A Query can still be refused: without the zero that ends it,
     /// PostgreSQL does not look at it.
     pub(super) fn read_to_its_end(&mut self, server: &mut Server, lane: &Arc<Lane>, chunk: &mut BytesMut) {
         if !server.exchange().ends_outgoing(chunk.len()) {
             return;
         }
         let Some(passing) = self.passing.take() else { return };
-        let (readers, known) = *passing;
+        let Passing { readers, known, statement, .. } = *passing;
         let facts = readers.finish(&*known);
+        if let Some(statement) = statement {
+            return statement.tell(facts, &known);
+        }
         if may_drop_statements(&facts) {
             server.await_drop();
         }

@@ -286,17 +286,29 @@ fn a_crowd_that_asks_for_its_last_number_is_told_none_but_its_own() {
 fn a_text_that_is_too_long_to_be_gathered_is_told_of_nobody_elses_number() {
     let pgotter = pgotter(1, "request_gather = \"1KiB\"");
     let mut other = client(&pgotter, "other");
-    let space = " ".repeat(100_000);
-    for (number, sql) in [format!("SELECT lastval() {space}"), format!("{space} SELECT lastval()")].iter().enumerate() {
-        for begin in ["SELECT 1", "BEGIN"] {
-            // An application that is not known to ask.
-            let mut client = client(&pgotter, &format!("{begin} {number}"));
-            let others = other.value("SELECT nextval('one')");
-            client.ask(begin);
-            client.value("SELECT 'something else'");
-            let told = client.ask(sql);
-            assert_ne!(first_value(&told), Some(others), "behind {begin}, {number}");
-            client.ask("ROLLBACK");
+    let space = " ".repeat(300_000);
+    let texts = [format!("SELECT lastval() {space}"), format!("{space} SELECT lastval()")];
+    let parsed = |name: &str, sql: &str| [parse(name, sql), bind("", name, &[]), execute("", 0), sync()].concat();
+    for (number, sql) in texts.iter().enumerate() {
+        for (how, request) in [("Query", query(sql)), ("unnamed", parsed("", sql)), ("named", parsed("s", sql))] {
+            for begin in ["SELECT 1", "BEGIN"] {
+                // An application that is not known to ask.
+                let what = format!("{how} behind {begin}, {number}");
+                let mut client = client(&pgotter, &what);
+                let others = other.value("SELECT nextval('one')");
+                client.ask(begin);
+                client.value("SELECT 'something else'");
+                client.send(&request);
+                let told = client.until_ready();
+                assert_ne!(first_value(&told), Some(others), "{what}");
+                client.ask("ROLLBACK");
+                client.ask("BEGIN");
+                let mine = client.value("SELECT nextval('one')");
+                // Where it has a name, it has been prepared before.
+                client.send(&if how == "named" { parsed("t", sql) } else { request.clone() });
+                assert_eq!(first_value(&client.until_ready()), Some(mine), "{what}");
+                client.ask("ROLLBACK");
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Knowledge, Readings, Told, Touches, Verb};
+use crate::sql::{self, Facts, Knowledge, Readings, Told, Touches, Verb};
 use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Statement {
     }
 
     /// What running it may touch of its session, by what is known now. Its text is read again only if that has become
-    /// another. `None`: nothing, or it is not known because it has no body.
+    /// another; one that has no body was read when it passed. `None`: nothing.
     pub fn told(&self, known: &Knowledge) -> Guard<Option<Arc<Told>>> {
         let told = self.told.load();
         if told.as_ref().is_some_and(|told| told.is_of(known)) {
@@ -120,14 +120,18 @@ impl Statement {
         let Some(body) = &self.body else { return told };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = self.readings.facts(text, |reading| sql::read(text, reading, known));
+        self.tell(facts, known);
+        self.told.load()
+    }
+
+    /// These are the facts of its text, read with this.
+    pub fn tell(&self, facts: Facts, known: &Knowledge) {
         let sets = facts.all_names().next().is_some();
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);
         let declares = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Declare { .. }));
         let matters = !is_harmless(&facts) || sets || draws || ends || declares;
-        let told = known.told(matters.then_some(facts));
-        self.told.store(Some(told.clone()));
-        Guard::from_inner(Some(told))
+        self.told.store(Some(known.told(matters.then_some(facts))));
     }
 
     /// Whether other clients may have it, too.
