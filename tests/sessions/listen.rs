@@ -741,6 +741,24 @@ fn what_was_notified_before_the_commit_is_never_heard() {
 }
 
 #[test]
+fn a_query_of_a_listen_that_is_refused_is_answered_to_its_end_whatever_stands_in_front_of_it() {
+    let pgotter = one_server();
+    let mut client = Raw::log_in(pgotter.port(), &[("client_encoding", "UTF8")]);
+    client.ask("LISTEN z_third");
+    client.ask("SET client_encoding = 'LATIN1'");
+    for sql in ["BEGIN", "SELECT 1"] {
+        client.ask(sql);
+    }
+    // A Sync, should the Query be skipped.
+    client.send(&[extended("SELECT 'in front'", &[]), query("LISTEN z_fourth"), sync()].concat());
+    let frames = client.until_ready();
+    assert_eq!(first_value(&frames).as_deref(), Some("in front"), "{}", print(&frames));
+    assert_eq!(error_code(&frames).as_deref(), Some("0A000"), "{}", print(&frames));
+    assert_eq!(client.until_ready().len(), 1);
+    assert_eq!(error_code(&client.ask("SELECT 1")).as_deref(), Some("25P02"));
+}
+
+#[test]
 fn a_listen_in_another_encoding_fails_its_block_and_not_its_connection() {
     let pgotter = one_server();
     let listen = "LISTEN z_second";

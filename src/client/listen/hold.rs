@@ -13,6 +13,7 @@ use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Ticket;
 use crate::sql::Facts;
 use crate::wire::backend::{self, Status};
+use crate::wire::frame;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -49,6 +50,18 @@ pub(in super::super) enum Turn {
     Go(Box<Held>),
     /// It is not run.
     Refuse(Fault, Box<Held>),
+}
+
+/// Where the last one of these messages begins.
+fn last_frame(messages: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some((.., total)) = frame::first(&messages[at..]) {
+        if at + total == messages.len() {
+            break;
+        }
+        at += total;
+    }
+    at
 }
 
 impl Held {
@@ -164,12 +177,18 @@ impl Client {
             link.server.send(held.bytes);
             return Ok(false);
         }
-        self.refuse_there(link, fault, held);
+        self.refuse_there(link, fault, held)?;
         Ok(false)
     }
 
-    fn refuse_there(&mut self, link: &mut Link, fault: &Fault, held: Held) {
+    fn refuse_there(&mut self, link: &mut Link, fault: &Fault, mut held: Held) -> Result<(), Left> {
         self.log_fault(fault);
+        if held.found.by_query && held.first != Some(kind::QUERY) {
+            // What stands in front of the Query is run.
+            let query = held.bytes.split_off(last_frame(&held.bytes));
+            let front = std::mem::replace(&mut held.bytes, query);
+            self.send_at(held.at, link, front, held.first)?;
+        }
         let mut error = BytesMut::new();
         backend::error_response(&mut error, fault);
         let readings = self.readings(&link.server);
@@ -193,6 +212,7 @@ impl Client {
             under_way.pass(None);
         }
         under_way.finish();
+        Ok(())
     }
 
     /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.

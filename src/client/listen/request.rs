@@ -19,6 +19,8 @@ pub struct Found {
     pub deeds: Vec<Deed>,
     /// It may notify, and its client listens.
     pub notifies: bool,
+    /// All of this is in the Query that ends it.
+    pub by_query: bool,
     /// It must not run.
     pub refusal: Option<Fault>,
 }
@@ -138,6 +140,7 @@ impl Walk<'_> {
     fn query(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
         let mut rest = body;
         let text = take_cstr(&mut rest).unwrap_or(body);
+        self.found.by_query = self.found.deeds.is_empty() && self.found.refusal.is_none();
         let Some(deeds) = self.read(text, self.readings) else { return };
         if deeds.must_change() {
             let text = self.changed(&deeds, text);
