@@ -38,7 +38,7 @@ impl Client {
             && !link.awaits_cancel()
             && !link.server.awaits_again()
             && !self.awaits_effects(link)
-            && !(self.awaits_settling(link) && link.server.exchange().will_answer())
+            && !self.awaits_settling(link)
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);
             // The client's last word, be it goodbye or nonsense, is read behind the replies to what stands in front of

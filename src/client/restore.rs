@@ -80,7 +80,8 @@ impl Client {
     pub(super) fn must_restore(&self, link: &Link) -> bool {
         let exchange = link.server.exchange();
         let Some(touched) = self.touched.as_ref().filter(|touched| !touched.resets().is_empty()) else { return false };
-        let is_free = !exchange.owes() && !exchange.unsynced() && !exchange.cut_outgoing();
+        let is_whole = !exchange.cut_outgoing() && !exchange.cut_incoming();
+        let is_free = !exchange.owes() && !exchange.unsynced() && is_whole;
         is_free
             && match exchange.status() {
                 Status::Idle => link.mode == PoolMode::Session,
@@ -93,7 +94,10 @@ impl Client {
     /// What the next request finds depends on what becomes of this one. Not so the rest of a message that has begun, for which
     /// PostgreSQL waits.
     pub(super) fn awaits_settling(&self, link: &Link) -> bool {
-        if link.server.exchange().cut_outgoing() {
+        let exchange = link.server.exchange();
+        // The rest of a notification comes, too.
+        let is_coming = exchange.will_answer() || !exchange.owes() && exchange.cut_incoming();
+        if exchange.cut_outgoing() || !is_coming {
             return false;
         }
         self.touched.as_ref().is_some_and(|touched| touched.resets().are_due()) || link.server.awaits_drop()

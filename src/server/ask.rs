@@ -66,10 +66,11 @@ pub async fn ask_apart(server: &mut Server, all: &[Asked<'_>], limit: usize) -> 
     goes_on.then_some(answer)
 }
 
-/// What comes until nothing is owed, `limit` bytes of it. `None`: the server is dead, or says more.
+/// What comes until nothing is owed, and of a notification behind that the rest; `limit` bytes of it. `None`: the server is dead, or
+/// says more.
 pub(super) async fn hear_answer(server: &mut Server, limit: usize) -> Option<BytesMut> {
     let mut heard = BytesMut::new();
-    while server.exchange.owes() {
+    while server.exchange.owes() || server.exchange.cut_incoming() {
         server.socket.flush().await.ok()?;
         server.socket.recv().await.ok()?;
         let rest = Nowhere { belief: &mut server.belief, statements: &mut server.statements, passed: false };

@@ -374,12 +374,14 @@ fn a_notification_that_comes_while_something_is_brought_back_is_heard() {
     let pgotter = one_server("session");
     let mut client = Raw::log_in(pgotter.port(), LOGIN);
     client.ask("LISTEN brought_back");
+    // They arrive in pieces.
+    let long = "x".repeat(7_000);
     let mut heard = 0;
     let mut hear = |frames: &[Frame]| heard += frames.iter().filter(|frame| frame.kind == b'A').count();
     std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let mut other = Raw::log_in(shared_postgres().port(), &[]);
-            (0..COUNT).for_each(|number| drop(other.ask(&format!("NOTIFY brought_back, '{number}'"))));
+            (0..COUNT).for_each(|number| drop(other.ask(&format!("NOTIFY brought_back, '{number} {long}'"))));
         });
         while !others.is_finished() {
             hear(&client.ask("RESET ALL"));
