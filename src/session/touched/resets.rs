@@ -16,8 +16,12 @@ enum Word {
     Set,
     /// Code may have reset it.
     Hidden,
+    /// A text had, and code may have set it since.
+    Clouded,
     /// A text had, before it was looked at or rolled back.
     Was,
+    /// A text had, before it was set for its transaction.
+    Masked,
     /// A text has.
     Said,
     /// A text of nothing else has: in a block that goes on it is done.
@@ -36,13 +40,13 @@ impl Reset {
     /// Where a setting was reset and then set until the transaction ends, PostgreSQL takes the default that is back for what the
     /// session has set.
     fn is_masked(&self) -> bool {
-        self.word == Word::Was
+        matches!(self.word, Word::Was | Word::Masked)
     }
 
     /// It was set behind that for its transaction.
     fn was(&mut self) {
-        if matches!(self.word, Word::Said | Word::Done) {
-            self.word = Word::Was;
+        if matches!(self.word, Word::Said | Word::Done | Word::Clouded) {
+            self.word = Word::Masked;
         }
     }
 }
@@ -80,8 +84,8 @@ impl Resets {
                         }
                     }
                 }
-                Verb::Commit { .. } | Verb::PrepareTransaction => self.look_again(Word::Said),
-                Verb::Rollback { .. } | Verb::RollbackTo(_) => self.look_again(Word::Was),
+                Verb::Commit { .. } | Verb::PrepareTransaction => self.look_again(false),
+                Verb::Rollback { .. } | Verb::RollbackTo(_) => self.look_again(true),
                 _ => (),
             }
         }
@@ -154,9 +158,11 @@ impl Resets {
                 _ if is_lost => lost.push(reset.name.clone()),
                 _ => (),
             }
-            if matches!(reset.word, Word::Said | Word::Done) {
-                reset.word = Word::Was;
-            }
+            reset.word = match reset.word {
+                Word::Said | Word::Done => Word::Was,
+                Word::Clouded => Word::Hidden,
+                other => other,
+            };
             true
         });
         lost
@@ -166,8 +172,8 @@ impl Resets {
     pub fn back(&self) -> Vec<Name> {
         let is_back = |reset: &&Reset| match reset.word {
             Word::Set => false,
-            Word::Hidden => is_opaque(&reset.name),
-            Word::Was | Word::Said | Word::Done => true,
+            Word::Hidden | Word::Clouded => is_opaque(&reset.name),
+            Word::Was | Word::Masked | Word::Said | Word::Done => true,
         };
         self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
     }
@@ -187,12 +193,15 @@ impl Resets {
     }
 
     /// What was brought back may be undone, and what was undone not. What was said is only this any more.
-    fn look_again(&mut self, said: Word) {
+    fn look_again(&mut self, undone: bool) {
         for reset in self.0.iter_mut().filter(|reset| reset.word != Word::Set) {
             reset.due = true;
-            if matches!(reset.word, Word::Said | Word::Done) {
-                reset.word = said;
-            }
+            reset.word = match reset.word {
+                Word::Said | Word::Done | Word::Masked if undone => Word::Was,
+                Word::Clouded if undone => Word::Hidden,
+                Word::Done => Word::Said,
+                other => other,
+            };
         }
     }
 
@@ -229,9 +238,11 @@ impl Resets {
         match self.0.iter_mut().find(|reset| *reset.name == *name) {
             Some(reset) => {
                 reset.due = true;
-                if reset.word != Word::Set {
-                    reset.word = Word::Hidden;
-                }
+                reset.word = match reset.word {
+                    Word::Said | Word::Done => Word::Clouded,
+                    Word::Was => Word::Hidden,
+                    other => other,
+                };
             }
             None if is_opaque(name) && before.get(name).is_none_or(|value| value == reset_to(name)) => (),
             None => self.put(name, base, Word::Hidden),

@@ -110,10 +110,23 @@ fn what_is_set_behind_a_reset_until_its_transaction_ends_may_look_set() {
     let masked = |texts: &[&str]| behind(texts).masked() == [Name::from(&b"work_mem"[..])];
     let [local, session] =
         ["true", "false"].map(|local| format!("DO $$ BEGIN PERFORM set_config('work_mem', '1MB', {local}); END $$"));
-    for texts in [&["RESET work_mem", "SET LOCAL work_mem = '1MB'"][..], &["RESET work_mem", &local]] {
+    let computed = "DO $$ BEGIN PERFORM set_config('work' || '_mem', '1MB', false); END $$";
+    let set_local = "SET LOCAL work_mem = '1MB'";
+    for texts in [
+        &["RESET work_mem", set_local][..],
+        &["RESET work_mem", &local],
+        &["RESET work_mem", computed, set_local],
+        &["RESET work_mem", set_local, computed],
+        &["RESET work_mem", set_local, "COMMIT"],
+    ] {
         assert!(masked(texts) && masked(&[&texts.join("; ")]), "{texts:?}");
     }
-    for texts in [&["RESET work_mem"][..], &["RESET work_mem", &session], &["RESET work_mem", "SET work_mem = '1MB'"]] {
+    for texts in [
+        &["RESET work_mem"][..],
+        &["RESET work_mem", &session],
+        &["RESET work_mem", computed],
+        &["RESET work_mem", "SET work_mem = '1MB'"],
+    ] {
         assert!(!masked(texts) && !masked(&[&texts.join("; ")]), "{texts:?}");
     }
 }
