@@ -160,3 +160,13 @@ fn a_text_with_a_backslash_behind_code_that_nobody_knows_keeps_no_server() {
     ];
     has_no_difference(2, &steps);
 }
+
+#[test]
+fn what_a_committed_reset_has_brought_back_is_not_told_to_be_gone_by_a_rollback() {
+    let run = |sql| [parse("", sql), bind("", ""), Execute(text(""), 0)];
+    let pipeline = [&run("DISCARD ALL")[..], &run("BEGIN"), &[Sync]].concat();
+    let whole = vec![Query(text("RESET ALL; COMMIT; BEGIN"))];
+    let ends = ["ROLLBACK", "SAVEPOINT a; ROLLBACK TO a; ROLLBACK"].map(|end| [Query(text(end))]);
+    let scripts = [pipeline, whole].map(|begin| ends.clone().map(|end| [&begin[..], &end].concat()));
+    have_no_difference(1, scripts.as_flattened());
+}

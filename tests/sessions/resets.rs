@@ -401,6 +401,8 @@ fn a_client_is_told_what_a_rollback_or_another_setting_has_left_of_a_reset() {
             vec![query("SET application_name = ''"), query("BEGIN"), query("RESET ALL"), query("ROLLBACK")],
             vec![query("BEGIN"), query("RESET ALL"), pipeline(&["ROLLBACK", "BEGIN"]), query(local)],
             vec![query("BEGIN"), pipeline(&["RESET ALL", local])],
+            vec![pipeline(&["DISCARD ALL", "BEGIN"]), query("ROLLBACK")],
+            vec![query("RESET ALL; COMMIT; BEGIN"), query("ROLLBACK")],
             vec![query("BEGIN"), query(&format!("RESET ALL; {local}"))],
         ] {
             let mut client = Raw::log_in(pgotter.port(), LOGIN);

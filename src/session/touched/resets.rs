@@ -34,6 +34,8 @@ struct Reset {
     word: Word,
     // Something has happened to it since it was looked at.
     due: bool,
+    // No ROLLBACK undoes the reset.
+    committed: bool,
 }
 
 impl Reset {
@@ -70,6 +72,7 @@ impl Resets {
                 Verb::Discard(Discard::All) => {
                     self.put_all(base, said);
                     self.reset(SESSION_AUTHORIZATION, base, said);
+                    self.commit();
                 }
                 Verb::Set(settings) | Verb::SetConfig(settings) => {
                     for Setting { name, value, local } in settings {
@@ -84,7 +87,10 @@ impl Resets {
                         }
                     }
                 }
-                Verb::Commit { .. } | Verb::PrepareTransaction => self.look_again(false),
+                Verb::Commit { .. } | Verb::PrepareTransaction => {
+                    self.look_again(false);
+                    self.commit();
+                }
                 Verb::Rollback { .. } | Verb::RollbackTo(_) => self.look_again(true),
                 _ => (),
             }
@@ -197,12 +203,18 @@ impl Resets {
         for reset in self.0.iter_mut().filter(|reset| reset.word != Word::Set) {
             reset.due = true;
             reset.word = match reset.word {
+                Word::Said | Word::Done | Word::Masked | Word::Was if undone && reset.committed => Word::Said,
                 Word::Said | Word::Done | Word::Masked if undone => Word::Was,
                 Word::Clouded if undone => Word::Hidden,
                 Word::Done => Word::Said,
                 other => other,
             };
         }
+    }
+
+    /// What was reset is, whatever becomes of the transaction behind it.
+    fn commit(&mut self) {
+        self.0.iter_mut().for_each(|reset| reset.committed = true);
     }
 
     /// With who a session is, the role that it came with is back.
@@ -216,7 +228,7 @@ impl Resets {
     fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
         self.0.retain(|reset| *reset.name != *name);
         if base.own(name).is_some() {
-            self.0.push(Reset { name: name.into(), word, due: true });
+            self.0.push(Reset { name: name.into(), word, due: true, committed: false });
         }
     }
 
@@ -224,7 +236,7 @@ impl Resets {
     fn put_all(&mut self, base: &Settings, word: Word) {
         self.0.retain(|reset| is_role(&reset.name));
         let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
-        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true }));
+        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, committed: false }));
     }
 
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
