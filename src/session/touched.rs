@@ -172,7 +172,8 @@ impl Touched {
                 self.custom.push(name.into());
             }
         }
-        facts.names().for_each(|name| self.name(name, false));
+        // Whether it is set the text does not say.
+        facts.names().for_each(|name| self.ask_for(name));
         for statement in facts.statements.iter() {
             match &statement.verb {
                 Verb::Reset(name) => self.name(name, true),

@@ -40,9 +40,23 @@ struct Reset {
 
 impl Reset {
     /// Where a setting was reset and then set until the transaction ends, PostgreSQL takes the default that is back for what the
-    /// session has set.
-    fn is_masked(&self) -> bool {
-        matches!(self.word, Word::Was | Word::Masked)
+    /// session has set. `failed`: some of what was sent was refused, or skipped.
+    fn is_masked(&self, failed: bool) -> bool {
+        match self.word {
+            Word::Was | Word::Masked => true,
+            // By a function perhaps.
+            Word::Said | Word::Done => !failed,
+            Word::Set | Word::Hidden | Word::Clouded => false,
+        }
+    }
+
+    /// Code may have set it behind that.
+    fn cloud(&mut self) {
+        self.word = match self.word {
+            Word::Said | Word::Done => Word::Clouded,
+            Word::Was => Word::Hidden,
+            other => other,
+        };
     }
 
     /// It was set behind that for its transaction.
@@ -111,6 +125,8 @@ impl Resets {
             } else if is_told(name) && !is_opaque(name) {
                 // In which order, nobody knows.
                 self.doubt(name);
+            } else {
+                self.cloud(name);
             }
         }
         for name in facts.names().filter(|name| !is_told(name)) {
@@ -148,7 +164,7 @@ impl Resets {
     /// and of nothing it is known what has become of it.
     pub fn to_look_at(&self, ended: bool) -> Vec<(&[u8], bool)> {
         let unknown = self.0.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
-        unknown.map(|reset| (&*reset.name, reset.is_masked())).collect()
+        unknown.map(|reset| (&*reset.name, reset.is_masked(false))).collect()
     }
 
     /// PostgreSQL has said that these are at the default. What is to be brought back.
@@ -184,9 +200,9 @@ impl Resets {
         self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
     }
 
-    /// What was reset, and may look set to its default.
-    pub fn masked(&self) -> Vec<Name> {
-        self.0.iter().filter(|reset| reset.is_masked()).map(|reset| reset.name.clone()).collect()
+    /// What was reset, and may look set to its default. `failed`: some of what was sent was refused, or skipped.
+    pub fn masked(&self, failed: bool) -> Vec<Name> {
+        self.0.iter().filter(|reset| reset.is_masked(failed)).map(|reset| reset.name.clone()).collect()
     }
 
     /// What may have been set to what looks reset.
@@ -250,11 +266,7 @@ impl Resets {
         match self.0.iter_mut().find(|reset| *reset.name == *name) {
             Some(reset) => {
                 reset.due = true;
-                reset.word = match reset.word {
-                    Word::Said | Word::Done => Word::Clouded,
-                    Word::Was => Word::Hidden,
-                    other => other,
-                };
+                reset.cloud();
             }
             None if is_opaque(name) && before.get(name).is_none_or(|value| value == reset_to(name)) => (),
             None => self.put(name, base, Word::Hidden),
@@ -265,6 +277,13 @@ impl Resets {
     fn was(&mut self, name: &[u8]) {
         if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name) {
             reset.was();
+        }
+    }
+
+    /// Code may have set it behind that.
+    fn cloud(&mut self, name: &[u8]) {
+        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name) {
+            reset.cloud();
         }
     }
 

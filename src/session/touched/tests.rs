@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
-use crate::sql::{Reading, Unknown, read};
+use crate::sql::{Names, Reading, Unknown, read};
 
 fn facts(sql: &str) -> Facts {
     read(sql.as_bytes(), Reading::default(), &Unknown)
@@ -86,4 +86,15 @@ fn an_answer_that_is_cut_short_is_none() {
     assert_eq!(question.read(vec![vec![Some(b"t"[..].into())]]), None);
     let question = touched(&["CREATE TEMP TABLE t ()"]).question(&Settings::default(), &Settings::default(), false);
     assert_eq!(question.read(Vec::new()), None);
+}
+
+#[test]
+fn code_that_may_set_something_leaves_open_whether_a_reset_counts() {
+    let mut names = Names::new();
+    names.add_function(b"may_set", Touches::NOTHING);
+    names.add_setting(b"may_set", b"work_mem", false);
+    let mut touched = touched(&["RESET work_mem"]);
+    touched.note(&read(b"SELECT may_set()", Reading::default(), &names), false);
+    let question = touched.question(&Settings::default(), &Settings::default(), false);
+    assert!(question.sql().contains("pg_settings"), "{}", question.sql());
 }
