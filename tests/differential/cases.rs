@@ -170,3 +170,11 @@ fn what_a_committed_reset_has_brought_back_is_not_told_to_be_gone_by_a_rollback(
     let scripts = [pipeline, whole].map(|begin| ends.clone().map(|end| [&begin[..], &end].concat()));
     have_no_difference(1, scripts.as_flattened());
 }
+
+#[test]
+fn what_a_rollback_has_undone_is_not_looked_at_in_the_transaction_behind_it() {
+    let set = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+    let texts = ["BEGIN", "ROLLBACK AND CHAIN", set].map(|sql| Query(text(sql)));
+    let [begin, chain, set] = texts;
+    has_no_difference(1, &[begin, Step::Call(text("no number")), chain, set]);
+}

@@ -105,7 +105,12 @@ impl Resets {
                     self.look_again(false);
                     self.commit();
                 }
-                Verb::Rollback { .. } | Verb::RollbackTo(_) => self.look_again(true),
+                Verb::Rollback { .. } => {
+                    self.look_again(true);
+                    // All that is not committed is as it was before the transaction.
+                    self.0.iter_mut().for_each(|reset| reset.due &= reset.committed);
+                }
+                Verb::RollbackTo(_) => self.look_again(true),
                 _ => (),
             }
         }

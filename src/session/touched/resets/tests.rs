@@ -45,7 +45,7 @@ fn a_reset_alone_is_brought_back_without_a_look_and_once() {
 
 #[test]
 fn what_may_undo_a_reset_is_followed_by_a_look() {
-    for sql in ["ROLLBACK TO s", "COMMIT", "ROLLBACK", "DO $$ BEGIN SET work_mem = '1MB'; END $$"] {
+    for sql in ["ROLLBACK TO s", "COMMIT", "COMMIT AND CHAIN; ROLLBACK", "DO $$ BEGIN SET work_mem = '1MB'; END $$"] {
         let mut resets = behind(&["RESET work_mem"]);
         lost(&mut resets);
         resets.note(&read(sql.as_bytes(), Reading::default(), &Unknown), &base(), &base(), true);
@@ -53,7 +53,9 @@ fn what_may_undo_a_reset_is_followed_by_a_look() {
     }
     let mut resets = behind(&["RESET work_mem"]);
     lost(&mut resets);
-    for sql in ["SELECT 1", "SAVEPOINT s", "RELEASE s", "SET LOCAL work_mem = '1MB'", "RESET enable_seqscan"] {
+    for sql in
+        ["SELECT 1", "ROLLBACK", "SAVEPOINT s", "RELEASE s", "SET LOCAL work_mem = '1MB'", "RESET enable_seqscan"]
+    {
         resets.note(&read(sql.as_bytes(), Reading::default(), &Unknown), &base(), &base(), true);
         assert!(!resets.are_due(), "{sql}");
     }
