@@ -162,13 +162,15 @@ fn a_text_with_a_backslash_behind_code_that_nobody_knows_keeps_no_server() {
 }
 
 #[test]
-fn what_a_committed_reset_has_brought_back_is_not_told_to_be_gone_by_a_rollback() {
+fn what_comes_back_behind_a_reset_is_not_told_to_be_gone() {
     let run = |sql| [parse("", sql), bind("", ""), Execute(text(""), 0)];
     let pipeline = [&run("DISCARD ALL")[..], &run("BEGIN"), &[Sync]].concat();
     let whole = vec![Query(text("RESET ALL; COMMIT; BEGIN"))];
     let ends = ["ROLLBACK", "SAVEPOINT a; ROLLBACK TO a; ROLLBACK"].map(|end| [Query(text(end))]);
     let scripts = [pipeline, whole].map(|begin| ends.clone().map(|end| [&begin[..], &end].concat()));
-    have_no_difference(1, scripts.as_flattened());
+    let failed = [Query(text("RESET application_name; COMMIT; BEGIN")), Describe(b'S', text("")), Sync, Wait];
+    let code = [Query(text("RESET ALL; DO $$ BEGIN RAISE NOTICE 'one'; END $$"))];
+    have_no_difference(1, &[scripts.as_flattened(), &[failed.to_vec(), code.to_vec()]].concat());
 }
 
 #[test]

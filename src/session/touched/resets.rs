@@ -160,9 +160,13 @@ impl Resets {
         self.0.iter().any(|reset| reset.due)
     }
 
-    /// Whether a text has reset it just now.
+    /// Whether a default that PostgreSQL tells of comes of what a text has reset just now, or of the end of what had brought that back.
     pub fn are_said_of(&self, name: &[u8]) -> bool {
-        self.find(name).is_some_and(|reset| matches!(reset.word, Word::Said | Word::Done))
+        self.find(name).is_some_and(|reset| match reset.word {
+            Word::Said | Word::Done | Word::Clouded => true,
+            Word::Was => reset.committed,
+            Word::Masked | Word::Hidden | Word::Set => false,
+        })
     }
 
     /// What PostgreSQL is to be asked of: whether it is at the default; and whether it may be, and look set. `ended`: so is the block,
