@@ -7,6 +7,7 @@
 //! and `t.f` for `f(t)` where no catalog knows `f`; functions behind tables and views are asked for through
 //! [`Functions::relation`].
 
+mod bounds;
 mod builtin;
 mod call;
 mod end;
@@ -21,8 +22,9 @@ mod verb;
 mod verdict;
 mod words;
 
-pub use builtin::touches as builtin_touches;
-pub use names::{Functions, Knowledge, Names, Told, Unknown};
+pub use bounds::Bounds;
+pub use builtin::effects as builtin_effects;
+pub use names::{Effects, Functions, Knowledge, Names, Told, Unknown};
 pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
 pub use verdict::Verdict;
@@ -101,8 +103,7 @@ pub struct Facts {
     pub touches: Touches,
     /// Why the text cannot be told. Then it touches everything, and its statements may be others.
     pub unsure: Option<Unsure>,
-    // What of it is no part of a session, but bears on where it may run.
-    bounds: Touches,
+    bounds: Bounds,
     named: Vec<Named>,
     // A constant was looked into.
     by_constants: bool,
@@ -138,8 +139,8 @@ impl Facts {
         }
     }
 
-    /// What any of it may do that bears on where it may run, beside what it touches.
-    pub fn bounds(&self) -> Touches {
+    /// What of it bears on where it may run, beside what it touches.
+    pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 

@@ -13,7 +13,7 @@ pub fn does(language: &[u8], extension: Option<&[u8]>, name: &[u8], symbol: &[u8
         b"internal" => Touches::NOTHING,
         _ => Touches::HIDDEN,
     };
-    let mut does = Does { touches, ..Does::default() };
+    let mut does = Does { effects: touches.into(), ..Does::default() };
     if name == b"set_limit" && extension == Some(b"pg_trgm") {
         does.settings.push((b"pg_trgm.similarity_threshold".as_slice().into(), false));
     }

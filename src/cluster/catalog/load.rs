@@ -4,7 +4,7 @@ use super::graph::{Graph, Kind};
 use super::{Catalog, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
-use crate::sql::{Names, Touches};
+use crate::sql::{Bounds, Names};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -167,9 +167,9 @@ fn names(rows: &[Row]) -> Option<Names> {
             [Some(kind), Some(name), Some(used), Some(what)] => {
                 let user = (Kind::read(kind)?, &**name);
                 match &**used {
-                    b"!" => graph.is(user, Touches::WRITES),
-                    b"1" => graph.is(user, Touches::ONE_SERVER),
-                    b"l" => graph.is(user, Touches::LOCKS_ROWS),
+                    b"!" => graph.is(user, Bounds::WRITES),
+                    b"1" => graph.is(user, Bounds::ONE_SERVER),
+                    b"l" => graph.is(user, Bounds::LOCKS_ROWS),
                     used => graph.add_use(user, (Kind::read(used)?, what)),
                 }
             }

@@ -3,7 +3,7 @@
 use super::body::{self, Does};
 use super::graph::{Graph, Kind};
 use super::*;
-use crate::sql::{Functions, Touches};
+use crate::sql::{Bounds, Effects, Functions, Touches};
 
 const R: Kind = Kind::Routine;
 const W: Kind = Kind::Written;
@@ -27,7 +27,7 @@ fn names(functions: &[(&str, &str)], uses: &[(Named<'_>, Named<'_>)]) -> Names {
 }
 
 fn touches(names: &Names, name: &str) -> String {
-    names.touches(name.as_bytes()).map_or("unknown".to_owned(), |touches| touches.of_session().to_string())
+    names.function(name.as_bytes()).map_or("unknown".to_owned(), |does| does.touches.to_string())
 }
 
 fn settings(names: &Names, name: &str) -> String {
@@ -133,9 +133,9 @@ fn who_uses_something_touches_what_it_touches() {
         assert_eq!(touches(&names, name), expected, "{name}");
     }
     assert_eq!(["outer", "ping", "view"].map(|name| settings(&names, name)), ["app.tenant local"; 3]);
-    assert_eq!(names.relation(b"view").of_session(), Touches::SESSION_LOCK);
-    assert_eq!(names.relation(b"parent"), Touches::MORE);
-    assert_eq!(names.written(b"parent").of_session(), Touches::SESSION_LOCK);
+    assert_eq!(names.relation(b"view").touches, Touches::SESSION_LOCK);
+    assert_eq!(names.relation(b"parent"), Effects { more: true, ..Effects::NOTHING });
+    assert_eq!(names.written(b"parent"), Touches::SESSION_LOCK);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
         let does = body::read(&graph, body.as_bytes(), false);
         graph.does(name.as_bytes(), does);
     }
-    graph.is((R, b"volatile"), Touches::WRITES);
+    graph.is((R, b"volatile"), Bounds::WRITES);
     for (user, used) in [
         ((R, "<~>"), (R, "stable")),
         ((R, "sum_of"), (R, "stable")),
@@ -198,7 +198,7 @@ fn functions_whose_bodies_cannot_be_read_are_judged_by_where_they_come_from() {
     ] {
         let extension = Some(extension.as_bytes()).filter(|name| !name.is_empty());
         let does = super::foreign::does(language.as_bytes(), extension, name.as_bytes(), symbol.as_bytes());
-        assert_eq!(does.touches.to_string(), expected, "{language} {name} {symbol}");
+        assert_eq!(does.effects.touches.to_string(), expected, "{language} {name} {symbol}");
     }
 }
 
@@ -218,7 +218,7 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
         names.add_function(b"f", Touches::NOTHING);
         names
     };
-    let touches = || catalog.known().touches(b"f");
+    let touches = || catalog.known().function(b"f").map(|does| does.touches);
     assert_eq!(touches(), None);
     let first = catalog.is_due(clock::now());
     assert!(first.is_some());
@@ -228,7 +228,7 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
     assert_eq!(touches(), Some(Touches::NOTHING));
     let change = catalog.begin_change();
     assert_eq!(touches(), Some(Touches::HIDDEN));
-    assert_eq!(catalog.known().relation(b"any"), Touches::HIDDEN);
+    assert_eq!(catalog.known().relation(b"any").touches, Touches::HIDDEN);
     let later = clock::now() + AGAIN * 2;
     assert!(catalog.is_due(later).is_none(), "the change is under way");
     // One that was read while it was.

@@ -2,7 +2,7 @@
 
 use super::keywords::{self, Kind};
 use super::words::Key;
-use super::{Functions, Touches, builtin};
+use super::{Effects, Functions, Touches, builtin, verdict};
 use crate::sql::token::NAME_MAX;
 
 /// What the last token was.
@@ -86,37 +86,37 @@ impl Held {
         self.schema != Schema::Other && self.name() == b"set_config"
     }
 
-    /// What it touches with a bracket behind it.
-    pub(super) fn called(&self, functions: &dyn Functions) -> Touches {
+    /// What it does with a bracket behind it.
+    pub(super) fn called(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
         if !self.quoted && self.schema == Schema::None {
             if matches!(keywords::kind(name), Some(Kind::Reserved)) || self.first {
-                return Touches::NOTHING;
+                return Effects::NOTHING;
             }
             // Some of the former are names like any other in older versions.
             if matches!(keywords::kind(name), Some(Kind::Column)) || self.is_grammar() {
-                return functions.touches(name).unwrap_or_default();
+                return functions.function(name).unwrap_or_default();
             }
         }
         let (last, key) = self.before;
         // A name with a list of columns or types, a type.
         if last == Last::Word && key.names() || matches!(last, Last::Close | Last::Cast) {
-            return functions.relation(name) | functions.touches(name).unwrap_or_default();
+            return functions.relation(name) | functions.function(name).unwrap_or_default();
         }
         self.run(functions)
     }
 
-    /// What calling it touches.
-    fn run(&self, functions: &dyn Functions) -> Touches {
+    /// What calling it does.
+    fn run(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
-        let builtin = if self.schema == Schema::Other && !self.notation { None } else { builtin::touches(name) };
+        let builtin = if self.schema == Schema::Other && !self.notation { None } else { builtin::effects(name) };
         // Such a connection stays with its session.
         let dblink = if name.starts_with(b"dblink_connect") { Touches::UNMOVABLE } else { Touches::NOTHING };
-        let touches = match (builtin, functions.touches(name)) {
-            (None, None) => Touches::HIDDEN,
+        let effects = match (builtin, functions.function(name)) {
+            (None, None) => Touches::HIDDEN.into(),
             (builtin, own) => builtin.unwrap_or_default() | own.unwrap_or_default(),
         };
-        touches | dblink
+        effects | dblink.into()
     }
 
     /// A word of PL/pgSQL that brackets may follow.
@@ -146,22 +146,19 @@ impl Held {
             )
     }
 
-    /// What it touches without a bracket.
-    pub(super) fn mentioned(&self, functions: &dyn Functions) -> Touches {
+    /// What it does without a bracket.
+    pub(super) fn mentioned(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
         let own = match name {
-            b"pg_temp" => Touches::TEMP,
-            _ if name.starts_with(b"pg_temp_") => Touches::TEMP,
-            b"pg_locks" => Touches::NODE,
-            _ if name.starts_with(b"pg_stat_") || name.starts_with(b"pg_statio_") => Touches::NODE,
-            _ if name.starts_with(b"pg_") => Touches::CATALOG,
-            _ => Touches::NOTHING,
+            b"pg_temp" => Touches::TEMP.into(),
+            _ if name.starts_with(b"pg_temp_") => Touches::TEMP.into(),
+            _ => verdict::of_relation(name).into(),
         };
         let called = match (self.notation, self.schema) {
             (true, _) => self.run(functions),
-            (false, Schema::None) => Touches::NOTHING,
+            (false, Schema::None) => Effects::NOTHING,
             // `t.f` is `f(t)` if there is no such column.
-            (false, _) => functions.touches(name).unwrap_or_default(),
+            (false, _) => functions.function(name).unwrap_or_default(),
         };
         functions.relation(name) | called | own
     }

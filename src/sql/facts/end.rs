@@ -24,7 +24,7 @@ impl Machine {
             }
             let statement = self.statement(end);
             self.facts.touches |= statement.touches;
-            self.facts.bounds |= self.now.touches.without(Touches::ALL.and(Touches::MORE));
+            self.facts.bounds |= self.now.judge.bounds;
             if self.facts.statements.len() >= STATEMENTS_MAX {
                 self.facts.unsure = Some(Unsure::Overfull);
             } else if !self.in_body {
@@ -48,11 +48,11 @@ impl Machine {
         let Some(verb) = verb else {
             // PostgreSQL refuses it, as far as is known here. If it names no custom setting, all it can do can be asked for.
             let hidden = if self.in_body || self.head.may_name_custom() { Touches::ALL } else { Touches::HIDDEN };
-            let touches = self.now.touches.of_session() | hidden;
+            let touches = self.now.touches | hidden;
             return Statement { verb: Verb::Other, touches, verdict: verdict::of(&self.now, touches) };
         };
-        let verdict = verdict::of(&self.now, self.now.touches);
-        let touches = self.now.touches.of_session();
+        let touches = self.now.touches;
+        let verdict = verdict::of(&self.now, touches);
         let touches = match &verb {
             Verb::Prepare(prepare) => of_prepare(prepare.touches),
             Verb::Set(settings) => self.set(settings) | touches,
@@ -69,7 +69,7 @@ impl Machine {
             return self.head.is_prepare_transaction().then_some(Verb::PrepareTransaction);
         };
         let (name, types) = self.head.prepared()?;
-        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches.of_session() }))
+        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches }))
     }
 
     /// Of a statement that is not kept.

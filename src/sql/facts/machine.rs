@@ -5,8 +5,9 @@ use super::call::{Held, Last, Schema};
 use super::head::Head;
 use super::set_config::SetConfig;
 use super::verb::{Name, Setting};
+use super::verdict::Judge;
 use super::words::{First, Key};
-use super::{Facts, Functions, Touches, Verdict, builtin, verdict};
+use super::{Bounds, Effects, Facts, Functions, Touches, builtin};
 use crate::sql::scan::Scanner;
 use crate::sql::token::{Reading, Token};
 
@@ -52,20 +53,16 @@ pub(super) struct Now {
     pub(super) shape: Shape,
     /// Where the statement of `PREPARE` begins.
     pub(super) body: Option<usize>,
-    /// `COPY … TO STDOUT`.
-    pub(super) to_stdout: bool,
-    /// How the statement behind `EXPLAIN` begins.
-    pub(super) explained: First,
-    /// Of a statement whose first word says nothing else.
-    pub(super) other: Verdict,
+    /// What only its verdict needs.
+    pub(super) judge: Judge,
     /// What is executed inside another statement.
     pub(super) executed: Option<Name>,
     kept: bool,
-    depth: u32,
+    pub(super) depth: u32,
     // One for each of the outer brackets: an operand follows when it closes.
     before_operand: u64,
-    // `EXPLAIN` with its options, so far.
-    opening: bool,
+    /// `EXPLAIN` with its options, so far.
+    pub(super) opening: bool,
     // Of `CREATE … AS`.
     definition: Definition,
     routine: bool,
@@ -127,9 +124,9 @@ impl Machine {
             }
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
-                let touches = builtin::operator(sign, functions);
-                self.now.touches |= touches.without(Touches::MORE);
-                if touches.any(Touches::MORE) {
+                let effects = builtin::operator(sign, functions);
+                self.now.takes(effects);
+                if effects.more {
                     self.add_more(sign, functions);
                 }
                 if self.now.kept {
@@ -142,15 +139,15 @@ impl Machine {
     /// The name before this token was not called.
     pub(super) fn settle(&mut self, functions: &dyn Functions) {
         if std::mem::take(&mut self.held.waits) && !self.held.first {
-            let touches = self.held.mentioned(functions);
-            self.add(touches, functions);
+            let effects = self.held.mentioned(functions);
+            self.add(effects, functions);
         }
     }
 
-    /// What the name at hand touches.
-    fn add(&mut self, touches: Touches, functions: &dyn Functions) {
-        self.now.touches |= touches.without(Touches::MORE);
-        if touches.any(Touches::MORE) {
+    /// What the name at hand does.
+    fn add(&mut self, effects: Effects, functions: &dyn Functions) {
+        self.now.takes(effects);
+        if effects.more {
             let held = self.held.clone();
             self.add_more(held.name(), functions);
         }
@@ -161,7 +158,7 @@ impl Machine {
         let mut settings = Touches::NOTHING;
         functions.settings(name, &mut |setting, local| settings |= self.note(setting, local));
         self.now.touches |= settings;
-        self.now.written |= functions.written(name).without(Touches::MORE);
+        self.now.written |= functions.written(name);
     }
 
     /// Behind the bracket of `current_setting`: a literal name with a dot is one's own, which goes with its client.
@@ -170,7 +167,7 @@ impl Machine {
             Token::Text(part) => self.asks = !part.contains(&b'.'),
             _ => {
                 self.asks = false;
-                self.now.touches |= Touches::NODE;
+                self.now.judge.bounds |= Bounds::NODE;
             }
         }
     }
@@ -255,9 +252,7 @@ impl Machine {
             (false, true) => First::in_body(name),
             (false, false) => First::of(name),
         };
-        if self.now.first == First::Other {
-            self.now.other = verdict::of_other(name);
-        }
+        self.now.judge.begin(self.now.first, name);
         self.now.kept = self.now.first.is_kept();
         self.now.opening = self.now.first == First::Explain;
         self.now.writes = self.now.first == First::Write;
@@ -285,21 +280,13 @@ impl Machine {
     fn follow(&mut self, name: &[u8], quoted: bool, key: Key, (last, before): (Last, Key), at: usize) {
         let now = &mut self.now;
         let outside = now.depth == 0;
-        if before == Key::For && matches!(name, b"update" | b"no" | b"share" | b"key") {
-            now.touches |= Touches::LOCKS_ROWS;
-        }
+        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
+        now.follow(name, quoted, key, (before, is_to));
         // A label is no keyword.
         let named = self.held.before.1 == Key::As && now.first != First::Prepare;
         let fills = matches!(before, Key::Insert | Key::Merge) && !named;
         let is_name = matches!(before, Key::As | Key::On | Key::For);
-        let locks = before == Key::Keys && key == Key::Update && now.touches.any(Touches::LOCKS_ROWS);
-        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
-        if now.first == First::Copy && outside && is_to && name == b"stdout" && !quoted {
-            now.to_stdout = true;
-        }
-        if now.opening && outside && key != Key::Analyze && now.explained == First::Nothing {
-            now.explained = First::of(name);
-        }
+        let locks = before == Key::Keys && key == Key::Update && now.judge.bounds.any(Bounds::LOCKS_ROWS);
         if let Some(prepared) = now.executed.as_mut().filter(|name| name.is_empty()) {
             *prepared = name.into();
         }
@@ -395,7 +382,7 @@ impl Machine {
             let catalog = self.held.name() == b"pg_catalog";
             match self.held.name() {
                 [b'p', b'g', b'_', b't', b'e', b'm', b'p', ..] => self.now.touches |= Touches::TEMP,
-                b"information_schema" => self.now.touches |= Touches::CATALOG,
+                b"information_schema" => self.now.judge.bounds |= Bounds::CATALOG,
                 _ => (),
             }
             self.held.schema = if catalog { Schema::Catalog } else { Schema::Other };
@@ -415,7 +402,7 @@ impl Machine {
             self.facts.by_constants |= self.asks;
             before_operand = held.key == Key::Operator || held.key == Key::On && held.before.1 == Key::Distinct;
             if held.is_set_config() {
-                self.now.touches |= Touches::WRITES;
+                self.now.judge.bounds |= Bounds::WRITES;
                 if self.call.is_none() {
                     begun = Some(Box::default());
                 } else {
@@ -423,12 +410,12 @@ impl Machine {
                     self.now.touches |= Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC;
                 }
             } else {
-                let touches = if self.in_body && held.is_of_bodies() {
-                    functions.touches(held.name()).unwrap_or_default()
+                let effects = if self.in_body && held.is_of_bodies() {
+                    functions.function(held.name()).unwrap_or_default()
                 } else {
                     held.called(functions)
                 };
-                self.add(touches, functions);
+                self.add(effects, functions);
             }
         }
         if let Some(call) = &mut self.call {
@@ -511,6 +498,11 @@ impl Machine {
 }
 
 impl Now {
+    fn takes(&mut self, effects: Effects) {
+        self.touches |= effects.touches;
+        self.judge.bounds |= effects.bounds;
+    }
+
     /// `EXECUTE` here names a prepared statement.
     fn runs_here(&self) -> bool {
         match self.first {

@@ -1,27 +1,39 @@
 //! What the functions and relations of a database touch, by their names, for who reads a text. Knows no text and no
 //! catalog: who fills it does.
 
-use super::{Facts, Name, Touches};
+use super::{Bounds, Facts, Name, Touches};
 use foldhash::HashMap;
+use std::ops::{BitOr, BitOrAssign};
 use std::sync::Arc;
 
-/// What a database's own functions and relations touch. Names come as PostgreSQL compares them, without a schema.
+/// What using a name may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// To its session.
+    pub touches: Touches,
+    /// What of it bears on where it may run.
+    pub bounds: Bounds,
+    /// [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
+    pub more: bool,
+}
+
+/// What a database's own functions and relations do. Names come as PostgreSQL compares them, without a schema.
 pub trait Functions {
-    /// What calling any function, procedure or aggregate of this name may touch. `None`: not known, which makes a
+    /// What calling any function, procedure or aggregate of this name may do. `None`: not known, which makes a
     /// called name that is not built in [`Touches::HIDDEN`]. Asked for built-in names, too, which may be overloaded.
-    fn touches(&self, name: &[u8]) -> Option<Touches>;
+    fn function(&self, name: &[u8]) -> Option<Effects>;
 
-    /// What using a relation of this name may touch through its rules, policies and columns. Asked for every name that
+    /// What using a relation of this name may do through its rules, policies and columns. Asked for every name that
     /// is not called: columns and aliases are among them.
-    fn relation(&self, name: &[u8]) -> Touches;
+    fn relation(&self, name: &[u8]) -> Effects;
 
-    /// What writing to a relation of this name may touch beside that. Asked where its touches have [`Touches::MORE`].
+    /// What writing to a relation of this name may touch beside that. Asked where its effects have [`Effects::more`].
     fn written(&self, _: &[u8]) -> Touches {
         Touches::NOTHING
     }
 
     /// The settings that a function or relation of this name touches, and whether only until the transaction ends. Asked
-    /// where its touches have [`Touches::MORE`].
+    /// where its effects have [`Effects::more`].
     fn settings(&self, _: &[u8], _: &mut dyn FnMut(&[u8], bool)) {}
 }
 
@@ -30,12 +42,52 @@ pub trait Functions {
 pub struct Unknown;
 
 impl Functions for Unknown {
-    fn touches(&self, _: &[u8]) -> Option<Touches> {
+    fn function(&self, _: &[u8]) -> Option<Effects> {
         None
     }
 
-    fn relation(&self, _: &[u8]) -> Touches {
-        Touches::NOTHING
+    fn relation(&self, _: &[u8]) -> Effects {
+        Effects::NOTHING
+    }
+}
+
+impl Effects {
+    /// None.
+    pub const NOTHING: Self = Self { touches: Touches::NOTHING, bounds: Bounds::NOTHING, more: false };
+
+    /// None at all.
+    pub fn is_empty(self) -> bool {
+        self == Self::NOTHING
+    }
+}
+
+impl From<Touches> for Effects {
+    fn from(touches: Touches) -> Self {
+        Self { touches, ..Self::NOTHING }
+    }
+}
+
+impl From<Bounds> for Effects {
+    fn from(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::NOTHING }
+    }
+}
+
+impl BitOr for Effects {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            touches: self.touches | other.touches,
+            bounds: self.bounds | other.bounds,
+            more: self.more || other.more,
+        }
+    }
+}
+
+impl BitOrAssign for Effects {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
     }
 }
 
@@ -43,8 +95,8 @@ impl Functions for Unknown {
 /// so those that touch nothing belong here as well. A relation that is missing touches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    functions: HashMap<Box<[u8]>, Touches>,
-    relations: HashMap<Box<[u8]>, Touches>,
+    functions: HashMap<Box<[u8]>, Effects>,
+    relations: HashMap<Box<[u8]>, Effects>,
     written: HashMap<Box<[u8]>, Touches>,
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
 }
@@ -55,15 +107,16 @@ impl Names {
         Self::default()
     }
 
-    /// A function of this name touches this, and whatever others of its name do.
-    pub fn add_function(&mut self, name: &[u8], touches: Touches) {
-        *self.functions.entry(name.into()).or_default() |= touches;
+    /// A function of this name does this, and whatever others of its name do.
+    pub fn add_function(&mut self, name: &[u8], effects: impl Into<Effects>) {
+        *self.functions.entry(name.into()).or_default() |= effects.into();
     }
 
-    /// A relation of this name touches this, and whatever others of its name do.
-    pub fn add_relation(&mut self, name: &[u8], touches: Touches) {
-        if !touches.is_empty() {
-            *self.relations.entry(name.into()).or_default() |= touches;
+    /// A relation of this name does this, and whatever others of its name do.
+    pub fn add_relation(&mut self, name: &[u8], effects: impl Into<Effects>) {
+        let effects = effects.into();
+        if !effects.is_empty() {
+            *self.relations.entry(name.into()).or_default() |= effects;
         }
     }
 
@@ -71,7 +124,7 @@ impl Names {
     pub fn add_written(&mut self, name: &[u8], touches: Touches) {
         if !touches.is_empty() {
             *self.written.entry(name.into()).or_default() |= touches;
-            self.add_relation(name, Touches::MORE);
+            self.add_relation(name, Effects { more: true, ..Effects::NOTHING });
         }
     }
 
@@ -83,21 +136,21 @@ impl Names {
             None => settings.push((setting.into(), local)),
         }
         for names in [&mut self.functions, &mut self.relations] {
-            if let Some(touches) = names.get_mut(name) {
-                *touches |= Touches::MORE;
+            if let Some(effects) = names.get_mut(name) {
+                effects.more = true;
             }
         }
     }
 }
 
 impl Functions for Names {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
+    fn function(&self, name: &[u8]) -> Option<Effects> {
         self.functions.get(name).copied()
     }
 
-    fn relation(&self, name: &[u8]) -> Touches {
+    fn relation(&self, name: &[u8]) -> Effects {
         if self.relations.is_empty() {
-            return Touches::NOTHING;
+            return Effects::NOTHING;
         }
         self.relations.get(name).copied().unwrap_or_default()
     }
@@ -158,6 +211,12 @@ impl Knowledge {
     }
 }
 
+impl Knowledge {
+    fn doubt(&self) -> Effects {
+        if self.doubtful { Touches::HIDDEN.into() } else { Effects::NOTHING }
+    }
+}
+
 impl Told {
     /// Whether it was read with this.
     pub fn is_of(&self, knowledge: &Knowledge) -> bool {
@@ -171,14 +230,12 @@ impl Told {
 }
 
 impl Functions for Knowledge {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
-        let touches = self.names.touches(name);
-        if self.doubtful { touches.map(|touches| touches | Touches::HIDDEN) } else { touches }
+    fn function(&self, name: &[u8]) -> Option<Effects> {
+        self.names.function(name).map(|effects| effects | self.doubt())
     }
 
-    fn relation(&self, name: &[u8]) -> Touches {
-        let touches = self.names.relation(name);
-        if self.doubtful { touches | Touches::HIDDEN } else { touches }
+    fn relation(&self, name: &[u8]) -> Effects {
+        self.names.relation(name) | self.doubt()
     }
 
     fn written(&self, name: &[u8]) -> Touches {

@@ -12,13 +12,13 @@ fn catalog() -> Names {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
     for writes in ["writes", "upper", "<+>", "json_value"] {
-        names.add_function(writes.as_bytes(), Touches::WRITES);
+        names.add_function(writes.as_bytes(), Bounds::WRITES);
     }
-    names.add_relation(b"seen_through", Touches::WRITES);
-    names.add_relation(b"checked", Touches::WRITES);
-    names.add_relation(b"locking_view", Touches::LOCKS_ROWS);
-    names.add_relation(b"unlogged", Touches::ONE_SERVER);
-    names.add_relation(b"a_sequence", Touches::ONE_SERVER);
+    names.add_relation(b"seen_through", Bounds::WRITES);
+    names.add_relation(b"checked", Bounds::WRITES);
+    names.add_relation(b"locking_view", Bounds::LOCKS_ROWS);
+    names.add_relation(b"unlogged", Bounds::ONE_SERVER);
+    names.add_relation(b"a_sequence", Bounds::ONE_SERVER);
     names
 }
 
