@@ -1,11 +1,11 @@
-//! `pgotter explain SQL`: where a text may run, and which word of it decides. Without `--database` functions and operators that are not
-//! built in are nobody's, and so the primary's.
+//! `pgotter explain SQL`: where a text may run, and which word of it decides. Without `--database` relations are taken for plain tables, and
+//! functions and operators that are not built in are nobody's, and so the primary's.
 
 use super::MISTAKE;
 use super::init::{self, Stop};
 use crate::cluster::read_catalog;
 use crate::sql::{
-    self, Facts, Fingerprint, Functions, Names, Normalizer, Reader, Reading, Scanner, Token, Unknown, Verdict,
+    self, Facts, Fingerprint, Functions, Names, Normalizer, Plain, Reader, Reading, Scanner, Token, Verdict,
 };
 use std::cell::Cell;
 use std::fmt::Write;
@@ -42,7 +42,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let functions: &dyn Functions = names.as_ref().map_or(&Unknown, |names| names);
+    let functions: &dyn Functions = names.as_ref().map_or(&Plain, |names| names);
     let text = match (args.sql, args.file) {
         (Some(sql), _) => sql.into_bytes(),
         (None, Some(file)) => match std::fs::read(&file) {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-pub use load::{Loading, read_catalog};
+pub use load::{Loading, MARK, read_catalog};
 
 /// A catalog is read again this long after it was read, or could not be.
 const AGAIN: Duration = Duration::from_secs(60);

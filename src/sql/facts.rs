@@ -15,6 +15,7 @@ mod head;
 mod keywords;
 mod machine;
 mod names;
+mod relations;
 mod set_config;
 mod touches;
 mod value;
@@ -24,7 +25,8 @@ mod words;
 
 pub use bounds::Bounds;
 pub use builtin::effects as builtin_effects;
-pub use names::{Effects, Functions, Knowledge, Names, Told, Unknown};
+pub use names::{Effects, Functions, Knowledge, Names, Plain, Told, Unknown};
+pub use relations::Relation;
 pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
 pub use verdict::Verdict;
@@ -104,7 +106,8 @@ pub struct Facts {
     /// Why the text cannot be told. Then it touches everything, and its statements may be others.
     pub unsure: Option<Unsure>,
     bounds: Bounds,
-    named: Vec<Named>,
+    named: relations::Named,
+    settings: Vec<Named>,
     // A constant was looked into.
     by_constants: bool,
 }
@@ -157,17 +160,17 @@ impl Facts {
 
     /// They take hardly more memory than any.
     pub fn are_few(&self) -> bool {
-        self.statements.len() <= FEW && self.named.len() <= FEW
+        self.statements.len() <= FEW && self.settings.len() <= FEW && self.named.relations.len() <= FEW
     }
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().filter(|named| !named.local).map(|named| &*named.name)
+        self.settings.iter().filter(|named| !named.local).map(|named| &*named.name)
     }
 
     /// As [`Self::names`], and those that it makes others for its transaction.
     pub fn all_names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().map(|named| &*named.name)
+        self.settings.iter().map(|named| &*named.name)
     }
 
     /// Custom settings (with a dot) that the text touches in any way, also with `SET LOCAL`: where they were unknown to

@@ -10,8 +10,9 @@ mod statement_cache;
 mod token;
 
 pub use facts::{
-    Begin, Bounds, Discard, Effects, Facts, Functions, Isolation, Knowledge, Name, Names, Prepare, Reader, Setting,
-    Statement, Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_effects, read, read_body,
+    Begin, Bounds, Discard, Effects, Facts, Functions, Isolation, Knowledge, Name, Names, Plain, Prepare, Reader,
+    Relation, Setting, Statement, Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_effects, read,
+    read_body,
 };
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;

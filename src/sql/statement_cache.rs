@@ -84,9 +84,10 @@ impl Hash for Key {
 
 impl Hash for Wanted<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Reading { standard_strings, ascii_trails } = self.reading;
+        let Reading { standard_strings, ascii_trails, utf8 } = self.reading;
+        let flags = [standard_strings, ascii_trails, utf8].into_iter().fold(0, |all, flag| all << 1 | u64::from(flag));
         state.write(self.shape);
-        state.write_u64(self.edition << 2 | u64::from(standard_strings) << 1 | u64::from(ascii_trails));
+        state.write_u64(self.edition << 3 | flags);
     }
 }
 

@@ -66,6 +66,7 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
     if names.filled.get() {
         does.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
     }
+    does.effects.beyond = names.reads.borrow().iter().any(|&place| graph.is_relation(place));
     let written = if writes { names.writes.take() } else { BTreeSet::default() };
     does.uses = names.reads.take().into_iter().chain(written).collect();
     does

@@ -13,10 +13,12 @@ const SETTINGS: usize = 16;
 pub enum Kind {
     /// A function, procedure or aggregate.
     Routine,
-    /// A relation that is read, or a domain.
+    /// A relation that is read, or a type.
     Read,
     /// A relation that is written.
     Written,
+    /// Any statement.
+    Everywhere,
 }
 
 /// Names of all schemas together: which one a text means depends on its session.
@@ -24,6 +26,7 @@ pub enum Kind {
 pub struct Graph {
     places: HashMap<(Kind, Box<[u8]>), usize>,
     nodes: Vec<Node>,
+    recoded: bool,
 }
 
 #[derive(Default)]
@@ -40,6 +43,7 @@ impl Kind {
             b"f" => Some(Self::Routine),
             b"r" => Some(Self::Read),
             b"w" => Some(Self::Written),
+            b"e" => Some(Self::Everywhere),
             _ => None,
         }
     }
@@ -64,14 +68,24 @@ impl Graph {
     }
 
     /// This is known of it.
-    pub fn is(&mut self, (kind, name): (Kind, &[u8]), bounds: Bounds) {
+    pub fn is(&mut self, (kind, name): (Kind, &[u8]), effects: impl Into<Effects>) {
         let place = self.place(kind, name);
-        self.nodes[place].effects.bounds |= bounds;
+        self.nodes[place].effects |= effects.into();
+    }
+
+    /// The names are not in UTF8.
+    pub fn is_in_another_encoding(&mut self) {
+        self.recoded = true;
     }
 
     /// Whether there is one of this name.
     pub fn find(&self, kind: Kind, name: &[u8]) -> Option<usize> {
         self.places.get(&(kind, Box::from(name))).copied()
+    }
+
+    /// Whether what is there is a relation, as far as that was said.
+    pub fn is_relation(&self, place: usize) -> bool {
+        self.nodes.get(place).is_some_and(|node| node.effects.relation)
     }
 
     /// All of this kind.
@@ -106,7 +120,7 @@ impl Graph {
             for &user in users.iter().filter(|&&user| user != used) {
                 let node = &mut self.nodes[user];
                 let before = (node.effects, node.settings.clone());
-                node.effects |= effects;
+                node.effects |= Effects { relation: node.effects.relation, ..effects };
                 settings.iter().for_each(|(setting, local)| node.sets(setting, *local));
                 if (node.effects, &node.settings) != (before.0, &before.1) {
                     waiting.push(user);
@@ -119,6 +133,9 @@ impl Graph {
 
     fn into_names(self) -> Names {
         let mut names = Names::new();
+        if self.recoded {
+            names.is_in_another_encoding();
+        }
         let mut settings = Vec::new();
         for ((kind, name), place) in self.places {
             let Some(node) = self.nodes.get(place) else { continue };
@@ -126,6 +143,8 @@ impl Graph {
                 Kind::Routine => names.add_function(&name, node.effects),
                 Kind::Read => names.add_relation(&name, node.effects),
                 Kind::Written => names.add_written(&name, node.effects.touches),
+                Kind::Everywhere if node.effects.is_harmless() => (),
+                Kind::Everywhere => names.add_everywhere(Bounds::WRITES),
             }
             if !node.settings.is_empty() {
                 if kind != Kind::Routine {
@@ -142,7 +161,7 @@ impl Graph {
     }
 
     fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
-        let Self { places, nodes } = self;
+        let Self { places, nodes, .. } = self;
         *places.entry((kind, name.into())).or_insert_with(|| {
             nodes.push(Node::default());
             nodes.len() - 1

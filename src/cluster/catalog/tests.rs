@@ -166,6 +166,9 @@ fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
     ] {
         graph.add_use((user.0, user.1.as_bytes()), (used.0, used.1.as_bytes()));
     }
+    for relation in ["view", "outer_view", "clean"] {
+        graph.is((Kind::Read, relation.as_bytes()), Effects { relation: true, ..Effects::NOTHING });
+    }
     let names = graph.names();
     for (text, expected) in [
         ("select stable()", "function"),

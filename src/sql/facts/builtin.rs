@@ -97,7 +97,7 @@ pub fn effects(name: &[u8]) -> Option<Effects> {
         }
         _ => Touches::NOTHING,
     };
-    Some(Effects { touches, bounds, more: false })
+    Some(Effects { touches, bounds, ..Effects::NOTHING })
 }
 
 /// Operators of `pg_catalog`, PostgreSQL 15 to 18, sorted by bytes; `!=` is another way to write `<>`, and `=>` names an

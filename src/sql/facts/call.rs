@@ -1,6 +1,7 @@
 //! Names that are called: which words in front of a bracket are the grammar's, and what calling the others touches.
 
 use super::keywords::{self, Kind};
+use super::relations::Place;
 use super::words::Key;
 use super::{Effects, Functions, Touches, builtin, verdict};
 use crate::sql::token::NAME_MAX;
@@ -49,6 +50,8 @@ pub(super) struct Held {
     pub(super) notation: bool,
     /// What stood in front of it, and of its schema.
     pub(super) before: (Last, Key),
+    /// What it is by where it stands.
+    pub(super) place: Place,
     /// The first word of its statement.
     pub(super) first: bool,
 }
@@ -64,6 +67,7 @@ impl Default for Held {
             schema: Schema::None,
             notation: false,
             before: (Last::Start, Key::Plain),
+            place: Place::No,
             first: false,
         }
     }
@@ -100,7 +104,10 @@ impl Held {
         }
         let (last, key) = self.before;
         // A name with a list of columns or types, a type.
-        if last == Last::Word && key.names() || matches!(last, Last::Close | Last::Cast) {
+        if matches!(self.place, Place::With | Place::Written)
+            || last == Last::Word && key.names()
+            || matches!(last, Last::Close | Last::Cast)
+        {
             return functions.relation(name) | functions.function(name).unwrap_or_default();
         }
         self.run(functions)

@@ -25,6 +25,7 @@ impl Machine {
             let statement = self.statement(end);
             self.facts.touches |= statement.touches;
             self.facts.bounds |= self.now.judge.bounds;
+            self.facts.named.beyond |= !self.now.names_all();
             if self.facts.statements.len() >= STATEMENTS_MAX {
                 self.facts.unsure = Some(Unsure::Overfull);
             } else if !self.in_body {
@@ -114,7 +115,7 @@ impl Machine {
         if end.is_err() || facts.unsure.is_some() {
             self.now.touches |= Touches::DYNAMIC;
         }
-        for Named { name, local } in facts.named {
+        for Named { name, local } in facts.settings {
             let _ = self.note(&name, local);
         }
     }
@@ -127,11 +128,11 @@ impl Machine {
     pub(super) fn note(&mut self, name: &[u8], local: bool) -> Touches {
         // What PREPARE prepares is not run yet.
         if self.now.first != First::Prepare {
-            let Facts { named, unsure, .. } = &mut self.facts;
-            match named.iter().position(|named| *named.name == *name) {
-                Some(at) => named[at].local &= local,
-                None if named.len() >= NAMES_MAX => *unsure = Some(Unsure::Overfull),
-                None => named.push(Named { name: Name::from(name), local }),
+            let Facts { settings, unsure, .. } = &mut self.facts;
+            match settings.iter().position(|named| *named.name == *name) {
+                Some(at) => settings[at].local &= local,
+                None if settings.len() >= NAMES_MAX => *unsure = Some(Unsure::Overfull),
+                None => settings.push(Named { name: Name::from(name), local }),
             }
         }
         match name {

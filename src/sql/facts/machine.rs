@@ -3,6 +3,7 @@
 
 use super::call::{Held, Last, Schema};
 use super::head::Head;
+use super::relations::{Place, Sources};
 use super::set_config::SetConfig;
 use super::verb::{Name, Setting};
 use super::verdict::Judge;
@@ -55,6 +56,7 @@ pub(super) struct Now {
     pub(super) body: Option<usize>,
     /// What only its verdict needs.
     pub(super) judge: Judge,
+    pub(super) sources: Sources,
     /// What is executed inside another statement.
     pub(super) executed: Option<Name>,
     kept: bool,
@@ -126,6 +128,7 @@ impl Machine {
                 self.other(Last::Operator, functions);
                 let effects = builtin::operator(sign, functions);
                 self.now.takes(effects);
+                self.facts.named.beyond |= effects.beyond;
                 if effects.more {
                     self.add_more(sign, functions);
                 }
@@ -141,6 +144,7 @@ impl Machine {
         if std::mem::take(&mut self.held.waits) && !self.held.first {
             let effects = self.held.mentioned(functions);
             self.add(effects, functions);
+            self.name_relation(effects, false);
         }
     }
 
@@ -221,13 +225,23 @@ impl Machine {
     }
 
     fn word(&mut self, name: &[u8], quoted: bool, at: usize, functions: &dyn Functions) {
+        if self.held.place != Place::No {
+            self.foresee(name, quoted);
+        }
         self.settle(functions);
         let dotted = self.last == Last::Dot;
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
         let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
         let begins = self.now.first == First::Nothing;
+        if !name.is_ascii() && !(self.reading.utf8 && functions.is_utf8()) {
+            // What has this name in the database is not known.
+            self.now.judge.bounds |= Bounds::WRITES;
+            self.facts.named.beyond = true;
+        }
+        let place = if self.in_body { Place::No } else { self.place(name, quoted, begins, before) };
         if begins {
             self.begin(name, quoted);
+            self.now.judge.bounds |= functions.everywhere();
         } else {
             self.follow(name, quoted, key, before, at);
             if self.now.kept {
@@ -238,6 +252,7 @@ impl Machine {
             call.word(name, quoted);
         }
         self.hold(name, quoted, key, before, begins);
+        self.held.place = place;
         self.now.shape = self.shape_behind(begins, key);
         if self.in_body && matches!(key, Key::Begin | Key::Blocks) {
             // Behind it another statement may begin.
@@ -361,6 +376,9 @@ impl Machine {
             if let Some(call) = &mut self.call {
                 call.symbol(symbol);
             }
+            if symbol == b',' {
+                self.now.sources.comma(self.now.depth);
+            }
             self.last = match symbol {
                 b'.' => Last::Dot,
                 b'[' => Last::Open,
@@ -386,6 +404,9 @@ impl Machine {
                 _ => (),
             }
             self.held.schema = if catalog { Schema::Catalog } else { Schema::Other };
+            if self.held.place != Place::No {
+                self.now.sources.schema = Some(self.held.name().into());
+            }
         } else {
             self.held.before = (self.last, Key::Plain);
             self.held.schema = Schema::Other;
@@ -416,6 +437,7 @@ impl Machine {
                     held.called(functions)
                 };
                 self.add(effects, functions);
+                self.name_relation(effects, true);
             }
         }
         if let Some(call) = &mut self.call {
@@ -429,11 +451,13 @@ impl Machine {
             self.now.before_operand |= if before_operand { bit } else { 0 };
         }
         self.now.depth = self.now.depth.saturating_add(1);
+        self.now.sources.open(self.now.depth);
         self.last = Last::Open;
     }
 
     fn close(&mut self) {
         self.now.depth = self.now.depth.saturating_sub(1);
+        self.now.sources.close(self.now.depth);
         // Too deep to be remembered: it may be.
         let operand = 1_u64.checked_shl(self.now.depth).is_none_or(|bit| self.now.before_operand & bit != 0);
         self.last = if operand { Last::CloseBefore } else { Last::Close };

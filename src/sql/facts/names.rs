@@ -15,6 +15,10 @@ pub struct Effects {
     pub bounds: Bounds,
     /// [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
     pub more: bool,
+    /// It is the name of a table, a view or the like.
+    pub relation: bool,
+    /// Other relations than the named one are read, or written if it is.
+    pub beyond: bool,
 }
 
 /// What a database's own functions and relations do. Names come as PostgreSQL compares them, without a schema.
@@ -35,9 +39,20 @@ pub trait Functions {
     /// The settings that a function or relation of this name touches, and whether only until the transaction ends. Asked
     /// where its effects have [`Effects::more`].
     fn settings(&self, _: &[u8], _: &mut dyn FnMut(&[u8], bool)) {}
+
+    /// What any statement may do, whatever it names: by an operator that a word stands for, by a cast that nobody wrote.
+    fn everywhere(&self) -> Bounds {
+        Bounds::NOTHING
+    }
+
+    /// Whether the database's names are in UTF8.
+    fn is_utf8(&self) -> bool {
+        true
+    }
 }
 
-/// Nothing is known yet: every called name that is not built in is hidden, and relations touch nothing.
+/// Nothing is known yet: every called name that is not built in is hidden, relations touch nothing, and no statement is known to be a
+/// read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unknown;
 
@@ -49,15 +64,39 @@ impl Functions for Unknown {
     fn relation(&self, _: &[u8]) -> Effects {
         Effects::NOTHING
     }
+
+    fn everywhere(&self) -> Bounds {
+        Bounds::WRITES
+    }
+}
+
+/// Supposes that every relation is a table of plain columns, and knows no functions but those that are built in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Functions for Plain {
+    fn function(&self, _: &[u8]) -> Option<Effects> {
+        None
+    }
+
+    fn relation(&self, _: &[u8]) -> Effects {
+        Effects { relation: true, ..Effects::NOTHING }
+    }
 }
 
 impl Effects {
     /// None.
-    pub const NOTHING: Self = Self { touches: Touches::NOTHING, bounds: Bounds::NOTHING, more: false };
+    pub const NOTHING: Self =
+        Self { touches: Touches::NOTHING, bounds: Bounds::NOTHING, more: false, relation: false, beyond: false };
 
     /// None at all.
     pub fn is_empty(self) -> bool {
         self == Self::NOTHING
+    }
+
+    /// Nothing that matters to a session or to where it may run.
+    pub fn is_harmless(self) -> bool {
+        self.touches.is_empty() && self.bounds.is_empty()
     }
 }
 
@@ -81,6 +120,8 @@ impl BitOr for Effects {
             touches: self.touches | other.touches,
             bounds: self.bounds | other.bounds,
             more: self.more || other.more,
+            relation: self.relation || other.relation,
+            beyond: self.beyond || other.beyond,
         }
     }
 }
@@ -99,6 +140,8 @@ pub struct Names {
     relations: HashMap<Box<[u8]>, Effects>,
     written: HashMap<Box<[u8]>, Touches>,
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
+    everywhere: Bounds,
+    recoded: bool,
 }
 
 impl Names {
@@ -118,6 +161,16 @@ impl Names {
         if !effects.is_empty() {
             *self.relations.entry(name.into()).or_default() |= effects;
         }
+    }
+
+    /// Any statement may do this.
+    pub fn add_everywhere(&mut self, bounds: Bounds) {
+        self.everywhere |= bounds;
+    }
+
+    /// The database's names are not in UTF8.
+    pub fn is_in_another_encoding(&mut self) {
+        self.recoded = true;
     }
 
     /// Writing to a relation of this name touches this, too.
@@ -159,6 +212,14 @@ impl Functions for Names {
         self.written.get(name).copied().unwrap_or_default()
     }
 
+    fn everywhere(&self) -> Bounds {
+        self.everywhere
+    }
+
+    fn is_utf8(&self) -> bool {
+        !self.recoded
+    }
+
     fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {
         self.settings.get(name).into_iter().flatten().for_each(|(setting, local)| each(setting, *local));
     }
@@ -195,6 +256,12 @@ impl Knowledge {
     /// What it rests on.
     pub fn names(&self) -> &Arc<Names> {
         &self.names
+    }
+
+    /// Whether no catalog has been read yet.
+    pub fn is_blank(&self) -> bool {
+        // As it is made by default; whoever has read one has a number.
+        self.edition == 0
     }
 
     /// Whether the catalog has changed since.
@@ -240,6 +307,15 @@ impl Functions for Knowledge {
 
     fn written(&self, name: &[u8]) -> Touches {
         self.names.written(name)
+    }
+
+    fn everywhere(&self) -> Bounds {
+        // What is named may be another thing by now, and what is built in may have got a likeness.
+        if self.doubtful || self.is_blank() { Bounds::WRITES } else { self.names.everywhere() }
+    }
+
+    fn is_utf8(&self) -> bool {
+        self.names.is_utf8()
     }
 
     fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {
