@@ -3,6 +3,7 @@
 //! for the tokens.
 
 mod facts;
+mod hint;
 mod normal;
 mod scan;
 mod shape;
@@ -14,6 +15,7 @@ pub use facts::{
     Relation, Setting, Statement, Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_effects, read,
     read_body,
 };
+pub use hint::{Hint, Malformed, hint};
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use scan::Scanner;
 pub use shape::{SHAPE_MAX, shape};
