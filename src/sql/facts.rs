@@ -16,6 +16,7 @@ mod keywords;
 mod machine;
 mod names;
 mod relations;
+mod second;
 mod set_config;
 mod touches;
 mod value;
@@ -35,6 +36,7 @@ use super::scan::Scanner;
 use super::token::{Reading, Token, Unsure};
 use machine::Machine;
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 /// Statements of one text that are kept; in a longer text nothing is sure ([`Unsure::Overfull`]).
 pub const STATEMENTS_MAX: usize = 4096;
@@ -110,6 +112,8 @@ pub struct Facts {
     settings: Vec<Named>,
     // A constant was looked into.
     by_constants: bool,
+    // What the second reader has said.
+    agreed: OnceLock<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

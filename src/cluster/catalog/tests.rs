@@ -243,3 +243,43 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
     catalog.learn(known(), 2);
     assert_eq!(touches(), Some(Touches::NOTHING));
 }
+
+/// A catalog that knows the table `t`.
+fn of_a_table() -> Arc<Catalog> {
+    let catalog = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
+    let mut names = Names::new();
+    names.add_relation(b"t", Effects { relation: true, ..Effects::NOTHING });
+    catalog.learn(names, 0);
+    catalog
+}
+
+#[tokio::test]
+async fn a_long_text_is_the_primarys_until_the_second_reader_has_answered() {
+    let catalog = of_a_table();
+    let text = |length: usize| format!("select a from t where a in ({}1)", "1, ".repeat(length / 3));
+    let judge = |length| catalog.judge(text(length).as_bytes(), Reading::default()).1;
+    assert_eq!(judge(500), Verdict::Read);
+    assert_eq!(judge(4_000), Verdict::Unparsed);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while judge(4_000) != Verdict::Read {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is answered");
+    // Too long to be kept, and to be asked for.
+    assert_eq!((judge(10_000), judge(20_000)), (Verdict::Read, Verdict::Read));
+}
+
+#[test]
+fn nothing_is_a_read_before_the_catalog_was_read_or_while_it_is_being_changed() {
+    let judge = |catalog: &Arc<Catalog>| catalog.judge(b"select lower(a) from t", Reading::default()).1;
+    let unread = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
+    assert_eq!(judge(&unread), Verdict::Function);
+    let catalog = of_a_table();
+    assert_eq!(judge(&catalog), Verdict::Read);
+    let change = catalog.begin_change();
+    assert_eq!(judge(&catalog), Verdict::Function);
+    drop(change);
+    assert_eq!(judge(&catalog), Verdict::Function, "it was not read again yet");
+}

@@ -233,7 +233,7 @@ impl Machine {
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
         let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
         let begins = self.now.first == First::Nothing;
-        if !name.is_ascii() && !(self.reading.utf8 && functions.is_utf8()) {
+        if !(name.is_ascii() || self.reading.utf8 && functions.is_utf8()) {
             // What has this name in the database is not known.
             self.now.judge.bounds |= Bounds::WRITES;
             self.facts.named.beyond = true;

@@ -239,6 +239,10 @@ impl Now {
 }
 
 impl Named {
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.relations.iter().any(|relation| *relation.name == *name)
+    }
+
     fn add(&mut self, schema: Option<Name>, name: &[u8], written: bool) {
         let same = |known: &&mut Relation| known.schema == schema && *known.name == *name;
         if let Some(known) = self.relations.iter_mut().find(same) {
