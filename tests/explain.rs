@@ -20,8 +20,8 @@ fn a_text_is_explained_with_the_word_that_decides() {
     let (code, out, _) = explain(&["select *\nfrom t for update"]);
     assert_eq!(code, Some(0));
     let lines: Vec<_> = out.lines().collect();
-    assert_eq!(lines[..3], ["from t for update", "           ^", "primary (lock): it locks"]);
-    assert!(lines[3].starts_with("fingerprint "), "{out}");
+    assert_eq!(lines[..4], ["from t for update", "           ^", "primary (lock): it locks", "tables t"]);
+    assert!(lines[4].starts_with("fingerprint "), "{out}");
     let (_, out, _) = explain(&["select a, s.f(b) from t"]);
     assert!(out.starts_with("select a, s.f(b) from t\n            ^\nprimary (function)"), "{out}");
     let (_, out, _) = explain(&["select 1"]);
@@ -31,10 +31,43 @@ fn a_text_is_explained_with_the_word_that_decides() {
 }
 
 #[test]
+fn what_a_text_names_and_asks_for_is_told() {
+    let (_, out, _) = explain(&["select lower(a), b::numeric(3) from s.t, \"U\" /* pgotter: replica stale */"]);
+    let expected = "replica (read): it only reads\nhint replica stale\nfunctions lower\ntables s.t, U\nfingerprint ";
+    assert!(out.starts_with(expected), "{out}");
+    let (_, out, _) = explain(&["delete from t where f(a) /* pgotter: master */"]);
+    assert!(
+        out.contains("it has a hint that is none of") && out.contains("tables t (written), perhaps others"),
+        "{out}"
+    );
+    let (_, out, _) = explain(&["select nobody_knows(1)"]);
+    assert!(out.contains("functions nobody_knows\ntables perhaps others\n"), "{out}");
+    let server: &LocalPostgres = shared_postgres();
+    must(server.psql("postgres", "create database named"));
+    must(server.psql(
+        "named",
+        "create table t (a int); create view v as select * from t;
+        create function f(int) returns int stable language sql as 'select $1'",
+    ));
+    let url = format!("postgresql://{SUPERUSER}:{SUPERUSER_PASSWORD}@127.0.0.1:{}/named", server.port());
+    let (_, out, _) = explain(&["--json", "--database", &url, "select f(a), now(), lower('x'), random() from t"]);
+    let function = |name, volatility| format!(r#"{{"name":"{name}","volatility":"{volatility}"}}"#);
+    let functions = [("f", "stable"), ("lower", "immutable"), ("now", "stable"), ("random", "volatile")];
+    let functions = functions.map(|(name, volatility)| function(name, volatility)).join(",");
+    let expected = format!(
+        r#""functions":[{functions}],"tables":[{{"schema":null,"name":"t","written":false}}],"all_tables":true"#
+    );
+    assert!(out.contains(&expected), "{out}");
+    let (_, out, _) = explain(&["--json", "--database", &url, "select * from v"]);
+    assert!(out.contains(r#""name":"v","written":false}],"all_tables":false"#), "{out}");
+}
+
+#[test]
 fn json_is_one_line() {
     let (_, out, _) = explain(&["--json", "insert into t values (1)"]);
     let begin = r#"{"verdict":"primary","reason":"write","at":0,"fingerprint":""#;
-    assert!(out.starts_with(begin) && out.ends_with("\",\"statements\":1}\n"), "{out}");
+    let end = r#"","statements":1,"hint":null,"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
+    assert!(out.starts_with(begin) && out.ends_with(&format!("{end}\n")), "{out}");
     let (_, out, _) = explain(&["--json", "select 1; table t"]);
     assert!(out.starts_with(r#"{"verdict":"replica","reason":"read","at":null,"#), "{out}");
 }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-pub use load::{Loading, MARK, read_catalog};
+pub use load::{Loading, MARK, Volatility, read_catalog, read_volatility};
 
 /// A catalog is read again this long after it was read, or could not be.
 const AGAIN: Duration = Duration::from_secs(60);

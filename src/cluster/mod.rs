@@ -24,7 +24,7 @@ mod pause;
 mod pool;
 mod reload;
 
-pub use catalog::{Change, Loading, MARK as CATALOG_MARK, read_catalog};
+pub use catalog::{Change, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
 pub use hub::{Channel, Hub, Listener};
 pub use pause::{NotPaused, NotResumed};
 pub use pool::{Pool, Shape};

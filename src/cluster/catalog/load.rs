@@ -5,6 +5,8 @@ use super::{Catalog, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
 use crate::sql::{Bounds, Effects, Names};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -202,6 +204,43 @@ impl Drop for Loading {
 /// [`PATIENCE`].
 pub async fn read_catalog(server: &mut Server) -> Option<Names> {
     names(&query(server, READ).await?)
+}
+
+/// How far a function may do more than compute, as it was declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volatility {
+    /// It computes.
+    Immutable,
+    /// It reads.
+    Stable,
+    /// It may do anything.
+    Volatile,
+}
+
+impl fmt::Display for Volatility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Immutable => "immutable",
+            Self::Stable => "stable",
+            Self::Volatile => "volatile",
+        })
+    }
+}
+
+/// The functions of all schemas by name, each with the greatest volatility that one of this name has. As [`read_catalog`].
+pub async fn read_volatility(server: &mut Server) -> Option<BTreeMap<Box<[u8]>, Volatility>> {
+    let mut all = BTreeMap::new();
+    for row in query(server, "SELECT DISTINCT proname, provolatile FROM pg_proc;").await? {
+        let [Some(name), Some(volatility)] = row.as_slice() else { return None };
+        let volatility = match &**volatility {
+            b"i" => Volatility::Immutable,
+            b"s" => Volatility::Stable,
+            _ => Volatility::Volatile,
+        };
+        let known = all.entry(name.clone()).or_insert(volatility);
+        *known = volatility.max(*known);
+    }
+    Some(all)
 }
 
 async fn query(server: &mut Server, sql: &str) -> Option<Vec<Row>> {

@@ -259,7 +259,12 @@ impl Facts {
     /// The relations that the text reads or writes. `None`: not all can be named, since it calls, names or sets off what uses
     /// others, or is none of the statements that are followed here.
     pub fn relations(&self) -> Option<&[Relation]> {
-        let named = self.unsure.is_none() && !self.named.beyond;
-        named.then_some(&self.named.relations)
+        let all = self.unsure.is_none() && !self.named.beyond;
+        all.then_some(self.named_relations())
+    }
+
+    /// Those that it names, of which there may be more.
+    pub fn named_relations(&self) -> &[Relation] {
+        &self.named.relations
     }
 }
