@@ -3,7 +3,7 @@
 use super::keywords::{self, Kind};
 use super::relations::Place;
 use super::words::Key;
-use super::{Effects, Functions, Touches, builtin, verdict};
+use super::{Bounds, Effects, Functions, Touches, builtin, verdict};
 use crate::sql::token::NAME_MAX;
 
 /// What the last token was.
@@ -156,16 +156,19 @@ impl Held {
     /// What it does without a bracket.
     pub(super) fn mentioned(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
-        let own = match name {
+        let own: Effects = match name {
             b"pg_temp" => Touches::TEMP.into(),
             _ if name.starts_with(b"pg_temp_") => Touches::TEMP.into(),
             _ => verdict::of_relation(name).into(),
         };
+        let asks = name == b"current_setting" && self.schema != Schema::None;
+        let own = if asks { own | Bounds::NODE.into() } else { own };
         let called = match (self.notation, self.schema) {
             (true, _) => self.run(functions),
             (false, Schema::None) => Effects::NOTHING,
-            // `t.f` is `f(t)` if there is no such column.
-            (false, _) => functions.function(name).unwrap_or_default(),
+            (false, _) if self.place != Place::No => Effects::NOTHING,
+            // `t.f` is `f(t)` if there is no such column; of one function in FROM, `t` is its value.
+            (false, _) => functions.function(name).unwrap_or_default() | builtin::effects(name).unwrap_or_default(),
         };
         functions.relation(name) | called | own
     }
@@ -181,10 +184,12 @@ impl Held {
         match self.name() {
             b"over" | b"filter" | b"join" | b"like" | b"ilike" | b"set" | b"escape" | b"zone" | b"overlaps"
             | b"include" | b"options" | b"inherits" | b"similar" | b"is" => operand,
-            b"insert" => true,
+            // In front of a bracket they are the grammar's nearly everywhere. One of the database's own counts, once it is known.
+            b"insert" | b"operator" | b"rollup" | b"cube" | b"sets" | b"columns" | b"second" | b"varying"
+            | b"stdout" => true,
             b"by" => key == Key::Sorts,
             b"key" => key == Key::Constraint,
-            b"range" | b"list" | b"hash" | b"cube" | b"rollup" => key == Key::By,
+            b"range" | b"list" | b"hash" => key == Key::By,
             b"conflict" => key == Key::On,
             b"materialized" => matches!(key, Key::As | Key::Not),
             _ => false,
