@@ -9,6 +9,7 @@
 #   make test-leaks HANDOVERS=1000000 SEED=random     sessions of hostile clients handed from one to another, on a release build
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
+#   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip
 #   make build                         target/release/pgotter
 #
 # NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
@@ -29,7 +30,7 @@ status=0 && { PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; }
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-.PHONY: help build lint test demo bench test-long test-leaks test-drivers test-versions preflight preflight-lint preflight-bench preflight-versions
+.PHONY: help build lint test demo bench test-long test-leaks test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -59,6 +60,9 @@ test-long: preflight
 test-leaks: preflight
 	cargo build --release --locked
 	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
+
+test-regression: preflight
+	@bash tests/regression/run
 
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"

@@ -274,6 +274,9 @@ fn what_nobody_calls_by_its_name_is_found_by_its_types() {
         ("select w from t_weight", "function"),
         ("select m from t_mood where m in ('good'::text)", "function"),
         ("select m from t_mood", "function"),
+        // The sign is that of others, too.
+        ("select a from plain where a = 1 and b = 'x'", "read"),
+        ("select m = 'x'::text from t_mood", "function"),
         ("select d from t_doc where d like 'x'", "function"),
         ("select distinct p from t_point3", "function"),
         ("select p from t_point3 union select p from t_point3", "function"),

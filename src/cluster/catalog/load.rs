@@ -48,7 +48,8 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 /// First the routines: name, language, settings with a dot of their own, extension, body. Beyond 32 MiB of bodies there are no
 /// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation or type that is read `r`, a relation that is
 /// written `w`, any statement `e`), its name, kind (or `t`, a type) and name of what it uses. PostgreSQL keeps no dependencies on what is
-/// built in, so trees are searched for it. An operator is a routine of its name. In place of what is used may stand what is known of the
+/// built in, so trees are searched for it. An operator is a routine of its name, but
+/// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
 /// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `n`, it is a relation; `s`, others are read or written
 /// with it; `u`, its database is not in UTF8.
 ///
@@ -93,7 +94,8 @@ const READ: &str = "\
     hidden(types, id) AS ( \
         SELECT ARRAY[o.oprleft, o.oprright], o.oprcode::oid FROM pg_operator o WHERE o.oid >= 16384 \
             AND (o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '~~', '!~~', '~~*', '!~~*', '~', '!~') \
-                OR EXISTS (SELECT FROM pg_amop a WHERE a.amopopr = o.oid)) \
+                OR EXISTS (SELECT FROM pg_amop a WHERE a.amopopr = o.oid) \
+                OR EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
         UNION ALL SELECT ARRAY[k.castsource, k.casttarget], k.castfunc FROM pg_cast k WHERE k.oid >= 16384 \
         UNION ALL SELECT ARRAY[a.amproclefttype, a.amprocrighttype], a.amproc::oid FROM pg_amproc a WHERE a.oid >= 16384 \
         UNION ALL SELECT ARRAY[g.rngtypid, g.rngmultitypid], unnest(ARRAY[g.rngcanonical::oid, g.rngsubdiff::oid]) FROM pg_range g \
@@ -140,6 +142,8 @@ const READ: &str = "\
             a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn) \
         WHERE p.oid >= 16384 AND (u.oid >= 16384 OR u.provolatile <> 'i') \
     UNION SELECT 'f', o.oprname, 'f', p.proname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384 \
+        AND (greatest(o.oprleft, o.oprright) < 16384 OR NOT EXISTS (SELECT FROM pg_operator b \
+            WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
     UNION SELECT 'r', c.relname, 'r', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
         JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
     UNION SELECT 'f', p.proname, '!', '' FROM pg_proc p WHERE p.oid >= 16384 AND p.provolatile = 'v' \

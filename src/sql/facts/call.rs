@@ -104,7 +104,7 @@ impl Held {
         }
         let (last, key) = self.before;
         // A name with a list of columns or types, a type.
-        if matches!(self.place, Place::With | Place::Written)
+        if matches!(self.place, Place::With | Place::Written | Place::Alias)
             || last == Last::Word && key.names()
             || matches!(last, Last::Close | Last::Cast)
         {

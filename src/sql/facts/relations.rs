@@ -31,6 +31,8 @@ pub(super) enum Place {
     Written,
     /// It stands where `WITH` defines one.
     With,
+    /// It names the one in front of it for this statement.
+    Alias,
 }
 
 /// Where in the statement relations may be named. One bit for each of the outer brackets, the lowest for what is in none.
@@ -182,6 +184,9 @@ impl Machine {
             }
         }
         sources.schema = None;
+        if last == Last::Word && self.held.place == Place::Read {
+            return Place::Alias;
+        }
         std::mem::take(&mut sources.expects)
     }
 
@@ -191,7 +196,7 @@ impl Machine {
         let ends = match held.place {
             Place::Read => !held.quoted && held.name() == b"rows" && next == b"from" && !quoted,
             Place::With => true,
-            Place::No | Place::Written => false,
+            Place::No | Place::Written | Place::Alias => false,
         };
         if held.waits && ends {
             if held.place == Place::With && next == b"as" && !quoted {
