@@ -19,7 +19,7 @@ const ANSWER: usize = 64 * 1024 * 1024;
 /// Whatever the client that used the server has set: names are PostgreSQL's own, texts come in the database's encoding. The
 /// end of the transaction undoes it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; \
-    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 5000; SET LOCAL client_encoding = 'SQL_ASCII'; \
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 5000; SET LOCAL jit = off; SET LOCAL client_encoding = 'SQL_ASCII'; \
     SET LOCAL quote_all_identifiers = off; SET LOCAL bytea_output = 'hex';";
 
 /// What the catalog looks like, in short: another one if any row has been replaced that is read of it.
@@ -88,9 +88,10 @@ const READ: &str = "\
         UNION ALL SELECT 'i', c.relname, x.stxexprs::text FROM pg_statistic_ext x JOIN pg_class c ON c.oid = x.stxrelid \
             WHERE x.stxexprs IS NOT NULL), \
     found(kind, name, what, id) AS ( \
-        SELECT DISTINCT t.kind, t.name, CASE WHEN m[1] = 'relid' THEN 'r' WHEN m[1] LIKE '%type%' THEN 't' ELSE 'f' END, m[2]::oid \
-        FROM trees t, regexp_matches(t.tree, \
-            ':(relid|funcid|opfuncid|aggfnoid|winfnoid|[a-z_]*type(?:id)?) ([1-9][0-9]*)', 'g') m), \
+        SELECT DISTINCT t.kind, t.name, CASE m[1] WHEN 'relid' THEN 'r' ELSE 'f' END, m[2]::oid FROM trees t, \
+            regexp_matches(t.tree, ':(relid|funcid|opfuncid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') m \
+        UNION SELECT t.kind, t.name, 't', m[1]::oid FROM trees t, regexp_matches(t.tree, 'type(?:id)? ([1-9][0-9]{4,})', 'g') m \
+            WHERE t.kind <> 'i'), \
     hidden(types, id) AS ( \
         SELECT ARRAY[o.oprleft, o.oprright], o.oprcode::oid FROM pg_operator o WHERE o.oid >= 16384 \
             AND (o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '~~', '!~~', '~~*', '!~~*', '~', '!~') \
@@ -155,9 +156,9 @@ const READ: &str = "\
     UNION SELECT 'e', '', 'u', '' FROM pg_database WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8' \
     UNION SELECT 'r', relname, 'n', '' FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S') \
     UNION SELECT 'r', c.relname, 's', '' FROM pg_class c WHERE c.oid >= 16384 AND (c.relkind IN ('v', 'f', 'p') OR c.relhasrules \
-        OR c.relhastriggers AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
-        OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) \
-        OR EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f' \
+        OR c.oid IN (SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal) \
+        OR c.oid IN (SELECT inhrelid FROM pg_inherits) OR c.oid IN (SELECT inhparent FROM pg_inherits) \
+        OR c.oid IN (SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' \
             AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))) \
     UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
         WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
