@@ -1,8 +1,17 @@
 //! Names that are known but have no meaning yet, so that using them is answered with the truth and not with
 //! a wrong guess. A name leaves this file when its feature arrives.
 
+use super::model::{RoutingMode, TransactionReads};
+
 /// Sections of later versions.
-pub(super) const SECTIONS: [&str; 5] = ["routing", "slow_queries", "alert", "notify", "peers"];
+pub(super) const SECTIONS: [&str; 4] = ["slow_queries", "alert", "notify", "peers"];
+
+/// Values of `[routing]`: requests go to replicas with a later version.
+pub(super) const MODE: RoutingMode = RoutingMode::Split;
+/// See [`MODE`].
+pub(super) const REPLICA_REQUIRED: bool = true;
+/// See [`MODE`].
+pub(super) const TRANSACTION_READS: TransactionReads = TransactionReads::ReplicaUntilWrite;
 
 /// PgBouncer's other values of `auth_type`.
 pub(super) const AUTH_TYPES: [&str; 5] = ["any", "hba", "ldap", "pam", "peer"];
