@@ -77,6 +77,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let cluster = door.load().cluster.clone();
+    watch_hosts(cluster.clone())?;
     let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone()));
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
@@ -119,6 +120,17 @@ fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Res
         }
     };
     std::thread::Builder::new().name("http".to_owned()).spawn(serve)?;
+    Ok(())
+}
+
+/// Starts the thread that asks hosts what they are: nothing that a client does may delay it.
+fn watch_hosts(cluster: Arc<Cluster>) -> io::Result<()> {
+    let watch = move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
+    {
+        Ok(runtime) => runtime.block_on(cluster.watch_hosts()),
+        Err(error) => tracing::error!(%error, "nobody asks the hosts what they are"),
+    };
+    std::thread::Builder::new().name("monitor".to_owned()).spawn(watch)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod checkout;
 mod connection;
 mod deadlines;
 mod deallocate;
+mod failover;
 mod frozen;
 mod heal;
 mod in_force;

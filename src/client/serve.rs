@@ -7,6 +7,7 @@ use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
 use crate::activity::ClientState;
+use crate::cluster::Target;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
@@ -82,11 +83,20 @@ impl Client {
         let since = self.now;
         loop {
             self.step(Step::Decide);
-            let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
+            let lane = match self.shape.target() {
+                Target::Lane(lane) => lane.clone(),
+                Target::NoPrimary(watch) => {
+                    let watch = watch.clone();
+                    Box::pin(self.until_primary(&watch, since, true)).await?;
+                    continue;
+                }
+                Target::Removed => return Err(NoServer::SentAway),
+            };
             self.step(Step::Checkout);
             let patience = self.shape.settings.query_wait_timeout;
             match self.checkout(&lane, since, patience, true).await {
-                Ok(server) => return Ok((server, lane)),
+                Ok(server) if self.shape.leads_to(&lane) => return Ok((server, lane)),
+                Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(other) => return Err(other),
             }

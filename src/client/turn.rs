@@ -54,6 +54,8 @@ fn poll(
         if !client.holding.all().is_full(client.socket.queued()) {
             // What a server said before it went is worth hearing.
             match socket.poll_recv(cx) {
+                // A host that is not the primary any more may have done what it says, and nobody will find it done.
+                Poll::Ready(Ok(_)) if server.activity().is_revoked() => return Poll::Ready(Event::ServerGone),
                 Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Server),
                 Poll::Ready(_) => return Poll::Ready(Event::ServerGone),
                 Poll::Pending if broken => return Poll::Ready(Event::ServerGone),

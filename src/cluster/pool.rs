@@ -2,10 +2,11 @@
 
 use super::catalog::Catalog;
 use super::hub::Hubs;
+use super::watch::Watch;
 use crate::config::Resolved;
 use crate::ids::{Numbers, WorkerId};
 use crate::pool::Lane;
-use crate::router::{self, ClusterView};
+use crate::router;
 use crate::session::{Applications, StatementTable};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
@@ -41,8 +42,8 @@ pub struct Pool {
 pub struct Shape {
     /// One for each host, in the configuration's order. None: the database has been removed.
     pub lanes: Vec<Arc<Lane>>,
-    /// What the router decides on.
-    pub view: ClusterView,
+    /// What is found out about the hosts. None: there is only one.
+    pub watch: Option<Arc<Watch>>,
     /// What the configuration says for this pool.
     pub settings: Resolved,
     pub(super) homes: Vec<WorkerId>,
@@ -129,14 +130,47 @@ impl Pool {
     }
 }
 
+/// Where a request that needs the primary goes.
+pub enum Target<'a> {
+    /// To a server of this lane.
+    Lane(&'a Arc<Lane>),
+    /// Nowhere, until a primary is confirmed.
+    NoPrimary(&'a Arc<Watch>),
+    /// Nowhere: the database has been removed.
+    Removed,
+}
+
 impl Shape {
     /// Of a pool whose database is not there any more, or has another forced user.
     pub(super) fn removed(settings: Resolved) -> Self {
-        Self { lanes: Vec::new(), view: ClusterView { hosts: Vec::new() }, settings, homes: Vec::new() }
+        Self { lanes: Vec::new(), watch: None, settings, homes: Vec::new() }
     }
 
-    /// The lane that the router chooses. `None`: the database has been removed.
+    /// Where the router sends what needs the primary. With one host this costs nothing, with several one load.
+    pub fn target(&self) -> Target<'_> {
+        let Some(watch) = &self.watch else { return self.lanes.first().map_or(Target::Removed, Target::Lane) };
+        match router::decide(&watch.view()) {
+            Some(plan) => self.lanes.get(plan.host).map_or(Target::Removed, Target::Lane),
+            None => Target::NoPrimary(watch),
+        }
+    }
+
+    /// The lane of the primary, if one is confirmed.
     pub fn lane(&self) -> Option<&Arc<Lane>> {
-        self.lanes.get(router::decide(&self.view).host)
+        match self.target() {
+            Target::Lane(lane) => Some(lane),
+            Target::NoPrimary(_) | Target::Removed => None,
+        }
+    }
+
+    /// The same, or that of the last one; for what writes nothing.
+    pub fn lane_or_last(&self) -> Option<&Arc<Lane>> {
+        let last = || self.watch.as_ref().and_then(|watch| self.lanes.get(watch.last_primary()?));
+        self.lane().or_else(last).or(self.lanes.first())
+    }
+
+    /// Whether `lane` is still the one: its host may have lost its office while its server was waited for.
+    pub fn leads_to(&self, lane: &Arc<Lane>) -> bool {
+        self.watch.is_none() || self.lane().is_some_and(|own| Arc::ptr_eq(own, lane))
     }
 }

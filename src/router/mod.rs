@@ -1,20 +1,10 @@
 //! Where a request goes, and why. Pure: the view of the hosts comes from `cluster`, so that a decision never waits.
 //!
-//! For now the answer is always the first primary; reading SQL and replicas come later, behind the same call.
+//! For now the answer is always the primary; reading SQL and replicas come later, behind the same call.
 
-/// What the router knows of one host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostView {
-    /// It may take writes, as far as the configuration says.
-    pub primary: bool,
-}
+mod view;
 
-/// What the router knows of a database's hosts, in the configuration's order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterView {
-    /// At least one.
-    pub hosts: Vec<HostView>,
-}
+pub use view::{ClusterView, Freshness, HostView, Role};
 
 /// Why a request goes where it goes. The same word in logs, metrics and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +22,9 @@ pub struct Plan {
     pub reason: Reason,
 }
 
-/// Decides for one request.
-pub fn decide(view: &ClusterView) -> Plan {
-    let host = view.hosts.iter().position(|host| host.primary).unwrap_or(0);
-    Plan { host, reason: Reason::Single }
+/// Decides for one request. `None`: it is for the primary, and none is confirmed.
+pub fn decide(view: &ClusterView) -> Option<Plan> {
+    view.primary.map(|host| Plan { host, reason: Reason::Single })
 }
 
 #[cfg(test)]
@@ -44,8 +33,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_primary_takes_everything() {
-        let view = ClusterView { hosts: [false, true, true].map(|primary| HostView { primary }).to_vec() };
-        assert_eq!(decide(&view), Plan { host: 1, reason: Reason::Single });
+    fn the_confirmed_primary_takes_everything() {
+        let mut view = ClusterView::fixed([(Role::Standby, 1), (Role::Primary, 1), (Role::Primary, 1)]);
+        assert_eq!(decide(&view), Some(Plan { host: 1, reason: Reason::Single }));
+        view.primary = None;
+        assert_eq!(decide(&view), None);
     }
 }

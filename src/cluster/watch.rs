@@ -1,0 +1,419 @@
+//! What is found out about the hosts of one database entry that has several: the judge behind a short lock, what comes of it where
+//! every client reads it without one, and those who wait for a primary. Asks nobody: `monitor` does.
+
+use super::judge::{Judge, State, Why};
+use crate::clock;
+use crate::config::{Database, HostRole, Routing};
+use crate::net::Address;
+use crate::pool::Mailbox;
+use crate::router::{ClusterView, Freshness, Role};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Below this many holes the queue of those who wait is not worth tidying.
+const HOLES_KEPT: usize = 32;
+
+/// One entry's hosts, watched until a reload replaces it.
+pub struct Watch {
+    /// The entry of the configuration.
+    pub entry: String,
+    hosts: Vec<Watched>,
+    view: ArcSwap<ClusterView>,
+    /// How far each replica is.
+    pub freshness: Freshness,
+    judged: Mutex<Judged>,
+    waiting: Mutex<VecDeque<Weak<Place>>>,
+    // How many wait, for whoever counts.
+    waiters: AtomicUsize,
+    rules: ArcSwap<WatchRules>,
+    // Nobody can be asked: why. Then the configuration is believed.
+    blind: ArcSwapOption<String>,
+    begun: AtomicBool,
+    over: AtomicBool,
+}
+
+/// What a reload can change without another watch.
+#[derive(Clone, Copy)]
+pub(super) struct WatchRules {
+    pub interval: Duration,
+    pub failover_timeout: Duration,
+    pub max_replica_lag: Duration,
+}
+
+/// A host that is watched.
+pub(super) struct Watched {
+    pub address: Address,
+    pub claim: Option<Role>,
+    pub weight: u32,
+    // It is to be asked now.
+    pub poke: Notify,
+    // PostgreSQL lets nobody in who could ask.
+    pub barred: AtomicBool,
+}
+
+struct Judged {
+    judge: Judge,
+    // Who may acknowledge writes: it was the confirmed primary, and nothing speaks against it yet.
+    trusted: Option<usize>,
+}
+
+/// What has come of something that was heard.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Another host is the primary now.
+    pub primary: Option<usize>,
+    /// This one may not acknowledge anything any more.
+    pub revoked: Option<usize>,
+}
+
+/// A host as an operator sees it.
+pub struct HostSeen {
+    /// Where it is.
+    pub address: Address,
+    /// What it is, by what it said last.
+    pub role: Role,
+    /// As configured; 0 to 1000.
+    pub weight: u32,
+    /// What is thought of it.
+    pub state: State,
+    /// Why it is not used.
+    pub reason: Option<String>,
+    /// On which it is.
+    pub timeline: Option<u32>,
+    /// The primary's position, or what a replica has replayed.
+    pub lsn: Option<u64>,
+    /// Of a replica: how far it is behind.
+    pub lag: Option<(Duration, u64)>,
+}
+
+impl Watch {
+    /// Of an entry whose hosts nobody has asked yet.
+    pub(super) fn new(entry: &str, database: &Database, routing: &Routing) -> Self {
+        let rules = WatchRules::new(routing);
+        let hosts = watched(database);
+        let roles = hosts.iter().map(|host| (host.claim, host.weight));
+        let judge = Judge::new(roles, rules.max_replica_lag, clock::now());
+        Self::of(entry, hosts, judge, None, rules)
+    }
+
+    /// For the same entry with other hosts: what is known of those that stay is kept, and they go on to be what they were.
+    pub(super) fn renewed(&self, database: &Database, routing: &Routing) -> Self {
+        let hosts = watched(database);
+        let before = |host: &Watched| self.hosts.iter().position(|old| old.address == host.address);
+        if hosts.iter().all(|host| before(host).is_none()) {
+            return Self {
+                freshness: self.freshness.renewed(hosts.len()),
+                ..Self::new(&self.entry, database, routing)
+            };
+        }
+        let rules = WatchRules::new(routing);
+        let old = self.judged.lock();
+        let roles = hosts.iter().map(|host| (host.claim, host.weight, before(host)));
+        let judge = old.judge.renewed(roles, rules.max_replica_lag);
+        let trusted = old.trusted.and_then(|at| hosts.iter().position(|host| before(host) == Some(at)));
+        let freshness = self.freshness.renewed(hosts.len());
+        Self { freshness, ..Self::of(&self.entry, hosts, judge, trusted, rules) }
+    }
+
+    fn of(entry: &str, hosts: Vec<Watched>, judge: Judge, trusted: Option<usize>, rules: WatchRules) -> Self {
+        Self {
+            entry: entry.to_owned(),
+            view: ArcSwap::from_pointee(judge.view(clock::now())),
+            freshness: Freshness::new(hosts.len()),
+            judged: Mutex::new(Judged { judge, trusted }),
+            waiting: Mutex::default(),
+            waiters: AtomicUsize::new(0),
+            rules: ArcSwap::from_pointee(rules),
+            blind: ArcSwapOption::empty(),
+            begun: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            hosts,
+        }
+    }
+
+    /// Whether it watches just what this entry says.
+    pub(super) fn is_of(&self, database: &Database) -> bool {
+        let same = |(old, new): (&Watched, Watched)| {
+            (&old.address, old.claim, old.weight) == (&new.address, new.claim, new.weight)
+        };
+        let new = watched(database);
+        self.hosts.len() == new.len() && self.hosts.iter().zip(new).all(same)
+    }
+
+    pub(super) fn set_rules(&self, routing: &Routing) {
+        let rules = WatchRules::new(routing);
+        self.rules.store(Arc::new(rules));
+        self.judged.lock().judge.set_max_replica_lag(rules.max_replica_lag);
+    }
+
+    pub(super) fn rules(&self) -> WatchRules {
+        **self.rules.load()
+    }
+
+    /// What is known now. Costs no lock and no allocation.
+    pub fn view(&self) -> Guard<Arc<ClusterView>> {
+        self.view.load()
+    }
+
+    /// The host that may be written to.
+    pub fn primary(&self) -> Option<usize> {
+        self.view.load().primary
+    }
+
+    /// The primary that is confirmed, or was last.
+    pub fn last_primary(&self) -> Option<usize> {
+        self.primary().or_else(|| self.judged.lock().judge.last_primary())
+    }
+
+    /// How long a request waits for a primary.
+    pub fn failover_timeout(&self) -> Duration {
+        self.rules().failover_timeout
+    }
+
+    /// Something looks as if the roles had changed: every host is asked now.
+    pub fn ask_now(&self) {
+        self.hosts.iter().for_each(|host| host.poke.notify_one());
+    }
+
+    /// Something was heard, or time has passed: takes over what follows from it.
+    pub(super) fn hear(&self, heard: impl FnOnce(&mut Judge, Instant)) -> Change {
+        let now = clock::now();
+        let mut judged = self.judged.lock();
+        let before: Vec<State> = judged.judge.hosts().iter().map(|host| host.state()).collect();
+        heard(&mut judged.judge, now);
+        if self.blind.load().is_some() {
+            return Change::default();
+        }
+        self.log(&before, &judged.judge, now);
+        let view = judged.judge.view(now);
+        let covers = |at: usize| judged.judge.covers(at);
+        // What is taken back goes first, what is granted last: whoever reads in between sees too little.
+        (0..self.hosts.len()).filter(|at| covers(*at) == 0).for_each(|at| self.freshness.cover(at, 0));
+        if **self.view.load() != view {
+            self.view.store(Arc::new(view.clone()));
+        }
+        (0..self.hosts.len()).filter(|at| covers(*at) > 0).for_each(|at| self.freshness.cover(at, covers(at)));
+        judged.follow(&view)
+    }
+
+    /// Nobody can be asked: the configuration is believed, or what was found out before. What follows from it, if it is news.
+    pub(super) fn go_blind(&self, why: &str, database: &Database) -> Change {
+        let mut judged = self.judged.lock();
+        if self.blind.swap(Some(Arc::new(why.to_owned()))).is_some() {
+            return Change::default();
+        }
+        let mut view = super::claimed(database);
+        view.primary = judged.judge.last_primary().or(view.primary);
+        self.view.store(Arc::new(view.clone()));
+        judged.trusted = None;
+        judged.follow(&view)
+    }
+
+    /// Some host lets us ask, or may do so yet.
+    pub(super) fn may_be_asked(&self) -> bool {
+        let judged = self.judged.lock();
+        judged.judge.hosts().iter().any(|host| !host.is_heard() || host.failure.is_none() && host.identity.is_some())
+    }
+
+    /// Whoever calls it first asks its hosts.
+    pub(super) fn begin(&self) -> bool {
+        !self.begun.swap(true, Ordering::Relaxed)
+    }
+
+    /// Somebody can be asked, or may be.
+    pub(super) fn see_again(&self) {
+        let judged = self.judged.lock();
+        if self.blind.swap(None).is_some() {
+            self.view.store(Arc::new(judged.judge.view(clock::now())));
+        }
+    }
+
+    /// Why nobody can be asked, if that is so.
+    pub fn blindness(&self) -> Option<Arc<String>> {
+        self.blind.load_full()
+    }
+
+    /// Puts a client into the queue of those who wait for a primary. It is told, in order, by `sent_away` in its mailbox.
+    pub fn wait(&self, mailbox: &Arc<Mailbox>) -> Waits<'_> {
+        let waiters = self.waiters.fetch_add(1, Ordering::Relaxed);
+        let place = Arc::new(Place(mailbox.clone()));
+        let mut waiting = self.waiting.lock();
+        if waiting.len() > 2 * waiters + HOLES_KEPT {
+            waiting.retain(|place| place.strong_count() > 0);
+        }
+        waiting.push_back(Arc::downgrade(&place));
+        Waits { watch: self, _place: place }
+    }
+
+    /// Clients that wait for a primary.
+    pub fn waiting(&self) -> usize {
+        self.waiters.load(Ordering::Relaxed)
+    }
+
+    /// Whoever waits looks again.
+    pub(super) fn call(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        for place in waiting.iter().filter_map(Weak::upgrade) {
+            place.0.put(|mail| mail.sent_away = true);
+        }
+    }
+
+    /// A reload has replaced it, or the entry is gone.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.ask_now();
+        self.call();
+    }
+
+    /// Whether the pools have another one, or none any more.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn hosts(&self) -> &[Watched] {
+        &self.hosts
+    }
+
+    /// What is known of each, for operators.
+    pub fn seen(&self) -> Vec<HostSeen> {
+        let now = clock::now();
+        let view = self.view.load_full();
+        let judged = self.judged.lock();
+        let seen = |(at, watched): (usize, &Watched)| {
+            let host = judged.judge.hosts().get(at)?;
+            let reason = host.state().why().map(|why| why.to_string()).or_else(|| host.failure.clone());
+            Some(HostSeen {
+                address: watched.address.clone(),
+                role: view.hosts.get(at).map_or(Role::Unknown, |host| host.role),
+                weight: watched.weight,
+                state: host.state(),
+                reason,
+                timeline: host.timeline(),
+                lsn: host.lsn(),
+                lag: judged.judge.lag(at, now),
+            })
+        };
+        self.hosts.iter().enumerate().filter_map(seen).collect()
+    }
+
+    /// One line on why there is no primary, for who has waited for one.
+    pub fn account(&self) -> String {
+        let mut account = String::new();
+        for host in self.seen() {
+            let separator = if account.is_empty() { "" } else { "; " };
+            // Writing to a String cannot fail.
+            let _ = write!(account, "{separator}{} is {}", host.address, host.state.word());
+            if let Some(reason) = host.reason {
+                let _ = write!(account, " ({})", reason.escape_debug());
+            }
+        }
+        account
+    }
+
+    /// A line for each host that has become something else.
+    fn log(&self, before: &[State], judge: &Judge, now: Instant) {
+        let view = judge.view(now);
+        let entry = self.entry.escape_debug();
+        for (at, (host, before)) in judge.hosts().iter().zip(before).enumerate() {
+            let state = host.state();
+            let Some(watched) = self.hosts.get(at).filter(|_| state != *before) else { continue };
+            let (host_at, timeline, why) = (&watched.address, host.timeline(), state.why());
+            let why = why
+                .map(|why| why.to_string())
+                .or_else(|| host.failure.as_ref().map(|why| why.escape_debug().to_string()));
+            let (state_word, before_word) = (state.word(), before.word());
+            match state {
+                State::Fenced(_) => {
+                    tracing::error!(database = %entry, host = %host_at, timeline, why, "a host is fenced: it gets nothing");
+                }
+                State::Primary => {
+                    tracing::info!(database = %entry, host = %host_at, timeline, "a host is confirmed as the primary");
+                }
+                State::Down => {
+                    tracing::warn!(database = %entry, host = %host_at, why, before = before_word, "a host does not answer");
+                }
+                State::Claiming | State::Ejected(Why::LagUnknown | Why::NoPrimary | Why::Resting) => {
+                    tracing::debug!(database = %entry, host = %host_at, state = state_word, why, "a host's state has changed");
+                }
+                _ => {
+                    tracing::info!(database = %entry, host = %host_at, state = state_word, why, before = before_word, "a host's state has changed")
+                }
+            }
+            let found = view.hosts.get(at).map_or(Role::Unknown, |host| host.role);
+            if matches!(before, State::Unheard | State::Claiming | State::Down)
+                && found != Role::Unknown
+                && host.claim.is_some_and(|claim| claim != found)
+                && matches!(state, State::Primary | State::Ready | State::Ejected(_))
+            {
+                tracing::warn!(database = %entry, host = %host_at, configured = ?host.claim, ?found, "a host is not what `hosts` says; what it is counts");
+            }
+        }
+    }
+}
+
+impl Judged {
+    /// What changes for those who have servers: the primary is another one, or who was it may not be trusted any more.
+    fn follow(&mut self, view: &ClusterView) -> Change {
+        let before = self.trusted;
+        match (view.primary, before) {
+            (Some(primary), _) if before == Some(primary) => Change::default(),
+            (Some(primary), _) => {
+                self.trusted = Some(primary);
+                Change { primary: Some(primary), revoked: before }
+            }
+            // Silence is no proof: it may be ours.
+            (None, Some(host)) if view.hosts.get(host).is_none_or(|host| host.fenced || host.role == Role::Standby) => {
+                self.trusted = None;
+                Change { primary: None, revoked: before }
+            }
+            (None, _) => Change::default(),
+        }
+    }
+}
+
+impl WatchRules {
+    fn new(routing: &Routing) -> Self {
+        Self {
+            interval: routing.monitor_interval,
+            failover_timeout: routing.failover_timeout,
+            max_replica_lag: routing.max_replica_lag,
+        }
+    }
+}
+
+/// A place among those who wait for a primary.
+pub struct Waits<'a> {
+    watch: &'a Watch,
+    _place: Arc<Place>,
+}
+
+/// Whom to call. Who has given up leaves a hole.
+struct Place(Arc<Mailbox>);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.watch.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn watched(database: &Database) -> Vec<Watched> {
+    let claim = |role: HostRole| match role {
+        HostRole::Auto => None,
+        HostRole::Primary => Some(Role::Primary),
+        HostRole::Replica => Some(Role::Standby),
+    };
+    let watched = |host: &crate::config::Host| Watched {
+        address: Address::new(&host.host, host.port),
+        claim: claim(host.role),
+        weight: host.weight,
+        poke: Notify::new(),
+        barred: AtomicBool::new(false),
+    };
+    database.hosts.iter().map(watched).collect()
+}
