@@ -56,7 +56,7 @@ pub struct Answer {
 pub struct Judge {
     hosts: Vec<Host>,
     max_replica_lag: Duration,
-    // Nobody is chosen before every host was heard, or before this.
+    // Nobody is chosen before every host was heard, or before this; counted from the first answer.
     patience: Option<Instant>,
     // What all of its hosts are to have in common, since a primary was confirmed.
     identity: Option<u64>,
@@ -76,11 +76,11 @@ struct Reign {
 
 impl Judge {
     /// Of hosts with these configured roles (`None`: to be found out) and weights, of which nothing is known.
-    pub fn new(hosts: impl IntoIterator<Item = (Option<Role>, u32)>, max_replica_lag: Duration, now: Instant) -> Self {
+    pub fn new(hosts: impl IntoIterator<Item = (Option<Role>, u32)>, max_replica_lag: Duration) -> Self {
         Self {
             hosts: hosts.into_iter().map(|(claim, weight)| Host::new(claim, weight)).collect(),
             max_replica_lag,
-            patience: Some(now + FIRST_WORDS),
+            patience: None,
             identity: None,
             last: None,
             confirmed: false,
@@ -147,6 +147,7 @@ impl Judge {
         if !said.answered(answer, now) {
             return;
         }
+        self.patience.get_or_insert(now + FIRST_WORDS);
         let writes = |reign: &Reign| reign.host == host && !answer.standby && reign.timeline == answer.timeline;
         if let (Some(lsn), true) = (answer.lsn, self.confirmed && self.last.as_ref().is_some_and(writes)) {
             self.samples.add(answer.number, lsn, now);
@@ -198,7 +199,7 @@ impl Judge {
 
     fn all_are_heard(&self, now: Instant) -> bool {
         self.last.is_some()
-            || self.patience.is_none_or(|until| now >= until)
+            || self.patience.is_some_and(|until| now >= until)
             || self.hosts.iter().all(|host| host.is_heard())
     }
 

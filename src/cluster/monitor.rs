@@ -52,6 +52,8 @@ const QUESTION: &str = "SELECT standby, \
 
 /// Why there is no connection.
 enum NoAnswer {
+    /// Nobody is known who could ask.
+    Nobody,
     /// PostgreSQL lets nobody in who could ask.
     Barred(String),
     /// `gone`: it is not up. Else it says nothing, or nothing that makes sense.
@@ -122,13 +124,13 @@ impl Cluster {
     }
 
     async fn connect(&self, watch: &Watch, at: usize) -> Result<(Line, u64), NoAnswer> {
-        let mut barred = "no user is known who could ask".to_owned();
+        let mut barred = None;
         for login in self.monitors(watch, at) {
             let id = ServerId(self.server_numbers.next());
             let opened = timeout(PATIENCE, log_in(&login, id)).await.unwrap_or(Err(LoginError::TimedOut));
             match opened {
                 Ok((server, _)) => return greet(server).await,
-                Err(error) if error.is_final() => barred = format!("{}: {error}", login.user),
+                Err(error) if error.is_final() => barred = Some(format!("{}: {error}", login.user)),
                 Err(error) if error.is_our_own() => return Err(NoAnswer::Ours),
                 Err(error) => {
                     let gone = error.is_absence();
@@ -136,7 +138,7 @@ impl Cluster {
                 }
             }
         }
-        Err(NoAnswer::Barred(barred))
+        Err(barred.map_or(NoAnswer::Nobody, NoAnswer::Barred))
     }
 
     /// One host, until its watch is over.
@@ -153,6 +155,12 @@ impl Cluster {
                     continue;
                 }
                 Err(NoAnswer::Ours) => (),
+                Err(NoAnswer::Nobody) => {
+                    // A client that comes brings its login with it.
+                    self.go_blind(watch, "no user is known who could ask");
+                    let _ = timeout(BARRED_PAUSE, host.poke.notified()).await;
+                    continue;
+                }
                 Err(NoAnswer::Failed { why, gone }) => {
                     host.barred.store(false, Ordering::Relaxed);
                     self.report(watch, |judge, now| judge.failed(at, why, gone, now));
@@ -215,17 +223,19 @@ impl Cluster {
         if watch.may_be_asked() {
             return;
         }
-        let config = self.books.lock().config.clone();
-        let Some(entry) = config.databases.get(&watch.entry) else { return };
-        let change = watch.go_blind(why, entry);
-        if change.primary.is_some() {
-            if self.monitors(watch, 0).is_empty() {
-                tracing::debug!(database = %watch.entry.escape_debug(), why, "nobody can ask the hosts yet");
-            } else {
-                tracing::warn!(database = %watch.entry.escape_debug(), why = %why.escape_debug(), "nobody can ask the hosts which one is the primary: `hosts` is believed; set `monitor_user`");
-            }
-            self.follow(watch, &change);
+        if self.go_blind(watch, why) {
+            tracing::warn!(database = %watch.entry.escape_debug(), why = %why.escape_debug(), "nobody can ask the hosts which one is the primary: `hosts` is believed; set `monitor_user`");
         }
+    }
+
+    /// The configuration has to do. True: it did not before.
+    fn go_blind(&self, watch: &Arc<Watch>, why: &str) -> bool {
+        let config = self.books.lock().config.clone();
+        let change = config.databases.get(&watch.entry).and_then(|entry| watch.go_blind(why, entry));
+        if let Some(change) = &change {
+            self.follow(watch, change);
+        }
+        change.is_some()
     }
 }
 

@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     /// Follows what was found out about the hosts of an entry: the pools' servers of a former primary may not say any more that
-    /// anything was done, and who waits is called. The view is in place already.
+    /// anything was done, and who waits for one of those looks for another. The view is in place already.
     pub(super) fn follow(&self, watch: &Arc<Watch>, change: &Change) {
         let books = &*self.books.lock();
         let of_entry = |pool: &&Arc<Pool>| entry_name(&books.config, &pool.database) == watch.entry;
@@ -72,9 +72,6 @@ impl Cluster {
                 // Which lane is kept warm, and what the catalog says, is another thing now.
                 self.renew(books, pool, false);
             }
-        }
-        if change.primary.is_some() {
-            watch.call();
         }
     }
 

@@ -98,7 +98,7 @@ impl Watch {
         let rules = WatchRules::new(routing);
         let hosts = watched(database);
         let roles = hosts.iter().map(|host| (host.claim, host.weight));
-        let judge = Judge::new(roles, rules.max_replica_lag, clock::now());
+        let judge = Judge::new(roles, rules.max_replica_lag);
         Self::of(entry, hosts, judge, None, rules)
     }
 
@@ -195,24 +195,32 @@ impl Watch {
         let covers = |at: usize| judged.judge.covers(at);
         // What is taken back goes first, what is granted last: whoever reads in between sees too little.
         (0..self.hosts.len()).filter(|at| covers(*at) == 0).for_each(|at| self.freshness.cover(at, 0));
-        if **self.view.load() != view {
+        let before = self.view.load_full();
+        if *before != view {
             self.view.store(Arc::new(view.clone()));
         }
         (0..self.hosts.len()).filter(|at| covers(*at) > 0).for_each(|at| self.freshness.cover(at, covers(at)));
-        judged.follow(&view)
+        let change = judged.follow(&view);
+        drop(judged);
+        if before.primary.is_none() && view.primary.is_some() {
+            self.call();
+        }
+        change
     }
 
     /// Nobody can be asked: the configuration is believed, or what was found out before. What follows from it, if it is news.
-    pub(super) fn go_blind(&self, why: &str, database: &Database) -> Change {
+    pub(super) fn go_blind(&self, why: &str, database: &Database) -> Option<Change> {
         let mut judged = self.judged.lock();
-        if self.blind.swap(Some(Arc::new(why.to_owned()))).is_some() {
-            return Change::default();
+        if self.blind.swap(Some(Arc::new(why.to_owned()))).is_some_and(|before| *before == why) {
+            return None;
         }
         let mut view = super::claimed(database);
         view.primary = judged.judge.last_primary().or(view.primary);
         self.view.store(Arc::new(view.clone()));
-        judged.trusted = None;
-        judged.follow(&view)
+        let change = judged.follow(&view);
+        drop(judged);
+        self.call();
+        Some(change)
     }
 
     /// Some host lets us ask, or may do so yet.

@@ -23,7 +23,7 @@ impl Court {
 
     fn with(claims: Vec<Option<Role>>) -> Self {
         let now = Instant::now();
-        Self { judge: Judge::new(claims.into_iter().map(|claim| (claim, 1)), LAG, now), now, number: 0 }
+        Self { judge: Judge::new(claims.into_iter().map(|claim| (claim, 1)), LAG), now, number: 0 }
     }
 
     /// A primary and two replicas that have been heard, on timeline 1 at position 1000.
