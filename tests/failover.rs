@@ -12,6 +12,8 @@ mod refusing;
 #[path = "operation/reloading.rs"]
 #[allow(dead_code, reason = "shared with the tests of operation, which use more of it")]
 mod reloading;
+#[path = "failover/shown.rs"]
+mod shown;
 #[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
 #[path = "pooling/talk.rs"]
 mod talk;

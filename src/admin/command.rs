@@ -56,12 +56,13 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own")]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`")]
 pub enum Show {
     Clients,
     Config,
     Databases,
     Help,
+    Hosts,
     Lists,
     Pools,
     Servers,
@@ -76,11 +77,12 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 14] = [
+const SHOWN: [(&str, Show); 15] = [
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
     ("help", Show::Help),
+    ("hosts", Show::Hosts),
     ("lists", Show::Lists),
     ("pools", Show::Pools),
     ("servers", Show::Servers),

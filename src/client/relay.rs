@@ -139,6 +139,9 @@ impl Client {
         if link.server.take_stale() {
             self.pool.statements().renew();
         }
+        if link.server.take_role_in_doubt() {
+            self.shape.watch.iter().for_each(|watch| watch.ask_now());
+        }
         self.heal(link)?;
         self.meter.heard(self.socket.queued() - queued, answered);
         link.watch.note(answered);

@@ -13,7 +13,8 @@ use crate::router::{ClusterView, HostView, Role};
 use samples::Samples;
 use std::time::{Duration, Instant};
 
-/// An answer speaks for its host for so long. A host that is silent longer is not written to, however that came about.
+/// An answer speaks for its host for so long, and two intervals between questions more. A host that is silent longer is not
+/// written to, however that came about.
 const RECENT: Duration = Duration::from_secs(3);
 
 /// The first primary of all is chosen when every host has been heard, or after this long: a former primary may be the quickest to
@@ -51,11 +52,20 @@ pub struct Answer {
     pub lsn: Option<Lsn>,
 }
 
+/// What is asked of hosts.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// A replica that is further behind serves nobody.
+    pub max_replica_lag: Duration,
+    /// How often they are asked.
+    pub interval: Duration,
+}
+
 /// The judge of one database.
 #[derive(Clone, Debug)]
 pub struct Judge {
     hosts: Vec<Host>,
-    max_replica_lag: Duration,
+    measure: Measure,
     // Nobody is chosen before every host was heard, or before this; counted from the first answer.
     patience: Option<Instant>,
     // What all of its hosts are to have in common, since a primary was confirmed.
@@ -76,10 +86,10 @@ struct Reign {
 
 impl Judge {
     /// Of hosts with these configured roles (`None`: to be found out) and weights, of which nothing is known.
-    pub fn new(hosts: impl IntoIterator<Item = (Option<Role>, u32)>, max_replica_lag: Duration) -> Self {
+    pub fn new(hosts: impl IntoIterator<Item = (Option<Role>, u32)>, measure: Measure) -> Self {
         Self {
             hosts: hosts.into_iter().map(|(claim, weight)| Host::new(claim, weight)).collect(),
-            max_replica_lag,
+            measure,
             patience: None,
             identity: None,
             last: None,
@@ -89,7 +99,11 @@ impl Judge {
     }
 
     /// Of other hosts of the same database: what is known of those that stay is kept. `before` is the place that each had.
-    pub fn renewed(&self, hosts: impl IntoIterator<Item = (Option<Role>, u32, Option<usize>)>, lag: Duration) -> Self {
+    pub fn renewed(
+        &self,
+        hosts: impl IntoIterator<Item = (Option<Role>, u32, Option<usize>)>,
+        measure: Measure,
+    ) -> Self {
         let mut places = Vec::new();
         let renewed = hosts.into_iter().map(|(claim, weight, before)| {
             places.push(before);
@@ -102,7 +116,7 @@ impl Judge {
         let last = self.last.and_then(|reign| Some(Reign { host: place(reign.host)?, ..reign }));
         Self {
             hosts,
-            max_replica_lag: lag,
+            measure,
             last,
             confirmed: self.confirmed && last.is_some(),
             samples: if last.is_some() { self.samples.clone() } else { Samples::default() },
@@ -110,9 +124,13 @@ impl Judge {
         }
     }
 
-    /// A reload has changed `max_replica_lag`.
-    pub fn set_max_replica_lag(&mut self, lag: Duration) {
-        self.max_replica_lag = lag;
+    /// A reload has changed it.
+    pub fn set_measure(&mut self, measure: Measure) {
+        self.measure = measure;
+    }
+
+    fn recent(&self) -> Duration {
+        RECENT.saturating_add(self.measure.interval.saturating_mul(2))
     }
 
     /// There is a connection to `host`, to a cluster with this system identifier. What it said before says nothing any more of
@@ -222,7 +240,7 @@ impl Judge {
                 _ if unreadable && (claimants.len() > 1 || is_known) => State::Fenced(Why::TimelineUnknown),
                 _ if host.timeline() < highest => State::Fenced(Why::OlderTimeline),
                 _ if at_the_top > 1 => State::Fenced(Why::Contested),
-                _ if !host.is_up_and_recent(now, RECENT) => State::Down,
+                _ if !host.is_up_and_recent(now, self.recent()) => State::Down,
                 _ if !self.all_are_heard(now) => State::Claiming,
                 _ => State::Primary,
             })
@@ -232,7 +250,7 @@ impl Judge {
 
     /// Gives every host its state, and each replica that may be used its number.
     fn judge_standbys(&mut self, claims: &[Option<State>], now: Instant) {
-        let reign = self.last;
+        let (reign, recent) = (self.last, self.recent());
         let mut fit = Vec::new();
         for (at, host) in self.hosts.iter_mut().enumerate() {
             // A former primary that is in recovery now is measured by nobody's word but its own.
@@ -241,8 +259,10 @@ impl Judge {
             if claims.get(at).copied().flatten().is_some() {
                 continue;
             }
-            match host.unfit(reign.map(|reign| reign.timeline), now, RECENT) {
-                None if host.lag(&self.samples, now) > Some(self.max_replica_lag) => fit.push((at, Some(Why::Lag))),
+            match host.unfit(reign.map(|reign| reign.timeline), now, recent) {
+                None if host.lag(&self.samples, now) > Some(self.measure.max_replica_lag) => {
+                    fit.push((at, Some(Why::Lag)))
+                }
                 None => fit.push((at, host.rests(now).then_some(Why::Resting))),
                 Some(state) => host.become_state(state, now),
             }
@@ -264,7 +284,7 @@ impl Judge {
     /// For the router.
     pub fn view(&self, now: Instant) -> ClusterView {
         let view = |host: &Host| HostView {
-            role: host.role(now, RECENT),
+            role: host.role(now, self.recent()),
             weight: host.weight,
             eligible: host.state() == State::Ready,
             fenced: matches!(host.state(), State::Fenced(_)),

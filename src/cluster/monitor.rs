@@ -24,6 +24,9 @@ const NAME: &str = "pgotter monitor";
 /// Longest time for an answer, and for a login. A host that takes longer for so little serves nobody well.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Two questions to a host are so far apart at least, whatever is asked of the monitor.
+const QUESTIONS_APART: Duration = Duration::from_millis(10);
+
 /// A host that is not there is looked for again after `monitor_interval`, doubled up to this; one that lets nobody in after this.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 const BARRED_PAUSE: Duration = Duration::from_secs(1);
@@ -144,9 +147,15 @@ impl Cluster {
     /// One host, until its watch is over.
     async fn ask_host(&self, watch: &Arc<Watch>, at: usize) {
         let Some(host) = watch.hosts().get(at) else { return };
+        let retry = self.books.lock().config.pooler.server_login_retry;
+        let meter = self.backoff(&host.address, retry);
         let mut failures = 0;
         while !watch.is_over() {
-            match self.connect(watch, at).await {
+            let connected = self.connect(watch, at).await;
+            if let Some(up) = is_up(&connected) {
+                meter.meter.seen(up);
+            }
+            match connected {
                 Ok((line, identity)) => {
                     failures = 0;
                     self.let_in(watch, host);
@@ -173,7 +182,7 @@ impl Cluster {
                     continue;
                 }
             }
-            let pause = watch.rules().interval.saturating_mul(1 << failures.min(6)).min(PAUSE_MAX);
+            let pause = watch.rules().measure.interval.saturating_mul(1 << failures.min(6)).min(PAUSE_MAX);
             failures += 1;
             let _ = timeout(pause, host.poke.notified()).await;
             self.report(watch, |judge, now| judge.judge(now));
@@ -195,7 +204,9 @@ impl Cluster {
                     return self.report(watch, |judge, now| judge.failed(at, why, false, now));
                 }
             }
-            let rest = watch.rules().interval.saturating_sub(clock::now().saturating_duration_since(asked));
+            // Whoever wants it asked at once may want so all the time.
+            sleep(QUESTIONS_APART).await;
+            let rest = watch.rules().measure.interval.saturating_sub(clock::now().saturating_duration_since(asked));
             tokio::select! {
                 () = sleep(rest) => (),
                 () = host.poke.notified() => (),
@@ -236,6 +247,15 @@ impl Cluster {
             self.follow(watch, change);
         }
         change.is_some()
+    }
+}
+
+/// Whether PostgreSQL is there; `None`: it was not asked.
+fn is_up<T>(connected: &Result<T, NoAnswer>) -> Option<bool> {
+    match connected {
+        Ok(_) | Err(NoAnswer::Barred(_)) => Some(true),
+        Err(NoAnswer::Failed { .. }) => Some(false),
+        Err(NoAnswer::Nobody | NoAnswer::Ours) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is found out about the hosts of one database entry that has several: the judge behind a short lock, what comes of it where
 //! every client reads it without one, and those who wait for a primary. Asks nobody: `monitor` does.
 
-use super::judge::{Judge, State, Why};
+use super::judge::{Judge, Measure, State, Why};
 use crate::clock;
 use crate::config::{Database, HostRole, Routing};
 use crate::net::Address;
@@ -41,9 +41,8 @@ pub struct Watch {
 /// What a reload can change without another watch.
 #[derive(Clone, Copy)]
 pub(super) struct WatchRules {
-    pub interval: Duration,
     pub failover_timeout: Duration,
-    pub max_replica_lag: Duration,
+    pub measure: Measure,
 }
 
 /// A host that is watched.
@@ -82,6 +81,10 @@ pub struct HostSeen {
     pub weight: u32,
     /// What is thought of it.
     pub state: State,
+    /// A replica, or what was one, that gets no reads.
+    pub is_ejected: bool,
+    /// It gets nothing, because it is not believed.
+    pub is_fenced: bool,
     /// Why it is not used.
     pub reason: Option<String>,
     /// On which it is.
@@ -98,7 +101,7 @@ impl Watch {
         let rules = WatchRules::new(routing);
         let hosts = watched(database);
         let roles = hosts.iter().map(|host| (host.claim, host.weight));
-        let judge = Judge::new(roles, rules.max_replica_lag);
+        let judge = Judge::new(roles, rules.measure);
         Self::of(entry, hosts, judge, None, rules)
     }
 
@@ -115,7 +118,7 @@ impl Watch {
         let rules = WatchRules::new(routing);
         let old = self.judged.lock();
         let roles = hosts.iter().map(|host| (host.claim, host.weight, before(host)));
-        let judge = old.judge.renewed(roles, rules.max_replica_lag);
+        let judge = old.judge.renewed(roles, rules.measure);
         let trusted = old.trusted.and_then(|at| hosts.iter().position(|host| before(host) == Some(at)));
         let freshness = self.freshness.renewed(hosts.len());
         Self { freshness, ..Self::of(&self.entry, hosts, judge, trusted, rules) }
@@ -149,7 +152,7 @@ impl Watch {
     pub(super) fn set_rules(&self, routing: &Routing) {
         let rules = WatchRules::new(routing);
         self.rules.store(Arc::new(rules));
-        self.judged.lock().judge.set_max_replica_lag(rules.max_replica_lag);
+        self.judged.lock().judge.set_measure(rules.measure);
     }
 
     pub(super) fn rules(&self) -> WatchRules {
@@ -301,6 +304,8 @@ impl Watch {
                 role: view.hosts.get(at).map_or(Role::Unknown, |host| host.role),
                 weight: watched.weight,
                 state: host.state(),
+                is_ejected: matches!(host.state(), State::Ejected(_) | State::Down),
+                is_fenced: matches!(host.state(), State::Fenced(_)),
                 reason,
                 timeline: host.timeline(),
                 lsn: host.lsn(),
@@ -388,9 +393,8 @@ impl Judged {
 impl WatchRules {
     fn new(routing: &Routing) -> Self {
         Self {
-            interval: routing.monitor_interval,
             failover_timeout: routing.failover_timeout,
-            max_replica_lag: routing.max_replica_lag,
+            measure: Measure { max_replica_lag: routing.max_replica_lag, interval: routing.monitor_interval },
         }
     }
 }

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_fence_from_before_a_reload_holds_behind_it() {
         let old = Freshness::new(1);
-        let fence = (0..5).map(|_| old.ask()).last().unwrap_or_default();
+        let fence = old.ask();
         let new = old.renewed(3);
         let overlapping = old.ask();
         assert_eq!((new.fence(), new.covers(0)), (overlapping, 0));

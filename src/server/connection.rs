@@ -78,6 +78,8 @@ pub struct Server {
     pub(super) again: Again,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
+    // It has said what the primary does not say, or a read-only transaction does.
+    role_in_doubt: bool,
     // It holds what some client has left there, and nobody knows whose it is: it listens, for one.
     leaked: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
@@ -131,6 +133,7 @@ impl Server {
             statements: ServerStatements::default(),
             again: Again::default(),
             stale: false,
+            role_in_doubt: false,
             leaked: false,
             unread: 0,
             opened: now,
@@ -399,6 +402,7 @@ impl Server {
             statements: &mut self.statements,
             again: &mut self.again,
             stale: &mut self.stale,
+            role_in_doubt: &mut self.role_in_doubt,
             hearing,
             witness,
             kept: false,
@@ -430,6 +434,11 @@ impl Server {
     /// prepared.
     pub fn take_stale(&mut self) -> bool {
         std::mem::take(&mut self.stale)
+    }
+
+    /// Whether it has said since the last call what makes one ask whether its host is what it was taken for.
+    pub fn take_role_in_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.role_in_doubt)
     }
 
     /// Whether the request sent last will be sent once more: nothing goes in front of that.

@@ -75,7 +75,8 @@ fn f26_a_replica_is_promoted_under_load_and_the_old_primary_acknowledges_nothing
         promoted
     });
     let acknowledged = acknowledged.into_inner().unwrap();
-    let late = acknowledged.iter().filter(|(_, by, at)| *by == old && *at > promoted).map(|(.., at)| *at - promoted).max();
+    let late =
+        acknowledged.iter().filter(|(_, by, at)| *by == old && *at > promoted).map(|(.., at)| *at - promoted).max();
     // Twice monitor_interval, and five times that for a machine with other things to do.
     assert!(late.is_none_or(|late| late < Duration::from_millis(5 * 200)), "{late:?}");
     let kept: BTreeSet<u64> =
@@ -84,6 +85,20 @@ fn f26_a_replica_is_promoted_under_load_and_the_old_primary_acknowledges_nothing
     assert_eq!(lost, 0);
     let log = pooler.log();
     assert!(log.contains("a host is fenced") && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn f26_a_transaction_at_a_primary_that_was_replaced_is_not_acknowledged_whenever_it_ends() {
+    let mut trio = Trio::start();
+    let pooler = pgotter(&trio.hosts(), "", "");
+    let (mut late, mut other) = (client(&pooler), client(&pooler));
+    assert_eq!(late.query("BEGIN -- with a server").status, Some(b'T'));
+    assert_eq!(late.query("INSERT INTO t VALUES (1)").tags, ["INSERT 0 1"]);
+    must(trio.replicas[0].promote());
+    eventually("the new one is followed", || port_of(&mut other) == trio.replicas[0].port());
+    let answer = late.query("COMMIT");
+    answer.fatal("08007");
+    assert_eq!(answer.tags, [""; 0]);
 }
 
 #[test]
@@ -108,8 +123,43 @@ fn f26_a_primary_that_dies_is_replaced_and_stays_fenced_when_it_comes_back() {
     }
     must(trio.replicas[1].stop(StopMode::Immediate));
     eventually("its loss is noticed", || pooler.log().matches("a host does not answer").count() >= 2);
-    let cancelled = must(trio.primary.psql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'otter' AND application_name <> 'pgotter monitor'"));
+    let cancelled = must(trio.primary.psql(
+        "postgres",
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'otter' AND application_name <> 'pgotter monitor'",
+    ));
     assert_eq!(cancelled, "0", "it has servers of clients");
+}
+
+#[test]
+fn f26_a_write_that_is_refused_as_read_only_has_the_hosts_asked_at_once() {
+    let mut trio = Trio::start();
+    let pooler = pgotter(&trio.hosts(), "monitor_interval = \"1h\"", "");
+    let mut client = client(&pooler);
+    assert_eq!(port_of(&mut client), trio.primary.port());
+    must(trio.replicas[0].promote());
+    assert_eq!(port_of(&mut client), trio.primary.port(), "nobody has asked");
+    // It may be what a standby says.
+    client.query("BEGIN READ ONLY");
+    assert_eq!(client.query("INSERT INTO t VALUES (1)").code(), "25006");
+    client.query("ROLLBACK");
+    let mut other = super::trio::client(&pooler);
+    eventually("they were asked", || port_of(&mut other) == trio.replicas[0].port());
+}
+
+#[test]
+fn a_listener_of_the_old_primary_is_told_and_listens_at_the_new_one() {
+    let mut trio = Trio::start();
+    let pooler = pgotter(&trio.hosts(), "", "");
+    let mut listener = client(&pooler);
+    assert_eq!(listener.query("LISTEN news").tags, ["LISTEN"]);
+    must(trio.replicas[0].promote());
+    let mut other = client(&pooler);
+    eventually("the new one is followed", || port_of(&mut other) == trio.replicas[0].port());
+    listener.answer().fatal("57P01");
+    let mut listener = client(&pooler);
+    assert_eq!(listener.query("LISTEN news").tags, ["LISTEN"]);
+    assert_eq!(other.query("NOTIFY news, 'here'").tags, ["NOTIFY"]);
+    assert_eq!(listener.message().map(|(kind, _)| kind), Some(b'A'));
 }
 
 #[test]

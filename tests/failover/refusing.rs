@@ -60,7 +60,9 @@ fn a_host_of_another_cluster_gets_nothing_and_the_others_go_on() {
     // Of two that differ nobody can say which one is meant.
     let two = [format!("\"{}\"", host(&stranger)), trio.hosts()[0].clone()];
     let pooler = pgotter(&two, SOON, "");
-    let Err(answer) = Client::try_connect(pooler.port(), &[("user", ROLE), ("database", "app")]) else { panic!("welcome") };
+    let Err(answer) = Client::try_connect(pooler.port(), &[("user", ROLE), ("database", "app")]) else {
+        panic!("welcome")
+    };
     answer.fatal("57P03");
 }
 

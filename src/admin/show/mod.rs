@@ -6,6 +6,7 @@
 
 mod configured;
 mod counted;
+mod hosts;
 mod pools;
 mod sockets;
 mod wall;
@@ -45,6 +46,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Databases => configured::DATABASES.to_vec(),
         Show::Users => configured::USERS.to_vec(),
         Show::Help => Vec::new(),
+        Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
         Show::Pools => pools::COLUMNS.to_vec(),
         Show::State => vec![text("key"), text("value")],
@@ -66,6 +68,7 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Databases => configured::databases(desk),
         Show::Users => configured::users(desk),
         Show::Help => Vec::new(),
+        Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),
         Show::Pools => pools::pools(desk),
         Show::State => counted::state(desk),

@@ -5,6 +5,8 @@ use super::*;
 mod sequences;
 
 const LAG: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_millis(100);
+const MEASURE: Measure = Measure { max_replica_lag: LAG, interval: INTERVAL };
 const OURS: u64 = 7;
 const THEIRS: u64 = 8;
 
@@ -23,7 +25,7 @@ impl Court {
 
     fn with(claims: Vec<Option<Role>>) -> Self {
         let now = Instant::now();
-        Self { judge: Judge::new(claims.into_iter().map(|claim| (claim, 1)), LAG), now, number: 0 }
+        Self { judge: Judge::new(claims.into_iter().map(|claim| (claim, 1)), MEASURE), now, number: 0 }
     }
 
     /// A primary and two replicas that have been heard, on timeline 1 at position 1000.
@@ -219,7 +221,7 @@ fn a_lost_connection_alone_costs_no_office_and_silence_does() {
     let mut court = Court::in_session();
     court.judge.lost(0, court.now);
     assert_eq!(court.writable(), Some(0));
-    court.pass(RECENT);
+    court.pass(court.judge.recent());
     assert_eq!(court.writable(), Some(0));
     court.pass(Duration::from_millis(1));
     assert_eq!(court.writable(), None);
@@ -311,11 +313,11 @@ fn how_far_a_replica_is_must_be_known_before_it_serves() {
 fn a_reload_keeps_what_is_known_of_the_hosts_that_stay() {
     let mut court = Court::in_session();
     let covered = court.judge.covers(2);
-    court.judge = court.judge.renewed([(None, 1, Some(2)), (None, 1, None), (None, 1, Some(0))], LAG);
+    court.judge = court.judge.renewed([(None, 1, Some(2)), (None, 1, None), (None, 1, Some(0))], MEASURE);
     court.judge.judge(court.now);
     assert_eq!(court.writable(), Some(2));
     assert_eq!((court.states(), court.judge.covers(0)), (vec![State::Ready, State::Unheard, State::Primary], covered));
-    court.judge = court.judge.renewed([(None, 1, Some(0)), (None, 1, Some(1))], LAG);
+    court.judge = court.judge.renewed([(None, 1, Some(0)), (None, 1, Some(1))], MEASURE);
     court.judge.judge(court.now);
     assert_eq!(court.writable(), None, "the primary is not there any more");
     assert_eq!(court.states()[0], State::Ejected(Why::NoPrimary));

@@ -58,16 +58,16 @@ impl Witness {
             assert!(!host.fenced || !host.eligible && view.primary != Some(at));
         }
         if let Some(primary) = view.primary {
-            self.check_primary(primary, court.now);
+            self.check_primary(primary, court.now, court.judge.recent());
         }
         for at in 0..4 {
             self.check_replica(at, court.judge.covers(at));
         }
     }
 
-    fn check_primary(&self, primary: usize, now: Instant) {
+    fn check_primary(&self, primary: usize, now: Instant, recent: Duration) {
         let (answer, since) = self.last[primary].expect("a primary has answered");
-        assert!(!answer.standby && now - since <= RECENT);
+        assert!(!answer.standby && now - since <= recent);
         for (at, other) in self.last.iter().enumerate().filter(|(at, _)| *at != primary) {
             let rival = other.filter(|(said, _)| !said.standby && self.identities[at] == self.identities[primary]);
             assert!(rival.is_none_or(|(said, _)| said.timeline < answer.timeline), "{rival:?} was passed over");
