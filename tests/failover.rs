@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "failover/again.rs"]
+mod again;
 #[path = "failover/following.rs"]
 mod following;
 #[path = "failover/refusing.rs"]

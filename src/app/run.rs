@@ -159,7 +159,9 @@ fn open_gate(
     let budget = budget::budget(&config);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
     let tls = Tls::load(&config).map_err(io::Error::other)?.share();
-    let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
+    let clients = registry.clone();
+    let wake_clients = Box::new(move || clients.wake());
+    let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start), wake_clients));
     cluster.keep_ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.pooler.workers, "pgotter is starting");
     budget::log(budget, memory.budget(), &config);

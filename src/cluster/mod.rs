@@ -43,6 +43,9 @@ const SERVERS_PER_WORKER: usize = 10;
 /// Starts a lane's steward on its home worker.
 pub type StartSteward = Box<dyn Fn(Steward, Weak<Lane>) + Send + Sync>;
 
+/// Has every client's task look whether the server that it has may still be believed.
+pub type WakeClients = Box<dyn Fn() + Send + Sync>;
+
 /// All pools of the process.
 pub struct Cluster {
     books: Mutex<Books>,
@@ -54,6 +57,7 @@ pub struct Cluster {
     workers: usize,
     tls: SharedTls,
     start: StartSteward,
+    wake_clients: WakeClients,
     // There are other watches than before.
     watches_changed: Notify,
 }
@@ -72,8 +76,8 @@ struct Books {
 }
 
 impl Cluster {
-    /// No pools yet; `start` is called for each lane that comes to be.
-    pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
+    /// No pools yet; `start` is called for each lane that comes to be, `wake_clients` when servers may not be believed any more.
+    pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward, wake_clients: WakeClients) -> Self {
         let statements = Arc::new(StatementCache::new(config.pooler.statement_cache_size));
         Self {
             workers: config.pooler.workers.max(1),
@@ -92,6 +96,7 @@ impl Cluster {
             server_numbers: Arc::default(),
             tls,
             start,
+            wake_clients,
             watches_changed: Notify::new(),
         }
     }

@@ -5,16 +5,16 @@
 //! the pools that of `Cluster::follow`.
 
 use super::judge::{Answer, without_header};
-use super::watch::{Watch, Watched};
+use super::watch::Watch;
 use super::{Cluster, entry_name, secret};
 use crate::auth::Stored;
 use crate::clock;
 use crate::config::{Config, Database};
+use crate::fault::SqlState;
 use crate::ids::ServerId;
 use crate::server::{LoginError, LoginSpec, Row, Server, ask, log_in};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -61,8 +61,8 @@ enum NoAnswer {
     Barred(String),
     /// `gone`: it is not up. Else it says nothing, or nothing that makes sense.
     Failed { why: String, gone: bool },
-    /// We ourselves lack descriptors: that says nothing of it.
-    Ours,
+    /// We ourselves lack descriptors, or it has no place left for us: that says nothing of what it is.
+    NoNews,
 }
 
 /// A connection, and the sizes that its host reckons with.
@@ -134,7 +134,9 @@ impl Cluster {
             match opened {
                 Ok((server, _)) => return greet(server).await,
                 Err(error) if error.is_final() => barred = Some(format!("{}: {error}", login.user)),
-                Err(error) if error.is_our_own() => return Err(NoAnswer::Ours),
+                Err(error) if error.is_our_own() || error.fault().sqlstate == SqlState::TOO_MANY_CONNECTIONS => {
+                    return Err(NoAnswer::NoNews);
+                }
                 Err(error) => {
                     let gone = error.is_absence();
                     return Err(NoAnswer::Failed { why: error.to_string(), gone });
@@ -158,12 +160,13 @@ impl Cluster {
             match connected {
                 Ok((line, identity)) => {
                     failures = 0;
-                    self.let_in(watch, host);
+                    self.let_in(watch);
+                    host.set_peer(line.server.activity().line.peer.map(|end| end.ip));
                     self.report(watch, |judge, now| judge.connected(at, identity, now));
                     self.converse(watch, at, line).await;
                     continue;
                 }
-                Err(NoAnswer::Ours) => (),
+                Err(NoAnswer::NoNews) => (),
                 Err(NoAnswer::Nobody) => {
                     // A client that comes brings its login with it.
                     self.go_blind(watch, "no user is known who could ask");
@@ -171,12 +174,10 @@ impl Cluster {
                     continue;
                 }
                 Err(NoAnswer::Failed { why, gone }) => {
-                    host.barred.store(false, Ordering::Relaxed);
                     self.report(watch, |judge, now| judge.failed(at, why, gone, now));
                 }
                 Err(NoAnswer::Barred(why)) => {
                     self.report(watch, |judge, now| judge.failed(at, why.clone(), false, now));
-                    host.barred.store(true, Ordering::Relaxed);
                     self.look_for_blindness(watch, &why);
                     let _ = timeout(BARRED_PAUSE, host.poke.notified()).await;
                     continue;
@@ -192,7 +193,7 @@ impl Cluster {
     /// Asks over one connection until that is lost, or the watch is over.
     async fn converse(&self, watch: &Arc<Watch>, at: usize, mut line: Line) {
         let Some(host) = watch.hosts().get(at) else { return };
-        while !watch.is_over() {
+        while !watch.is_over() && !host.has_moved() {
             let asked = clock::now();
             // Raised before it is sent: see `router::Freshness`.
             let number = watch.freshness.ask();
@@ -218,11 +219,11 @@ impl Cluster {
             }
         }
         line.server.retire();
+        self.report(watch, |judge, now| judge.lost(at, now));
     }
 
     /// Somebody was let in.
-    fn let_in(&self, watch: &Watch, host: &Watched) {
-        host.barred.store(false, Ordering::Relaxed);
+    fn let_in(&self, watch: &Watch) {
         if watch.blindness().is_some() {
             watch.see_again();
             tracing::info!(database = %watch.entry.escape_debug(), "the hosts can be asked which one is the primary");
@@ -255,7 +256,7 @@ fn is_up<T>(connected: &Result<T, NoAnswer>) -> Option<bool> {
     match connected {
         Ok(_) | Err(NoAnswer::Barred(_)) => Some(true),
         Err(NoAnswer::Failed { .. }) => Some(false),
-        Err(NoAnswer::Nobody | NoAnswer::Ours) => None,
+        Err(NoAnswer::Nobody | NoAnswer::NoNews) => None,
     }
 }
 

@@ -58,6 +58,14 @@ impl Cluster {
     /// Follows what was found out about the hosts of an entry: the pools' servers of a former primary may not say any more that
     /// anything was done, and who waits for one of those looks for another. The view is in place already.
     pub(super) fn follow(&self, watch: &Arc<Watch>, change: &Change) {
+        self.follow_in_pools(watch, change);
+        if change.revoked.is_some() {
+            // What they wait for may never come.
+            (self.wake_clients)();
+        }
+    }
+
+    fn follow_in_pools(&self, watch: &Arc<Watch>, change: &Change) {
         let books = &*self.books.lock();
         let of_entry = |pool: &&Arc<Pool>| entry_name(&books.config, &pool.database) == watch.entry;
         for pool in books.pools.values().filter(of_entry) {

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -52,8 +53,34 @@ pub(super) struct Watched {
     pub weight: u32,
     // It is to be asked now.
     pub poke: Notify,
-    // PostgreSQL lets nobody in who could ask.
-    pub barred: AtomicBool,
+    // Where it is asked. None: it is not.
+    peer: Mutex<Option<IpAddr>>,
+    // That is not where it is any more.
+    moved: AtomicBool,
+}
+
+impl Watched {
+    pub fn set_peer(&self, peer: Option<IpAddr>) {
+        *self.peer.lock() = peer;
+    }
+
+    pub fn peer(&self) -> Option<IpAddr> {
+        *self.peer.lock()
+    }
+
+    /// Its name leads elsewhere than to these: it is asked there from now on.
+    pub fn leave(&self, lost: impl Fn(IpAddr) -> bool) {
+        let left = self.peer.lock().take_if(|peer| lost(*peer)).is_some();
+        if left {
+            self.moved.store(true, Ordering::Relaxed);
+            self.poke.notify_one();
+        }
+    }
+
+    /// It is to be connected to anew.
+    pub fn has_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed)
+    }
 }
 
 struct Judged {
@@ -425,7 +452,8 @@ fn watched(database: &Database) -> Vec<Watched> {
         claim: claim(host.role),
         weight: host.weight,
         poke: Notify::new(),
-        barred: AtomicBool::new(false),
+        peer: Mutex::default(),
+        moved: AtomicBool::new(false),
     };
     database.hosts.iter().map(watched).collect()
 }

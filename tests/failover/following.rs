@@ -102,6 +102,21 @@ fn f26_a_transaction_at_a_primary_that_was_replaced_is_not_acknowledged_whenever
 }
 
 #[test]
+fn who_waits_for_a_server_of_a_primary_that_is_replaced_gets_one_of_the_next() {
+    let mut trio = Trio::start();
+    let pooler = pgotter(&trio.hosts(), "", "pool_size = 1");
+    let (mut holder, mut waiting) = (client(&pooler), client(&pooler));
+    assert_eq!(holder.query("BEGIN -- with a server").status, Some(b'T'));
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| port_of(&mut waiting));
+        let mut console = Client::connect(pooler.port(), "admin", "pgotter");
+        eventually("it waits", || console.query("SHOW POOLS").rows.iter().any(|row| row[0] == "app" && row[3] == "1"));
+        must(trio.replicas[1].promote());
+        assert_eq!(waits.join().unwrap(), trio.replicas[1].port());
+    });
+}
+
+#[test]
 fn f26_a_primary_that_dies_is_replaced_and_stays_fenced_when_it_comes_back() {
     let mut trio = Trio::start();
     let pooler = pgotter(&trio.hosts(), "", "");
