@@ -457,3 +457,6 @@ fn watched(database: &Database) -> Vec<Watched> {
     };
     database.hosts.iter().map(watched).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,19 @@ pub fn port_of(client: &mut Client) -> u16 {
     client.query("SELECT inet_server_port()").value().parse().unwrap()
 }
 
+/// A client, once this is where requests go. A request that is under way at that moment is told so, and is not this one's.
+pub fn client_at(pooler: &PgOtter, server: &LocalPostgres) -> Client {
+    let since = Instant::now();
+    loop {
+        let mut client = client(pooler);
+        let answer = client.query("SELECT inet_server_port()");
+        if answer.errors.is_empty() && answer.value() == server.port().to_string() {
+            return client;
+        }
+        assert!(since.elapsed() < PATIENCE, "{answer:?}");
+    }
+}
+
 /// Asks until there is an answer without an error; what other clients get meanwhile is their business.
 pub fn eventually_answers(client: &mut Client, sql: &str) -> String {
     let since = Instant::now();
