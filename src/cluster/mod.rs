@@ -1,7 +1,7 @@
 //! The hosts of each database, and the pools on them, made here and changed in `reload`, `pause` and `names`. Where there are
 //! several hosts, a `Watch` for each entry of the configuration says which one is the primary; `monitor` asks them.
 
-use crate::auth::{BorrowedKeys, Stored};
+use crate::auth::BorrowedKeys;
 use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Address, SharedTls, TcpOptions};
@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 mod catalog;
 mod hub;
 mod judge;
+mod logins;
 mod monitor;
 mod names;
 mod pause;
@@ -239,51 +240,6 @@ impl Cluster {
         lane
     }
 
-    fn login(&self, config: &Config, entry: &Database, host: &Host, pool: &Pool) -> LoginSpec {
-        let dbname = entry.dbname.as_ref().unwrap_or(&pool.database);
-        let stored = secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok());
-        // A verifier logs in with the keys that its clients show, and a forced user uses no client's.
-        let secret = stored.filter(|secret| !pool.forced || !matches!(secret, Stored::Scram(_)));
-        let parameters = [
-            ("client_encoding", &entry.client_encoding),
-            ("datestyle", &entry.datestyle),
-            ("timezone", &entry.timezone),
-            ("application_name", &entry.application_name),
-        ];
-        LoginSpec {
-            parameters: parameters
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-                .collect(),
-            connect_query: entry.connect_query.clone(),
-            track_extra: config.pooler.track_extra_parameters.clone(),
-            ..self.plain_login(config, host, (&pool.user, dbname), secret)
-        }
-    }
-
-    /// Without anything that clients are to find set.
-    fn plain_login(
-        &self,
-        config: &Config,
-        host: &Host,
-        (user, database): (&str, &str),
-        secret: Option<Stored>,
-    ) -> LoginSpec {
-        LoginSpec {
-            address: Address::new(&host.host, host.port),
-            options: server_tcp_options(&config.pooler),
-            tls: self.tls.clone(),
-            user: user.to_owned(),
-            database: database.to_owned(),
-            secret,
-            keyring: self.keyring.clone(),
-            parameters: Vec::new(),
-            connect_query: None,
-            track_extra: Vec::new(),
-            generation: 0,
-        }
-    }
-
     fn backoff(&self, address: &Address, retry: Duration) -> Arc<Backoff> {
         let mut backoffs = self.backoffs.lock();
         backoffs.entry(address.clone()).or_insert_with(|| Arc::new(Backoff::new(retry))).clone()
@@ -348,14 +304,6 @@ fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
         idle_timeout: pooler.server_idle_timeout,
         round_robin: pooler.server_round_robin,
     }
-}
-
-/// What proves the role that servers log in as, as it was configured.
-fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) -> Option<&'a str> {
-    let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
-    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
-    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
-    text.map(|text| text.expose().as_str())
 }
 
 /// As [`tcp_options`], towards servers: where nothing is configured, a host that died without a word is found within 5

@@ -4,22 +4,18 @@
 //! It logs in as somebody who needs LOGIN and nothing else. What the answers mean is the judge's business, and what follows for
 //! the pools that of `Cluster::follow`.
 
-use super::judge::{Answer, without_header};
+use super::Cluster;
 use super::watch::Watch;
-use super::{Cluster, entry_name, secret};
-use crate::auth::Stored;
 use crate::clock;
-use crate::config::{Config, Database};
 use crate::fault::SqlState;
 use crate::ids::ServerId;
-use crate::server::{LoginError, LoginSpec, Row, Server, ask, log_in};
-use std::future::poll_fn;
+use crate::server::{LoginError, log_in};
+use line::Line;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// What it calls itself in PostgreSQL.
-const NAME: &str = "pgotter monitor";
+mod line;
 
 /// Longest time for an answer, and for a login. A host that takes longer for so little serves nobody well.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,25 +30,6 @@ const BARRED_PAUSE: Duration = Duration::from_secs(1);
 /// A task that panicked begins again after this long.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// No answer is longer.
-const ANSWER: usize = 4 * 1024;
-
-/// Once for each connection: which cluster it is, and the sizes that positions are reckoned with. All of it may be asked by anybody
-/// (checked on PostgreSQL 15).
-const GREETING: &str = "SELECT system_identifier, pg_catalog.current_setting('wal_block_size'), \
-    pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) FROM pg_catalog.pg_control_system()";
-
-/// In one row: whether it is in recovery; its position, which for a primary is that of the *insert*: what was committed
-/// asynchronously is not flushed yet; the timeline, and whether that is exact. What a standby's receiver follows is told to members of
-/// pg_read_all_stats alone; to others, and without a receiver, it is the latest timeline that the control file knows of.
-const QUESTION: &str = "SELECT standby, \
-    CASE WHEN standby THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END, \
-    CASE WHEN standby THEN NULL ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END, \
-    CASE WHEN standby THEN received_tli END, \
-    CASE WHEN standby AND received_tli IS NULL THEN (SELECT GREATEST(timeline_id, min_recovery_end_timeline) \
-        FROM pg_catalog.pg_control_checkpoint(), pg_catalog.pg_control_recovery()) END \
-    FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) AS itself, pg_catalog.pg_stat_get_wal_receiver()";
-
 /// Why there is no connection.
 enum NoAnswer {
     /// Nobody is known who could ask.
@@ -63,13 +40,6 @@ enum NoAnswer {
     Failed { why: String, gone: bool },
     /// We ourselves lack descriptors, or it has no place left for us: that says nothing of what it is.
     NoNews,
-}
-
-/// A connection, and the sizes that its host reckons with.
-struct Line {
-    server: Box<Server>,
-    page: u64,
-    segment: u64,
 }
 
 impl Cluster {
@@ -95,44 +65,17 @@ impl Cluster {
         }
     }
 
-    /// Who may ask a host, in the order in which they are tried.
-    fn monitors(&self, watch: &Watch, at: usize) -> Vec<LoginSpec> {
-        let books = self.books.lock();
-        let config = &books.config;
-        let Some(entry) = config.databases.get(&watch.entry) else { return Vec::new() };
-        let Some(host) = entry.hosts.get(at) else { return Vec::new() };
-        let pools = books.pools.values().filter(|pool| entry_name(config, &pool.database) == watch.entry);
-        let pools: Vec<_> = pools.cloned().collect();
-        let database = match (&entry.monitor_dbname, &entry.dbname) {
-            (Some(name), _) | (None, Some(name)) => name.as_str(),
-            (None, None) if watch.entry != "*" => &watch.entry,
-            (None, None) => pools.first().map_or("postgres", |pool| &pool.database),
-        };
-        let mut logins = Vec::new();
-        for (user, secret) in named(config, entry) {
-            logins.push(self.plain_login(config, host, (&user, database), secret));
-        }
-        if logins.is_empty() || entry.monitor_user.is_none() && entry.user.is_none() {
-            let of_pool = |pool: &Arc<super::Pool>| LoginSpec {
-                connect_query: None,
-                parameters: Vec::new(),
-                database: database.to_owned(),
-                ..self.login(config, entry, host, pool)
-            };
-            logins.extend(pools.iter().map(of_pool));
-        }
-        let name = ("application_name".to_owned(), NAME.to_owned());
-        logins.iter_mut().for_each(|login| login.parameters.push(name.clone()));
-        logins
-    }
-
     async fn connect(&self, watch: &Watch, at: usize) -> Result<(Line, u64), NoAnswer> {
         let mut barred = None;
         for login in self.monitors(watch, at) {
             let id = ServerId(self.server_numbers.next());
             let opened = timeout(PATIENCE, log_in(&login, id)).await.unwrap_or(Err(LoginError::TimedOut));
             match opened {
-                Ok((server, _)) => return greet(server).await,
+                Ok((server, _)) => {
+                    let opened = timeout(PATIENCE, Line::open(server)).await;
+                    let opened = opened.unwrap_or_else(|_| Err("it lets us in and says nothing".to_owned()));
+                    return opened.map_err(|why| NoAnswer::Failed { why, gone: false });
+                }
                 Err(error) if error.is_final() => barred = Some(format!("{}: {error}", login.user)),
                 Err(error) if error.is_our_own() || error.fault().sqlstate == SqlState::TOO_MANY_CONNECTIONS => {
                     return Err(NoAnswer::NoNews);
@@ -270,121 +213,5 @@ async fn tend(cluster: Arc<Cluster>, watch: Arc<Watch>, at: usize) {
         }
         tracing::error!(database = %watch.entry.escape_debug(), "the monitor of a host panicked; it begins again");
         sleep(AFTER_PANIC).await;
-    }
-}
-
-/// Users whom the configuration names, with what proves them. An administrator without a secret may be none of PostgreSQL's.
-fn named(config: &Config, entry: &Database) -> Vec<(String, Option<Stored>)> {
-    let parse = |text: &str| Stored::parse(text).ok().filter(|secret| !matches!(secret, Stored::Scram(_)));
-    let listed = |user: &str| {
-        let own = config.users.get(user).and_then(|user| user.password.as_ref());
-        own.or_else(|| config.pooler.auth_users.get(user)).and_then(|text| parse(text.expose()))
-    };
-    if let Some(user) = &entry.monitor_user {
-        let own = entry.monitor_password.as_ref().and_then(|text| parse(text.expose()));
-        return vec![(user.clone(), own.or_else(|| listed(user)))];
-    }
-    if let Some(user) = &entry.user {
-        return vec![(user.clone(), secret(config, entry, user).and_then(parse))];
-    }
-    let admin = config.pooler.admin_users.iter().find_map(|user| Some((user.clone(), Some(listed(user)?))));
-    admin.into_iter().collect()
-}
-
-async fn greet(mut server: Box<Server>) -> Result<(Line, u64), NoAnswer> {
-    let silent = |why: &str| NoAnswer::Failed { why: why.to_owned(), gone: false };
-    let answer = timeout(PATIENCE, ask(&mut server, GREETING, ANSWER)).await;
-    let answer = answer.ok().flatten().ok_or_else(|| silent("it lets us in and says nothing"))?;
-    if let Some(code) = answer.error {
-        return Err(silent(&format!(
-            "it does not tell its system identifier: SQLSTATE {}",
-            String::from_utf8_lossy(&code)
-        )));
-    }
-    let numbers = answer.rows.first().map(|row| row.iter().map(|value| number(value.as_deref())).collect::<Vec<_>>());
-    match numbers.as_deref() {
-        Some([Some(identity), Some(page), Some(segment)]) => {
-            Ok((Line { server, page: *page, segment: *segment }, *identity))
-        }
-        _ => Err(silent("it does not tell its system identifier")),
-    }
-}
-
-impl Line {
-    /// `None`: the connection is lost, or what comes makes no sense.
-    async fn ask(&mut self, number: u64) -> Option<Answer> {
-        let answer = ask(&mut self.server, QUESTION, ANSWER).await?;
-        if answer.error.is_some() {
-            return None;
-        }
-        read(answer.rows.first()?, number, (self.page, self.segment))
-    }
-
-    /// Something has come that nothing asked for, or the end.
-    async fn is_spoken_to(&mut self) {
-        let socket = self.server.socket();
-        let _ = poll_fn(|cx| socket.poll_recv(cx)).await;
-    }
-}
-
-fn read(row: &Row, number: u64, (page, segment): (u64, u64)) -> Option<Answer> {
-    let [Some(standby), lsn, file, received, control] = row.as_slice() else { return None };
-    let text = |value: &Option<Box<[u8]>>| {
-        value.as_deref().and_then(|value| std::str::from_utf8(value).ok().map(str::to_owned))
-    };
-    let standby = **standby == *b"t";
-    let lsn = text(lsn).and_then(|lsn| position(&lsn));
-    let written = text(file).and_then(|name| u32::from_str_radix(name.get(..8)?, 16).ok());
-    let timeline = |value| text(value).and_then(|value| value.parse().ok());
-    let (received, control) = (timeline(received), timeline(control));
-    Some(Answer {
-        number,
-        standby,
-        timeline: if standby { received.or(control) } else { written },
-        exact: !standby || received.is_some(),
-        lsn: if standby { lsn } else { lsn.map(|lsn| without_header(lsn, page, segment)) },
-    })
-}
-
-/// `16/B374D848`. Source: PostgreSQL documentation, "pg_lsn Type".
-fn position(text: &str) -> Option<u64> {
-    let (high, low) = text.split_once('/')?;
-    let half = |text: &str| u32::from_str_radix(text, 16).ok().map(u64::from);
-    Some(half(high)? << 32 | half(low)?)
-}
-
-/// A bigint. A system identifier may be shown as a negative one.
-fn number(value: Option<&[u8]>) -> Option<u64> {
-    std::str::from_utf8(value?).ok()?.parse::<i64>().ok().map(i64::cast_unsigned)
-}
-
-#[cfg(test)]
-mod tests {
-    //! Answers as PostgreSQL writes them.
-    use super::*;
-
-    fn row(values: [Option<&str>; 5]) -> Row {
-        values.map(|value| value.map(|value| value.as_bytes().into())).to_vec()
-    }
-
-    #[test]
-    fn a_primary_says_where_the_next_record_goes_and_on_which_timeline() {
-        let said = row([Some("f"), Some("16/B3000018"), Some("0000000A00000016000000B3"), None, None]);
-        let answer = read(&said, 7, (8192, 16 << 20)).expect("an answer");
-        let lsn = Some(0x16_B300_0018); // not 24 behind a page's beginning, but in a segment's long header
-        assert_eq!(answer, Answer { number: 7, standby: false, timeline: Some(10), exact: true, lsn });
-    }
-
-    #[test]
-    fn a_standbys_timeline_is_exact_only_if_its_receiver_tells_it() {
-        let said =
-            |received, control| read(&row([Some("t"), Some("0/3000060"), None, received, control]), 1, (8192, 1));
-        let timeline = |answer: Option<Answer>| answer.map(|answer| (answer.timeline, answer.exact));
-        assert_eq!(timeline(said(Some("3"), None)), Some((Some(3), true)));
-        assert_eq!(timeline(said(None, Some("2"))), Some((Some(2), false)));
-        assert_eq!(timeline(said(None, None)), Some((None, false)));
-        assert_eq!(read(&row([None; 5]), 1, (8192, 1)), None);
-        assert_eq!(number(Some(b"-1")), Some(u64::MAX));
-        assert_eq!(position("G/0"), None);
     }
 }

@@ -116,7 +116,7 @@ fn words<'a>(config: &'a Config, pool: &'a Pool) -> Option<Words<'a>> {
     let entry = config.database(&pool.database)?;
     Some(Words {
         dbname: entry.dbname.as_ref().unwrap_or(&pool.database),
-        secret: super::secret(config, entry, &pool.user),
+        secret: super::logins::secret(config, entry, &pool.user),
         connect_query: entry.connect_query.as_deref(),
         parameters: [&entry.client_encoding, &entry.datestyle, &entry.timezone, &entry.application_name]
             .map(Option::as_deref),
