@@ -23,9 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Two questions to a host are so far apart at least, whatever is asked of the monitor.
 const QUESTIONS_APART: Duration = Duration::from_millis(10);
 
-/// A host that is not there is looked for again after `monitor_interval`, doubled up to this; one that lets nobody in after this.
+/// A host that is not there is looked for again after `monitor_interval`, doubled up to this.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// One that lets nobody in after this, doubled up to the second: PostgreSQL logs each attempt. A reload, a new pool and new keys
+/// end the pause.
 const BARRED_PAUSE: Duration = Duration::from_secs(1);
+const BARRED_PAUSE_MAX: Duration = Duration::from_secs(32);
 
 /// A task that panicked begins again after this long.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -113,7 +117,7 @@ impl Cluster {
                 Err(NoAnswer::Nobody) => {
                     // A client that comes brings its login with it.
                     self.go_blind(watch, "no user is known who could ask");
-                    let _ = timeout(BARRED_PAUSE, host.poke.notified()).await;
+                    let _ = timeout(BARRED_PAUSE_MAX, host.poke.notified()).await;
                     continue;
                 }
                 Err(NoAnswer::Failed { why, gone }) => {
@@ -122,7 +126,9 @@ impl Cluster {
                 Err(NoAnswer::Barred(why)) => {
                     self.report(watch, |judge, now| judge.failed(at, why.clone(), false, now));
                     self.look_for_blindness(watch, &why);
-                    let _ = timeout(BARRED_PAUSE, host.poke.notified()).await;
+                    let pause = BARRED_PAUSE.saturating_mul(1 << failures.min(5)).min(BARRED_PAUSE_MAX);
+                    failures += 1;
+                    let _ = timeout(pause, host.poke.notified()).await;
                     continue;
                 }
             }

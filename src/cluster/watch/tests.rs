@@ -111,3 +111,16 @@ fn a_reload_keeps_the_primary_and_all_fences() {
     let moved = config("\"x\", \"y\"");
     assert_eq!(after.renewed(&moved.databases["shop"], &moved.routing).primary(), None);
 }
+
+#[test]
+fn a_host_whose_name_leads_elsewhere_is_connected_to_anew_once() {
+    let watch = watch(&config("\"a\", \"b\""));
+    let host = &watch.hosts()[0];
+    let [old, new] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+    host.set_peer(Some(new));
+    host.leave(|address| address == old);
+    assert!(!host.has_moved() && host.peer() == Some(new));
+    host.leave(|address| address == new);
+    assert!(host.has_moved() && !host.has_moved());
+    assert_eq!(host.peer(), None);
+}
