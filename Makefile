@@ -7,8 +7,11 @@
 #   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes: waiters in their order, and PostgreSQL restarted
 #                                      20 times under 1,000 idle clients
 #   make test-leaks HANDOVERS=1000000 SEED=random     sessions of hostile clients handed from one to another, on a release build
+#   make test-routing PAIRS=100000     where each statement of the workload runs, and pairs of a write and a read of which none is stale, on a
+#                                      release build
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
+#   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip
 #   make build                         target/release/pgotter
 #
 # NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
@@ -20,6 +23,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CLIENTS ?= 500
 SECONDS ?= 60
 HANDOVERS ?= 100000
+PAIRS ?= 100000
 VERSIONS ?= 15 16 17 18
 
 # Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
@@ -29,7 +33,7 @@ status=0 && { PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; }
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-.PHONY: help build lint test demo bench test-long test-leaks test-drivers test-versions preflight preflight-lint preflight-bench preflight-versions
+.PHONY: help build lint test demo bench test-long test-leaks test-routing test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,6 +64,13 @@ test-leaks: preflight
 	cargo build --release --locked
 	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
 
+test-routing: preflight
+	cargo build --release --locked
+	$(call run_tests,--test routing $(ARGS) -- --ignored --nocapture)
+
+test-regression: preflight
+	@bash tests/regression/run
+
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
 	@bash .ci/build-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
@@ -70,6 +81,8 @@ test-versions: preflight-versions
 
 test-leaks: export PGOTTER_LONG_HAND_OVERS := $(HANDOVERS)
 test-leaks: export PGOTTER_PROGRAM := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/pgotter
+test-routing: export PGOTTER_LONG_PAIRS := $(PAIRS)
+test-routing: export PGOTTER_PROGRAM := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/pgotter
 test-long: export PGOTTER_LONG_CLIENTS := $(CLIENTS)
 test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
 

@@ -6,7 +6,7 @@
 mod support;
 
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
-use pgotter::sql::{Facts, Reading, Setting, Touches, Unknown, Value, Verb, Verdict, read};
+use pgotter::sql::{Facts, Plain, Reading, Setting, Touches, Unknown, Value, Verb, Verdict, read};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use support::shared_postgres;
@@ -69,6 +69,11 @@ fn literal(text: &str) -> String {
 
 fn facts(text: &str) -> Facts {
     read(text.as_bytes(), Reading::default(), &Unknown)
+}
+
+/// In a database of plain tables.
+fn verdict(text: &str) -> Verdict {
+    read(text.as_bytes(), Reading::default(), &Plain).verdict()
 }
 
 /// Statements that set something, with nothing that a second one of them would depend on.
@@ -271,7 +276,7 @@ fn no_volatile_function_of_pg_catalog_is_a_read_but_those_that_are_harmless() {
         "select distinct proname, '' from pg_proc where pronamespace = 'pg_catalog'::regnamespace and provolatile = 'v'",
     );
     assert!(names.len() > 200);
-    let verdict = |name: &str| facts(&format!("select pg_catalog.\"{name}\"(1)")).verdict();
+    let verdict = |name: &str| verdict(&format!("select pg_catalog.\"{name}\"(1)"));
     let reads: Vec<_> =
         names.keys().filter(|name| verdict(name) == Verdict::Read && !SAFE.contains(&name.as_str())).collect();
     assert!(reads.is_empty(), "{reads:?}");
@@ -285,8 +290,50 @@ fn every_operator_of_pg_catalog_is_known() {
         .pairs("select distinct oprname, '' from pg_operator where oprnamespace = 'pg_catalog'::regnamespace");
     assert!(signs.len() > 70);
     let unknown: Vec<_> =
-        signs.keys().filter(|sign| facts(&format!("select a {sign} b from t")).verdict() != Verdict::Read).collect();
+        signs.keys().filter(|sign| verdict(&format!("select a {sign} b from t")) != Verdict::Read).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// Changes that another client may make, each of which makes the catalog another one to who reads it.
+const CHANGES: &[&str] = &[
+    "alter table marked alter a type marked_domain using a::text::marked_domain",
+    "alter table marked alter a type text",
+    "alter type marked_pair add attribute z marked_domain",
+    "alter domain marked_domain add check (length(value) < 9)",
+    "create aggregate marked_sum(int) (sfunc = int4pl, stype = int)",
+    "create or replace aggregate marked_sum(int) (sfunc = int4larger, stype = int)",
+    "create type marked_range as range (subtype = marked_domain)",
+    "create operator === (leftarg = int, rightarg = text, function = marked_same)",
+    "create operator class marked_ops for type int using hash as operator 1 =, function 1 hashint4(int)",
+    "create cast (point as text) with function marked_text(point)",
+    "create index on marked (lower(a))",
+    "create statistics marked_stats on (lower(a)) from marked",
+    "create view marked_view as select 1",
+];
+
+#[test]
+fn whatever_the_catalog_is_read_for_leaves_a_mark() {
+    let runtime = runtime();
+    Session::new(&runtime).run("create database marked").unwrap();
+    let port = shared_postgres().port();
+    let login = format!("host=127.0.0.1 port={port} user={SUPERUSER} password={SUPERUSER_PASSWORD} dbname=marked");
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(&login, NoTls)).unwrap();
+    runtime.spawn(connection);
+    let session = Session { runtime: &runtime, client };
+    session
+        .run(
+            "create domain marked_domain as text; create type marked_pair as (a int); create table marked (a text);
+            create function marked_same(int, text) returns bool language sql immutable as 'select true';
+            create function marked_text(point) returns text language sql immutable as 'select 1::text';",
+        )
+        .unwrap();
+    let mark = || session.row(pgotter::cluster::CATALOG_MARK);
+    assert_eq!(mark(), mark());
+    for change in CHANGES {
+        let before = mark();
+        session.run(change).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        assert_ne!(mark(), before, "{change}");
+    }
 }
 
 /// What the texts below find.
@@ -332,6 +379,7 @@ const HIDING: &[&str] = &[
     "select (1) . \"f\"",
     "select (f)::int from (select f(1) as f) f",
     "select i[1].f from t",
+    "select x.pg_advisory_lock from generate_series(1, 1) x",
     "select i[1:f(1)] from t",
     "select i[f(1)] from t",
     "select distinct on (a) f(b) from t",
@@ -528,6 +576,9 @@ fn a_call_is_seen_wherever_it_hides() {
     // `f` takes a lock.
     assert_eq!((run, locked), (HIDING.len(), HIDING.len()));
     for text in HIDING {
-        assert!(text.starts_with("prepare r as") || facts(text).touches.any(Touches::HIDDEN), "{text}");
+        assert!(
+            text.starts_with("prepare r as") || facts(text).touches.any(Touches::HIDDEN | Touches::SESSION_LOCK),
+            "{text}"
+        );
     }
 }

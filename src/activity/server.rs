@@ -2,7 +2,7 @@
 
 use super::{Line, ServerSeen, Since};
 use crate::ids::{ClientId, ServerId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 const IDLE: u64 = 0;
@@ -21,6 +21,8 @@ pub struct ServerActivity {
     /// Its connection; the process is PostgreSQL's.
     pub line: Line,
     generation: AtomicU64,
+    // Its host may not be written to any more.
+    revoked: AtomicBool,
     requested: Since,
     // The number of its client, or one of the two above: clients are numbered from 1.
     link: AtomicU64,
@@ -41,7 +43,8 @@ impl ServerActivity {
     /// Of a server that has served nobody yet.
     pub fn new(id: ServerId, line: Line, generation: u64, now: Instant) -> Self {
         let (generation, link) = (AtomicU64::new(generation), AtomicU64::new(IDLE));
-        Self { id, connected: now, line, generation, requested: Since::default(), link }
+        let revoked = AtomicBool::new(false);
+        Self { id, connected: now, line, generation, revoked, requested: Since::default(), link }
     }
 
     /// Of the configuration that it was opened with, or 0.
@@ -52,6 +55,17 @@ impl ServerActivity {
     /// It is to be closed when it is idle, whatever it was opened with. False: it was so already.
     pub fn outdate(&self) -> bool {
         self.generation.swap(OUTDATED, Ordering::Relaxed) != OUTDATED
+    }
+
+    /// Nothing that it says from now on is to be believed: its host is not what it was taken for. It is outdated as well.
+    pub fn revoke(&self) {
+        self.outdate();
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    /// See [`Self::revoke`]. Costs one load.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
     }
 
     /// It gets a request.

@@ -56,14 +56,16 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own")]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`")]
 pub enum Show {
     Clients,
     Config,
     Databases,
     Help,
+    Hosts,
     Lists,
     Pools,
+    Routes,
     Servers,
     State,
     Stats,
@@ -76,13 +78,15 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 14] = [
+const SHOWN: [(&str, Show); 16] = [
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
     ("help", Show::Help),
+    ("hosts", Show::Hosts),
     ("lists", Show::Lists),
     ("pools", Show::Pools),
+    ("routes", Show::Routes),
     ("servers", Show::Servers),
     ("state", Show::State),
     ("stats", Show::Stats),

@@ -77,6 +77,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let cluster = door.load().cluster.clone();
+    watch_hosts(cluster.clone())?;
     let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone()));
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
@@ -122,6 +123,17 @@ fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Res
     Ok(())
 }
 
+/// Starts the thread that asks hosts what they are: nothing that a client does may delay it.
+fn watch_hosts(cluster: Arc<Cluster>) -> io::Result<()> {
+    let watch = move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
+    {
+        Ok(runtime) => runtime.block_on(cluster.watch_hosts()),
+        Err(error) => tracing::error!(%error, "nobody asks the hosts what they are"),
+    };
+    std::thread::Builder::new().name("monitor".to_owned()).spawn(watch)?;
+    Ok(())
+}
+
 fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> io::Result<UnboundedReceiver<u16>> {
     let (lost, losses) = unbounded_channel();
     for (number, queue) in (0u16..).zip(queues) {
@@ -147,7 +159,9 @@ fn open_gate(
     let budget = budget::budget(&config);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
     let tls = Tls::load(&config).map_err(io::Error::other)?.share();
-    let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start)));
+    let clients = registry.clone();
+    let wake_clients = Box::new(move || clients.wake());
+    let cluster = Arc::new(Cluster::new(config.clone(), tls.clone(), Box::new(start), wake_clients));
     cluster.keep_ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = config.pooler.workers, "pgotter is starting");
     budget::log(budget, memory.budget(), &config);

@@ -1,13 +1,17 @@
-//! `pgotter explain SQL`: where a text may run, and which word of it decides. Without `--database` functions and operators that are not
-//! built in are nobody's, and so the primary's.
+//! `pgotter explain SQL`: where a text may run, which word of it decides, and what it names. Without `--database` relations are taken for plain tables, and
+//! functions and operators that are not built in are nobody's, and so the primary's.
+
+mod named;
 
 use super::MISTAKE;
 use super::init::{self, Stop};
-use crate::cluster::read_catalog;
+use crate::cluster::{Volatility, read_catalog, read_volatility};
 use crate::sql::{
-    self, Facts, Fingerprint, Functions, Names, Normalizer, Reader, Reading, Scanner, Token, Unknown, Verdict,
+    self, Facts, Fingerprint, Functions, Names, Normalizer, Plain, Reader, Reading, Scanner, Token, Verdict,
 };
+use named::{Known, Named, quoted};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,21 +32,24 @@ pub struct Args {
     /// password in it, PGPASSWORD is taken
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements
+    /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements, hint (or
+    /// null; "malformed"), functions (name, volatility or null), tables (schema or null, name, written), all_tables
     #[arg(long)]
     json: bool,
 }
 
 /// Runs it. 0: said; 1: the database cannot be asked; 2: the file cannot be read, or the URL.
 pub fn run(args: Args) -> ExitCode {
-    let names = match args.database.map(names).transpose() {
-        Ok(names) => names,
+    let asked = match args.database.map(ask).transpose() {
+        Ok(asked) => asked.unwrap_or_default(),
         Err(Stop { code, message }) => {
             eprintln!("pgotter explain: {message}");
             return ExitCode::from(code);
         }
     };
-    let functions: &dyn Functions = names.as_ref().map_or(&Unknown, |names| names);
+    let (names, volatility) = asked;
+    let functions: &dyn Functions = names.as_ref().map_or(&Plain, |names| names);
+    let known = Known { functions, volatility: &volatility };
     let text = match (args.sql, args.file) {
         (Some(sql), _) => sql.into_bytes(),
         (None, Some(file)) => match std::fs::read(&file) {
@@ -54,58 +61,73 @@ pub fn run(args: Args) -> ExitCode {
         },
         (None, None) => Vec::new(),
     };
-    let explained = Explained::of(&text, functions);
+    let explained = Explained::of(&text, &known);
     if args.json {
-        println!("{}", explained.json());
+        println!("{}", explained.json(&text));
     } else {
         print!("{}", explained.plain(&text));
     }
     ExitCode::SUCCESS
 }
 
-/// What a database knows.
-fn names(url: String) -> Result<Names, Stop> {
+/// What a database knows; without one nothing.
+type Asked = (Option<Names>, BTreeMap<Box<[u8]>, Volatility>);
+
+fn ask(url: String) -> Result<Asked, Stop> {
     let failure = |message: String| Stop { code: 1, message };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure(format!("could not start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut server = init::connect(&[url]).await?;
-        let names = read_catalog(&mut server).await;
-        names.ok_or_else(|| failure("the catalog could not be read".to_owned()))
+        let unread = || failure("the catalog could not be read".to_owned());
+        let names = read_catalog(&mut server).await.ok_or_else(unread)?;
+        let volatility = read_volatility(&mut server).await.ok_or_else(unread)?;
+        Ok((Some(names), volatility))
     })
 }
 
 /// What is said of a text.
 struct Explained {
     facts: Facts,
+    verdict: Verdict,
     at: Option<usize>,
     fingerprint: Option<Fingerprint>,
+    named: Named,
 }
 
 impl Explained {
-    fn of(text: &[u8], functions: &dyn Functions) -> Self {
+    fn of(text: &[u8], known: &Known<'_>) -> Self {
+        let functions = known.functions;
         let facts = sql::read(text, Reading::default(), functions);
+        let verdict = facts.confirmed(text, Reading::default(), functions);
         let at = decides(text, facts.verdict(), functions);
+        let named = Named::of(text, &facts, at, known);
         let mut normalizer = Normalizer::new();
         let mut scanner = Scanner::new(Reading::default());
         scanner.feed(text, &mut |token: Token<'_>| normalizer.token(token));
         let sure = scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).is_ok();
         let fingerprint = normalizer.finish().filter(|_| sure).map(Fingerprint::of);
-        Self { facts, at, fingerprint }
+        Self { facts, verdict, at, fingerprint, named }
     }
 
     fn server(&self) -> &'static str {
-        if self.facts.verdict() == Verdict::Read { "replica" } else { "primary" }
+        if self.verdict == Verdict::Read { "replica" } else { "primary" }
     }
 
-    fn json(&self) -> String {
+    fn json(&self, text: &[u8]) -> String {
         let at = self.at.map_or("null".to_owned(), |at| at.to_string());
         let fingerprint = self.fingerprint.map_or("null".to_owned(), |fingerprint| format!("\"{fingerprint}\""));
+        let hint = match sql::hint(text, Reading::default()) {
+            Ok(None) => "null".to_owned(),
+            Ok(Some(hint)) => quoted(&hint.to_string()),
+            Err(_) => quoted("malformed"),
+        };
         format!(
-            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{}}}",
+            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{},\"hint\":{hint}{}}}",
             self.server(),
-            self.facts.verdict(),
+            self.verdict,
             self.facts.statements.len(),
+            self.named.json(),
         )
     }
 
@@ -114,11 +136,19 @@ impl Explained {
         if let Some(at) = self.at {
             out.push_str(&pointed_at(text, at));
         }
-        let verdict = self.facts.verdict();
+        let verdict = self.verdict;
         let _ = writeln!(out, "{} ({verdict}): {}", self.server(), because(verdict));
         if let Some(unsure) = self.facts.unsure {
             let _ = writeln!(out, "it has {unsure}");
+        } else if verdict == Verdict::Unparsed {
+            out.push_str("two readers of SQL disagree on what it does\n");
         }
+        match sql::hint(text, Reading::default()) {
+            Ok(None) => (),
+            Ok(Some(hint)) => drop(writeln!(out, "hint {hint}")),
+            Err(malformed) => drop(writeln!(out, "it has {malformed}")),
+        }
+        out.push_str(&self.named.plain());
         if let Some(advice) = advice(verdict) {
             let _ = writeln!(out, "{advice}");
         }

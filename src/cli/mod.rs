@@ -6,6 +6,7 @@ mod init;
 pub mod local_postgres;
 pub mod pooler_process;
 pub mod ports;
+mod report;
 
 use crate::app::{self, Stopped};
 use crate::config;
@@ -39,6 +40,8 @@ enum Command {
     Init(init::Args),
     /// Say where a text may run, a replica or only the primary, and why
     Explain(explain::Args),
+    /// Ask a running PgOtter what replicas take, or would take, and what keeps the rest on the primary
+    Report(report::Args),
     /// Start PostgreSQL with two replicas, PgOtter in front of them and a mixed load, to look at
     Demo(demo::Args),
     /// Print a completion script for a shell
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Check => check(cli.config.as_deref()),
         Command::Init(args) => init::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Report(args) => report::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pgotter", &mut std::io::stdout());

@@ -34,6 +34,9 @@ impl Client {
 
     /// A request that is there already, or why there will be none.
     fn find_request(&mut self) -> Option<Result<Request, Left>> {
+        if let Some(request) = self.take_again() {
+            return Some(Ok(request));
+        }
         if let Some(fault) = self.deafness() {
             return Some(Err(Left::Refused(fault)));
         }

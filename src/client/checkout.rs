@@ -117,7 +117,7 @@ impl Client {
                         waiting.end();
                         return self.accept(lane, answer);
                     }
-                    None => match self.leave_queue(lane) {
+                    None => match self.leave_queue(lane.is_paused()) {
                         Some(why) => why,
                         None => continue,
                     },
@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// A grant or a failure ends the wait; anything else is noted.
-    fn answer(&mut self, mail: Mail) -> Option<Result<Grant, NoServer>> {
+    pub(super) fn answer(&mut self, mail: Mail) -> Option<Result<Grant, NoServer>> {
         self.draining |= mail.drain;
         self.killed |= mail.kill;
         self.cancelled |= mail.cancel;
@@ -155,16 +155,17 @@ impl Client {
 
     /// A cancel that crossed the grant still counts: the statement has not been sent.
     fn accept(&mut self, lane: &Lane, answer: Result<Grant, NoServer>) -> Result<Grant, NoServer> {
-        let Some(why) = self.leave_queue(lane) else { return answer };
+        let Some(why) = self.leave_queue(lane.is_paused()) else { return answer };
         if let Ok(grant) = answer {
             self.put_back(lane, grant);
         }
         Err(why)
     }
 
-    fn leave_queue(&mut self, lane: &Lane) -> Option<NoServer> {
+    /// Why a wait is over although it was in vain. `stuck`: its end does not depend on other clients.
+    pub(super) fn leave_queue(&mut self, stuck: bool) -> Option<NoServer> {
         // A pause does not end for those who are to leave.
-        if self.killed || self.draining && lane.is_paused() {
+        if self.killed || self.draining && stuck {
             return Some(NoServer::Dismissed);
         }
         std::mem::take(&mut self.cancelled).then(|| {
@@ -198,13 +199,19 @@ impl Client {
 
     fn put_back(&self, lane: &Lane, grant: Grant) {
         let mut server = grant.server;
-        let here = !grant.moved || server.move_here();
-        if let (true, Some(proof)) = (here, server.boundary()) {
+        if !grant.moved || server.move_here() {
+            self.hand_back(lane, server);
+        }
+    }
+
+    /// A server that was not used.
+    pub(super) fn hand_back(&self, lane: &Lane, server: Box<Server>) {
+        if let Some(proof) = server.boundary() {
             lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
         }
     }
 
-    fn tell_waiting(&mut self) {
+    pub(super) fn tell_waiting(&mut self) {
         let notice = Fault::error(
             Blame::Limit,
             SqlState::SUCCESSFUL_COMPLETION,

@@ -7,6 +7,7 @@ use super::lookout::Lookout;
 use super::presence::Presence;
 use super::registry::{Registration, Seat};
 use super::request::Gather;
+use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::{Bent, Pin};
@@ -31,6 +32,9 @@ const LAST_FLUSH: Duration = Duration::from_secs(1);
 
 /// Lines of log in ten seconds about errors that clients are told.
 const LINES: u32 = 100;
+
+/// Reads in ten seconds that run on the primary as replicas have refused them, in the whole process; beyond it the client is told.
+const MOVES: u32 = 1000;
 
 /// What the configuration says for every client, and what they share. `None` = no limit.
 pub struct Rules {
@@ -62,6 +66,8 @@ pub struct Rules {
     pub memory: Arc<Memory>,
     /// Keeps the log of errors short when there are many.
     pub told: Arc<Repeated>,
+    /// Bounds how many reads move from replicas to the primary.
+    pub moved: Arc<Repeated>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -86,13 +92,14 @@ impl Rules {
             log_pooler_errors: pooler.log_pooler_errors,
             memory,
             told: Arc::new(Repeated::new(LINES)),
+            moved: Arc::new(Repeated::new(MOVES)),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
 
     /// After a reload: what clients share is kept.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self { told: self.told.clone(), ..Self::new(config, self.memory.clone()) }
+        Self { told: self.told.clone(), moved: self.moved.clone(), ..Self::new(config, self.memory.clone()) }
     }
 }
 
@@ -112,6 +119,8 @@ pub struct Client {
     pub(super) change: Option<Change>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
+    // Where its transactions go; None: there is nothing to choose from.
+    pub(super) route: Option<Box<Route>>,
     // Reads a text that is handed on in parts.
     pub(super) passing: Option<Box<Passing>>,
     // What it came with, and RESET returns to.
@@ -124,7 +133,7 @@ pub struct Client {
     pub(super) shape: Arc<Shape>,
     pub(super) rules: Arc<Rules>,
     pub(super) in_force: Arc<InForce>,
-    pub(super) generation: u64,
+    pub(super) generation: u32,
     pub(super) worker: WorkerId,
     pub(super) meter: Meter,
     pub(super) timer: Timer,
@@ -199,6 +208,7 @@ impl Client {
             pin: None,
             change: None,
             block: None,
+            route: None,
             passing: None,
             base: Arc::default(),
             listening: None,

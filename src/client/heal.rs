@@ -17,7 +17,7 @@ impl Client {
         self.begin_transaction(&mut link.server);
         self.prepare_anew(&name);
         let first = bytes.first().copied();
-        self.send(&mut link.server, &link.lane, link.mode, bytes, first)?;
+        self.send(link, bytes, first)?;
         link.server.send_only_once();
         Ok(())
     }

@@ -8,13 +8,13 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::net::Memory;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The rules in force, for all clients.
 pub struct InForce {
     rules: ArcSwap<Rules>,
     // Counts reloads. Pools and rules are in place before it goes up.
-    generation: AtomicU64,
+    generation: AtomicU32,
     /// Servers that clients have left and that are not back yet.
     pub partings: Partings,
 }
@@ -24,7 +24,7 @@ impl InForce {
     pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
         Self {
             rules: ArcSwap::from_pointee(Rules::new(config, memory)),
-            generation: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
             partings: Partings::default(),
         }
     }
@@ -42,7 +42,7 @@ impl InForce {
     }
 
     /// How many reloads there have been. Costs one load.
-    pub fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }
 }
@@ -59,6 +59,7 @@ impl Client {
         self.generation = self.in_force.generation();
         self.rules = self.in_force.rules();
         self.shape = self.pool.shape();
+        self.forget_replicas();
         if self.shape.lanes.is_empty() { Err(Left::Refused(database_removed())) } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! The clients' face: logging in, the life of a query, leaving. Start at [`serve`].
 
 mod answer;
+mod asked;
 mod authenticate;
 mod between;
 mod block;
@@ -9,6 +10,7 @@ mod checkout;
 mod connection;
 mod deadlines;
 mod deallocate;
+mod failover;
 mod frozen;
 mod heal;
 mod in_force;
@@ -25,6 +27,7 @@ mod relay;
 mod release;
 mod request;
 mod restore;
+mod route;
 mod sequences;
 mod serve;
 mod settle;
@@ -33,6 +36,7 @@ mod strangers;
 mod take_back;
 mod texts;
 mod timer;
+mod trial;
 mod turn;
 mod welcome;
 

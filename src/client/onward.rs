@@ -4,9 +4,11 @@ use super::connection::{Client, Step};
 use super::link::{At, Link};
 use super::listen::{Found, Held, Turn};
 use super::request::{Gathered, ends_request, is_copy, names_something};
+use super::route::tied_to_replica;
 use super::serve::{Left, take};
 use super::settle::Bent;
 use crate::config::PoolMode;
+use crate::router::To;
 use crate::server::Server;
 use bytes::BytesMut;
 
@@ -35,6 +37,8 @@ impl Client {
             && !link.server.exchange().guard_pending()
             && !link.server.exchange().is_full()
             && (!link.is_refused() || self.is_pinned())
+            // What comes next may be for the primary.
+            && !(self.to() != To::Primary && !self.gather.is_passing() && link.server.exchange().will_answer())
             && !link.awaits_cancel()
             && !link.server.awaits_again()
             && !self.awaits_effects(link)
@@ -58,9 +62,14 @@ impl Client {
                     }
                     let begins = link.is_at_rest();
                     if begins {
+                        if self.to() != To::Primary {
+                            // Nothing keeps a client at a replica.
+                            return Err(Left::Refused(tied_to_replica()));
+                        }
                         link.began = false;
                         self.begin_transaction(&mut link.server);
                         self.renew()?;
+                        self.stay();
                         link.since = self.now;
                     }
                     let mut chunk = take(self.socket.inbox(), bytes);
@@ -82,7 +91,7 @@ impl Client {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather).map_err(Left::Refused)?;
             if let Gathered::Take { bytes, first, .. } = look {
                 let chunk = take(self.socket.inbox(), bytes);
-                self.send(&mut link.server, &link.lane, link.mode, chunk, first)?;
+                self.send(link, chunk, first)?;
             }
         }
         link.server.send_wanted_sync();
@@ -123,7 +132,7 @@ impl Client {
             At::Transaction if link.mode != PoolMode::Session => self.discard_sequences(&mut link.server, link.mode),
             At::Transaction | At::Nothing => (),
         }
-        self.send(&mut link.server, &link.lane, link.mode, bytes, first)
+        self.send(link, bytes, first)
     }
 
     /// Sends a request to a server that has served others.
@@ -140,7 +149,7 @@ impl Client {
             }
         }
         self.step(Step::Send);
-        self.send(&mut link.server, &link.lane, link.mode, bytes, first)
+        self.send(link, bytes, first)
     }
 
     /// What was known of an earlier transaction, or has failed in it, is nothing to this one.

@@ -11,14 +11,17 @@
 
 use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
+use super::link::Link;
 use super::names::{Said, read};
+use super::route::{not_here, tied_to_replica};
 use super::serve::Left;
 use super::settle::{Bent, Sent};
 use crate::config::PoolMode;
-use crate::fault::{Blame, Fault, SqlState};
+use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Lane;
-use crate::server::{Forwarding, Meanwhile, Server};
+use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Change, Drops, Effect, Statement, key};
+use crate::sql::Verdict;
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
@@ -35,15 +38,9 @@ impl Client {
     ///
     /// # Errors
     /// FATAL 54000 for a name that is too long to be read.
-    pub(super) fn send(
-        &mut self,
-        server: &mut Server,
-        lane: &Arc<Lane>,
-        mode: PoolMode,
-        mut chunk: BytesMut,
-        first: Option<u8>,
-    ) -> Result<(), Left> {
-        if mode == PoolMode::Session {
+    pub(super) fn send(&mut self, link: &mut Link, mut chunk: BytesMut, first: Option<u8>) -> Result<(), Left> {
+        let Link { server, lane, mode, .. } = &mut *link;
+        if *mode == PoolMode::Session {
             self.read_resets(server, &chunk, first);
             server.send(chunk);
             return Ok(());
@@ -64,6 +61,10 @@ impl Client {
             match read(&message).map_err(Left::Refused)? {
                 Said::Other => under_way.pass(None),
                 Said::Query => self.query(&mut under_way, lane),
+                // What it says is told too late.
+                Said::Parse { .. } if !message.whole && self.runs_on_replica().is_some() => {
+                    return Err(Left::Refused(tied_to_replica()));
+                }
                 Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
                     self.pass_parse(&mut under_way, name, lane);
                 }
@@ -71,6 +72,10 @@ impl Client {
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name),
+                Said::Call if self.runs_on_replica().is_some() => {
+                    let fault = not_here(Verdict::Function);
+                    return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
+                }
                 Said::Call => {
                     self.touch_hidden();
                     under_way.pass(None);
@@ -81,8 +86,8 @@ impl Client {
             }
         }
         under_way.finish();
-        while let Some(answer) = server.take_due() {
-            self.socket.queue(answer);
+        while let Some(answer) = link.server.take_due() {
+            self.say(answer);
         }
         Ok(())
     }
@@ -221,9 +226,17 @@ impl Client {
         let facts = told.as_ref().and_then(|told| told.facts());
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));
-        if let (Some(facts), false) = (facts, replaced)
-            && let Err(fault) = self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)
-        {
+        let judged = match facts {
+            _ if replaced => Ok(()),
+            Some(facts) => self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane),
+            None => self.note_told(told.as_deref()),
+        };
+        let text = statement.body().and_then(|body| body.split(|&byte| byte == 0).next()).unwrap_or_default();
+        let judged = judged.and_then(|()| match told.as_ref() {
+            Some(told) if !replaced => self.confirm_here(text, told.verdict),
+            _ => Ok(()),
+        });
+        if let Err(fault) = judged {
             return match miscounted(under_way, statement, at.clone()) {
                 Some(error) => under_way.refuse_unknown(at, error),
                 None => under_way.refuse_to_run(at, bytes_of(&fault)),

@@ -17,6 +17,7 @@ impl Client {
     pub(super) fn relay(&mut self, mut link: Link) -> impl Future<Output = Result<(), Left>> {
         async move {
             self.observe_wait(&link.watch);
+            self.judge(&link);
             // What lies behind the first part of a request may be all there is: neither side would say anything more.
             if let Err(left) = self.go_on(&mut link) {
                 return Err(self.part(link, left));
@@ -26,12 +27,17 @@ impl Client {
                 self.step(Step::Relay);
                 if !std::mem::take(&mut link.turned_down) {
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
+                    let deadline = earlier(deadline, self.trial_deadline());
                     let event = turn(self, Some(&mut link.server), deadline).await;
-                    if matches!(event, Event::ServerGone) {
+                    if matches!(event, Event::ServerGone) && !self.is_on_trial() {
                         return Err(self.bereave(link));
                     }
                     if let Err(left) = self.heed(event, &mut link) {
                         return Err(self.part(link, left));
+                    }
+                    if let Some(why) = self.moves() {
+                        self.move_to_primary(link, why);
+                        return Ok(());
                     }
                     if (self.must_restore(&link) || self.must_settle(&mut link))
                         && let Err(left) = Box::pin(self.look_back(&mut link)).await
@@ -59,12 +65,13 @@ impl Client {
             Event::ClientGone => return Err(if self.hung_up { Left::Terminated } else { Left::Gone }),
             Event::Mail(mail) => self.read_mail(mail, link)?,
             Event::TooMuch => return Err(Left::Refused(self.holding.shed())),
+            Event::Deadline if self.trial_deadline().is_some_and(|at| at <= clock::now()) => self.show(),
             Event::Deadline if self.hub_deadline(link).is_some_and(|at| at <= clock::now()) => {
                 self.turn_to_hub(link)?
             }
             Event::Deadline if self.is_kept(link) => self.look_at_keeping(&link.lane),
             Event::Deadline => self.time_is_up(link)?,
-            Event::ServerGone => (),
+            Event::ServerGone => self.lose(),
         }
         Ok(())
     }
@@ -129,15 +136,21 @@ impl Client {
                 resets: self.touched.as_ref().map(|touched| touched.resets()),
                 base: &self.base,
             };
-            match link.server.receive(socket, settings, statements, &hearing, witness) {
+            let held = self.route.as_mut().and_then(|route| route.trial.as_mut()).map(|trial| trial.held());
+            match link.server.receive(socket, held, settings, statements, &hearing, witness) {
                 Ok(true) if self.come_to_rest() => (),
                 other => break other,
             }
         };
         let answered = link.server.take_answered();
+        self.note_answered();
+        self.judge(link);
         self.show_settings();
         if link.server.take_stale() {
             self.pool.statements().renew();
+        }
+        if link.server.take_role_in_doubt() {
+            self.shape.watch.iter().for_each(|watch| watch.ask_now());
         }
         self.heal(link)?;
         self.meter.heard(self.socket.queued() - queued, answered);

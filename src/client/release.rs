@@ -42,7 +42,8 @@ impl Client {
             return Ok(());
         }
         let always = self.rules.server_reset_query_always && link.mode != PoolMode::Session;
-        let catalog = if link.mode == PoolMode::Session { None } else { self.pool.catalog().is_due(self.now) };
+        let reads_catalog = link.mode != PoolMode::Session && self.runs_on_replica().is_none();
+        let catalog = if !reads_catalog { None } else { self.pool.catalog().is_due(self.now) };
         if always || catalog.is_some() {
             let residue = if always { Residue::Reset(self.rules.server_reset_query.clone()) } else { Residue::Nothing };
             self.take_back(link, Leaving::Terminated, residue, catalog);
@@ -55,6 +56,7 @@ impl Client {
     /// The client leaves its server; another task brings the server back.
     pub(super) fn part(&mut self, link: Link, left: Left) -> Left {
         self.step(Step::Part);
+        self.note_answered();
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
         let cut = link.server.exchange().cut_incoming();
         let residue = self.residue(&link);
@@ -89,6 +91,7 @@ impl Client {
     /// The server has gone; the client hears what that means for what it sent.
     pub(super) fn bereave(&mut self, link: Link) -> Left {
         self.step(Step::Bereave);
+        self.note_answered();
         let exchange = link.server.exchange();
         if exchange.said_fatal() || exchange.cut_incoming() {
             return Left::Gone;

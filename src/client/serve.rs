@@ -7,10 +7,12 @@ use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
 use crate::activity::ClientState;
+use crate::cluster::Target;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
 use crate::pool::Lane;
+use crate::router::To;
 use crate::server::Server;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
@@ -54,6 +56,7 @@ pub async fn serve(client: &mut Client) -> Left {
             }
         }
         client.look_for_sequences(&request.bytes, request.first);
+        client.route(&request);
         let (server, lane) = match client.server().await {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => match client.refuse(&fault, request.end) {
@@ -77,19 +80,31 @@ pub async fn serve(client: &mut Client) -> Left {
 }
 
 impl Client {
-    /// A server for the request at hand, wherever a reload has put those of this pool meanwhile.
+    /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
+    /// on the primary.
     async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         let since = self.now;
         loop {
             self.step(Step::Decide);
-            let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
+            let lane = match self.shape.target(self.to()) {
+                Target::Lane(lane) => lane.clone(),
+                Target::NoPrimary(watch) => {
+                    let watch = watch.clone();
+                    Box::pin(self.until_primary(&watch, since, true)).await?;
+                    continue;
+                }
+                Target::Removed => return Err(NoServer::SentAway),
+            };
             self.step(Step::Checkout);
-            let patience = self.shape.settings.query_wait_timeout;
+            let patience = self.patience();
             match self.checkout(&lane, since, patience, true).await {
-                Ok(server) => return Ok((server, lane)),
+                Ok(server) if self.shape.leads_to(self.to(), &lane) => return Ok((server, lane)),
+                Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
+                Err(NoServer::Refused(fault)) if self.to() != To::Primary && fault.blame != Blame::Client => (),
                 Err(other) => return Err(other),
             }
+            self.turn_to_primary();
         }
     }
 
@@ -133,6 +148,9 @@ impl Client {
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
+        if whole {
+            self.try_out(&request);
+        }
         if !found.is_nothing() {
             link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), At::Link, found));
             return Ok(link);

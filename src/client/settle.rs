@@ -96,6 +96,7 @@ impl Client {
             // What others have prepared statements for may become something else, or another of its name take its place.
             self.pool.statements().renew();
         }
+        self.note_facts(facts)?;
         self.note_sequences(facts, server)?;
         self.bent = self.bent.max(Bent::by(facts));
         if is_harmless(facts) {
@@ -143,6 +144,7 @@ impl Client {
 
     /// A statement of which nothing is known was sent.
     pub(super) fn touch_hidden(&mut self) {
+        self.note_unparsed();
         self.bent = self.bent.max(Bent::Any);
         self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden(&self.base);
     }

@@ -53,7 +53,9 @@ impl Client {
     pub(super) fn observe(&self, watch: &mut Stopwatch, began: Instant, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut watch.answered);
         let total = now.saturating_duration_since(watch.received);
-        self.meter.answered(queries, total, total.saturating_sub(watch.waited()));
+        let server = total.saturating_sub(watch.waited());
+        self.meter.answered(queries, total, server);
+        self.meter.served(self.planned().kind(), server);
         if transactions > 0 {
             self.meter.transaction(now.saturating_duration_since(began));
         }

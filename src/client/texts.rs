@@ -68,9 +68,11 @@ impl Client {
         let alone = exchange.status() == Status::Idle && !exchange.unsynced() && !exchange.owes();
         let text = message.body.strip_suffix(b"\0").unwrap_or(message.body);
         if !message.whole {
+            self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
         } else {
             let facts = self.read(text, self.readings(under_way.server()));
+            let confirmed = self.confirm_here(text, facts.verdict());
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -85,6 +87,9 @@ impl Client {
             }
             if may_drop_statements(&facts) {
                 under_way.statements().await_drop();
+            }
+            if let Err(fault) = confirmed {
+                return self.refuse_query(under_way, &facts, bytes_of(&fault));
             }
             let sent = if alone { Sent::Alone } else { Sent::Query };
             if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {

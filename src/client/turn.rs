@@ -51,14 +51,22 @@ fn poll(
         let socket = server.socket();
         let broken = matches!(socket.poll_flush(cx), Poll::Ready(Err(_)));
         server_queued = socket.queued();
+        let mut heard = None;
         if !client.holding.all().is_full(client.socket.queued()) {
             // What a server said before it went is worth hearing.
             match socket.poll_recv(cx) {
-                Poll::Ready(Ok(bytes)) if bytes > 0 => return Poll::Ready(Event::Server),
-                Poll::Ready(_) => return Poll::Ready(Event::ServerGone),
-                Poll::Pending if broken => return Poll::Ready(Event::ServerGone),
+                Poll::Ready(Ok(bytes)) if bytes > 0 => heard = Some(Event::Server),
+                Poll::Ready(_) => heard = Some(Event::ServerGone),
+                Poll::Pending if broken => heard = Some(Event::ServerGone),
                 Poll::Pending => (),
             }
+        }
+        // A host that is not the primary any more may have done what it says, and nobody will find it done.
+        if server.activity().is_revoked() {
+            return Poll::Ready(Event::ServerGone);
+        }
+        if let Some(event) = heard {
+            return Poll::Ready(event);
         }
     }
     if !note_memory(client, server.as_deref_mut()) {

@@ -9,11 +9,13 @@ use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
 use crate::clock;
+use crate::cluster::Target;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{self, LoginResult};
 use crate::pool::{Lane, Mailbox};
+use crate::router::To;
 use crate::server::{CleanServer, may_log_in, vet};
 use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
@@ -91,7 +93,18 @@ impl Client {
     async fn first_welcome(&mut self, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
         let since = self.now;
         loop {
-            let Some(lane) = self.shape.lane().cloned() else { return Err(NoServer::SentAway) };
+            let lane = match self.shape.target(To::Primary) {
+                Target::Lane(lane) => lane.clone(),
+                Target::NoPrimary(watch) => {
+                    let watch = watch.clone();
+                    if let Some(welcome) = self.former_welcome(wanted)? {
+                        return Ok(welcome);
+                    }
+                    Box::pin(self.until_primary(&watch, since, false)).await?;
+                    continue;
+                }
+                Target::Removed => return Err(NoServer::SentAway),
+            };
             if let Some(welcome) = lane.welcome() {
                 self.read_catalog(&lane).await?;
                 if lane.must_ask(self.now) {
@@ -116,6 +129,17 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// What the last primary's servers reported, while none is confirmed: whoever comes meanwhile waits with its first request, like
+    /// the others, and not with its login.
+    fn former_welcome(&mut self, wanted: &[Parameter]) -> Result<Option<Arc<Welcome>>, NoServer> {
+        let Some(lane) = self.shape.lane_or_last().cloned() else { return Ok(None) };
+        let Some(welcome) = lane.welcome() else { return Ok(None) };
+        let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
+        self.base = lane.share(settings);
+        self.settings = self.base.clone();
+        Ok(Some(welcome))
     }
 
     /// The first client of a database waits until it is known what its functions do, or that this cannot be found out.

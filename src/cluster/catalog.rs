@@ -12,20 +12,28 @@ mod graph;
 mod load;
 
 use crate::clock;
-use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache};
+use crate::router::Fences;
+use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Verdict};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 
-pub use load::{Loading, read_catalog};
+pub use load::{Loading, MARK, Volatility, read_catalog, read_volatility};
 
 /// A catalog is read again this long after it was read, or could not be.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Readings take at most one part in these of the time.
 const SHARE: u32 = 10;
+
+/// Bytes of a text that the second reader is given at once: some 50 µs.
+const INLINE_MAX: usize = 1024;
+
+/// Longer texts that are being read elsewhere at once.
+const CONFIRMING_MAX: usize = 2;
 
 /// The catalog of one database.
 pub struct Catalog {
@@ -40,6 +48,10 @@ pub struct Catalog {
     open: AtomicUsize,
     changes: AtomicU64,
     cache: Arc<StatementCache>,
+    /// What has been written to its tables.
+    pub fences: Fences,
+    // Texts that the second reader has been given elsewhere.
+    confirming: AtomicUsize,
     last: Mutex<Last>,
 }
 
@@ -68,6 +80,8 @@ impl Catalog {
             open: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             cache,
+            fences: Fences::default(),
+            confirming: AtomicUsize::new(0),
             last: Mutex::default(),
         })
     }
@@ -80,6 +94,38 @@ impl Catalog {
     /// What a whole text may do, by what is known now.
     pub fn read(&self, text: &[u8], reading: Reading) -> Arc<Facts> {
         self.cache.read(text, reading, &self.known.load())
+    }
+
+    /// As [`Self::read`], and where the text may run. Up to [`INLINE_MAX`] bytes both readers have their say; for a longer text whose facts
+    /// are kept the second one is asked on another thread, and until it has answered the text is the primary's, `unparsed`. What is
+    /// not kept would be asked for each time, and beyond 16 KiB it is not asked: there the first reader decides alone.
+    pub fn judge(self: &Arc<Self>, text: &[u8], reading: Reading) -> (Arc<Facts>, Verdict) {
+        let known = self.known.load();
+        let (facts, kept) = self.cache.read_telling(text, reading, &known);
+        let verdict = match facts.is_confirmed() {
+            Some(verdict) => verdict,
+            None if text.len() <= INLINE_MAX => facts.confirmed(text, reading, &**known),
+            None if kept => {
+                self.confirm(text, reading, &facts, Guard::into_inner(known));
+                Verdict::Unparsed
+            }
+            None => facts.verdict(),
+        };
+        (facts, verdict)
+    }
+
+    /// Has the second reader asked elsewhere, unless too many texts are being read just now.
+    fn confirm(self: &Arc<Self>, text: &[u8], reading: Reading, facts: &Arc<Facts>, known: Arc<Knowledge>) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.confirming.fetch_add(1, Ordering::Relaxed) >= CONFIRMING_MAX {
+            self.confirming.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let (catalog, facts, text) = (self.clone(), facts.clone(), text.to_vec());
+        runtime.spawn_blocking(move || {
+            facts.confirmed(&text, reading, &*known);
+            catalog.confirming.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     /// It has been read once.
@@ -131,9 +177,9 @@ impl Catalog {
         let unchanged = || self.changes.load(Ordering::SeqCst) == changes && self.open.load(Ordering::SeqCst) == 0;
         let known = self.known.load();
         let names = if **known.names() == names { known.names().clone() } else { Arc::new(names) };
-        self.read.store(true, Ordering::Relaxed);
+        let first = !self.read.swap(true, Ordering::Relaxed);
         let doubtful = !unchanged();
-        if known.is_doubtful() || doubtful || !Arc::ptr_eq(known.names(), &names) {
+        if first || known.is_doubtful() || doubtful || !Arc::ptr_eq(known.names(), &names) {
             self.know(names, doubtful);
         }
         // What has begun in between may have been overwritten.

@@ -1,13 +1,13 @@
-//! The hosts of each database, and the pools on them, made here and changed in `reload`, `pause` and `names`. Roles are what the
-//! configuration says; discovering and following them comes later.
+//! The hosts of each database, and the pools on them, made here and changed in `reload`, `pause` and `names`. Where there are
+//! several hosts, a `Watch` for each entry of the configuration says which one is the primary; `monitor` asks them.
 
-use crate::auth::{BorrowedKeys, Stored};
+use crate::auth::BorrowedKeys;
 use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Address, SharedTls, TcpOptions};
 use crate::pool::core::Limits;
 use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
-use crate::router::{ClusterView, HostView};
+use crate::router::{ClusterView, Freshness, Role};
 use crate::server::{Keyring, LoginSpec};
 use crate::sql::StatementCache;
 use catalog::Catalog;
@@ -16,18 +16,24 @@ use pause::Paused;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 mod catalog;
 mod hub;
+mod judge;
+mod logins;
+mod monitor;
 mod names;
 mod pause;
 mod pool;
 mod reload;
+mod watch;
 
-pub use catalog::{Change, Loading, read_catalog};
+pub use catalog::{Change, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
 pub use hub::{Channel, Hub, Listener};
 pub use pause::{NotPaused, NotResumed};
-pub use pool::{Pool, Shape};
+pub use pool::{Pool, Shape, Target};
+pub use watch::{HostSeen, Waits, Watch};
 
 /// Clients' names of databases and users open pools through `*`; above this many, those nobody uses are dropped.
 const MANY_POOLS: usize = 1000;
@@ -37,6 +43,9 @@ const SERVERS_PER_WORKER: usize = 10;
 
 /// Starts a lane's steward on its home worker.
 pub type StartSteward = Box<dyn Fn(Steward, Weak<Lane>) + Send + Sync>;
+
+/// Has every client's task look whether the server that it has may still be believed.
+pub type WakeClients = Box<dyn Fn() + Send + Sync>;
 
 /// All pools of the process.
 pub struct Cluster {
@@ -49,6 +58,9 @@ pub struct Cluster {
     workers: usize,
     tls: SharedTls,
     start: StartSteward,
+    wake_clients: WakeClients,
+    // There are other watches than before.
+    watches_changed: Notify,
 }
 
 /// What changes together: a pool is made under the configuration in force, and a reload misses none.
@@ -59,16 +71,23 @@ struct Books {
     pools: HashMap<(String, String), Arc<Pool>>,
     // By database; kept by its pools.
     catalogs: HashMap<String, Weak<Catalog>>,
+    // By entry of the configuration, for those with several hosts.
+    watches: HashMap<String, Arc<Watch>>,
+    // Of all their questions: fences outlive the watch that they were taken from.
+    numbers: Freshness,
     paused: Paused,
 }
 
 impl Cluster {
-    /// No pools yet; `start` is called for each lane that comes to be.
-    pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward) -> Self {
+    /// No pools yet; `start` is called for each lane that comes to be, `wake_clients` when servers may not be believed any more.
+    pub fn new(config: Arc<Config>, tls: SharedTls, start: StartSteward, wake_clients: WakeClients) -> Self {
         let statements = Arc::new(StatementCache::new(config.pooler.statement_cache_size));
+        let numbers = Freshness::new(0);
         Self {
             workers: config.pooler.workers.max(1),
             books: Mutex::new(Books {
+                watches: watches(&config, &HashMap::new(), &numbers),
+                numbers,
                 config,
                 generation: 1,
                 pools: HashMap::new(),
@@ -82,6 +101,8 @@ impl Cluster {
             server_numbers: Arc::default(),
             tls,
             start,
+            wake_clients,
+            watches_changed: Notify::new(),
         }
     }
 
@@ -103,6 +124,11 @@ impl Cluster {
         let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
+        if let Some(watch) = &pool.shape().watch {
+            // Its login may do where no other did.
+            watch.see_again();
+            watch.ask_now();
+        }
         books.pools.insert(name, pool.clone());
         Some(pool)
     }
@@ -127,7 +153,11 @@ impl Cluster {
     pub fn learn(&self, user: &str, keys: BorrowedKeys) {
         if self.keyring.learn(user, keys) {
             let pools = self.pools().into_iter().filter(|pool| pool.user == user);
-            pools.for_each(|pool| pool.shape().lanes.iter().for_each(|lane| lane.try_again()));
+            pools.for_each(|pool| {
+                let shape = pool.shape();
+                shape.lanes.iter().for_each(|lane| lane.try_again());
+                shape.watch.iter().for_each(|watch| watch.ask_now());
+            });
         }
     }
 
@@ -140,15 +170,24 @@ impl Cluster {
     /// that requests go to.
     pub fn hosts(&self, config: &Config) -> Vec<(String, Address, Arc<Backoff>, bool)> {
         let mut hosts = Vec::new();
+        let watches = self.watches();
         for (name, entry) in &config.databases {
-            let chosen = crate::router::decide(&view(entry)).host;
+            let watch = watches.iter().find(|watch| watch.entry == *name);
+            let chosen = watch.map_or_else(|| claimed(entry).primary, |watch| watch.primary());
             for (index, host) in entry.hosts.iter().enumerate() {
                 let address = Address::new(&host.host, host.port);
                 let backoff = self.backoff(&address, config.pooler.server_login_retry);
-                hosts.push((name.clone(), address, backoff, index == chosen));
+                hosts.push((name.clone(), address, backoff, chosen == Some(index)));
             }
         }
         hosts
+    }
+
+    /// What is found out about the hosts of those entries that have several.
+    pub fn watches(&self) -> Vec<Arc<Watch>> {
+        let mut watches: Vec<_> = self.books.lock().watches.values().cloned().collect();
+        watches.sort_by(|one, other| one.entry.cmp(&other.entry));
+        watches
     }
 
     /// What the configuration in force makes of a pool. Lanes that can go on are taken from `before`, as they are. `None`:
@@ -170,16 +209,18 @@ impl Cluster {
             size => size.div_ceil(SERVERS_PER_WORKER),
         };
         let homes = (0..wanted.min(self.workers)).map(|step| self.home(usize::from(pool.home().0) + step)).collect();
-        Some(Shape { lanes: specs.into_iter().map(lane).collect(), view: view(entry), settings, homes })
+        let watch = books.watches.get(entry_name(config, &pool.database)).cloned();
+        Some(Shape { lanes: specs.into_iter().map(lane).collect(), watch, settings, homes })
     }
 
     /// For each host of a pool, what its lane is to be.
     fn specs(&self, books: &Books, pool: &Pool, entry: &Database, settings: &Resolved) -> Vec<LaneSpec> {
         let config = &books.config;
-        let primary = crate::router::decide(&view(entry)).host;
+        let watch = books.watches.get(entry_name(config, &pool.database));
+        let primary = watch.map_or(Some(0), |watch| watch.primary());
         let spec = |(index, host): (usize, &Host)| LaneSpec {
             login: LoginSpec { generation: books.generation, ..self.login(config, entry, host, pool) },
-            limits: limits(&config.pooler, settings, index == primary),
+            limits: limits(&config.pooler, settings, primary == Some(index)),
             quota: Quota {
                 database: pool.database.clone(),
                 database_limit: settings.max_db_connections,
@@ -203,33 +244,6 @@ impl Cluster {
         lane
     }
 
-    fn login(&self, config: &Config, entry: &Database, host: &Host, pool: &Pool) -> LoginSpec {
-        let parameters = [
-            ("client_encoding", &entry.client_encoding),
-            ("datestyle", &entry.datestyle),
-            ("timezone", &entry.timezone),
-            ("application_name", &entry.application_name),
-        ];
-        let stored = secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok());
-        LoginSpec {
-            address: Address::new(&host.host, host.port),
-            options: server_tcp_options(&config.pooler),
-            tls: self.tls.clone(),
-            user: pool.user.clone(),
-            database: entry.dbname.as_ref().unwrap_or(&pool.database).clone(),
-            // A verifier logs in with the keys that its clients show, and a forced user uses no client's.
-            secret: stored.filter(|secret| !pool.forced || !matches!(secret, Stored::Scram(_))),
-            keyring: self.keyring.clone(),
-            parameters: parameters
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-                .collect(),
-            connect_query: entry.connect_query.clone(),
-            track_extra: config.pooler.track_extra_parameters.clone(),
-            generation: 0,
-        }
-    }
-
     fn backoff(&self, address: &Address, retry: Duration) -> Arc<Backoff> {
         let mut backoffs = self.backoffs.lock();
         backoffs.entry(address.clone()).or_insert_with(|| Arc::new(Backoff::new(retry))).clone()
@@ -251,10 +265,37 @@ impl Cluster {
     }
 }
 
-fn view(entry: &Database) -> ClusterView {
+/// The entry that serves this database.
+fn entry_name<'a>(config: &Config, database: &'a str) -> &'a str {
+    if config.databases.contains_key(database) { database } else { "*" }
+}
+
+/// One for each entry with several hosts; those that are there already are kept where the hosts are the same.
+fn watches(config: &Config, before: &HashMap<String, Arc<Watch>>, numbers: &Freshness) -> HashMap<String, Arc<Watch>> {
+    let several = config.databases.iter().filter(|(_, entry)| entry.hosts.len() > 1);
+    let watch = |(name, entry): (&String, &Database)| {
+        let watch = match before.get(name) {
+            Some(watch) if watch.is_of(entry) => {
+                watch.set_rules(&config.routing);
+                watch.clone()
+            }
+            Some(watch) => Arc::new(watch.renewed(entry, &config.routing)),
+            None => Arc::new(Watch::new(name, entry, &config.routing, numbers)),
+        };
+        (name.clone(), watch)
+    };
+    several.map(watch).collect()
+}
+
+/// What the configuration claims.
+fn claimed(entry: &Database) -> ClusterView {
     let claimed = entry.hosts.iter().any(|host| host.role == HostRole::Primary);
-    let primary = |host: &Host| host.role == HostRole::Primary || (!claimed && host.role == HostRole::Auto);
-    ClusterView { hosts: entry.hosts.iter().map(|host| HostView { primary: primary(host) }).collect() }
+    let role = |host: &Host| match host.role {
+        HostRole::Primary => Role::Primary,
+        HostRole::Auto if !claimed => Role::Primary,
+        HostRole::Auto | HostRole::Replica => Role::Standby,
+    };
+    ClusterView::fixed(entry.hosts.iter().map(|host| (role(host), host.weight)))
 }
 
 fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
@@ -267,14 +308,6 @@ fn limits(pooler: &Pooler, settings: &Resolved, primary: bool) -> Limits {
         idle_timeout: pooler.server_idle_timeout,
         round_robin: pooler.server_round_robin,
     }
-}
-
-/// What proves the role that servers log in as, as it was configured.
-fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) -> Option<&'a str> {
-    let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
-    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
-    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
-    text.map(|text| text.expose().as_str())
 }
 
 /// As [`tcp_options`], towards servers: where nothing is configured, a host that died without a word is found within 5

@@ -55,8 +55,10 @@ impl Cluster {
     }
 
     async fn look_names_up(&self, known: &mut HashMap<String, Answers>) {
-        let names: BTreeSet<String> =
-            self.lanes().iter().filter_map(|lane| lane.address().name().map(str::to_owned)).collect();
+        let watches = self.watches();
+        let watched = watches.iter().flat_map(|watch| watch.hosts()).map(|host| host.address.clone());
+        let addresses = self.lanes().into_iter().map(|lane| lane.address()).chain(watched);
+        let names: BTreeSet<String> = addresses.filter_map(|address| address.name().map(str::to_owned)).collect();
         known.retain(|name, _| names.contains(name));
         for name in names {
             match resolve(&name).await {
@@ -75,7 +77,14 @@ impl Cluster {
         let mut lanes = self.lanes();
         lanes.retain(|lane| lane.address().name() == Some(name));
         let servers = lanes.iter().flat_map(|lane| lane.servers());
-        answers.heard(answer, servers.filter_map(|server| server.line.peer.map(|end| end.ip)));
+        let watches = self.watches();
+        let watched = watches.iter().flat_map(|watch| watch.hosts()).filter(|host| host.address.name() == Some(name));
+        let asked = watched.filter_map(|host| host.peer());
+        answers.heard(answer, servers.filter_map(|server| server.line.peer.map(|end| end.ip)).chain(asked));
+        for watch in &watches {
+            let named = watch.hosts().iter().filter(|host| host.address.name() == Some(name));
+            named.for_each(|host| host.leave(|address| answers.have_lost(address)));
+        }
         let servers: usize = lanes.iter().map(|lane| lane.leave(|address| answers.have_lost(address))).sum();
         if servers > 0 {
             tracing::info!(host = name, ?answer, servers, "a host's name leads elsewhere: its servers are replaced");

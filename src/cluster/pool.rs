@@ -2,10 +2,11 @@
 
 use super::catalog::Catalog;
 use super::hub::Hubs;
+use super::watch::Watch;
 use crate::config::Resolved;
 use crate::ids::{Numbers, WorkerId};
 use crate::pool::Lane;
-use crate::router::{self, ClusterView};
+use crate::router::To;
 use crate::session::{Applications, StatementTable};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
@@ -41,8 +42,8 @@ pub struct Pool {
 pub struct Shape {
     /// One for each host, in the configuration's order. None: the database has been removed.
     pub lanes: Vec<Arc<Lane>>,
-    /// What the router decides on.
-    pub view: ClusterView,
+    /// What is found out about the hosts. None: there is only one.
+    pub watch: Option<Arc<Watch>>,
     /// What the configuration says for this pool.
     pub settings: Resolved,
     pub(super) homes: Vec<WorkerId>,
@@ -129,14 +130,55 @@ impl Pool {
     }
 }
 
+/// Where a request goes.
+pub enum Target<'a> {
+    /// To a server of this lane.
+    Lane(&'a Arc<Lane>),
+    /// Nowhere, until a primary is confirmed.
+    NoPrimary(&'a Arc<Watch>),
+    /// Nowhere: the database has been removed.
+    Removed,
+}
+
 impl Shape {
     /// Of a pool whose database is not there any more, or has another forced user.
     pub(super) fn removed(settings: Resolved) -> Self {
-        Self { lanes: Vec::new(), view: ClusterView { hosts: Vec::new() }, settings, homes: Vec::new() }
+        Self { lanes: Vec::new(), watch: None, settings, homes: Vec::new() }
     }
 
-    /// The lane that the router chooses. `None`: the database has been removed.
+    /// Where a request goes. With one host this costs nothing, with several one load.
+    pub fn target(&self, to: To) -> Target<'_> {
+        let host = match (to, &self.watch) {
+            (To::Replica(replica), _) => replica.host(),
+            (To::Primary, None) => 0,
+            (To::Primary, Some(watch)) => match watch.primary() {
+                Some(primary) => primary,
+                None => return Target::NoPrimary(watch),
+            },
+        };
+        self.lanes.get(host).map_or(Target::Removed, Target::Lane)
+    }
+
+    /// The lane of the primary, if one is confirmed.
     pub fn lane(&self) -> Option<&Arc<Lane>> {
-        self.lanes.get(router::decide(&self.view).host)
+        match self.target(To::Primary) {
+            Target::Lane(lane) => Some(lane),
+            Target::NoPrimary(_) | Target::Removed => None,
+        }
+    }
+
+    /// The same, or that of the last one; for what writes nothing.
+    pub fn lane_or_last(&self) -> Option<&Arc<Lane>> {
+        let last = || self.watch.as_ref().and_then(|watch| self.lanes.get(watch.last_primary()?));
+        self.lane().or_else(last).or(self.lanes.first())
+    }
+
+    /// Whether `lane` is still the one: its host may have lost its office, or its trust, while its server was waited for.
+    pub fn leads_to(&self, to: To, lane: &Arc<Lane>) -> bool {
+        let Some(watch) = &self.watch else { return true };
+        match to {
+            To::Primary => self.lane().is_some_and(|own| Arc::ptr_eq(own, lane)),
+            To::Replica(replica) => watch.freshness.covers(replica.host()) > 0,
+        }
     }
 }

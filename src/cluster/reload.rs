@@ -1,6 +1,7 @@
 //! A new configuration, taken over by every pool while it serves.
 
-use super::{Books, Cluster, Pool, Shape};
+use super::watch::Change;
+use super::{Books, Cluster, Pool, Shape, Watch, entry_name};
 use crate::config::{Config, ServerTls};
 use crate::pool::Lane;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ impl Cluster {
         self.statements.resize(config.pooler.statement_cache_size);
         let old = std::mem::replace(&mut books.config, config);
         books.generation += 1;
+        let watches = super::watches(&books.config, &books.watches, &books.numbers);
+        let before = std::mem::replace(&mut books.watches, watches);
         let pools: Vec<_> = books.pools.values().cloned().collect();
         for pool in pools {
             let outdated = words(&old, &pool) != words(&books.config, &pool);
@@ -33,6 +36,12 @@ impl Cluster {
         let Books { pools, paused, config, .. } = books;
         pools.retain(|_, pool| !pool.shape().lanes.is_empty());
         paused.forget(|database| config.database(database).is_none());
+        // Behind the pools: whoever is called finds their new shapes.
+        let stays = |watch: &Arc<Watch>| books.watches.get(&watch.entry).is_some_and(|kept| Arc::ptr_eq(kept, watch));
+        before.values().filter(|watch| !stays(watch)).for_each(|watch| watch.end());
+        // Another login may do.
+        books.watches.values().for_each(|watch| watch.ask_now());
+        self.watches_changed.notify_one();
     }
 
     /// RECONNECT: every server of `database`, or of all, is replaced by a new one, idle ones now and the others when they
@@ -44,6 +53,34 @@ impl Cluster {
             self.renew(books, &pool, true);
         }
         database.is_none_or(|name| books.config.database(name).is_some())
+    }
+
+    /// Follows what was found out about the hosts of an entry: the pools' servers of a former primary may not say any more that
+    /// anything was done, and who waits for one of those looks for another. The view is in place already.
+    pub(super) fn follow(&self, watch: &Arc<Watch>, change: &Change) {
+        self.follow_in_pools(watch, change);
+        if change.revoked.is_some() {
+            // What they wait for may never come.
+            (self.wake_clients)();
+        }
+    }
+
+    fn follow_in_pools(&self, watch: &Arc<Watch>, change: &Change) {
+        let books = &*self.books.lock();
+        let of_entry = |pool: &&Arc<Pool>| entry_name(&books.config, &pool.database) == watch.entry;
+        for pool in books.pools.values().filter(of_entry) {
+            let shape = pool.shape();
+            if !shape.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) {
+                continue;
+            }
+            if let Some(lane) = change.revoked.and_then(|host| shape.lanes.get(host)) {
+                lane.revoke();
+            }
+            if change.primary.is_some() {
+                // Which lane is kept warm, and what the catalog says, is another thing now.
+                self.renew(books, pool, false);
+            }
+        }
     }
 
     /// Gives a pool the shape that the configuration in force says.
@@ -79,7 +116,7 @@ fn words<'a>(config: &'a Config, pool: &'a Pool) -> Option<Words<'a>> {
     let entry = config.database(&pool.database)?;
     Some(Words {
         dbname: entry.dbname.as_ref().unwrap_or(&pool.database),
-        secret: super::secret(config, entry, &pool.user),
+        secret: super::logins::secret(config, entry, &pool.user),
         connect_query: entry.connect_query.as_deref(),
         parameters: [&entry.client_encoding, &entry.datestyle, &entry.timezone, &entry.application_name]
             .map(Option::as_deref),

@@ -1,8 +1,15 @@
 //! Names that are known but have no meaning yet, so that using them is answered with the truth and not with
 //! a wrong guess. A name leaves this file when its feature arrives.
 
+use super::model::TransactionReads;
+
 /// Sections of later versions.
-pub(super) const SECTIONS: [&str; 5] = ["routing", "slow_queries", "alert", "notify", "peers"];
+pub(super) const SECTIONS: [&str; 4] = ["slow_queries", "alert", "notify", "peers"];
+
+/// Values of `[routing]` that have no meaning yet.
+pub(super) const REPLICA_REQUIRED: bool = true;
+/// See [`REPLICA_REQUIRED`].
+pub(super) const TRANSACTION_READS: TransactionReads = TransactionReads::ReplicaUntilWrite;
 
 /// PgBouncer's other values of `auth_type`.
 pub(super) const AUTH_TYPES: [&str; 5] = ["any", "hba", "ldap", "pam", "peer"];

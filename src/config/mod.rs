@@ -15,6 +15,7 @@ mod outside;
 mod report;
 mod resolve;
 mod restart;
+mod routing;
 mod section;
 mod sections;
 mod show;

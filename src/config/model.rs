@@ -19,6 +19,8 @@ pub struct Config {
     pub users: BTreeMap<String, User>,
     /// `[http]`.
     pub http: Http,
+    /// `[routing]`.
+    pub routing: Routing,
 }
 
 /// When a server goes back to its pool.
@@ -185,6 +187,57 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
 }
 
+/// What is done with what the router decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoutingMode {
+    /// Reads go to replicas.
+    Split,
+    /// It is decided and counted, and everything goes to the primary. Default.
+    Observe,
+    /// Everything goes to the primary.
+    Primary,
+}
+
+/// Whose writes a read has to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadYourWrites {
+    /// The client's own.
+    Session,
+    /// Those, and every other client's to the tables that are read. Default.
+    Tables,
+    /// Everybody's.
+    Database,
+    /// Nobody's.
+    Off,
+}
+
+/// Where the reads of a read-write transaction run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionReads {
+    /// On the primary. Default.
+    Primary,
+    /// On a replica, up to the first statement that is no plain read.
+    ReplicaUntilWrite,
+}
+
+/// `[routing]`: what holds for databases with more than one host.
+pub struct Routing {
+    /// Default observe.
+    pub mode: RoutingMode,
+    /// Default tables.
+    pub read_your_writes: ReadYourWrites,
+    /// A replica further behind gets no reads. Default 10 s.
+    pub max_replica_lag: Duration,
+    /// How often each host is asked what it is and how far. Default 100 ms, at least 10 ms.
+    pub monitor_interval: Duration,
+    /// How long a transaction waits for a primary where none is confirmed. 0 = not at all. Default 10 s.
+    pub failover_timeout: Duration,
+    /// A read that no replica can serve is refused. Default false.
+    pub replica_required: bool,
+    /// Default primary.
+    pub transaction_reads: TransactionReads,
+}
+
 /// How much TLS is asked for, in libpq's words; from less to more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
@@ -253,11 +306,11 @@ impl Default for ServerTls {
 /// What a host was configured as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostRole {
-    /// To be discovered. The first such host counts as the primary for now.
+    /// To be discovered. Where that cannot be done, the first such host is taken for the primary.
     Auto,
-    /// Claimed primary.
+    /// Claimed primary. What is found out counts.
     Primary,
-    /// Claimed replica.
+    /// Claimed replica. What is found out counts.
     Replica,
 }
 
@@ -284,6 +337,12 @@ pub struct Database {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<Secret<String>>,
+    /// Who asks the hosts what they are. None = `user`, else the first of `admin_users` with a secret, else who has a pool.
+    pub monitor_user: Option<String>,
+    /// Its password. None = what `monitor_user` has under `[users]`, else in `auth_file`.
+    pub monitor_password: Option<Secret<String>>,
+    /// Database in which it asks. None = `dbname`, else the entry's name; for `*` that of a pool, else `postgres`.
+    pub monitor_dbname: Option<String>,
     /// Lane size.
     pub pool_size: Option<usize>,
     /// See [`Pooler::min_pool_size`].

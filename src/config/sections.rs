@@ -7,6 +7,7 @@ use super::later;
 use super::model::{AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
 use super::report::{Notebook, Report};
+use super::routing::routing;
 use super::section::{Section, Value, Wrong, nearest};
 use super::tls;
 use super::userlist;
@@ -30,7 +31,7 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 4] = ["pooler", "databases", "users", "http"];
+const SECTIONS: [&str; 5] = ["pooler", "databases", "users", "http", "routing"];
 
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
@@ -57,9 +58,11 @@ pub fn parse(
     let pooler = pooler(&mut notes, root, &outside, &users);
     let databases = databases(&mut notes, root, &outside, &pooler);
     let http = http(&mut notes, root);
+    let (table, place) = subtable(&mut notes, root, "routing");
+    let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place));
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users, http })
+        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing })
     } else {
         Err(notes.into_report())
     }
@@ -260,6 +263,9 @@ fn databases(
             hosts: hosts(s),
             user: s.get("user", self::name),
             password: s.get("password", |value| outside.password(value)),
+            monitor_user: s.get("monitor_user", self::name),
+            monitor_password: s.get("monitor_password", |value| outside.password(value)),
+            monitor_dbname: s.get("monitor_dbname", self::name),
             pool_size: s.get("pool_size", count),
             min_pool_size: s.get("min_pool_size", count),
             reserve_pool_size: s.get("reserve_pool_size", count),
@@ -274,10 +280,12 @@ fn databases(
             timezone: s.get("timezone", self::name),
             application_name: s.get("application_name", self::name),
         };
-        if s.has("password") && !s.has("user") {
-            let place = s.place_of("password");
-            let help = Some("add `user`, or give each user's password in `auth_file` or [users.NAME]".to_owned());
-            s.notes.add(place, "`password` needs `user`: it is that user's".to_owned(), "whose?", help);
+        for (password, user) in [("password", "user"), ("monitor_password", "monitor_user")] {
+            if s.has(password) && !s.has(user) {
+                let place = s.place_of(password);
+                let help = format!("add `{user}`, or give each user's password in `auth_file` or [users.NAME]");
+                s.notes.add(place, format!("`{password}` needs `{user}`: it is that user's"), "whose?", Some(help));
+            }
         }
         if database.pool_size.is_some() || database.min_pool_size.is_some() {
             let limit = database.pool_size.unwrap_or(pooler.default_pool_size);
@@ -388,7 +396,7 @@ fn unknown_sections(notes: &mut Notebook, root: &DeTable<'_>) {
         } else {
             (
                 format!("`{name}` stands outside the known sections"),
-                "known: [pooler], [databases.NAME], [users.NAME], [http]".to_owned(),
+                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http]".to_owned(),
             )
         };
         notes.add(key.span(), message, "unknown", Some(help));

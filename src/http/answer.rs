@@ -2,7 +2,7 @@
 
 use super::Views;
 use super::export::export;
-use super::ready::Readiness;
+use super::ready::{Readiness, remarks};
 use crate::clock;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -48,8 +48,8 @@ impl Answers {
         }
         match path {
             "/metrics" => response(StatusCode::OK, METRICS, self.metrics()),
-            "/live" => judged(self.stuck()),
-            "/ready" => judged(self.readiness.reasons_against(&self.views).await),
+            "/live" => judged(self.stuck(), Vec::new()),
+            "/ready" => judged(self.readiness.reasons_against(&self.views).await, remarks(&self.views)),
             _ => response(StatusCode::OK, TEXT, INDEX),
         }
     }
@@ -76,12 +76,14 @@ impl Answers {
     }
 }
 
-/// 200, or 503 with what is wrong, a line for each.
-fn judged(wrong: Vec<String>) -> Response<Full<Bytes>> {
-    match wrong.is_empty() {
-        true => response(StatusCode::OK, TEXT, "ok\n"),
-        false => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, wrong.join("\n") + "\n"),
-    }
+/// 200, or 503 with what is wrong, a line for each; then what else there is to say.
+fn judged(wrong: Vec<String>, remarks: Vec<String>) -> Response<Full<Bytes>> {
+    let (status, mut lines) = match wrong.is_empty() {
+        true => (StatusCode::OK, vec!["ok".to_owned()]),
+        false => (StatusCode::SERVICE_UNAVAILABLE, wrong),
+    };
+    lines.extend(remarks);
+    response(status, TEXT, lines.join("\n") + "\n")
 }
 
 fn response(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -2,11 +2,14 @@
 //! labels do not change once they are out.
 
 use super::Views;
-use super::family::Families;
+use super::family::{Families, Family};
 use super::pools::Pools;
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry};
+use crate::cluster::{HostSeen, Watch};
+use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry, Routed};
 use crate::net::Memory;
+use crate::router::kinds;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -30,6 +33,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     logins(&mut out, &counts);
     waits(&mut out, &counts);
     queries(&mut out, &counts);
+    routes(&mut out, &counts);
     out.text()
 }
 
@@ -113,6 +117,12 @@ fn hosts(out: &mut Families, views: &Views) {
         }
     }
     drop(family);
+    let mut family = out.gauge("pgotter_host_is_primary", "1 for the host that may be written to, else 0.");
+    for (database, address, _, primary) in &hosts {
+        family.count(&[("database", database), ("host", &address.to_string())], u64::from(*primary));
+    }
+    drop(family);
+    watched(out, &views.cluster.watches());
     let counts: BTreeMap<_, _> =
         hosts.iter().map(|(_, address, host, _)| (address.to_string(), host.meter.counts())).collect();
     let mut family = out.counter("pgotter_server_connects_total", "Attempts to open a server, by how they ended.");
@@ -126,6 +136,45 @@ fn hosts(out: &mut Families, views: &Views) {
         .histogram("pgotter_server_connect_duration_seconds", "Opening a server, login included, where it succeeded.");
     for (host, counts) in &counts {
         family.durations(&[("host", host), ("result", "ok")], &counts.durations);
+    }
+}
+
+/// What is found out about hosts of databases that have several.
+fn watched(out: &mut Families, watches: &[Arc<Watch>]) {
+    let seen: Vec<_> = watches.iter().map(|watch| (watch.entry.as_str(), watch.seen())).collect();
+    let hosts = || seen.iter().flat_map(|(database, hosts)| hosts.iter().map(move |host| (*database, host)));
+    let count = |family: &mut Family<'_>, value: &dyn Fn(&HostSeen) -> Option<f64>| {
+        for (database, host) in hosts() {
+            if let Some(value) = value(host) {
+                family.value(&[("database", database), ("host", &host.address.to_string())], value);
+            }
+        }
+    };
+    let flag = |flag: bool| Some(f64::from(u8::from(flag)));
+    let mut family = out.gauge("pgotter_host_ejected", "1 for a replica that gets no reads although it is configured.");
+    count(&mut family, &|host| flag(host.is_ejected));
+    drop(family);
+    let mut family =
+        out.gauge("pgotter_host_fenced", "1 for a host that claims what it is not believed; it gets nothing.");
+    count(&mut family, &|host| flag(host.is_fenced));
+    drop(family);
+    let mut family = out.gauge(
+        "pgotter_replica_lag_seconds",
+        "Age of the oldest position of the primary that the replica has not replayed.",
+    );
+    count(&mut family, &|host| host.lag.map(|(lag, _)| lag.as_secs_f64()));
+    drop(family);
+    let mut family = out.gauge("pgotter_replica_lag_bytes", "What the replica has not replayed of the primary's log.");
+    count(&mut family, &|host| host.lag.map(|(_, bytes)| bytes as f64));
+    drop(family);
+    let mut family = out.gauge("pgotter_monitor_up", "1 if somebody can ask the hosts what they are, else 0.");
+    for watch in watches {
+        family.count(&[("database", &watch.entry)], u64::from(watch.blindness().is_none()));
+    }
+    drop(family);
+    let mut family = out.gauge("pgotter_primary_waiting_clients", "Clients that wait until a primary is confirmed.");
+    for watch in watches {
+        family.count(&[("database", &watch.entry)], watch.waiting());
     }
 }
 
@@ -181,6 +230,29 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     for (database, counts) in counts {
         for (direction, bytes) in [("received", counts.bytes_received), ("sent", counts.bytes_sent)] {
             family.count(&[("database", database), ("direction", direction)], bytes);
+        }
+    }
+}
+
+fn routes(out: &mut Families, counts: &[(String, Counts)]) {
+    type Value = fn(&Routed) -> f64;
+    let families: [(&str, &str, Value); 2] = [
+        (
+            "pgotter_routing_decisions_total",
+            "Transactions, by where they were sent, or would have been, and why.",
+            |routed| routed.decisions as f64,
+        ),
+        ("pgotter_routing_server_seconds_total", "How long servers were busy with them.", |routed| {
+            routed.served_us as f64 / 1e6
+        }),
+    ];
+    for (name, help, value) in families {
+        let mut family = out.counter(name, help);
+        for (database, counts) in counts {
+            for ((role, reason), routed) in kinds().zip(&counts.routes).filter(|(_, routed)| routed.decisions > 0) {
+                let labels = [("database", database.as_str()), ("role", role), ("reason", reason.word())];
+                family.value(&labels, value(routed));
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Whether clients could be served: each configured database's primary is asked, as `pg_isready` does.
+//! Whether clients could be served: of each configured database with several hosts a primary must be confirmed, and where
+//! nobody can find that out, or there is one host, the primary is asked, as `pg_isready` does.
 //!
 //! It is asked at the moment of the request (answers serve for a second), not concluded from what pools have seen: they
 //! ask nobody while they have no clients, and whoever watches /ready may send none before it says yes.
 
 use super::Views;
 use crate::clock;
-use crate::cluster::server_tcp_options;
+use crate::cluster::{Watch, server_tcp_options};
 use crate::net::{Address, TcpOptions, Tls};
 use crate::server::{LoginError, knock};
 use crate::wire::backend::{self, kind};
@@ -15,6 +16,7 @@ use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -51,11 +53,35 @@ impl Readiness {
     }
 }
 
+/// Where the configuration has to be believed, and why.
+pub(super) fn remarks(views: &Views) -> Vec<String> {
+    let remark = |watch: &Arc<Watch>| {
+        let why = watch.blindness()?;
+        Some(format!("database {}: roles are those of `hosts`: {}", watch.entry.escape_debug(), why.escape_debug()))
+    };
+    views.cluster.watches().iter().filter_map(remark).collect()
+}
+
+/// Databases whose hosts are asked all the time, and none of them is confirmed as the primary.
+fn without_primary(watches: &[Arc<Watch>]) -> Vec<String> {
+    let lacks = |watch: &&Arc<Watch>| watch.entry != "*" && watch.blindness().is_none() && watch.primary().is_none();
+    let line = |watch: &Arc<Watch>| {
+        format!("database {}: no primary is confirmed: {}", watch.entry.escape_debug(), watch.account())
+    };
+    watches.iter().filter(lacks).map(line).collect()
+}
+
 async fn ask_all(views: &Views) -> Vec<String> {
     let config = (views.config)();
+    let watches = views.cluster.watches();
+    let is_watched = |name: &str| watches.iter().any(|watch| watch.entry == name && watch.blindness().is_none());
     let (options, tls) = (server_tcp_options(&config.pooler), views.tls.load_full());
-    let chosen: Vec<_> =
-        views.cluster.hosts(&config).into_iter().filter(|(name, .., chosen)| *chosen && name != "*").collect();
+    let chosen: Vec<_> = views
+        .cluster
+        .hosts(&config)
+        .into_iter()
+        .filter(|(name, .., chosen)| *chosen && name != "*" && !is_watched(name))
+        .collect();
     let mut asking = BTreeMap::new();
     for (name, address, host, _) in &chosen {
         // A role and a database that exist: PostgreSQL logs a line for those that do not.
@@ -82,7 +108,7 @@ async fn ask_all(views: &Views) -> Vec<String> {
         let error = answers.get(&address)?.as_ref().err()?;
         Some(format!("database {}: {address}: {error}", name.escape_debug()))
     };
-    chosen.iter().filter_map(against).collect()
+    chosen.iter().filter_map(against).chain(without_primary(&watches)).collect()
 }
 
 /// Asks all at once; whoever gives up waiting for the answers ends the asking as well.

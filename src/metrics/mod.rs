@@ -16,7 +16,7 @@ pub use ladder::{Histogram, LADDER};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
-pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Meter, Retry};
+pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Meter, ROUTES, Retry, Routed};
 
 #[cfg(test)]
 mod tests;

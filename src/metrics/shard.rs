@@ -57,11 +57,51 @@ impl CheckoutFailure {
 pub enum Retry {
     /// The plan of a statement prepared before had gone stale.
     StalePlan,
+    /// A replica was to write (25006).
+    ReadOnly,
+    /// It was in the way of replay (40001, 40P01).
+    Conflict,
+    /// It did not know something that is not replayed yet (42P01, 42703, 42704, 42883, 22023).
+    NotReplayed,
+    /// A replica cannot do this (0A000, 55000).
+    NotSupported,
+    /// A replica failed in another way, or for a mistake in the text.
+    OtherError,
+    /// A replica was lost.
+    Lost,
+    /// A replica had no server for it.
+    NoServer,
 }
 
 impl Retry {
     /// Every one, in order, with its word.
-    pub const ALL: [(Self, &str); 1] = [(Self::StalePlan, "stale_plan")];
+    pub const ALL: [(Self, &str); 8] = [
+        (Self::StalePlan, "stale_plan"),
+        (Self::ReadOnly, "read_only"),
+        (Self::Conflict, "conflict"),
+        (Self::NotReplayed, "not_replayed"),
+        (Self::NotSupported, "not_supported"),
+        (Self::OtherError, "other_error"),
+        (Self::Lost, "lost"),
+        (Self::NoServer, "no_server"),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// Kinds of decisions of the router that can be told apart.
+pub const ROUTES: usize = 32;
+
+/// What came of decisions of one kind. Which kind that is, the router knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// Decisions: one for each transaction.
+    pub decisions: u64,
+    /// How long servers were busy with these transactions.
+    pub served_us: u64,
 }
 
 /// What servers have answered since it was last asked.
@@ -78,6 +118,7 @@ pub(super) struct Shard {
     logins: [Counter; LoginResult::ALL.len()],
     checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     retries: [Counter; Retry::ALL.len()],
+    routes: [(Counter, Counter); ROUTES],
     waits: SharedHistogram,
     queries: SharedHistogram,
     pipelines: SharedHistogram,
@@ -122,6 +163,20 @@ impl Meter {
         self.shard.retries[why as usize].add(1);
     }
 
+    /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
+    pub fn routed(&self, kind: usize) {
+        if let Some((decisions, _)) = self.shard.routes.get(kind) {
+            decisions.add(1);
+        }
+    }
+
+    /// A server was busy with such a transaction.
+    pub fn served(&self, kind: usize, took: Duration) {
+        if let Some((_, served_us)) = self.shard.routes.get(kind) {
+            served_us.add(micros(took));
+        }
+    }
+
     /// Bytes have come from a client.
     pub fn received(&self, bytes: usize) {
         self.shard.bytes_received.add(bytes as u64);
@@ -162,6 +217,8 @@ pub struct Counts {
     pub checkout_failures: [u64; CheckoutFailure::ALL.len()],
     /// In the order of [`Retry::ALL`].
     pub retries: [u64; Retry::ALL.len()],
+    /// By kind of decision.
+    pub routes: [Routed; ROUTES],
     /// From a request to its server, for each that got one.
     pub waits: Histogram,
     /// From a query to the end of its answer.
@@ -190,6 +247,10 @@ impl Counts {
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
+        for (total, (decisions, served_us)) in self.routes.iter_mut().zip(&shard.routes) {
+            total.decisions += decisions.get();
+            total.served_us += served_us.get();
+        }
         self.waits.add(&shard.waits.read());
         self.queries.add(&shard.queries.read());
         self.pipelines.add(&shard.pipelines.read());

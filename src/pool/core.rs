@@ -190,9 +190,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
 
     /// Takes the waiters that would be refused if they came now, to be told why.
     pub fn drain_refused(&mut self, now: Instant) -> Vec<W> {
-        if !self.refuses(now) {
-            return Vec::new();
-        }
+        if self.refuses(now) { self.drain() } else { Vec::new() }
+    }
+
+    /// Takes all waiters, those of each worker in order.
+    pub fn drain(&mut self) -> Vec<W> {
         self.waiting = 0;
         self.seats.iter_mut().flat_map(|seat| seat.waiters.drain()).collect()
     }

@@ -78,6 +78,8 @@ pub struct Server {
     pub(super) again: Again,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
+    // It has said what the primary does not say, or a read-only transaction does.
+    role_in_doubt: bool,
     // It holds what some client has left there, and nobody knows whose it is: it listens, for one.
     leaked: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
@@ -131,6 +133,7 @@ impl Server {
             statements: ServerStatements::default(),
             again: Again::default(),
             stale: false,
+            role_in_doubt: false,
             leaked: false,
             unread: 0,
             opened: now,
@@ -378,7 +381,7 @@ impl Server {
         self.socket.queue(sync);
     }
 
-    /// Passes what has come from the server to the client's socket. `settings` are the client's, as it was last told;
+    /// Passes what has come from the server to the client's socket, or adds it to what is `held` back. `settings` are the client's, as it was last told;
     /// `statements` what it has prepared, as far as was believed until now. True: the `witness` keeps a ReadyForQuery back; behind it nothing has been passed on yet.
     ///
     /// # Errors
@@ -386,6 +389,7 @@ impl Server {
     pub fn receive(
         &mut self,
         client: &mut Socket,
+        held: Option<&mut BytesMut>,
         settings: &mut Arc<Settings>,
         statements: Option<&mut Statements>,
         hearing: &Hearing<'_>,
@@ -393,12 +397,14 @@ impl Server {
     ) -> Result<bool, Violation> {
         let mut out = ToClient {
             client,
+            held,
             told: settings,
             belief: &mut self.belief,
             prepared: statements,
             statements: &mut self.statements,
             again: &mut self.again,
             stale: &mut self.stale,
+            role_in_doubt: &mut self.role_in_doubt,
             hearing,
             witness,
             kept: false,
@@ -430,6 +436,11 @@ impl Server {
     /// prepared.
     pub fn take_stale(&mut self) -> bool {
         std::mem::take(&mut self.stale)
+    }
+
+    /// Whether it has said since the last call what makes one ask whether its host is what it was taken for.
+    pub fn take_role_in_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.role_in_doubt)
     }
 
     /// Whether the request sent last will be sent once more: nothing goes in front of that.

@@ -11,6 +11,12 @@ use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
 
+/// Reported by a standby that has been promoted. Source: PostgreSQL documentation, "Protocol Flow", ParameterStatus.
+const IN_HOT_STANDBY: &[u8] = b"in_hot_standby";
+
+/// What a standby says to a write, and any server in a read-only transaction.
+const READ_ONLY: &[u8] = b"25006";
+
 /// Who looks at what is said to a client.
 pub trait Witness {
     /// A statement was completed with this tag; what the client sees in its place.
@@ -42,12 +48,14 @@ impl Hearing<'_> {
 /// What comes from a server goes to its client.
 pub(super) struct ToClient<'a, 'w> {
     pub(super) client: &'a mut Socket,
+    pub(super) held: Option<&'a mut BytesMut>,
     pub(super) told: &'a mut Arc<Settings>,
     pub(super) belief: &'a mut Belief,
     pub(super) prepared: Option<&'a mut Statements>,
     pub(super) statements: &'a mut ServerStatements,
     pub(super) again: &'a mut Again,
     pub(super) stale: &'a mut bool,
+    pub(super) role_in_doubt: &'a mut bool,
     pub(super) hearing: &'a Hearing<'a>,
     pub(super) witness: Option<&'a mut (dyn Witness + 'w)>,
     pub(super) kept: bool,
@@ -56,12 +64,18 @@ pub(super) struct ToClient<'a, 'w> {
 
 impl Outlet for ToClient<'_, '_> {
     fn pass(&mut self, chunk: BytesMut) {
-        self.client.queue(chunk);
+        match &mut self.held {
+            Some(held) => held.extend_from_slice(&chunk),
+            None => self.client.queue(chunk),
+        }
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
         match self.belief.hear(name, value) {
-            Heard::Foreign => return Say::It,
+            Heard::Foreign => {
+                *self.role_in_doubt |= name == IN_HOT_STANDBY;
+                return Say::It;
+            }
             Heard::OfGuard => return Say::Nothing,
             Heard::News => (),
         }
@@ -87,6 +101,7 @@ impl Outlet for ToClient<'_, '_> {
 
     fn cures(&mut self, error: &[u8], left: Option<usize>) -> bool {
         *self.stale |= is_stale(error);
+        *self.role_in_doubt |= backend::error_field(error, b'C') == Some(READ_ONLY);
         let (Some(left), Some(prepared)) = (left, self.prepared.as_deref()) else { return false };
         self.again.cures(error, left, prepared, self.told)
     }

@@ -277,6 +277,7 @@ impl Settings {
         self.reading = Reading {
             standard_strings: !off(b"standard_conforming_strings"),
             ascii_trails: ASCII_TRAILS.iter().any(|name| encoding.eq_ignore_ascii_case(name)),
+            utf8: encoding.eq_ignore_ascii_case(b"UTF8"),
         };
     }
 }

@@ -7,13 +7,17 @@
 //! and `t.f` for `f(t)` where no catalog knows `f`; functions behind tables and views are asked for through
 //! [`Functions::relation`].
 
+mod bounds;
 mod builtin;
 mod call;
+mod change;
 mod end;
 mod head;
 mod keywords;
 mod machine;
 mod names;
+mod relations;
+mod second;
 mod set_config;
 mod touches;
 mod value;
@@ -21,8 +25,11 @@ mod verb;
 mod verdict;
 mod words;
 
-pub use builtin::touches as builtin_touches;
-pub use names::{Functions, Knowledge, Names, Told, Unknown};
+pub use bounds::Bounds;
+pub use builtin::effects as builtin_effects;
+pub use change::Change;
+pub use names::{Effects, Functions, Knowledge, Names, Plain, Told, Unknown};
+pub use relations::Relation;
 pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
 pub use verdict::Verdict;
@@ -31,6 +38,7 @@ use super::scan::Scanner;
 use super::token::{Reading, Token, Unsure};
 use machine::Machine;
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 /// Statements of one text that are kept; in a longer text nothing is sure ([`Unsure::Overfull`]).
 pub const STATEMENTS_MAX: usize = 4096;
@@ -101,11 +109,13 @@ pub struct Facts {
     pub touches: Touches,
     /// Why the text cannot be told. Then it touches everything, and its statements may be others.
     pub unsure: Option<Unsure>,
-    // What of it is no part of a session, but bears on where it may run.
-    bounds: Touches,
-    named: Vec<Named>,
+    bounds: Bounds,
+    named: relations::Named,
+    settings: Vec<Named>,
     // A constant was looked into.
     by_constants: bool,
+    // What the second reader has said.
+    agreed: OnceLock<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,8 +165,8 @@ impl Facts {
         }
     }
 
-    /// What any of it may do that bears on where it may run, beside what it touches.
-    pub fn bounds(&self) -> Touches {
+    /// What of it bears on where it may run, beside what it touches.
+    pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 
@@ -173,22 +183,22 @@ impl Facts {
 
     /// They take hardly more memory than any.
     pub fn are_few(&self) -> bool {
-        self.statements.len() <= FEW && self.named.len() <= FEW
+        self.statements.len() <= FEW && self.settings.len() <= FEW && self.named.relations.len() <= FEW
     }
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().filter(|named| named.text.session || named.code.session).map(|named| &*named.name)
+        self.settings.iter().filter(|named| named.text.session || named.code.session).map(|named| &*named.name)
     }
 
     /// As [`Self::names`], and those that it makes others for its transaction.
     pub fn all_names(&self) -> impl Iterator<Item = &[u8]> {
-        self.named.iter().map(|named| &*named.name)
+        self.settings.iter().map(|named| &*named.name)
     }
 
     /// Those that code makes others which the text calls or runs, and for how long.
     pub fn code_names(&self) -> impl Iterator<Item = (&[u8], Reach)> {
-        let by_code = self.named.iter().filter(|named| named.code != Reach::default());
+        let by_code = self.settings.iter().filter(|named| named.code != Reach::default());
         by_code.map(|named| (&*named.name, named.code))
     }
 

@@ -3,6 +3,7 @@
 //! for the tokens.
 
 mod facts;
+mod hint;
 mod normal;
 mod readings;
 mod scan;
@@ -11,9 +12,11 @@ mod statement_cache;
 mod token;
 
 pub use facts::{
-    Begin, Discard, Facts, Functions, Isolation, Knowledge, Name, Names, Prepare, Reader, Setting, Statement,
-    Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_touches, read, read_body,
+    Begin, Bounds, Change, Discard, Effects, Facts, Functions, Isolation, Knowledge, Name, Names, Plain, Prepare,
+    Reader, Relation, Setting, Statement, Statements, Told, Touches, Unknown, Value, Verb, Verdict, builtin_effects,
+    read, read_body,
 };
+pub use hint::{Hint, Malformed, hint};
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use readings::{Readers, Readings, Ways};
 pub use scan::Scanner;

@@ -28,6 +28,13 @@ enum Strings {
     Unicode,
 }
 
+/// Of which kind a comment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comment {
+    Block,
+    Line,
+}
+
 /// Where the scanner stands between two bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -170,6 +177,15 @@ impl Scanner {
             | State::StringEscape => self.doubt(Unsure::Unterminated),
         }
         self.unsure.map_or(Ok(()), Err)
+    }
+
+    /// The comment, inside no other, in which the text read so far ends.
+    pub(super) fn comment(&self) -> Option<Comment> {
+        match self.state {
+            State::BlockComment { depth: 1, .. } => Some(Comment::Block),
+            State::LineComment | State::StringGapComment(_) => Some(Comment::Line),
+            _ => None,
+        }
     }
 
     /// Whether the text read so far is certain.

@@ -62,17 +62,23 @@ impl StatementCache {
 
     /// The facts of a whole text.
     pub fn read(&self, text: &[u8], reading: Reading, known: &Knowledge) -> Arc<Facts> {
-        let Some(shape) = shape(text, reading) else { return Arc::new(read(text, reading, known)) };
+        self.read_telling(text, reading, known).0
+    }
+
+    /// As [`Self::read`], and whether they are kept for other texts of the same shape.
+    pub fn read_telling(&self, text: &[u8], reading: Reading, known: &Knowledge) -> (Arc<Facts>, bool) {
+        let Some(shape) = shape(text, reading) else { return (Arc::new(read(text, reading, known)), false) };
         let wanted = Wanted { shape: &shape, reading, edition: known.edition() };
         if let Some(facts) = self.facts.get(&wanted) {
-            return facts;
+            return (facts, true);
         }
         let facts = Arc::new(read(text, reading, known));
-        if facts.hold_for_shape() && facts.are_few() {
+        let keeps = facts.hold_for_shape() && facts.are_few();
+        if keeps {
             let key = Key { shape: shape.into_boxed_slice(), reading, edition: known.edition() };
             self.facts.insert(key, facts.clone());
         }
-        facts
+        (facts, keeps)
     }
 }
 
@@ -84,9 +90,10 @@ impl Hash for Key {
 
 impl Hash for Wanted<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Reading { standard_strings, ascii_trails } = self.reading;
+        let Reading { standard_strings, ascii_trails, utf8 } = self.reading;
+        let flags = [standard_strings, ascii_trails, utf8].into_iter().fold(0, |all, flag| all << 1 | u64::from(flag));
         state.write(self.shape);
-        state.write_u64(self.edition << 2 | u64::from(standard_strings) << 1 | u64::from(ascii_trails));
+        state.write_u64(self.edition << 3 | flags);
     }
 }
 

@@ -13,11 +13,13 @@ pub struct Reading {
     /// The client's encoding has characters whose second byte looks like ASCII (SJIS, BIG5, GBK, UHC, GB18030, JOHAB,
     /// SHIFT_JIS_2004): behind any byte from 128 on nothing is certain.
     pub ascii_trails: bool,
+    /// The client's encoding is UTF8: in a database that is, too, names outside ASCII are known by their bytes.
+    pub utf8: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { standard_strings: true, ascii_trails: false }
+        Self { standard_strings: true, ascii_trails: false, utf8: true }
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod configured;
 mod counted;
+mod hosts;
 mod pools;
+mod routes;
 mod sockets;
 mod wall;
 
@@ -45,8 +47,10 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Databases => configured::DATABASES.to_vec(),
         Show::Users => configured::USERS.to_vec(),
         Show::Help => Vec::new(),
+        Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
         Show::Pools => pools::COLUMNS.to_vec(),
+        Show::Routes => routes::COLUMNS.to_vec(),
         Show::State => vec![text("key"), text("value")],
         Show::Stats => counted::STATS.to_vec(),
         Show::StatsTotals => counted::STATS_TOTALS.to_vec(),
@@ -66,8 +70,10 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Databases => configured::databases(desk),
         Show::Users => configured::users(desk),
         Show::Help => Vec::new(),
+        Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),
         Show::Pools => pools::pools(desk),
+        Show::Routes => routes::routes(desk),
         Show::State => counted::state(desk),
         Show::Stats | Show::StatsTotals | Show::StatsAverages => counted::stats(desk, show),
         Show::Totals => counted::totals(desk),

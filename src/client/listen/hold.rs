@@ -158,7 +158,7 @@ impl Client {
     }
 
     fn open_hub(&mut self, encoding: Channel, who: Listener, channels: Vec<Channel>, ticket: Ticket) {
-        let (Some(listening), Some(lane)) = (&mut self.listening, self.shape.lane()) else { return };
+        let (Some(listening), Some(lane)) = (&mut self.listening, self.shape.lane_or_last()) else { return };
         listening.hub = Some(self.pool.listen(lane, &encoding, who, channels, ticket));
         listening.encoding = encoding;
     }

@@ -78,6 +78,8 @@ impl Client {
             return;
         }
         self.meter.heard(out.len(), Answered::default());
+        // What was told of by a NOTIFY is committed.
+        self.note_news();
         self.socket.queue(out);
     }
 

@@ -2,15 +2,15 @@
 //! where its text is a constant, or one for `format` with nothing but names and constants to be filled in.
 
 use super::graph::{Graph, Kind};
-use crate::sql::{self, Facts, Functions, Name, Reading, Scanner, Token, Touches};
+use crate::sql::{self, Effects, Facts, Functions, Name, Reading, Scanner, Token, Touches};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 /// What one function does.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Does {
-    /// What it touches itself.
-    pub touches: Touches,
+    /// By itself.
+    pub effects: Effects,
     /// The settings that it touches; true: until the transaction ends only.
     pub settings: Vec<(Name, bool)>,
     /// What it uses, by its place in the graph.
@@ -23,21 +23,22 @@ const FILLED: &[u8] = b"\"\x01\"";
 impl Does {
     /// Nobody knows.
     pub fn hidden() -> Self {
-        Self { touches: Touches::HIDDEN, ..Self::default() }
+        Self { effects: Touches::HIDDEN.into(), ..Self::default() }
     }
 
     fn take(&mut self, facts: &Facts) {
-        self.touches |= match facts.unsure {
+        self.effects.bounds |= facts.bounds();
+        self.effects.touches |= match facts.unsure {
             Some(_) => Touches::HIDDEN | Touches::DYNAMIC,
             // A statement that PostgreSQL would refuse, so it is no statement.
             None if facts.touches == Touches::ALL => Touches::HIDDEN | Touches::DYNAMIC,
             None => facts.touches.without(Touches::CONTROLS),
-        } | facts.bounds();
+        };
         let named: Vec<&[u8]> = facts.names().collect();
         let local = facts.custom_names().filter(|name| !named.contains(name)).map(|name| (name, true));
         for (name, local) in named.iter().map(|name| (*name, false)).chain(local) {
             if name.contains(&b'\x01') {
-                self.touches |= Touches::HIDDEN | Touches::DYNAMIC;
+                self.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
             } else {
                 self.settings.push((name.into(), local));
             }
@@ -63,8 +64,9 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
         take(sql::read(body, reading, &names), body);
     }
     if names.filled.get() {
-        does.touches |= Touches::HIDDEN | Touches::DYNAMIC;
+        does.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
     }
+    does.effects.beyond = names.reads.borrow().iter().any(|&place| graph.is_relation(place));
     let written = if writes { names.writes.take() } else { BTreeSet::default() };
     does.uses = names.reads.take().into_iter().chain(written).collect();
     does
@@ -87,23 +89,23 @@ struct Recorder<'a> {
 }
 
 impl Functions for Recorder<'_> {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
+    fn function(&self, name: &[u8]) -> Option<Effects> {
         if name == b"\x01" {
             self.filled.set(true);
         }
         let place = self.graph.find(Kind::Routine, name)?;
         self.reads.borrow_mut().insert(place);
-        Some(Touches::NOTHING)
+        Some(Effects::NOTHING)
     }
 
-    fn relation(&self, name: &[u8]) -> Touches {
+    fn relation(&self, name: &[u8]) -> Effects {
         if name == b"\x01" {
             self.reads.borrow_mut().extend(self.graph.all(Kind::Read));
             self.writes.borrow_mut().extend(self.graph.all(Kind::Written));
         }
         self.reads.borrow_mut().extend(self.graph.find(Kind::Read, name));
         self.writes.borrow_mut().extend(self.graph.find(Kind::Written, name));
-        Touches::NOTHING
+        Effects::NOTHING
     }
 }
 

@@ -1,7 +1,7 @@
 //! What uses what, by names, and what follows from it: a function touches what those touch that it calls.
 
 use super::body::Does;
-use crate::sql::{Name, Names, Touches, builtin_touches};
+use crate::sql::{Bounds, Effects, Name, Names, Touches, builtin_effects};
 use foldhash::HashMap;
 use std::collections::BTreeMap;
 
@@ -13,10 +13,12 @@ const SETTINGS: usize = 16;
 pub enum Kind {
     /// A function, procedure or aggregate.
     Routine,
-    /// A relation that is read, or a domain.
+    /// A relation that is read, or a type.
     Read,
     /// A relation that is written.
     Written,
+    /// Any statement.
+    Everywhere,
 }
 
 /// Names of all schemas together: which one a text means depends on its session.
@@ -24,11 +26,12 @@ pub enum Kind {
 pub struct Graph {
     places: HashMap<(Kind, Box<[u8]>), usize>,
     nodes: Vec<Node>,
+    recoded: bool,
 }
 
 #[derive(Default)]
 struct Node {
-    touches: Touches,
+    effects: Effects,
     settings: BTreeMap<Name, bool>,
     users: Vec<usize>,
 }
@@ -40,6 +43,7 @@ impl Kind {
             b"f" => Some(Self::Routine),
             b"r" => Some(Self::Read),
             b"w" => Some(Self::Written),
+            b"e" => Some(Self::Everywhere),
             _ => None,
         }
     }
@@ -57,21 +61,31 @@ impl Graph {
         let known = self.find(used.0, used.1).is_some();
         let used_at = self.place(used.0, used.1);
         if used.0 == Kind::Routine {
-            let own = if known { Touches::NOTHING } else { Touches::HIDDEN };
-            self.nodes[used_at].touches |= called_from_a_tree(used.1).unwrap_or(own);
+            let own = if known { Effects::NOTHING } else { Touches::HIDDEN.into() };
+            self.nodes[used_at].effects |= called_from_a_tree(used.1).unwrap_or(own);
         }
         self.nodes[used_at].users.push(user);
     }
 
     /// This is known of it.
-    pub fn is(&mut self, (kind, name): (Kind, &[u8]), touches: Touches) {
+    pub fn is(&mut self, (kind, name): (Kind, &[u8]), effects: impl Into<Effects>) {
         let place = self.place(kind, name);
-        self.nodes[place].touches |= touches;
+        self.nodes[place].effects |= effects.into();
+    }
+
+    /// The names are not in UTF8.
+    pub fn is_in_another_encoding(&mut self) {
+        self.recoded = true;
     }
 
     /// Whether there is one of this name.
     pub fn find(&self, kind: Kind, name: &[u8]) -> Option<usize> {
         self.places.get(&(kind, Box::from(name))).copied()
+    }
+
+    /// Whether what is there is a relation, as far as that was said.
+    pub fn is_relation(&self, place: usize) -> bool {
+        self.nodes.get(place).is_some_and(|node| node.effects.relation)
     }
 
     /// All of this kind.
@@ -82,7 +96,7 @@ impl Graph {
     /// Routines of this name do this.
     pub fn does(&mut self, name: &[u8], does: Does) {
         let user = self.place(Kind::Routine, name);
-        self.nodes[user].touches |= does.touches;
+        self.nodes[user].effects |= does.effects;
         for used in does.uses {
             self.nodes[used].users.push(user);
         }
@@ -101,14 +115,14 @@ impl Graph {
     pub fn names(mut self) -> Names {
         let mut waiting: Vec<usize> = (0..self.nodes.len()).collect();
         while let Some(used) = waiting.pop() {
-            let Node { touches, settings, users } = &mut self.nodes[used];
-            let (touches, settings, users) = (*touches, settings.clone(), std::mem::take(users));
+            let Node { effects, settings, users } = &mut self.nodes[used];
+            let (effects, settings, users) = (*effects, settings.clone(), std::mem::take(users));
             for &user in users.iter().filter(|&&user| user != used) {
                 let node = &mut self.nodes[user];
-                let before = (node.touches, node.settings.clone());
-                node.touches |= touches;
+                let before = (node.effects, node.settings.clone());
+                node.effects |= Effects { relation: node.effects.relation, ..effects };
                 settings.iter().for_each(|(setting, local)| node.sets(setting, *local));
-                if (node.touches, &node.settings) != (before.0, &before.1) {
+                if (node.effects, &node.settings) != (before.0, &before.1) {
                     waiting.push(user);
                 }
             }
@@ -119,17 +133,28 @@ impl Graph {
 
     fn into_names(self) -> Names {
         let mut names = Names::new();
+        if self.recoded {
+            names.is_in_another_encoding();
+        }
         let mut settings = Vec::new();
         for ((kind, name), place) in self.places {
             let Some(node) = self.nodes.get(place) else { continue };
             match kind {
-                Kind::Routine => names.add_function(&name, node.touches),
-                Kind::Read => names.add_relation(&name, node.touches),
-                Kind::Written => names.add_written(&name, node.touches),
+                Kind::Routine => names.add_function(&name, node.effects),
+                Kind::Read => names.add_relation(&name, node.effects),
+                Kind::Written => {
+                    names.add_written(&name, node.effects.touches);
+                    if node.effects.beyond || node.effects.bounds.any(Bounds::WRITES) {
+                        // A default, a check: what is written to it may write elsewhere.
+                        names.add_relation(&name, Effects { beyond: true, ..Effects::NOTHING });
+                    }
+                }
+                Kind::Everywhere if node.effects.is_harmless() => (),
+                Kind::Everywhere => names.add_everywhere(Bounds::WRITES),
             }
             if !node.settings.is_empty() {
                 if kind != Kind::Routine {
-                    names.add_relation(&name, Touches::MORE);
+                    names.add_relation(&name, Effects { more: true, ..Effects::NOTHING });
                 }
                 settings.push((name, place));
             }
@@ -142,7 +167,7 @@ impl Graph {
     }
 
     fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
-        let Self { places, nodes } = self;
+        let Self { places, nodes, .. } = self;
         *places.entry((kind, name.into())).or_insert_with(|| {
             nodes.push(Node::default());
             nodes.len() - 1
@@ -157,16 +182,16 @@ impl Node {
         } else if self.settings.len() < SETTINGS {
             self.settings.insert(setting.into(), local);
         } else {
-            self.touches |= Touches::HIDDEN | Touches::DYNAMIC;
+            self.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
         }
     }
 }
 
 /// A built-in function whose arguments nobody has read. `None`: it is none.
-fn called_from_a_tree(name: &[u8]) -> Option<Touches> {
+fn called_from_a_tree(name: &[u8]) -> Option<Effects> {
     match name {
-        b"current_setting" => Some(Touches::NODE),
-        b"set_config" => Some(Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC),
-        _ => builtin_touches(name),
+        b"current_setting" => Some(Bounds::NODE.into()),
+        b"set_config" => Some((Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC).into()),
+        _ => builtin_effects(name),
     }
 }

@@ -4,7 +4,9 @@ use super::graph::{Graph, Kind};
 use super::{Catalog, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
-use crate::sql::{Names, Touches};
+use crate::sql::{Bounds, Effects, Names};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,11 +19,11 @@ const ANSWER: usize = 64 * 1024 * 1024;
 /// Whatever the client that used the server has set: names are PostgreSQL's own, texts come in the database's encoding. The
 /// end of the transaction undoes it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; \
-    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 5000; SET LOCAL client_encoding = 'SQL_ASCII'; \
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 5000; SET LOCAL jit = off; SET LOCAL client_encoding = 'SQL_ASCII'; \
     SET LOCAL quote_all_identifiers = off; SET LOCAL bytea_output = 'hex';";
 
-/// What the catalog looks like, in short: another one if any row has been replaced that [`READ`] reads.
-const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row, 0)), 0) FROM ( \
+/// What the catalog looks like, in short: another one if any row has been replaced that is read of it.
+pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row, 0)), 0) FROM ( \
     SELECT oid || ' ' || xmin AS row FROM pg_proc WHERE oid >= 16384 \
     UNION ALL SELECT 'c' || oid || ' ' || xmin FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S') \
     UNION ALL SELECT 't' || oid || ' ' || xmin FROM pg_trigger WHERE NOT tgisinternal \
@@ -30,16 +32,31 @@ const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row,
     UNION ALL SELECT 'k' || oid || ' ' || xmin FROM pg_constraint WHERE oid >= 16384 \
     UNION ALL SELECT 'p' || oid || ' ' || xmin FROM pg_policy \
     UNION ALL SELECT 'o' || oid || ' ' || xmin FROM pg_operator WHERE oid >= 16384 \
-    UNION ALL SELECT 'y' || oid || ' ' || xmin FROM pg_type WHERE oid >= 16384 AND typtype = 'd' \
+    UNION ALL SELECT 'y' || oid || ' ' || xmin FROM pg_type WHERE oid >= 16384 \
+    UNION ALL SELECT 'a' || attrelid || ' ' || attnum || ' ' || xmin FROM pg_attribute WHERE attrelid >= 16384 AND atttypid >= 16384 \
+    UNION ALL SELECT 'g' || aggfnoid::oid || ' ' || xmin FROM pg_aggregate WHERE aggfnoid >= 16384 \
+    UNION ALL SELECT 'n' || rngtypid || ' ' || xmin FROM pg_range WHERE rngtypid >= 16384 \
+    UNION ALL SELECT 'm' || oid || ' ' || xmin FROM pg_amproc WHERE oid >= 16384 \
+    UNION ALL SELECT 'l' || oid || ' ' || xmin FROM pg_amop WHERE oid >= 16384 \
+    UNION ALL SELECT 'x' || indexrelid || ' ' || xmin FROM pg_index \
+        WHERE indexrelid >= 16384 AND (indexprs IS NOT NULL OR indpred IS NOT NULL) \
+    UNION ALL SELECT 'z' || oid || ' ' || xmin FROM pg_statistic_ext WHERE stxexprs IS NOT NULL \
     UNION ALL SELECT 's' || oid || ' ' || xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT 'i' || inhrelid || ' ' || inhparent || ' ' || xmin FROM pg_inherits \
     UNION ALL SELECT 'e' || oid || ' ' || xmin FROM pg_extension) AS rows;";
 
 /// First the routines: name, language, settings with a dot of their own, extension, body. Beyond 32 MiB of bodies there are no
-/// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation that is read `r` or written `w`), its name,
-/// kind and name of what it uses. PostgreSQL keeps no dependencies on what is built in, so trees are searched for it. An operator is a
-/// routine of its name. In place of what is used may stand what is known of the user itself: `!`, it may write; `1`, only one server has it;
-/// `l`, it locks rows.
+/// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation or type that is read `r`, a relation that is
+/// written `w`, any statement `e`), its name, kind (or `t`, a type) and name of what it uses. PostgreSQL keeps no dependencies on what is
+/// built in, so trees are searched for it. An operator is a routine of its name, but
+/// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
+/// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `n`, it is a relation; `s`, others are read or written
+/// with it; `u`, its database is not in UTF8.
+///
+/// What nobody calls by name: operators that words and operator classes stand for, casts, the functions of operator classes, of
+/// ranges and of types. Whoever uses one of their types may run them; where all of those are built in, everybody may. Left out are functions
+/// that take or return `internal`, which only C can be. What the planner may compute beforehand is immutable: of indexes, CHECK and partition
+/// keys only that is read with its table (kind `i` of a tree).
 const READ: &str = "\
     SELECT p.proname, l.lanname, \
         (SELECT string_agg(split_part(c, '=', 1), ',') FROM unnest(p.proconfig) c WHERE split_part(c, '=', 1) LIKE '%.%'), \
@@ -61,18 +78,57 @@ const READ: &str = "\
         UNION ALL SELECT 'w', c.relname, concat(i.indexprs::text, ' ', i.indpred::text) FROM pg_index i \
             JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
         UNION ALL SELECT 'w', c.relname, t.tgqual::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
-            WHERE t.tgqual IS NOT NULL), \
+            WHERE t.tgqual IS NOT NULL \
+        UNION ALL SELECT 'i', c.relname, concat(i.indexprs::text, ' ', i.indpred::text) FROM pg_index i \
+            JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
+        UNION ALL SELECT 'i', c.relname, k.conbin::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
+            WHERE k.oid >= 16384 AND k.conbin IS NOT NULL \
+        UNION ALL SELECT 'i', c.relname, p.partexprs::text FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid \
+            WHERE p.partexprs IS NOT NULL \
+        UNION ALL SELECT 'i', c.relname, x.stxexprs::text FROM pg_statistic_ext x JOIN pg_class c ON c.oid = x.stxrelid \
+            WHERE x.stxexprs IS NOT NULL), \
     found(kind, name, what, id) AS ( \
-        SELECT DISTINCT t.kind, t.name, m[1], m[2]::oid FROM trees t, \
-            regexp_matches(t.tree, ':(relid|funcid|opfuncid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') m) \
-    SELECT kind, name, 'f', p.proname FROM found JOIN pg_proc p ON p.oid = id \
-        WHERE what <> 'relid' AND (p.oid >= 16384 OR p.provolatile <> 'i') \
+        SELECT DISTINCT t.kind, t.name, CASE m[1] WHEN 'relid' THEN 'r' ELSE 'f' END, m[2]::oid FROM trees t, \
+            regexp_matches(t.tree, ':(relid|funcid|opfuncid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') m \
+        UNION SELECT t.kind, t.name, 't', m[1]::oid FROM trees t, regexp_matches(t.tree, 'type(?:id)? ([1-9][0-9]{4,})', 'g') m \
+            WHERE t.kind <> 'i'), \
+    hidden(types, id) AS ( \
+        SELECT ARRAY[o.oprleft, o.oprright], o.oprcode::oid FROM pg_operator o WHERE o.oid >= 16384 \
+            AND (o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '~~', '!~~', '~~*', '!~~*', '~', '!~') \
+                OR EXISTS (SELECT FROM pg_amop a WHERE a.amopopr = o.oid) \
+                OR EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
+        UNION ALL SELECT ARRAY[k.castsource, k.casttarget], k.castfunc FROM pg_cast k WHERE k.oid >= 16384 \
+        UNION ALL SELECT ARRAY[a.amproclefttype, a.amprocrighttype], a.amproc::oid FROM pg_amproc a WHERE a.oid >= 16384 \
+        UNION ALL SELECT ARRAY[g.rngtypid, g.rngmultitypid], unnest(ARRAY[g.rngcanonical::oid, g.rngsubdiff::oid]) FROM pg_range g \
+            WHERE g.rngtypid >= 16384 \
+        UNION ALL SELECT ARRAY[t.oid], unnest(ARRAY[t.typinput::oid, t.typoutput::oid, t.typreceive::oid, t.typsend::oid, \
+            t.typmodin::oid, t.typmodout::oid]) FROM pg_type t WHERE t.oid >= 16384), \
+    unnamed(types, name) AS ( \
+        SELECT DISTINCT h.types, p.proname FROM hidden h JOIN pg_proc p ON p.oid = h.id \
+        WHERE (p.oid >= 16384 OR p.provolatile = 'v') AND p.prorettype <> 2281 AND NOT 2281 = ANY (p.proargtypes)) \
+    SELECT CASE kind WHEN 'i' THEN 'r' ELSE kind END, name, 'f', p.proname FROM found JOIN pg_proc p ON p.oid = id \
+        WHERE what = 'f' AND (p.oid >= 16384 OR p.provolatile <> 'i') AND (kind <> 'i' OR p.provolatile = 'i') \
+    UNION SELECT kind, name, 't', t.typname FROM found JOIN pg_type t ON t.oid = id \
+        WHERE what = 't' AND kind <> 'i' AND t.oid >= 16384 \
+    UNION SELECT 'r', t.typname, 'f', u.name FROM unnamed u JOIN pg_type a ON a.oid = ANY (u.types) \
+        JOIN pg_type t ON t.oid IN (a.oid, a.typelem) WHERE a.oid >= 16384 AND t.oid >= 16384 \
+    UNION SELECT 'e', '', 'f', u.name FROM unnamed u WHERE NOT 16384 <= ANY (u.types) \
+    UNION SELECT 'r', t.typname, 't', u.typname FROM pg_type t JOIN pg_type u ON u.oid IN (t.typelem, t.typbasetype) \
+        WHERE t.oid >= 16384 AND u.oid >= 16384 \
+    UNION SELECT 'r', t.typname, 't', u.typname FROM pg_range g JOIN pg_type t ON t.oid IN (g.rngtypid, g.rngmultitypid) \
+        JOIN pg_type u ON u.oid IN (g.rngsubtype, g.rngtypid) WHERE t.oid >= 16384 AND u.oid >= 16384 AND u.oid <> t.oid \
+    UNION SELECT 'r', c.relname, 't', t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+        JOIN pg_class c ON c.oid = a.attrelid WHERE t.oid >= 16384 AND a.attrelid >= 16384 AND NOT a.attisdropped \
+        AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'c') \
+    UNION SELECT 'f', p.proname, 't', t.typname FROM pg_proc p, \
+        unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) AS a(id) JOIN pg_type t ON t.oid = a.id \
+        WHERE p.oid >= 16384 AND t.oid >= 16384 \
     UNION SELECT kind, name, CASE kind WHEN 'r' THEN 'r' ELSE 'w' END, c.relname FROM found JOIN pg_class c ON c.oid = id \
-        WHERE what = 'relid' AND c.oid >= 16384 \
+        WHERE what = 'r' AND c.oid >= 16384 \
     UNION SELECT kind, name, 'r', c.relname FROM found JOIN pg_class c ON c.oid = id \
-        WHERE what = 'relid' AND c.oid >= 16384 AND kind <> 'r' \
+        WHERE what = 'r' AND c.oid >= 16384 AND kind <> 'r' \
     UNION SELECT 'w', name, 'w', c.relname FROM found JOIN pg_class c ON c.oid = id \
-        WHERE what = 'relid' AND c.oid >= 16384 AND kind = 'r' \
+        WHERE what = 'r' AND c.oid >= 16384 AND kind = 'r' \
     UNION SELECT 'w', c.relname, 'f', p.proname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
         JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
     UNION SELECT 'w', c.relname, 'w', r.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid \
@@ -87,8 +143,8 @@ const READ: &str = "\
             a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn) \
         WHERE p.oid >= 16384 AND (u.oid >= 16384 OR u.provolatile <> 'i') \
     UNION SELECT 'f', o.oprname, 'f', p.proname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384 \
-    UNION SELECT 'r', t.typname, 'f', p.proname FROM pg_cast k JOIN pg_proc p ON p.oid = k.castfunc \
-        JOIN pg_type t ON t.oid IN (k.castsource, k.casttarget) WHERE k.oid >= 16384 \
+        AND (greatest(o.oprleft, o.oprright) < 16384 OR NOT EXISTS (SELECT FROM pg_operator b \
+            WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
     UNION SELECT 'r', c.relname, 'r', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
         JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
     UNION SELECT 'f', p.proname, '!', '' FROM pg_proc p WHERE p.oid >= 16384 AND p.provolatile = 'v' \
@@ -97,6 +153,13 @@ const READ: &str = "\
             AND (e.extname = 'pgcrypto' AND p.proname IN ('gen_random_bytes', 'gen_random_uuid', 'gen_salt') \
                 OR e.extname = 'uuid-ossp' AND starts_with(p.proname, 'uuid_generate_'))) \
     UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind IN ('S', 'f')) \
+    UNION SELECT 'e', '', 'u', '' FROM pg_database WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8' \
+    UNION SELECT 'r', relname, 'n', '' FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S') \
+    UNION SELECT 'r', c.relname, 's', '' FROM pg_class c WHERE c.oid >= 16384 AND (c.relkind IN ('v', 'f', 'p') OR c.relhasrules \
+        OR c.oid IN (SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal) \
+        OR c.oid IN (SELECT inhrelid FROM pg_inherits) OR c.oid IN (SELECT inhparent FROM pg_inherits) \
+        OR c.oid IN (SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' \
+            AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))) \
     UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
         WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
 
@@ -148,6 +211,43 @@ pub async fn read_catalog(server: &mut Server) -> Option<Names> {
     names(&query(server, READ).await?)
 }
 
+/// How far a function may do more than compute, as it was declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volatility {
+    /// It computes.
+    Immutable,
+    /// It reads.
+    Stable,
+    /// It may do anything.
+    Volatile,
+}
+
+impl fmt::Display for Volatility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Immutable => "immutable",
+            Self::Stable => "stable",
+            Self::Volatile => "volatile",
+        })
+    }
+}
+
+/// The functions of all schemas by name, each with the greatest volatility that one of this name has. As [`read_catalog`].
+pub async fn read_volatility(server: &mut Server) -> Option<BTreeMap<Box<[u8]>, Volatility>> {
+    let mut all = BTreeMap::new();
+    for row in query(server, "SELECT DISTINCT proname, provolatile FROM pg_proc;").await? {
+        let [Some(name), Some(volatility)] = row.as_slice() else { return None };
+        let volatility = match &**volatility {
+            b"i" => Volatility::Immutable,
+            b"s" => Volatility::Stable,
+            _ => Volatility::Volatile,
+        };
+        let known = all.entry(name.clone()).or_insert(volatility);
+        *known = volatility.max(*known);
+    }
+    Some(all)
+}
+
 async fn query(server: &mut Server, sql: &str) -> Option<Vec<Row>> {
     let sql = format!("{BEGIN} {sql} ROLLBACK");
     let answer = tokio::time::timeout(PATIENCE, ask(server, &sql, ANSWER)).await.ok()??;
@@ -167,10 +267,20 @@ fn names(rows: &[Row]) -> Option<Names> {
             [Some(kind), Some(name), Some(used), Some(what)] => {
                 let user = (Kind::read(kind)?, &**name);
                 match &**used {
-                    b"!" => graph.is(user, Touches::WRITES),
-                    b"1" => graph.is(user, Touches::ONE_SERVER),
-                    b"l" => graph.is(user, Touches::LOCKS_ROWS),
-                    used => graph.add_use(user, (Kind::read(used)?, what)),
+                    b"!" => graph.is(user, Bounds::WRITES),
+                    b"1" => graph.is(user, Bounds::ONE_SERVER),
+                    b"l" => graph.is(user, Bounds::LOCKS_ROWS),
+                    b"n" => graph.is(user, Effects { relation: true, ..Effects::NOTHING }),
+                    b"s" => graph.is(user, Effects { beyond: true, ..Effects::NOTHING }),
+                    b"u" => graph.is_in_another_encoding(),
+                    b"t" => graph.add_use(user, (Kind::Read, what)),
+                    used => {
+                        let kind = Kind::read(used)?;
+                        graph.add_use(user, (kind, what));
+                        if kind == Kind::Read {
+                            graph.is(user, Effects { beyond: true, ..Effects::NOTHING });
+                        }
+                    }
                 }
             }
             _ => return None,

@@ -3,7 +3,7 @@
 use super::body::{self, Does};
 use super::graph::{Graph, Kind};
 use super::*;
-use crate::sql::{Functions, Touches};
+use crate::sql::{Bounds, Effects, Functions, Touches};
 
 const R: Kind = Kind::Routine;
 const W: Kind = Kind::Written;
@@ -27,7 +27,7 @@ fn names(functions: &[(&str, &str)], uses: &[(Named<'_>, Named<'_>)]) -> Names {
 }
 
 fn touches(names: &Names, name: &str) -> String {
-    names.touches(name.as_bytes()).map_or("unknown".to_owned(), |touches| touches.of_session().to_string())
+    names.function(name.as_bytes()).map_or("unknown".to_owned(), |does| does.touches.to_string())
 }
 
 fn settings(names: &Names, name: &str) -> String {
@@ -133,9 +133,10 @@ fn who_uses_something_touches_what_it_touches() {
         assert_eq!(touches(&names, name), expected, "{name}");
     }
     assert_eq!(["outer", "ping", "view"].map(|name| settings(&names, name)), ["app.tenant local"; 3]);
-    assert_eq!(names.relation(b"view").of_session(), Touches::SESSION_LOCK);
-    assert_eq!(names.relation(b"parent"), Touches::MORE);
-    assert_eq!(names.written(b"parent").of_session(), Touches::SESSION_LOCK);
+    assert_eq!(names.relation(b"view").touches, Touches::SESSION_LOCK);
+    // What locks may also write, for all that is known of it.
+    assert_eq!(names.relation(b"parent"), Effects { more: true, beyond: true, ..Effects::NOTHING });
+    assert_eq!(names.written(b"parent"), Touches::SESSION_LOCK);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
         let does = body::read(&graph, body.as_bytes(), false);
         graph.does(name.as_bytes(), does);
     }
-    graph.is((R, b"volatile"), Touches::WRITES);
+    graph.is((R, b"volatile"), Bounds::WRITES);
     for (user, used) in [
         ((R, "<~>"), (R, "stable")),
         ((R, "sum_of"), (R, "stable")),
@@ -165,6 +166,9 @@ fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
         ((R, "tells"), (R, "current_setting")),
     ] {
         graph.add_use((user.0, user.1.as_bytes()), (used.0, used.1.as_bytes()));
+    }
+    for relation in ["view", "outer_view", "clean"] {
+        graph.is((Kind::Read, relation.as_bytes()), Effects { relation: true, ..Effects::NOTHING });
     }
     let names = graph.names();
     for (text, expected) in [
@@ -198,7 +202,7 @@ fn functions_whose_bodies_cannot_be_read_are_judged_by_where_they_come_from() {
     ] {
         let extension = Some(extension.as_bytes()).filter(|name| !name.is_empty());
         let does = super::foreign::does(language.as_bytes(), extension, name.as_bytes(), symbol.as_bytes());
-        assert_eq!(does.touches.to_string(), expected, "{language} {name} {symbol}");
+        assert_eq!(does.effects.touches.to_string(), expected, "{language} {name} {symbol}");
     }
 }
 
@@ -218,7 +222,7 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
         names.add_function(b"f", Touches::NOTHING);
         names
     };
-    let touches = || catalog.known().touches(b"f");
+    let touches = || catalog.known().function(b"f").map(|does| does.touches);
     assert_eq!(touches(), None);
     let first = catalog.is_due(clock::now());
     assert!(first.is_some());
@@ -228,7 +232,7 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
     assert_eq!(touches(), Some(Touches::NOTHING));
     let change = catalog.begin_change();
     assert_eq!(touches(), Some(Touches::HIDDEN));
-    assert_eq!(catalog.known().relation(b"any"), Touches::HIDDEN);
+    assert_eq!(catalog.known().relation(b"any").touches, Touches::HIDDEN);
     let later = clock::now() + AGAIN * 2;
     assert!(catalog.is_due(later).is_none(), "the change is under way");
     // One that was read while it was.
@@ -239,4 +243,53 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
     assert!(catalog.is_due(later).is_some());
     catalog.learn(known(), 2);
     assert_eq!(touches(), Some(Touches::NOTHING));
+}
+
+#[test]
+fn a_database_without_anything_of_its_own_is_known_once_it_was_read() {
+    let catalog = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
+    let verdict = || catalog.read(b"SELECT now() FROM pg_class", Reading::default()).verdict();
+    assert_eq!(verdict().word(), "function");
+    catalog.learn(Names::new(), 0);
+    assert_eq!(verdict().word(), "catalog");
+}
+
+/// A catalog that knows the table `t`.
+fn of_a_table() -> Arc<Catalog> {
+    let catalog = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
+    let mut names = Names::new();
+    names.add_relation(b"t", Effects { relation: true, ..Effects::NOTHING });
+    catalog.learn(names, 0);
+    catalog
+}
+
+#[tokio::test]
+async fn a_long_text_is_the_primarys_until_the_second_reader_has_answered() {
+    let catalog = of_a_table();
+    let text = |length: usize| format!("select a from t where a in ({}1)", "1, ".repeat(length / 3));
+    let judge = |length| catalog.judge(text(length).as_bytes(), Reading::default()).1;
+    assert_eq!(judge(500), Verdict::Read);
+    assert_eq!(judge(4_000), Verdict::Unparsed);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while judge(4_000) != Verdict::Read {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is answered");
+    // Too long to be kept, and to be asked for.
+    assert_eq!((judge(10_000), judge(20_000)), (Verdict::Read, Verdict::Read));
+}
+
+#[test]
+fn nothing_is_a_read_before_the_catalog_was_read_or_while_it_is_being_changed() {
+    let judge = |catalog: &Arc<Catalog>| catalog.judge(b"select lower(a) from t", Reading::default()).1;
+    let unread = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
+    assert_eq!(judge(&unread), Verdict::Function);
+    let catalog = of_a_table();
+    assert_eq!(judge(&catalog), Verdict::Read);
+    let change = catalog.begin_change();
+    assert_eq!(judge(&catalog), Verdict::Function);
+    drop(change);
+    assert_eq!(judge(&catalog), Verdict::Function, "it was not read again yet");
 }

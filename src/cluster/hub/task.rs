@@ -178,7 +178,10 @@ impl Task {
     fn is_elsewhere(&self, line: &Conversation) -> bool {
         let Some(pool) = self.pool.upgrade() else { return true };
         let shape = pool.shape();
-        !shape.lane().is_some_and(|lane| Arc::ptr_eq(lane, &self.lane)) || !self.lane.is_current(&line.server)
+        let is_own = |lane: &Arc<Lane>| Arc::ptr_eq(lane, &self.lane);
+        // Where no primary is confirmed, the last one may be so again.
+        let moved = shape.lane().map_or_else(|| !shape.lanes.iter().any(is_own), |lane| !is_own(lane));
+        moved || !self.lane.is_current(&line.server)
     }
 
     /// Nobody has needed it for long. Then nobody can find it any more.

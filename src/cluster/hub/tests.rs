@@ -95,7 +95,7 @@ impl Hall {
         let config = crate::config::parse(&text, Path::new("/pooler.toml"), &nothing, &|_| None, 1);
         let config = config.unwrap_or_else(|report| panic!("{report}"));
         let tls = crate::net::Tls::load(&config).expect("no files are needed").share();
-        let cluster = Cluster::new(Arc::new(config), tls, Box::new(|_, _| ()));
+        let cluster = Cluster::new(Arc::new(config), tls, Box::new(|_, _| ()), Box::new(|| ()));
         let pool = cluster.pool("shop", "app").expect("there is such a database");
         let listener = |id| Listener { id: ClientId(id), mailbox: Arc::default() };
         Self { _cluster: cluster, pool, listeners: (0..3).map(listener).collect(), tickets: 0 }

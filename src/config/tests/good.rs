@@ -44,14 +44,17 @@ fn the_reference_documents_every_field_of_the_model() {
         ("ServerTls", "#[pooler]", "server_tls_"),
         ("Database", "#[databases.", ""),
         ("User", "#[users.", ""),
+        ("Routing", "#[routing]", ""),
     ] {
         let body = model.split(&format!("pub struct {name} {{")).nth(1).and_then(|rest| rest.split("\n}").next());
         let body = body.expect("invariant: the model has this struct");
         let start = REFERENCE.find(section).expect("invariant: the reference has this section");
         let rest = &REFERENCE[start + 1..];
         // Sections of one kind stand together; the next kind ends them.
-        let end =
-            ["#[databases.", "#[users."].iter().filter(|next| **next != section).filter_map(|next| rest.find(next));
+        let end = ["#[databases.", "#[users.", "#[routing]"]
+            .iter()
+            .filter(|next| **next != section)
+            .filter_map(|next| rest.find(next));
         let documented = &rest[..end.min().unwrap_or(rest.len())];
         let mut fields = 0;
         for field in body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()) {
@@ -89,6 +92,16 @@ fn the_values_in_the_reference_are_the_defaults() {
     assert_eq!(default.unix_socket_dir, None);
     assert_eq!(default.max_client_conn, None);
     assert_eq!(reference.auth_type, AuthType::ScramSha256);
+}
+
+#[test]
+fn what_routing_does_by_default_is_what_the_reference_says() {
+    let (reference, default) = (good(&reference_in_use()).routing, good(BASE).routing);
+    assert_same!(reference, default, mode read_your_writes max_replica_lag monitor_interval failover_timeout
+        replica_required transaction_reads);
+    let shop = &good(&reference_in_use()).databases["shop"];
+    assert_eq!(shop.monitor_user.as_deref(), Some("pgotter"));
+    assert!(shop.monitor_password.is_some());
 }
 
 #[test]

@@ -32,6 +32,13 @@ fn unknown_names_get_the_nearest_known_one() {
     pooler("xyzzy = 3", 1, "unknown key `xyzzy`", "config/reference.toml");
     pooler("[database.shop]\nhosts = []", 2, "unknown section [database]", "[databases]");
     pooler("[pgbouncer]", 2, "unknown section [pgbouncer]", "[pooler]");
+    database(
+        "hosts = [\"a\"]\nmonitor_password = \"x\"",
+        5,
+        20,
+        "`monitor_password` needs `monitor_user`",
+        "add `monitor_user`",
+    );
     database("hosts = [\"a\"]\npoolsize = 3", 5, 1, "in [databases.shop]", "`pool_size`");
     database("hosts = [{ host = \"a\", rol = \"auto\" }]", 4, 24, "unknown key `rol`", "`role`");
     refused(
@@ -45,11 +52,24 @@ fn unknown_names_get_the_nearest_known_one() {
 
 #[test]
 fn what_comes_later_is_called_not_supported_yet() {
-    pooler("[routing]\nmode = \"split\"", 2, "[routing] is not supported yet", "");
     pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
     pooler("disable_pqexec = 1", 1, "`disable_pqexec` is not supported yet", "PgBouncer");
     pooler("auth_type = \"any\"", 13, "\"scram-sha-256\" or \"cert\"", "not supported yet");
     database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
+}
+
+#[test]
+fn what_routing_cannot_do_yet_is_refused() {
+    let routing = |line: &str, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[routing]\n{line}{REST}"), 4, column, message, more);
+    };
+    routing("mode = \"splits\"", 8, "`mode` must be", "");
+    routing("replica_required = 1", 20, "`replica_required` must be false", "not supported yet");
+    let primary = "`transaction_reads` must be \"primary\"";
+    routing("transaction_reads = \"replica_until_write\"", 21, primary, "not supported yet");
+    routing("monitor_interval = \"5ms\"", 20, "at least 10ms", "too short");
+    routing("max_replica_lag = 0", 19, "at least 1ms", "");
+    routing("mod = \"observe\"", 1, "in [routing]", "`mode`");
 }
 
 #[test]

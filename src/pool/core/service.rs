@@ -44,7 +44,6 @@ impl<S: Pooled, W> PoolCore<S, W> {
         self.service = Service::Closed;
         self.rest = None;
         self.sweep(actions, |_, _| Some(CloseReason::Retired));
-        self.waiting = 0;
-        self.seats.iter_mut().flat_map(|seat| seat.waiters.drain()).collect()
+        self.drain()
     }
 }

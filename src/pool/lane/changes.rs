@@ -46,6 +46,17 @@ impl Lane {
         left
     }
 
+    /// Its host may not be written to any more, or not yet again: nothing that servers opened until now say reaches a client, idle
+    /// ones are closed, and who waits is told to look for another lane.
+    pub fn revoke(&self) {
+        let servers: Vec<_> = self.servers.lock().iter().filter_map(Weak::upgrade).collect();
+        servers.iter().for_each(|server| server.revoke());
+        self.try_again();
+        for waiter in self.with_books(|books, _, _| books.drain()) {
+            waiter.put(|mail| mail.sent_away = true);
+        }
+    }
+
     /// See [`PoolCore::pause`].
     pub fn pause(&self) {
         self.with_books(|books, _, todo| books.pause(todo));

@@ -110,8 +110,8 @@ impl Statement {
         self.readings
     }
 
-    /// What running it may touch of its session, by what is known now. Its text is read again only if that has become
-    /// another; one that has no body was read when it passed. `None`: nothing.
+    /// What running it may touch of its session and where it may run, by what is known now. Its text is read again only if that has
+    /// become another; one that has no body was read when it passed. `None`: it is not known.
     pub fn told(&self, known: &Knowledge) -> Guard<Option<Arc<Told>>> {
         let told = self.told.load();
         if told.as_ref().is_some_and(|told| told.is_of(known)) {
@@ -131,7 +131,7 @@ impl Statement {
         let ends = facts.touches.any(Touches::CONTROLS);
         let declares = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Declare { .. }));
         let matters = !is_harmless(&facts) || sets || draws || ends || declares;
-        self.told.store(Some(known.told(matters.then_some(facts))));
+        self.told.store(Some(known.told(facts, matters)));
     }
 
     /// Whether other clients may have it, too.

@@ -1,7 +1,7 @@
 //! The functions of `pg_catalog` by name (`builtin.names`), and what calling them touches. Nothing, with few exceptions: most
 //! keep no state, and what many of the others keep ends with the transaction (`_xact_` locks, large objects).
 
-use super::{Functions, Touches};
+use super::{Bounds, Effects, Functions, Touches};
 
 const NAMES: &str = include_str!("builtin.names");
 
@@ -51,23 +51,23 @@ const fn table() -> [u16; PLACES] {
 const _: () = assert!(NAMES.len() < u16::MAX as usize);
 
 /// What some version of PostgreSQL has of this name in `pg_catalog`, and what that means for where it may run.
-fn find(name: &[u8]) -> Option<Touches> {
+fn find(name: &[u8]) -> Option<Bounds> {
     let mut place = hash(name);
     loop {
         let line = TABLE.get(place).copied().unwrap_or_default().checked_sub(1)?;
         let behind = NAMES.as_bytes().get(usize::from(line)..).unwrap_or_default();
         match behind.strip_prefix(name).map(|rest| rest.get(..2).unwrap_or(rest)) {
-            Some([b'\n', ..]) => return Some(Touches::NOTHING),
-            Some(b" !") => return Some(Touches::WRITES),
-            Some(b" @") => return Some(Touches::ONE_SERVER),
+            Some([b'\n', ..]) => return Some(Bounds::NOTHING),
+            Some(b" !") => return Some(Bounds::WRITES),
+            Some(b" @") => return Some(Bounds::ONE_SERVER),
             _ => place = (place + 1) % PLACES,
         }
     }
 }
 
-/// What calling a built-in function touches. `None`: it is none.
-pub fn touches(name: &[u8]) -> Option<Touches> {
-    let runs = find(name)?;
+/// What calling a built-in function does. `None`: it is none.
+pub fn effects(name: &[u8]) -> Option<Effects> {
+    let bounds = find(name)?;
     let touches = match name {
         // Its arguments tell more.
         b"set_config" => Touches::SETTINGS,
@@ -97,7 +97,7 @@ pub fn touches(name: &[u8]) -> Option<Touches> {
         }
         _ => Touches::NOTHING,
     };
-    Some(touches | runs)
+    Some(Effects { touches, bounds, ..Effects::NOTHING })
 }
 
 /// Operators of `pg_catalog`, PostgreSQL 15 to 18, sorted by bytes; `!=` is another way to write `<>`, and `=>` names an
@@ -112,8 +112,8 @@ const OPERATORS: [&[u8]; 76] = [
     b"~~*",
 ];
 
-/// What using an operator touches, whatever its arguments are: one of the database's own may have the same name.
-pub fn operator(sign: &[u8], functions: &dyn Functions) -> Touches {
-    let known = if OPERATORS.binary_search(&sign).is_ok() { Touches::NOTHING } else { Touches::WRITES };
-    functions.touches(sign).unwrap_or(known)
+/// What using an operator does, whatever its arguments are: one of the database's own may have the same name.
+pub fn operator(sign: &[u8], functions: &dyn Functions) -> Effects {
+    let known = if OPERATORS.binary_search(&sign).is_ok() { Bounds::NOTHING } else { Bounds::WRITES };
+    functions.function(sign).unwrap_or(known.into())
 }

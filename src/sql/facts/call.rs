@@ -1,8 +1,9 @@
 //! Names that are called: which words in front of a bracket are the grammar's, and what calling the others touches.
 
 use super::keywords::{self, Kind};
+use super::relations::Place;
 use super::words::Key;
-use super::{Functions, Touches, builtin};
+use super::{Bounds, Effects, Functions, Touches, builtin, verdict};
 use crate::sql::token::NAME_MAX;
 
 /// What the last token was.
@@ -49,6 +50,8 @@ pub(super) struct Held {
     pub(super) notation: bool,
     /// What stood in front of it, and of its schema.
     pub(super) before: (Last, Key),
+    /// What it is by where it stands.
+    pub(super) place: Place,
     /// The first word of its statement.
     pub(super) first: bool,
 }
@@ -64,6 +67,7 @@ impl Default for Held {
             schema: Schema::None,
             notation: false,
             before: (Last::Start, Key::Plain),
+            place: Place::No,
             first: false,
         }
     }
@@ -86,37 +90,40 @@ impl Held {
         self.schema != Schema::Other && self.name() == b"set_config"
     }
 
-    /// What it touches with a bracket behind it.
-    pub(super) fn called(&self, functions: &dyn Functions) -> Touches {
+    /// What it does with a bracket behind it.
+    pub(super) fn called(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
         if !self.quoted && self.schema == Schema::None {
             if matches!(keywords::kind(name), Some(Kind::Reserved)) || self.first {
-                return Touches::NOTHING;
+                return Effects::NOTHING;
             }
             // Some of the former are names like any other in older versions.
             if matches!(keywords::kind(name), Some(Kind::Column)) || self.is_grammar() {
-                return functions.touches(name).unwrap_or_default();
+                return functions.function(name).unwrap_or_default();
             }
         }
         let (last, key) = self.before;
         // A name with a list of columns or types, a type.
-        if last == Last::Word && key.names() || matches!(last, Last::Close | Last::Cast) {
-            return functions.relation(name) | functions.touches(name).unwrap_or_default();
+        if matches!(self.place, Place::With | Place::Written | Place::Alias)
+            || last == Last::Word && key.names()
+            || matches!(last, Last::Close | Last::Cast)
+        {
+            return functions.relation(name) | functions.function(name).unwrap_or_default();
         }
         self.run(functions)
     }
 
-    /// What calling it touches.
-    fn run(&self, functions: &dyn Functions) -> Touches {
+    /// What calling it does.
+    fn run(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
-        let builtin = if self.schema == Schema::Other && !self.notation { None } else { builtin::touches(name) };
+        let builtin = if self.schema == Schema::Other && !self.notation { None } else { builtin::effects(name) };
         // Such a connection stays with its session.
         let dblink = if name.starts_with(b"dblink_connect") { Touches::UNMOVABLE } else { Touches::NOTHING };
-        let touches = match (builtin, functions.touches(name)) {
-            (None, None) => Touches::HIDDEN,
+        let effects = match (builtin, functions.function(name)) {
+            (None, None) => Touches::HIDDEN.into(),
             (builtin, own) => builtin.unwrap_or_default() | own.unwrap_or_default(),
         };
-        touches | dblink
+        effects | dblink.into()
     }
 
     /// A word of PL/pgSQL that brackets may follow.
@@ -146,22 +153,22 @@ impl Held {
             )
     }
 
-    /// What it touches without a bracket.
-    pub(super) fn mentioned(&self, functions: &dyn Functions) -> Touches {
+    /// What it does without a bracket.
+    pub(super) fn mentioned(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
-        let own = match name {
-            b"pg_temp" => Touches::TEMP,
-            _ if name.starts_with(b"pg_temp_") => Touches::TEMP,
-            b"pg_locks" => Touches::NODE,
-            _ if name.starts_with(b"pg_stat_") || name.starts_with(b"pg_statio_") => Touches::NODE,
-            _ if name.starts_with(b"pg_") => Touches::CATALOG,
-            _ => Touches::NOTHING,
+        let own: Effects = match name {
+            b"pg_temp" => Touches::TEMP.into(),
+            _ if name.starts_with(b"pg_temp_") => Touches::TEMP.into(),
+            _ => verdict::of_relation(name).into(),
         };
+        let asks = name == b"current_setting" && self.schema != Schema::None;
+        let own = if asks { own | Bounds::NODE.into() } else { own };
         let called = match (self.notation, self.schema) {
             (true, _) => self.run(functions),
-            (false, Schema::None) => Touches::NOTHING,
-            // `t.f` is `f(t)` if there is no such column.
-            (false, _) => functions.touches(name).unwrap_or_default(),
+            (false, Schema::None) => Effects::NOTHING,
+            (false, _) if self.place != Place::No => Effects::NOTHING,
+            // `t.f` is `f(t)` if there is no such column; of one function in FROM, `t` is its value.
+            (false, _) => functions.function(name).unwrap_or_default() | builtin::effects(name).unwrap_or_default(),
         };
         functions.relation(name) | called | own
     }
@@ -177,10 +184,12 @@ impl Held {
         match self.name() {
             b"over" | b"filter" | b"join" | b"like" | b"ilike" | b"set" | b"escape" | b"zone" | b"overlaps"
             | b"include" | b"options" | b"inherits" | b"similar" | b"is" => operand,
-            b"insert" => true,
+            // In front of a bracket they are the grammar's nearly everywhere. One of the database's own counts, once it is known.
+            b"insert" | b"operator" | b"rollup" | b"cube" | b"sets" | b"columns" | b"second" | b"varying"
+            | b"stdout" => true,
             b"by" => key == Key::Sorts,
             b"key" => key == Key::Constraint,
-            b"range" | b"list" | b"hash" | b"cube" | b"rollup" => key == Key::By,
+            b"range" | b"list" | b"hash" => key == Key::By,
             b"conflict" => key == Key::On,
             b"materialized" => matches!(key, Key::As | Key::Not),
             _ => false,

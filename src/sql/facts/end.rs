@@ -24,7 +24,8 @@ impl Machine {
             }
             let statement = self.statement(end);
             self.facts.touches |= statement.touches;
-            self.facts.bounds |= self.now.touches.without(Touches::ALL.and(Touches::MORE));
+            self.facts.bounds |= self.now.judge.bounds;
+            self.facts.named.beyond |= !self.now.names_all();
             if self.facts.statements.len() >= STATEMENTS_MAX {
                 self.facts.unsure = Some(Unsure::Overfull);
             } else if !self.in_body {
@@ -48,11 +49,11 @@ impl Machine {
         let Some(verb) = verb else {
             // PostgreSQL refuses it, as far as is known here. If it names no custom setting, all it can do can be asked for.
             let hidden = if self.in_body || self.head.may_name_custom() { Touches::ALL } else { Touches::HIDDEN };
-            let touches = self.now.touches.of_session() | hidden;
+            let touches = self.now.touches | hidden;
             return Statement { verb: Verb::Other, touches, verdict: verdict::of(&self.now, touches) };
         };
-        let verdict = verdict::of(&self.now, self.now.touches);
-        let touches = self.now.touches.of_session();
+        let touches = self.now.touches;
+        let verdict = verdict::of(&self.now, touches);
         let touches = match &verb {
             Verb::Prepare(prepare) => of_prepare(prepare.touches),
             Verb::Set(settings) => self.set(settings) | touches,
@@ -69,7 +70,7 @@ impl Machine {
             return self.head.is_prepare_transaction().then_some(Verb::PrepareTransaction);
         };
         let (name, types) = self.head.prepared()?;
-        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches.of_session() }))
+        Some(Verb::Prepare(Prepare { name, types, body: body..end, touches: self.now.touches }))
     }
 
     /// Of a statement that is not kept.
@@ -112,7 +113,7 @@ impl Machine {
         if facts.unsure.is_some() || otherwise != facts && !otherwise.is_refused() {
             self.now.touches |= Touches::DYNAMIC;
         }
-        for Named { name, text, code } in facts.named {
+        for Named { name, text, code } in facts.settings {
             let (session, local) = (text.session || code.session, text.local || code.local);
             for local in [false].into_iter().filter(|_| session).chain([true].into_iter().filter(|_| local)) {
                 let _ = self.note_by_code(&name, local);
@@ -137,7 +138,7 @@ impl Machine {
     fn note_reach(&mut self, name: &[u8], local: bool, reach: fn(&mut Named) -> &mut Reach) -> Touches {
         // What PREPARE prepares is not run yet.
         if self.now.first != First::Prepare {
-            let Facts { named, unsure, .. } = &mut self.facts;
+            let Facts { settings: named, unsure, .. } = &mut self.facts;
             let at = named.iter().position(|named| *named.name == *name).unwrap_or(named.len());
             if at == named.len() && at < NAMES_MAX {
                 named.push(Named { name: Name::from(name), text: Reach::default(), code: Reach::default() });

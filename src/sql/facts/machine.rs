@@ -3,10 +3,12 @@
 
 use super::call::{Held, Last, Schema};
 use super::head::Head;
+use super::relations::{Place, Sources};
 use super::set_config::SetConfig;
 use super::verb::{Name, Setting};
+use super::verdict::Judge;
 use super::words::{First, Key};
-use super::{Facts, Functions, Touches, Verdict, builtin, verdict};
+use super::{Bounds, Effects, Facts, Functions, Touches, builtin};
 use crate::sql::scan::Scanner;
 use crate::sql::token::{Reading, Token};
 
@@ -52,20 +54,17 @@ pub(super) struct Now {
     pub(super) shape: Shape,
     /// Where the statement of `PREPARE` begins.
     pub(super) body: Option<usize>,
-    /// `COPY … TO STDOUT`.
-    pub(super) to_stdout: bool,
-    /// How the statement behind `EXPLAIN` begins.
-    pub(super) explained: First,
-    /// Of a statement whose first word says nothing else.
-    pub(super) other: Verdict,
+    /// What only its verdict needs.
+    pub(super) judge: Judge,
+    pub(super) sources: Sources,
     /// What is executed inside another statement.
     pub(super) executed: Option<Name>,
     kept: bool,
-    depth: u32,
+    pub(super) depth: u32,
     // One for each of the outer brackets: an operand follows when it closes.
     before_operand: u64,
-    // `EXPLAIN` with its options, so far.
-    opening: bool,
+    /// `EXPLAIN` with its options, so far.
+    pub(super) opening: bool,
     // Of `CREATE … AS`.
     definition: Definition,
     routine: bool,
@@ -128,9 +127,10 @@ impl Machine {
             }
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
-                let touches = builtin::operator(sign, functions);
-                self.now.touches |= touches.without(Touches::MORE);
-                if touches.any(Touches::MORE) {
+                let effects = builtin::operator(sign, functions);
+                self.now.takes(effects);
+                self.facts.named.beyond |= effects.beyond;
+                if effects.more {
                     self.add_more(sign, functions);
                 }
                 if self.now.kept {
@@ -143,15 +143,16 @@ impl Machine {
     /// The name before this token was not called.
     pub(super) fn settle(&mut self, functions: &dyn Functions) {
         if std::mem::take(&mut self.held.waits) && !self.held.first {
-            let touches = self.held.mentioned(functions);
-            self.add(touches, functions);
+            let effects = self.held.mentioned(functions);
+            self.add(effects, functions);
+            self.name_relation(effects, false);
         }
     }
 
-    /// What the name at hand touches.
-    fn add(&mut self, touches: Touches, functions: &dyn Functions) {
-        self.now.touches |= touches.without(Touches::MORE);
-        if touches.any(Touches::MORE) {
+    /// What the name at hand does.
+    fn add(&mut self, effects: Effects, functions: &dyn Functions) {
+        self.now.takes(effects);
+        if effects.more {
             let held = self.held.clone();
             self.add_more(held.name(), functions);
         }
@@ -162,7 +163,7 @@ impl Machine {
         let mut settings = Touches::NOTHING;
         functions.settings(name, &mut |setting, local| settings |= self.note_by_code(setting, local));
         self.now.touches |= settings;
-        self.now.written |= functions.written(name).without(Touches::MORE);
+        self.now.written |= functions.written(name);
     }
 
     /// Behind the bracket of `current_setting`: a literal name with a dot is one's own, which goes with its client.
@@ -171,7 +172,7 @@ impl Machine {
             Token::Text(part) => self.asks = !part.contains(&b'.'),
             _ => {
                 self.asks = false;
-                self.now.touches |= Touches::NODE;
+                self.now.judge.bounds |= Bounds::NODE;
             }
         }
     }
@@ -225,13 +226,23 @@ impl Machine {
     }
 
     fn word(&mut self, name: &[u8], quoted: bool, at: usize, functions: &dyn Functions) {
+        if self.held.place != Place::No {
+            self.foresee(name, quoted);
+        }
         self.settle(functions);
         let dotted = self.last == Last::Dot;
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
         let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
         let begins = self.now.first == First::Nothing;
+        if !(name.is_ascii() || self.reading.utf8 && functions.is_utf8()) {
+            // What has this name in the database is not known.
+            self.now.judge.bounds |= Bounds::WRITES;
+            self.facts.named.beyond = true;
+        }
+        let place = if self.in_body { Place::No } else { self.place(name, quoted, begins, before) };
         if begins {
             self.begin(name, quoted);
+            self.now.judge.bounds |= functions.everywhere();
         } else {
             self.follow(name, quoted, key, before, at);
             if self.now.kept {
@@ -242,6 +253,7 @@ impl Machine {
             call.word(name, quoted);
         }
         self.hold(name, quoted, key, before, begins);
+        self.held.place = place;
         self.now.shape = self.shape_behind(begins, key);
         if self.in_body && matches!(key, Key::Begin | Key::Blocks) {
             // Behind it another statement may begin.
@@ -256,9 +268,7 @@ impl Machine {
             (false, true) => First::in_body(name),
             (false, false) => First::of(name),
         };
-        if self.now.first == First::Other {
-            self.now.other = verdict::of_other(name);
-        }
+        self.now.judge.begin(self.now.first, name);
         self.now.kept = self.now.first.is_kept();
         self.now.opening = self.now.first == First::Explain;
         self.now.writes = self.now.first == First::Write;
@@ -286,21 +296,13 @@ impl Machine {
     fn follow(&mut self, name: &[u8], quoted: bool, key: Key, (last, before): (Last, Key), at: usize) {
         let now = &mut self.now;
         let outside = now.depth == 0;
-        if before == Key::For && matches!(name, b"update" | b"no" | b"share" | b"key") {
-            now.touches |= Touches::LOCKS_ROWS;
-        }
+        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
+        now.follow(name, quoted, key, (before, is_to));
         // A label is no keyword.
         let named = self.held.before.1 == Key::As && now.first != First::Prepare;
         let fills = matches!(before, Key::Insert | Key::Merge) && !named;
         let is_name = matches!(before, Key::As | Key::On | Key::For);
-        let locks = before == Key::Keys && key == Key::Update && now.touches.any(Touches::LOCKS_ROWS);
-        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
-        if now.first == First::Copy && outside && is_to && name == b"stdout" && !quoted {
-            now.to_stdout = true;
-        }
-        if now.opening && outside && key != Key::Analyze && now.explained == First::Nothing {
-            now.explained = First::of(name);
-        }
+        let locks = before == Key::Keys && key == Key::Update && now.judge.bounds.any(Bounds::LOCKS_ROWS);
         if let Some(prepared) = now.executed.as_mut().filter(|name| name.is_empty()) {
             *prepared = name.into();
         }
@@ -375,6 +377,9 @@ impl Machine {
             if let Some(call) = &mut self.call {
                 call.symbol(symbol);
             }
+            if symbol == b',' {
+                self.now.sources.comma(self.now.depth);
+            }
             self.last = match symbol {
                 b'.' => Last::Dot,
                 b'[' => Last::Open,
@@ -396,10 +401,13 @@ impl Machine {
             let catalog = self.held.name() == b"pg_catalog";
             match self.held.name() {
                 [b'p', b'g', b'_', b't', b'e', b'm', b'p', ..] => self.now.touches |= Touches::TEMP,
-                b"information_schema" => self.now.touches |= Touches::CATALOG,
+                b"information_schema" => self.now.judge.bounds |= Bounds::CATALOG,
                 _ => (),
             }
             self.held.schema = if catalog { Schema::Catalog } else { Schema::Other };
+            if self.held.place != Place::No {
+                self.now.sources.schema = Some(self.held.name().into());
+            }
         } else {
             self.held.before = (self.last, Key::Plain);
             self.held.schema = Schema::Other;
@@ -416,7 +424,7 @@ impl Machine {
             self.facts.by_constants |= self.asks;
             before_operand = held.key == Key::Operator || held.key == Key::On && held.before.1 == Key::Distinct;
             if held.is_set_config() {
-                self.now.touches |= Touches::WRITES;
+                self.now.judge.bounds |= Bounds::WRITES;
                 if self.call.is_none() {
                     begun = Some(Box::default());
                 } else {
@@ -424,12 +432,13 @@ impl Machine {
                     self.now.touches |= Touches::SETTINGS | Touches::HIDDEN | Touches::DYNAMIC;
                 }
             } else {
-                let touches = if self.in_body && held.is_of_bodies() {
-                    functions.touches(held.name()).unwrap_or_default()
+                let effects = if self.in_body && held.is_of_bodies() {
+                    functions.function(held.name()).unwrap_or_default()
                 } else {
                     held.called(functions)
                 };
-                self.add(touches, functions);
+                self.add(effects, functions);
+                self.name_relation(effects, true);
             }
         }
         if let Some(call) = &mut self.call {
@@ -443,11 +452,13 @@ impl Machine {
             self.now.before_operand |= if before_operand { bit } else { 0 };
         }
         self.now.depth = self.now.depth.saturating_add(1);
+        self.now.sources.open(self.now.depth);
         self.last = Last::Open;
     }
 
     fn close(&mut self) {
         self.now.depth = self.now.depth.saturating_sub(1);
+        self.now.sources.close(self.now.depth);
         // Too deep to be remembered: it may be.
         let operand = 1_u64.checked_shl(self.now.depth).is_none_or(|bit| self.now.before_operand & bit != 0);
         self.last = if operand { Last::CloseBefore } else { Last::Close };
@@ -512,6 +523,11 @@ impl Machine {
 }
 
 impl Now {
+    fn takes(&mut self, effects: Effects) {
+        self.touches |= effects.touches;
+        self.judge.bounds |= effects.bounds;
+    }
+
     /// `EXECUTE` here names a prepared statement.
     fn runs_here(&self) -> bool {
         match self.first {

@@ -1,41 +1,134 @@
 //! What the functions and relations of a database touch, by their names, for who reads a text. Knows no text and no
 //! catalog: who fills it does.
 
-use super::{Facts, Name, Touches};
+use super::{Bounds, Change, Facts, Name, Relation, Touches, Verdict};
 use foldhash::HashMap;
+use std::ops::{BitOr, BitOrAssign};
 use std::sync::Arc;
 
-/// What a database's own functions and relations touch. Names come as PostgreSQL compares them, without a schema.
+/// What using a name may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// To its session.
+    pub touches: Touches,
+    /// What of it bears on where it may run.
+    pub bounds: Bounds,
+    /// [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
+    pub more: bool,
+    /// It is the name of a table, a view or the like.
+    pub relation: bool,
+    /// Other relations than the named one are read, or written if it is.
+    pub beyond: bool,
+}
+
+/// What a database's own functions and relations do. Names come as PostgreSQL compares them, without a schema.
 pub trait Functions {
-    /// What calling any function, procedure or aggregate of this name may touch. `None`: not known, which makes a
+    /// What calling any function, procedure or aggregate of this name may do. `None`: not known, which makes a
     /// called name that is not built in [`Touches::HIDDEN`]. Asked for built-in names, too, which may be overloaded.
-    fn touches(&self, name: &[u8]) -> Option<Touches>;
+    fn function(&self, name: &[u8]) -> Option<Effects>;
 
-    /// What using a relation of this name may touch through its rules, policies and columns. Asked for every name that
+    /// What using a relation of this name may do through its rules, policies and columns. Asked for every name that
     /// is not called: columns and aliases are among them.
-    fn relation(&self, name: &[u8]) -> Touches;
+    fn relation(&self, name: &[u8]) -> Effects;
 
-    /// What writing to a relation of this name may touch beside that. Asked where its touches have [`Touches::MORE`].
+    /// What writing to a relation of this name may touch beside that. Asked where its effects have [`Effects::more`].
     fn written(&self, _: &[u8]) -> Touches {
         Touches::NOTHING
     }
 
     /// The settings that a function or relation of this name touches, and whether only until the transaction ends. Asked
-    /// where its touches have [`Touches::MORE`].
+    /// where its effects have [`Effects::more`].
     fn settings(&self, _: &[u8], _: &mut dyn FnMut(&[u8], bool)) {}
+
+    /// What any statement may do, whatever it names: by an operator that a word stands for, by a cast that nobody wrote.
+    fn everywhere(&self) -> Bounds {
+        Bounds::NOTHING
+    }
+
+    /// Whether the database's names are in UTF8.
+    fn is_utf8(&self) -> bool {
+        true
+    }
 }
 
-/// Nothing is known yet: every called name that is not built in is hidden, and relations touch nothing.
+/// Nothing is known yet: every called name that is not built in is hidden, relations touch nothing, and no statement is known to be a
+/// read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unknown;
 
 impl Functions for Unknown {
-    fn touches(&self, _: &[u8]) -> Option<Touches> {
+    fn function(&self, _: &[u8]) -> Option<Effects> {
         None
     }
 
-    fn relation(&self, _: &[u8]) -> Touches {
-        Touches::NOTHING
+    fn relation(&self, _: &[u8]) -> Effects {
+        Effects::NOTHING
+    }
+
+    fn everywhere(&self) -> Bounds {
+        Bounds::WRITES
+    }
+}
+
+/// Supposes that every relation is a table of plain columns, and knows no functions but those that are built in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Functions for Plain {
+    fn function(&self, _: &[u8]) -> Option<Effects> {
+        None
+    }
+
+    fn relation(&self, _: &[u8]) -> Effects {
+        Effects { relation: true, ..Effects::NOTHING }
+    }
+}
+
+impl Effects {
+    /// None.
+    pub const NOTHING: Self =
+        Self { touches: Touches::NOTHING, bounds: Bounds::NOTHING, more: false, relation: false, beyond: false };
+
+    /// None at all.
+    pub fn is_empty(self) -> bool {
+        self == Self::NOTHING
+    }
+
+    /// Nothing that matters to a session or to where it may run.
+    pub fn is_harmless(self) -> bool {
+        self.touches.is_empty() && self.bounds.is_empty()
+    }
+}
+
+impl From<Touches> for Effects {
+    fn from(touches: Touches) -> Self {
+        Self { touches, ..Self::NOTHING }
+    }
+}
+
+impl From<Bounds> for Effects {
+    fn from(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::NOTHING }
+    }
+}
+
+impl BitOr for Effects {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            touches: self.touches | other.touches,
+            bounds: self.bounds | other.bounds,
+            more: self.more || other.more,
+            relation: self.relation || other.relation,
+            beyond: self.beyond || other.beyond,
+        }
+    }
+}
+
+impl BitOrAssign for Effects {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
     }
 }
 
@@ -43,10 +136,12 @@ impl Functions for Unknown {
 /// so those that touch nothing belong here as well. A relation that is missing touches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    functions: HashMap<Box<[u8]>, Touches>,
-    relations: HashMap<Box<[u8]>, Touches>,
+    functions: HashMap<Box<[u8]>, Effects>,
+    relations: HashMap<Box<[u8]>, Effects>,
     written: HashMap<Box<[u8]>, Touches>,
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
+    everywhere: Bounds,
+    recoded: bool,
 }
 
 impl Names {
@@ -55,23 +150,34 @@ impl Names {
         Self::default()
     }
 
-    /// A function of this name touches this, and whatever others of its name do.
-    pub fn add_function(&mut self, name: &[u8], touches: Touches) {
-        *self.functions.entry(name.into()).or_default() |= touches;
+    /// A function of this name does this, and whatever others of its name do.
+    pub fn add_function(&mut self, name: &[u8], effects: impl Into<Effects>) {
+        *self.functions.entry(name.into()).or_default() |= effects.into();
     }
 
-    /// A relation of this name touches this, and whatever others of its name do.
-    pub fn add_relation(&mut self, name: &[u8], touches: Touches) {
-        if !touches.is_empty() {
-            *self.relations.entry(name.into()).or_default() |= touches;
+    /// A relation of this name does this, and whatever others of its name do.
+    pub fn add_relation(&mut self, name: &[u8], effects: impl Into<Effects>) {
+        let effects = effects.into();
+        if !effects.is_empty() {
+            *self.relations.entry(name.into()).or_default() |= effects;
         }
+    }
+
+    /// Any statement may do this.
+    pub fn add_everywhere(&mut self, bounds: Bounds) {
+        self.everywhere |= bounds;
+    }
+
+    /// The database's names are not in UTF8.
+    pub fn is_in_another_encoding(&mut self) {
+        self.recoded = true;
     }
 
     /// Writing to a relation of this name touches this, too.
     pub fn add_written(&mut self, name: &[u8], touches: Touches) {
         if !touches.is_empty() {
             *self.written.entry(name.into()).or_default() |= touches;
-            self.add_relation(name, Touches::MORE);
+            self.add_relation(name, Effects { more: true, ..Effects::NOTHING });
         }
     }
 
@@ -83,27 +189,35 @@ impl Names {
             None => settings.push((setting.into(), local)),
         }
         for names in [&mut self.functions, &mut self.relations] {
-            if let Some(touches) = names.get_mut(name) {
-                *touches |= Touches::MORE;
+            if let Some(effects) = names.get_mut(name) {
+                effects.more = true;
             }
         }
     }
 }
 
 impl Functions for Names {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
+    fn function(&self, name: &[u8]) -> Option<Effects> {
         self.functions.get(name).copied()
     }
 
-    fn relation(&self, name: &[u8]) -> Touches {
+    fn relation(&self, name: &[u8]) -> Effects {
         if self.relations.is_empty() {
-            return Touches::NOTHING;
+            return Effects::NOTHING;
         }
         self.relations.get(name).copied().unwrap_or_default()
     }
 
     fn written(&self, name: &[u8]) -> Touches {
         self.written.get(name).copied().unwrap_or_default()
+    }
+
+    fn everywhere(&self) -> Bounds {
+        self.everywhere
+    }
+
+    fn is_utf8(&self) -> bool {
+        !self.recoded
     }
 
     fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {
@@ -117,13 +231,17 @@ pub struct Knowledge {
     edition: u64,
     names: Arc<Names>,
     doubtful: bool,
-    nothing: Arc<Told>,
 }
 
 /// What a text was found to do, and with which [`Knowledge`].
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Told {
     edition: u64,
+    /// Where the text may run.
+    pub verdict: Verdict,
+    /// What it may change.
+    pub change: Change,
+    relations: Option<Vec<Relation>>,
     facts: Option<Facts>,
 }
 
@@ -131,7 +249,7 @@ impl Knowledge {
     /// `edition` is another one for each. `doubtful`: since the names were read the catalog has changed. Then everything
     /// that is called or named is hidden.
     pub fn new(edition: u64, names: Arc<Names>, doubtful: bool) -> Self {
-        Self { edition, names, doubtful, nothing: Arc::new(Told { edition, facts: None }) }
+        Self { edition, names, doubtful }
     }
 
     /// Its number.
@@ -144,17 +262,28 @@ impl Knowledge {
         &self.names
     }
 
+    /// Whether no catalog has been read yet.
+    pub fn is_blank(&self) -> bool {
+        // As it is made by default; whoever has read one has a number.
+        self.edition == 0
+    }
+
     /// Whether the catalog has changed since.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
     }
 
-    /// Facts that were read with it; `None`: the text touches nothing.
-    pub fn told(&self, facts: Option<Facts>) -> Arc<Told> {
-        match facts {
-            Some(_) => Arc::new(Told { edition: self.edition, facts }),
-            None => self.nothing.clone(),
-        }
+    /// What was read with it; `keep`: the facts themselves matter, and not only where the text may run.
+    pub fn told(&self, facts: Facts, keep: bool) -> Arc<Told> {
+        let (verdict, change) = (facts.verdict(), facts.change());
+        let relations = facts.relations().map(<[Relation]>::to_vec);
+        Arc::new(Told { edition: self.edition, verdict, change, relations, facts: keep.then_some(facts) })
+    }
+}
+
+impl Knowledge {
+    fn doubt(&self) -> Effects {
+        if self.doubtful { Touches::HIDDEN.into() } else { Effects::NOTHING }
     }
 }
 
@@ -164,6 +293,11 @@ impl Told {
         self.edition == knowledge.edition
     }
 
+    /// See [`Facts::relations`].
+    pub fn relations(&self) -> Option<&[Relation]> {
+        self.relations.as_deref()
+    }
+
     /// `None`: the text touches nothing.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
@@ -171,18 +305,25 @@ impl Told {
 }
 
 impl Functions for Knowledge {
-    fn touches(&self, name: &[u8]) -> Option<Touches> {
-        let touches = self.names.touches(name);
-        if self.doubtful { touches.map(|touches| touches | Touches::HIDDEN) } else { touches }
+    fn function(&self, name: &[u8]) -> Option<Effects> {
+        self.names.function(name).map(|effects| effects | self.doubt())
     }
 
-    fn relation(&self, name: &[u8]) -> Touches {
-        let touches = self.names.relation(name);
-        if self.doubtful { touches | Touches::HIDDEN } else { touches }
+    fn relation(&self, name: &[u8]) -> Effects {
+        self.names.relation(name) | self.doubt()
     }
 
     fn written(&self, name: &[u8]) -> Touches {
         self.names.written(name)
+    }
+
+    fn everywhere(&self) -> Bounds {
+        // What is named may be another thing by now, and what is built in may have got a likeness.
+        if self.doubtful || self.is_blank() { Bounds::WRITES } else { self.names.everywhere() }
+    }
+
+    fn is_utf8(&self) -> bool {
+        self.names.is_utf8()
     }
 
     fn settings(&self, name: &[u8], each: &mut dyn FnMut(&[u8], bool)) {

@@ -83,7 +83,7 @@ fn plain_statements_keep_nothing_on_the_heap() {
         reader.feed(text.as_bytes(), &Unknown);
         assert!(reader.machine.is_lean(), "{text}");
         let facts = reader.finish(&Unknown);
-        assert_eq!((facts.statements.more.capacity(), facts.named.capacity()), (0, 0), "{text}");
+        assert_eq!((facts.statements.more.capacity(), facts.settings.capacity()), (0, 0), "{text}");
     }
     assert!(size_of::<Reader>() <= 1024, "{}", size_of::<Reader>());
 }

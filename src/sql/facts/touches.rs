@@ -48,21 +48,8 @@ impl Touches {
     pub const DEFINES: Self = Self(1 << 17);
     /// Everything.
     pub const ALL: Self = Self((1 << 18) - 1);
-    /// Says [`Functions`] only: [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
-    pub const MORE: Self = Self(1 << 18);
 
-    /// No part of a session, but of where a statement may run (see [`super::Verdict`]): may do what a replica must not.
-    pub const WRITES: Self = Self(1 << 19);
-    /// So does this: locks rows.
-    pub const LOCKS_ROWS: Self = Self(1 << 20);
-    /// Depends on what only one server has: its process, its transactions, relations that are not replicated.
-    pub const ONE_SERVER: Self = Self(1 << 21);
-    /// Statistics or the state of one server.
-    pub const NODE: Self = Self(1 << 22);
-    /// Asks a catalog.
-    pub const CATALOG: Self = Self(1 << 23);
-
-    const NAMES: [(Self, &'static str); 23] = [
+    const NAMES: [(Self, &'static str); 18] = [
         (Self::SETTINGS, "settings"),
         (Self::ALL_SETTINGS, "all_settings"),
         (Self::TEMP, "temp"),
@@ -81,21 +68,11 @@ impl Touches {
         (Self::PLACEHOLDERS, "placeholders"),
         (Self::CREATES, "creates"),
         (Self::DEFINES, "defines"),
-        (Self::WRITES, "writes"),
-        (Self::LOCKS_ROWS, "locks_rows"),
-        (Self::ONE_SERVER, "one_server"),
-        (Self::NODE, "node"),
-        (Self::CATALOG, "catalog"),
     ];
 
     /// Nothing at all is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
-    }
-
-    /// What of it is touched of a session.
-    pub const fn of_session(self) -> Self {
-        self.only(Self::ALL)
     }
 
     /// All of `other` is in it.

@@ -4,8 +4,8 @@
 //! `COPY … TO PROGRAM` and grants advisory locks that exclude nobody. So whatever is not known to be a read is the primary's.
 
 use super::machine::Now;
-use super::words::First;
-use super::{Facts, Touches};
+use super::words::{First, Key};
+use super::{Bounds, Facts, Touches};
 use std::fmt;
 
 /// Where a statement, or a text, may run. Any but the first is the primary's; of several the greatest counts.
@@ -68,8 +68,46 @@ impl Facts {
     }
 }
 
+/// What of the statement under way only its verdict needs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judge {
+    pub(super) bounds: Bounds,
+    /// `COPY … TO STDOUT`.
+    to_stdout: bool,
+    /// How the statement behind `EXPLAIN` begins.
+    explained: First,
+    /// Of a statement whose first word says nothing else.
+    other: Verdict,
+}
+
+impl Judge {
+    /// The first word of the statement.
+    pub(super) fn begin(&mut self, first: First, name: &[u8]) {
+        if first == First::Other {
+            self.other = of_other(name);
+        }
+    }
+}
+
+impl Now {
+    /// A word behind the first one; `before` is what the one in front of it is, and whether that is `TO`.
+    pub(super) fn follow(&mut self, name: &[u8], quoted: bool, key: Key, (before, is_to): (Key, bool)) {
+        let Self { judge, .. } = self;
+        if before == Key::For && matches!(name, b"update" | b"no" | b"share" | b"key") {
+            judge.bounds |= Bounds::LOCKS_ROWS;
+        }
+        if self.first == First::Copy && self.depth == 0 && is_to && name == b"stdout" && !quoted {
+            judge.to_stdout = true;
+        }
+        if self.opening && self.depth == 0 && key != Key::Analyze && judge.explained == First::Nothing {
+            judge.explained = First::of(name);
+        }
+    }
+}
+
 /// Of a statement that begins so and was found to do this.
 pub(super) fn of(now: &Now, touches: Touches) -> Verdict {
+    let Judge { bounds, to_stdout, explained, other } = now.judge;
     let by_words = match now.first {
         First::Select if now.writes => Verdict::Write,
         // `INTO`.
@@ -77,31 +115,41 @@ pub(super) fn of(now: &Now, touches: Touches) -> Verdict {
         First::Copy if now.copies_in || now.writes => Verdict::Write,
         First::Explain if now.writes || touches.any(Touches::CREATES) => Verdict::Write,
         First::Select => Verdict::Read,
-        First::Copy if now.to_stdout => Verdict::Read,
+        First::Copy if to_stdout => Verdict::Read,
         // With ANALYZE it reads as well.
-        First::Explain if now.explained == First::Select => Verdict::Read,
+        First::Explain if explained == First::Select => Verdict::Read,
         First::Write => Verdict::Write,
         First::Lock => Verdict::Lock,
         First::Create | First::Alter | First::Drop | First::Import => Verdict::Ddl,
-        First::Other => now.other,
+        First::Other => other,
         First::Show => Verdict::Catalog,
         _ => Verdict::Utility,
     };
     if by_words > Verdict::Catalog {
         return by_words;
     }
-    let rows: [(Touches, Verdict); 5] = [
-        (Touches::LOCKS_ROWS, Verdict::Lock),
-        (Touches::WRITES.and(Touches::HIDDEN).and(Touches::DYNAMIC), Verdict::Function),
-        (Touches::ALL.and(Touches::ONE_SERVER), Verdict::Session),
-        (Touches::NODE, Verdict::Node),
-        (Touches::CATALOG, Verdict::Catalog),
+    let rows = [
+        (bounds.any(Bounds::LOCKS_ROWS), Verdict::Lock),
+        (bounds.any(Bounds::WRITES) || touches.any(Touches::HIDDEN.and(Touches::DYNAMIC)), Verdict::Function),
+        (bounds.any(Bounds::ONE_SERVER) || !touches.is_empty(), Verdict::Session),
+        (bounds.any(Bounds::NODE), Verdict::Node),
+        (bounds.any(Bounds::CATALOG), Verdict::Catalog),
     ];
-    rows.into_iter().find(|(bits, _)| touches.any(*bits)).map_or(by_words, |(_, verdict)| verdict)
+    rows.into_iter().find(|(holds, _)| *holds).map_or(by_words, |(_, verdict)| verdict)
+}
+
+/// What naming a relation of PostgreSQL's own does.
+pub(super) fn of_relation(name: &[u8]) -> Bounds {
+    match name {
+        b"pg_locks" => Bounds::NODE,
+        _ if name.starts_with(b"pg_stat_") || name.starts_with(b"pg_statio_") => Bounds::NODE,
+        _ if name.starts_with(b"pg_") => Bounds::CATALOG,
+        _ => Bounds::NOTHING,
+    }
 }
 
 /// Of a statement of no other kind, by its first word.
-pub(super) fn of_other(word: &[u8]) -> Verdict {
+fn of_other(word: &[u8]) -> Verdict {
     match word {
         b"truncate" => Verdict::Write,
         b"grant" | b"revoke" | b"comment" | b"security" | b"reassign" | b"refresh" => Verdict::Ddl,

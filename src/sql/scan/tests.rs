@@ -131,7 +131,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn a_text_is_read_alike_however_it_is_cut(text in hostile(), cuts in prop::collection::vec(1usize..6, 1..40), standard in any::<bool>()) {
-        let reading = Reading { standard_strings: standard, ascii_trails: false };
+        let reading = Reading { standard_strings: standard, ..Reading::default() };
         let (mut pieces, mut rest) = (Vec::new(), text.as_slice());
         for cut in cuts {
             let (piece, behind) = rest.split_at(cut.min(rest.len()));

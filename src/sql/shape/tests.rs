@@ -144,7 +144,7 @@ proptest! {
     fn texts_of_one_shape_are_read_alike(
         pieces in prop::collection::vec(piece(), 1..12), standard_strings: bool, ascii_trails: bool,
     ) {
-        let reading = Reading { standard_strings, ascii_trails };
+        let reading = Reading { standard_strings, ascii_trails, ..Reading::default() };
         let one: String = pieces.iter().map(|(one, _)| *one).collect();
         let other: String = pieces.iter().map(|(_, other)| *other).collect();
         let shape_of_one = shape(one.as_bytes(), reading);

@@ -1,25 +1,39 @@
 //! The cases of `tests/sql/verdict.cases`, and the statements of the workload.
 
 use super::*;
+use std::sync::Arc;
 
 const CASES: &str = include_str!("../../../../tests/sql/verdict.cases");
 const WORKLOAD: &str = include_str!("../../../../tests/workload/workload.sql");
 
-/// The catalog that the cases with `[catalog]` are read with.
-fn catalog() -> Names {
+/// The catalog that the cases with `[catalog]` are read with: every relation is known but `stranger`, `x` and `y`.
+struct Catalog(Names);
+
+impl Functions for Catalog {
+    fn function(&self, name: &[u8]) -> Option<Effects> {
+        self.0.function(name)
+    }
+
+    fn relation(&self, name: &[u8]) -> Effects {
+        let relation = !matches!(name, b"stranger" | b"x" | b"y");
+        self.0.relation(name) | Effects { relation, ..Effects::NOTHING }
+    }
+}
+
+fn catalog() -> Catalog {
     let mut names = Names::new();
     for clean in ["clean", "<->", "lower"] {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
     for writes in ["writes", "upper", "<+>", "json_value"] {
-        names.add_function(writes.as_bytes(), Touches::WRITES);
+        names.add_function(writes.as_bytes(), Bounds::WRITES);
     }
-    names.add_relation(b"seen_through", Touches::WRITES);
-    names.add_relation(b"checked", Touches::WRITES);
-    names.add_relation(b"locking_view", Touches::LOCKS_ROWS);
-    names.add_relation(b"unlogged", Touches::ONE_SERVER);
-    names.add_relation(b"a_sequence", Touches::ONE_SERVER);
-    names
+    names.add_relation(b"seen_through", Bounds::WRITES);
+    names.add_relation(b"checked", Bounds::WRITES);
+    names.add_relation(b"locking_view", Bounds::LOCKS_ROWS);
+    names.add_relation(b"unlogged", Bounds::ONE_SERVER);
+    names.add_relation(b"a_sequence", Bounds::ONE_SERVER);
+    Catalog(names)
 }
 
 fn cases() -> impl Iterator<Item = (String, &'static str, bool)> {
@@ -32,7 +46,7 @@ fn cases() -> impl Iterator<Item = (String, &'static str, bool)> {
 
 fn verdict(pieces: &[&[u8]], known: bool) -> Verdict {
     let catalog = catalog();
-    let functions: &dyn Functions = if known { &catalog } else { &Unknown };
+    let functions: &dyn Functions = if known { &catalog } else { &Plain };
     let mut reader = Reader::new(Reading::default());
     pieces.iter().for_each(|piece| reader.feed(piece, functions));
     reader.finish(functions).verdict()
@@ -48,7 +62,7 @@ fn every_text_may_run_where_its_case_says() {
         }
     }
     assert!(report.is_empty(), "\n{report}");
-    assert!(cases().count() > 300);
+    assert!(cases().count() >= 600);
 }
 
 #[test]
@@ -81,7 +95,7 @@ fn the_workload_reads_on_replicas_only_where_it_may() {
     let mut report = String::new();
     let mut reads = 0;
     for (id, target, text) in workload() {
-        let is = read(text.as_bytes(), Reading::default(), &Unknown).verdict();
+        let is = read(text.as_bytes(), Reading::default(), &Plain).verdict();
         let wrong = match target {
             "primary" | "node" => is == Verdict::Read,
             "replica" => {
@@ -98,4 +112,66 @@ fn the_workload_reads_on_replicas_only_where_it_may() {
     }
     assert!(report.is_empty(), "\n{report}");
     assert!(reads > 50, "{reads}");
+}
+
+/// What a text reads and, marked so, writes.
+fn relations(text: &str) -> String {
+    let facts = read(text.as_bytes(), Reading::default(), &catalog());
+    let Some(relations) = facts.relations() else { return "not all".to_owned() };
+    let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let one = |relation: &Relation| {
+        let schema = relation.schema.as_ref().map_or(String::new(), |schema| name(schema) + ".");
+        format!("{}{schema}{}", if relation.written { "!" } else { "" }, name(&relation.name))
+    };
+    relations.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_relations_of_a_text_are_told() {
+    let cases = include_str!("../../../../tests/sql/relations.cases");
+    let mut report = String::new();
+    for line in cases.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (text, answer) = line.rsplit_once(" ⇒").expect("a case has an arrow");
+        let is = relations(&in_clear(text));
+        if is != answer.trim() {
+            writeln!(report, "{text}\n    is  {is}\n    not {answer}").expect("invariant: a String takes everything");
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn more_relations_than_are_kept_are_not_all() {
+    let list = |count: usize| (0..count).map(|at| format!("t{at}")).collect::<Vec<_>>().join(", ");
+    let told = |count| relations(&format!("select * from {}", list(count)));
+    assert_eq!(told(relations::RELATIONS_MAX).split(' ').count(), relations::RELATIONS_MAX);
+    assert_eq!(told(relations::RELATIONS_MAX + 1), "not all");
+}
+
+#[test]
+fn before_the_catalog_is_read_and_while_it_is_doubtful_nothing_is_a_read() {
+    let verdict = |known: &dyn Functions| read(b"select 1 from t", Reading::default(), known).verdict();
+    assert_eq!(verdict(&Unknown), Verdict::Function);
+    assert_eq!(verdict(&Knowledge::default()), Verdict::Function);
+    let mut names = Names::new();
+    names.add_relation(b"t", Effects { relation: true, ..Effects::NOTHING });
+    let names = Arc::new(names);
+    assert_eq!(verdict(&Knowledge::new(1, names.clone(), false)), Verdict::Read);
+    assert_eq!(verdict(&Knowledge::new(1, names, true)), Verdict::Function);
+}
+
+#[test]
+fn a_name_outside_ascii_is_not_known_in_another_encoding() {
+    let recoded = Reading { utf8: false, ..Reading::default() };
+    let verdict = |text: &str, reading| read(text.as_bytes(), reading, &Plain).verdict();
+    for text in ["select * from größe", "select 1::\"größe\"", "select x.größe from t x"] {
+        assert_eq!((verdict(text, Reading::default()), verdict(text, recoded)), (Verdict::Read, Verdict::Function));
+    }
+    assert_eq!(verdict("select * from t where a = 'größe'", recoded), Verdict::Read);
+    let mut latin = Names::new();
+    latin.add_relation("größe".as_bytes(), Effects { relation: true, ..Effects::NOTHING });
+    let text = "select * from größe".as_bytes();
+    assert_eq!(read(text, Reading::default(), &latin).verdict(), Verdict::Read);
+    latin.is_in_another_encoding();
+    assert_eq!(read(text, Reading::default(), &latin).verdict(), Verdict::Function);
 }

@@ -1,0 +1,343 @@
+//! Where a request is to go: what its texts say is put to the router, and what came of it is remembered for the next one. Only where there
+//! is something to choose; else no request is read for it.
+//!
+//! A decision is made for a request that begins a transaction, before a server is asked for. Everything that the client sends up to the
+//! end of that transaction goes to the same server.
+
+use super::asked::Asked;
+use super::between::Request;
+use super::block::Block as Begun;
+use super::connection::Client;
+use super::trial::Trial;
+use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
+use crate::fault::{Blame, Fault, SqlState};
+use crate::metrics::Retry;
+use crate::router::{Ask, Block, Fence, Plan, ReplicaSafe, To, decide};
+use crate::sql::{Change, Facts, Isolation, Relation, Told, Verb, Verdict};
+use std::time::Duration;
+
+/// What a client's requests have come to so far.
+pub(super) struct Route {
+    fence: Fence,
+    // What was decided for the transaction under way, and where it is sent.
+    plan: Plan,
+    to: To,
+    // Something was sent in it that is not known to be a read, and what others must see of it.
+    writes: bool,
+    written: Written,
+    // The request at hand is on a replica, and its answer may still be the primary's.
+    pub(super) trial: Option<Trial>,
+    // A replica has refused it, and the next one is this: it runs on the primary.
+    again: Option<Request>,
+    retry: bool,
+    draw: u64,
+}
+
+/// The tables that a transaction may have written.
+#[derive(Debug, PartialEq, Eq)]
+enum Written {
+    /// By their names, without schemas. Perhaps none.
+    These(Vec<Box<[u8]>>),
+    /// Nobody knows which.
+    Any,
+}
+
+/// Tables of one transaction that are told apart.
+const WRITTEN_MAX: usize = 64;
+
+/// A read waits this long for a server of a replica.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Client {
+    /// Where the request at hand is to go: it begins a transaction, or stands behind a BEGIN that has been answered.
+    pub(super) fn route(&mut self, request: &Request) {
+        if self.shape.watch.is_some() {
+            self.choose(request);
+        } else {
+            self.route = None;
+        }
+        self.meter.routed(self.planned().kind());
+    }
+
+    fn choose(&mut self, request: &Request) {
+        let Some((mode, scope)) = self.shape.watch.as_ref().map(|watch| watch.routing()) else { return };
+        let reads = mode != RoutingMode::Primary && self.shape.settings.pool_mode != PoolMode::Session;
+        let mut asked = if reads { self.asked(request, scope) } else { Asked::default() };
+        let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
+        if block != Block::None {
+            // What else it will read nobody knows.
+            asked.height = self.height(None, scope);
+        }
+        let serializable = self.is_set(b"default_transaction_isolation", b"serializable");
+        let Some(watch) = &self.shape.watch else { return };
+        let route = self.route.get_or_insert_with(|| Box::new(Route::new(self.id.0)));
+        route.begin();
+        let retries = std::mem::take(&mut route.retry);
+        if retries || !reads {
+            // What was taken for a read by mistake, or is not read at all, may write anything.
+            (route.plan, route.to) = (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary);
+            route.write_anything();
+            return;
+        }
+        route.draw = next(route.draw);
+        let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
+        let Asked { verdict, height } = asked;
+        let ask = Ask { verdict, block, serializable, fence: &fence, height, draw: route.draw };
+        let load = |host: usize| {
+            let stats = self.shape.lanes.get(host).map(|lane| lane.stats(self.now));
+            stats.map_or(0, |stats| stats.active + stats.waiting)
+        };
+        route.plan = decide(&watch.view(), &watch.freshness, &ask, load);
+        route.to = if mode == RoutingMode::Split { route.plan.to } else { To::Primary };
+    }
+
+    /// Where the transaction under way runs.
+    pub(super) fn to(&self) -> To {
+        self.route.as_ref().map_or(To::Primary, |route| route.to)
+    }
+
+    /// How long a request waits for a server there.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let patience = self.shape.settings.query_wait_timeout;
+        match self.to() {
+            To::Primary => patience,
+            To::Replica(_) => Some(patience.map_or(PATIENCE, |patience| patience.min(PATIENCE))),
+        }
+    }
+
+    /// If a replica has no server for the request at hand, it is the primary's from now on.
+    pub(super) fn turn_to_primary(&mut self) {
+        if let Some(route) = self.route.as_mut().filter(|route| route.to != To::Primary) {
+            route.to = To::Primary;
+            self.meter.retried(Retry::NoServer);
+        }
+    }
+
+    /// A replica has not answered this request: it is the next one, and the primary's.
+    pub(super) fn run_on_primary(&mut self, request: Request) {
+        if let Some(route) = &mut self.route {
+            (route.again, route.retry) = (Some(request), true);
+        }
+    }
+
+    /// That request.
+    pub(super) fn take_again(&mut self) -> Option<Request> {
+        self.route.as_mut()?.again.take()
+    }
+
+    /// The request at hand begins a transaction on the server that the client has kept.
+    pub(super) fn stay(&mut self) {
+        let session = self.shape.settings.pool_mode == PoolMode::Session;
+        if let Some(route) = &mut self.route {
+            route.begin();
+            (route.plan, route.to) = (if session { Plan::SINGLE } else { Plan::PINNED }, To::Primary);
+            if session {
+                route.write_anything();
+            }
+        }
+        self.meter.routed(self.planned().kind());
+    }
+
+    /// What was decided for the transaction under way.
+    pub(super) fn planned(&self) -> Plan {
+        self.route.as_ref().map_or(Plan::SINGLE, |route| route.plan)
+    }
+
+    /// Where that runs, if not on the primary.
+    pub(super) fn runs_on_replica(&self) -> Option<ReplicaSafe> {
+        match self.to() {
+            To::Primary => None,
+            To::Replica(replica) => Some(replica),
+        }
+    }
+
+    /// The hosts may be others now, or texts be read from now on that were not.
+    pub(super) fn forget_replicas(&mut self) {
+        let Some(watch) = &self.shape.watch else {
+            self.route = None;
+            return;
+        };
+        let newest = watch.freshness.fence();
+        if self.route.is_none() {
+            // It was not looked at what it wrote.
+            self.pool.catalog().fences.raise(None::<std::iter::Empty<&[u8]>>, newest);
+        }
+        self.route.get_or_insert_with(|| Box::new(Route::new(self.id.0))).fence.renew(newest);
+    }
+
+    /// What has been heard from elsewhere the client must see.
+    pub(super) fn note_news(&mut self) {
+        if let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) {
+            route.fence.wrote(watch.freshness.fence());
+        }
+    }
+
+    /// A statement of which nothing is known is about to be sent.
+    pub(super) fn note_unparsed(&mut self) {
+        if let Some(route) = &mut self.route {
+            route.write_anything();
+        }
+    }
+
+    /// A statement is about to be sent that may run so far and no further. In a block that only reads a replica has the statement judged
+    /// again.
+    ///
+    /// # Errors
+    /// ERROR 25006: it is for the primary, and the block is on a replica.
+    pub(super) fn note_told(&mut self, told: Option<&Told>) -> Result<(), Fault> {
+        let Some(route) = &mut self.route else { return Ok(()) };
+        match told {
+            Some(told) => {
+                route.write(told.verdict, told.change, told.relations());
+                route.judge(told.verdict)
+            }
+            None => {
+                route.write_anything();
+                route.judge(Verdict::Unparsed)
+            }
+        }
+    }
+
+    /// As [`Self::note_told`], of a whole text. What only ends a transaction or a part of it runs anywhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn note_facts(&mut self, facts: &Facts) -> Result<(), Fault> {
+        let Some(route) = &mut self.route else { return Ok(()) };
+        route.write(facts.verdict(), facts.change(), facts.relations());
+        let goes_with_it = |verb: &Verb| {
+            use Verb::{Commit, Release, Rollback, RollbackTo, Savepoint};
+            matches!(verb, Commit { .. } | Rollback { .. } | RollbackTo(_) | Savepoint(_) | Release(_))
+        };
+        match facts.statements.only() {
+            Some(only) if facts.unsure.is_none() && goes_with_it(&only.verb) => Ok(()),
+            _ => route.judge(facts.verdict()),
+        }
+    }
+
+    /// In a block on a replica the second reader is asked as well.
+    ///
+    /// # Errors
+    /// As [`Self::note_told`].
+    pub(super) fn confirm_here(&self, text: &[u8], verdict: Verdict) -> Result<(), Fault> {
+        if self.to() == To::Primary || verdict != Verdict::Read {
+            return Ok(());
+        }
+        match self.pool.catalog().judge(text, self.settings.reading()).1 {
+            Verdict::Read => Ok(()),
+            other => Err(not_here(other)),
+        }
+    }
+
+    /// Something has been answered, or never will be. What it has written the client must see from now on, and others, and what it has
+    /// read; to be called before anybody can know of it.
+    pub(super) fn note_answered(&mut self) {
+        let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) else { return };
+        let newest = watch.freshness.fence();
+        if let To::Replica(replica) = route.to {
+            return route.fence.read(replica.host(), newest);
+        }
+        if route.writes {
+            route.fence.wrote(newest);
+        }
+        let fences = &self.pool.catalog().fences;
+        match &route.written {
+            Written::These(tables) if tables.is_empty() => (),
+            Written::These(tables) => fences.raise(Some(tables.iter().map(|name| &**name)), newest),
+            Written::Any => fences.raise(None::<std::iter::Empty<&[u8]>>, newest),
+        }
+    }
+
+    /// What the block that is to begin is to the router.
+    fn around(&self, begun: &Begun) -> Block {
+        if self.rules.max_prepared_statements == 0 {
+            // What is bound in it is not judged again.
+            return Block::Other;
+        }
+        let facts = self.read(begun.begin.as_bytes(), self.own_readings());
+        let Some(Verb::Begin(begin)) = facts.statements.only().map(|only| &only.verb) else { return Block::Other };
+        let reads = begin.read_only.unwrap_or_else(|| self.is_set(b"default_transaction_read_only", b"on"));
+        if reads && begin.isolation != Some(Isolation::Serializable) { Block::ReadOnly } else { Block::Other }
+    }
+
+    fn is_set(&self, setting: &[u8], value: &[u8]) -> bool {
+        self.settings.get(setting).is_some_and(|set| set.eq_ignore_ascii_case(value))
+    }
+}
+
+impl Route {
+    fn new(seed: u64) -> Self {
+        Self {
+            fence: Fence::default(),
+            plan: Plan::SINGLE,
+            to: To::Primary,
+            writes: false,
+            written: Written::These(Vec::new()),
+            trial: None,
+            again: None,
+            retry: false,
+            // So that neighbours draw differently.
+            draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        }
+    }
+
+    /// A transaction begins.
+    fn begin(&mut self) {
+        self.writes = false;
+        match &mut self.written {
+            Written::These(tables) => tables.clear(),
+            Written::Any => self.written = Written::These(Vec::new()),
+        }
+    }
+
+    fn write_anything(&mut self) {
+        (self.writes, self.written) = (true, Written::Any);
+    }
+
+    fn write(&mut self, verdict: Verdict, change: Change, relations: Option<&[Relation]>) {
+        // Behind a lock it sees what whoever held it has written.
+        self.writes |= matches!(verdict, Verdict::Session | Verdict::Lock) || change == Change::Hears;
+        match (change, relations, &mut self.written) {
+            (Change::Nothing | Change::Hears, ..) => (),
+            (Change::Relations, Some(relations), Written::These(tables)) => {
+                self.writes = true;
+                for name in Relation::written(relations) {
+                    if !tables.iter().any(|known| **known == *name) {
+                        tables.push(name.into());
+                    }
+                }
+                if tables.len() > WRITTEN_MAX {
+                    self.written = Written::Any;
+                }
+            }
+            _ => self.write_anything(),
+        }
+    }
+
+    /// Whether a statement may run where the transaction is.
+    fn judge(&self, verdict: Verdict) -> Result<(), Fault> {
+        if verdict == Verdict::Read || self.to == To::Primary { Ok(()) } else { Err(not_here(verdict)) }
+    }
+}
+
+/// Of a block on a replica.
+pub(super) fn not_here(verdict: Verdict) -> Fault {
+    let message = "this statement cannot run in a read-only transaction on a replica";
+    Fault::error(Blame::Client, SqlState::READ_ONLY_SQL_TRANSACTION, message)
+        .with_detail(format!("It is for the primary ({verdict}), and the transaction has begun on a replica."))
+        .with_hint("Begin the transaction READ WRITE, or with this statement.")
+}
+
+/// Of what would keep a client at a replica's server.
+pub(super) fn tied_to_replica() -> Fault {
+    let message = "a read-only transaction on a replica may leave nothing there";
+    Fault::fatal(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message)
+        .with_hint("Prepare very long statements outside of it.")
+}
+
+/// The next of a row of numbers that look drawn at random. Source: Marsaglia, "Xorshift RNGs", 2003.
+fn next(mut draw: u64) -> u64 {
+    draw ^= draw << 13;
+    draw ^= draw >> 7;
+    draw ^ draw << 17
+}

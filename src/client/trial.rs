@@ -1,0 +1,235 @@
+//! A read on a replica is on trial until something of its answer is shown: should the replica refuse it, or be lost, it runs once on the
+//! primary, and what that answers counts. Nothing of a read that was shown to nobody has had an effect.
+//!
+//! Replicas fail where a primary would not: they cancel what is in the way of replay (40001), have not replayed a definition yet
+//! (42P01 and others), or are about to end. What PostgreSQL says before a row or the end of a command is held back for that, a second
+//! at most; it keeps most of it back itself.
+
+use super::between::Request;
+use super::connection::Client;
+use super::link::Link;
+use crate::clock;
+use crate::metrics::Retry;
+use crate::router::To;
+use crate::session::key;
+use crate::wire::backend::{error_field, kind as said};
+use crate::wire::frame::{self, HEAD, Head, take_cstr};
+use crate::wire::frontend::kind;
+use bytes::BytesMut;
+use std::time::{Duration, Instant};
+
+/// Longest time that an answer is held back.
+const HELD: Duration = Duration::from_secs(1);
+
+/// Bytes of an answer that are held back.
+const HELD_MAX: usize = 64 * 1024;
+
+/// A request on a replica of whose answer nothing was shown yet.
+pub(super) struct Trial {
+    request: Request,
+    // Names that its Parses give to statements.
+    named: Vec<Box<[u8]>>,
+    held: BytesMut,
+    until: Option<Instant>,
+    // It is to be the primary's.
+    moves: Option<Retry>,
+}
+
+/// What is to become of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Ruling {
+    /// Nothing yet.
+    Wait,
+    /// Its answer is shown as it comes.
+    Show,
+    /// It runs on the primary, as the replica has refused it so.
+    Move(Retry),
+}
+
+impl Trial {
+    /// What the server says goes here.
+    pub fn held(&mut self) -> &mut BytesMut {
+        &mut self.held
+    }
+}
+
+impl Client {
+    /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not if it drops names of
+    /// statements: were its server lost nobody would know which of them are gone.
+    pub(super) fn try_out(&mut self, request: &Request) {
+        let closes = |(message, body): (u8, &[u8])| message == kind::CLOSE && body.first() == Some(&b'S');
+        if self.to() == To::Primary || self.block.is_some() || frame::all(&request.bytes).any(closes) {
+            return;
+        }
+        let parsed = frame::all(&request.bytes).filter(|(message, _)| *message == kind::PARSE);
+        let names = parsed.filter_map(|(_, mut body)| take_cstr(&mut body)).filter(|name| !name.is_empty());
+        let is_new = |name: &&[u8]| self.statements.as_ref().is_none_or(|statements| statements.get(name).is_none());
+        let trial = Trial {
+            named: names.filter(is_new).map(|name| key(name).into()).collect(),
+            request: Request { bytes: request.bytes.clone(), end: request.end, first: request.first },
+            held: BytesMut::new(),
+            until: None,
+            moves: None,
+        };
+        if let Some(route) = &mut self.route {
+            route.trial = Some(trial);
+        }
+    }
+
+    fn trial(&mut self) -> Option<&mut Trial> {
+        self.route.as_mut()?.trial.as_mut()
+    }
+
+    /// Whether nothing was shown yet of an answer that may be the primary's.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.trial.is_some())
+    }
+
+    /// PgOtter's own answer to something of the request.
+    pub(super) fn say(&mut self, answer: BytesMut) {
+        match self.trial() {
+            Some(trial) => trial.held.extend_from_slice(&answer),
+            None => self.socket.queue(answer),
+        }
+    }
+
+    /// Looks at what has been said: shows it, or has the request moved to the primary.
+    pub(super) fn judge(&mut self, link: &Link) {
+        let cancelled = link.server.cancel_under_way() || link.overdue.is_some();
+        let Some(trial) = self.trial() else { return };
+        match ruling(&trial.held) {
+            Ruling::Wait if trial.held.is_empty() => (),
+            Ruling::Wait => trial.until = trial.until.or_else(|| clock::now().checked_add(HELD)),
+            Ruling::Show => self.show(),
+            // It is cancelled: on the primary nobody would cancel it. Or too many are moved just now.
+            Ruling::Move(_) if cancelled || self.rules.moved.note(clock::now()).is_none() => self.show(),
+            Ruling::Move(why) => self.move_for(why),
+        }
+    }
+
+    /// The server is lost.
+    pub(super) fn lose(&mut self) {
+        self.move_for(Retry::Lost);
+    }
+
+    fn move_for(&mut self, why: Retry) {
+        if let Some(trial) = self.trial() {
+            trial.moves = Some(why);
+        }
+    }
+
+    /// Why the request is to run on the primary, if it is.
+    pub(super) fn moves(&self) -> Option<Retry> {
+        self.route.as_ref()?.trial.as_ref()?.moves
+    }
+
+    /// The trial is over: the client sees what there is.
+    pub(super) fn show(&mut self) {
+        if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
+            self.socket.queue(trial.held);
+        }
+    }
+
+    /// The request runs on the primary now. The replica's server is closed: it may hold what the request has taken.
+    pub(super) fn move_to_primary(&mut self, link: Link, why: Retry) {
+        let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) else { return };
+        tracing::debug!(client = %self.id, server = %link.server.id, why = why.word(), "a read moves to the primary");
+        self.meter.retried(why);
+        drop(link);
+        self.now = clock::now();
+        if let Some(statements) = &mut self.statements {
+            trial.named.iter().for_each(|name| _ = statements.put(name, None));
+        }
+        self.run_on_primary(trial.request);
+    }
+
+    /// When what is held back must be shown.
+    pub(super) fn trial_deadline(&self) -> Option<Instant> {
+        self.route.as_ref()?.trial.as_ref()?.until
+    }
+}
+
+fn ruling(mut held: &[u8]) -> Ruling {
+    if held.len() > HELD_MAX {
+        return Ruling::Show;
+    }
+    while let Some(head) = Head::read(held) {
+        match head.kind {
+            said::ERROR_RESPONSE => {
+                let Some((_, body, _)) = frame::first(held) else { return Ruling::Wait };
+                return moves(error_field(body, b'C').unwrap_or_default()).map_or(Ruling::Show, Ruling::Move);
+            }
+            // What it tells its client has taken note of already.
+            said::PARAMETER_STATUS => return Ruling::Show,
+            said::PARSE_COMPLETE
+            | said::BIND_COMPLETE
+            | said::CLOSE_COMPLETE
+            | said::PARAMETER_DESCRIPTION
+            | said::ROW_DESCRIPTION
+            | said::NO_DATA
+            | said::NOTICE_RESPONSE
+            | said::COPY_OUT_RESPONSE => {
+                let total = head.frame_len().unwrap_or(HEAD);
+                let Some(rest) = held.get(total..) else { return Ruling::Wait };
+                held = rest;
+            }
+            _ => return Ruling::Show,
+        }
+    }
+    Ruling::Wait
+}
+
+/// Why an error of this SQLSTATE moves the request; `None`: the client has cancelled it.
+fn moves(code: &[u8]) -> Option<Retry> {
+    Some(match code {
+        b"57014" => return None,
+        b"25006" => Retry::ReadOnly,
+        b"40001" | b"40P01" => Retry::Conflict,
+        b"42P01" | b"42703" | b"42704" | b"42883" | b"22023" => Retry::NotReplayed,
+        b"0A000" | b"55000" => Retry::NotSupported,
+        _ => Retry::OtherError,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    //! What moves a request, and what shows its answer.
+
+    use super::{Retry, Ruling, ruling};
+    use crate::wire::frame::HEAD;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(body.len() + HEAD - 1).unwrap_or(0).to_be_bytes();
+        [&[kind], &length[..], body].concat()
+    }
+
+    fn error(code: &str) -> Vec<u8> {
+        message(b'E', format!("SERROR\0C{code}\0Mno\0\0").as_bytes())
+    }
+
+    #[test]
+    fn an_error_before_the_first_row_moves_the_request_and_behind_it_does_not() {
+        let before = [message(b'1', b""), message(b'2', b""), message(b'T', b"\0\0"), error("40001")].concat();
+        assert_eq!(ruling(&before), Ruling::Move(Retry::Conflict));
+        let behind = [message(b'T', b"\0\0"), message(b'D', b"\0\0"), error("40001")].concat();
+        assert_eq!(ruling(&behind), Ruling::Show);
+        assert_eq!(ruling(&[message(b'C', b"SELECT 0\0"), error("40001")].concat()), Ruling::Show);
+    }
+
+    #[test]
+    fn a_cancel_is_the_clients_own_and_shown() {
+        assert_eq!(ruling(&error("57014")), Ruling::Show);
+        assert_eq!(ruling(&error("25006")), Ruling::Move(Retry::ReadOnly));
+        assert_eq!(ruling(&error("42P01")), Ruling::Move(Retry::NotReplayed));
+        assert_eq!(ruling(&error("XX000")), Ruling::Move(Retry::OtherError));
+    }
+
+    #[test]
+    fn what_may_still_end_either_way_is_waited_for_cut_anywhere() {
+        let whole = [message(b'1', b""), message(b'T', b"\0\x01abc\0"), error("55000")].concat();
+        for cut in 0..whole.len() {
+            assert_eq!(ruling(&whole[..cut]), Ruling::Wait, "cut at {cut}");
+        }
+        assert_eq!(ruling(&whole), Ruling::Move(Retry::NotSupported));
+    }
+}

@@ -1,0 +1,117 @@
+//! Who logs in to servers, and with what: the roles of pools, and those who ask hosts what they are.
+
+use super::watch::Watch;
+use super::{Cluster, Pool, entry_name, server_tcp_options};
+use crate::auth::Stored;
+use crate::config::{Config, Database, Host};
+use crate::net::Address;
+use crate::server::LoginSpec;
+use std::sync::Arc;
+
+/// What the monitor calls itself in PostgreSQL.
+const MONITOR: &str = "pgotter monitor";
+
+impl Cluster {
+    /// How the servers of a pool on one host log in.
+    pub(super) fn login(&self, config: &Config, entry: &Database, host: &Host, pool: &Pool) -> LoginSpec {
+        let dbname = entry.dbname.as_ref().unwrap_or(&pool.database);
+        let stored = secret(config, entry, &pool.user).and_then(|text| Stored::parse(text).ok());
+        // A verifier logs in with the keys that its clients show, and a forced user uses no client's.
+        let secret = stored.filter(|secret| !pool.forced || !matches!(secret, Stored::Scram(_)));
+        let parameters = [
+            ("client_encoding", &entry.client_encoding),
+            ("datestyle", &entry.datestyle),
+            ("timezone", &entry.timezone),
+            ("application_name", &entry.application_name),
+        ];
+        LoginSpec {
+            parameters: parameters
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+                .collect(),
+            connect_query: entry.connect_query.clone(),
+            track_extra: config.pooler.track_extra_parameters.clone(),
+            ..self.plain_login(config, host, (&pool.user, dbname), secret)
+        }
+    }
+
+    /// Without anything that clients are to find set.
+    fn plain_login(
+        &self,
+        config: &Config,
+        host: &Host,
+        (user, database): (&str, &str),
+        secret: Option<Stored>,
+    ) -> LoginSpec {
+        LoginSpec {
+            address: Address::new(&host.host, host.port),
+            options: server_tcp_options(&config.pooler),
+            tls: self.tls.clone(),
+            user: user.to_owned(),
+            database: database.to_owned(),
+            secret,
+            keyring: self.keyring.clone(),
+            parameters: Vec::new(),
+            connect_query: None,
+            track_extra: Vec::new(),
+            generation: 0,
+        }
+    }
+
+    /// Who may ask a host, in the order in which they are tried.
+    pub(super) fn monitors(&self, watch: &Watch, at: usize) -> Vec<LoginSpec> {
+        let books = self.books.lock();
+        let config = &books.config;
+        let Some(entry) = config.databases.get(&watch.entry) else { return Vec::new() };
+        let Some(host) = entry.hosts.get(at) else { return Vec::new() };
+        let pools = books.pools.values().filter(|pool| entry_name(config, &pool.database) == watch.entry);
+        let pools: Vec<_> = pools.cloned().collect();
+        let database = match (&entry.monitor_dbname, &entry.dbname) {
+            (Some(name), _) | (None, Some(name)) => name.as_str(),
+            (None, None) if watch.entry != "*" => &watch.entry,
+            (None, None) => pools.first().map_or("postgres", |pool| &pool.database),
+        };
+        let mut logins = Vec::new();
+        for (user, secret) in named(config, entry) {
+            logins.push(self.plain_login(config, host, (&user, database), secret));
+        }
+        if logins.is_empty() || entry.monitor_user.is_none() && entry.user.is_none() {
+            let of_pool = |pool: &Arc<Pool>| LoginSpec {
+                connect_query: None,
+                parameters: Vec::new(),
+                database: database.to_owned(),
+                ..self.login(config, entry, host, pool)
+            };
+            logins.extend(pools.iter().map(of_pool));
+        }
+        let name = ("application_name".to_owned(), MONITOR.to_owned());
+        logins.iter_mut().for_each(|login| login.parameters.push(name.clone()));
+        logins
+    }
+}
+
+/// What proves the role that servers log in as, as it was configured.
+pub(super) fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) -> Option<&'a str> {
+    let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
+    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
+    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
+    text.map(|text| text.expose().as_str())
+}
+
+/// Users whom the configuration names, with what proves them. An administrator without a secret may be none of PostgreSQL's.
+fn named(config: &Config, entry: &Database) -> Vec<(String, Option<Stored>)> {
+    let parse = |text: &str| Stored::parse(text).ok().filter(|secret| !matches!(secret, Stored::Scram(_)));
+    let listed = |user: &str| {
+        let own = config.users.get(user).and_then(|user| user.password.as_ref());
+        own.or_else(|| config.pooler.auth_users.get(user)).and_then(|text| parse(text.expose()))
+    };
+    if let Some(user) = &entry.monitor_user {
+        let own = entry.monitor_password.as_ref().and_then(|text| parse(text.expose()));
+        return vec![(user.clone(), own.or_else(|| listed(user)))];
+    }
+    if let Some(user) = &entry.user {
+        return vec![(user.clone(), secret(config, entry, user).and_then(parse))];
+    }
+    let admin = config.pooler.admin_users.iter().find_map(|user| Some((user.clone(), Some(listed(user)?))));
+    admin.into_iter().collect()
+}

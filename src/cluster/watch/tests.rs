@@ -1,0 +1,126 @@
+//! What comes of what is heard, without anybody who asks.
+
+use super::*;
+use crate::cluster::judge::Answer;
+use crate::config::Config;
+use std::path::Path;
+
+fn config(hosts: &str) -> Config {
+    let text = format!("[pooler]\nauth_type = \"trust\"\n[databases.shop]\nhosts = [{hosts}]\n");
+    let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let config = crate::config::parse(&text, Path::new("/pooler.toml"), &nothing, &|_| None, 1);
+    config.unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn watch(config: &Config) -> Watch {
+    Watch::new("shop", &config.databases["shop"], &config.routing, &Freshness::new(0))
+}
+
+fn says(watch: &Watch, host: usize, standby: bool, timeline: u32, lsn: u64) -> Change {
+    let number = watch.freshness.ask();
+    let answer = Answer { number, standby, timeline: Some(timeline), exact: true, lsn: Some(lsn) };
+    watch.hear(|judge, now| {
+        if judge.hosts()[host].identity.is_none() {
+            judge.connected(host, 7, now);
+        }
+        judge.answered(host, answer, now);
+    })
+}
+
+fn was_called(mailbox: &Mailbox) -> bool {
+    mailbox.take().is_some_and(|mail| mail.sent_away)
+}
+
+#[test]
+fn whoever_waits_is_called_whenever_a_primary_is_confirmed_and_who_has_left_is_not() {
+    let watch = watch(&config("\"a\", \"b\""));
+    let (waits, leaves) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
+    let place = watch.wait(&waits);
+    drop(watch.wait(&leaves));
+    assert_eq!(watch.waiting(), 1);
+    assert_eq!(says(&watch, 1, true, 1, 100), Change::default());
+    assert!(!was_called(&waits));
+    assert_eq!(says(&watch, 0, false, 1, 100), Change { primary: Some(0), revoked: None });
+    assert!(was_called(&waits) && !was_called(&leaves));
+    drop(place);
+    // The same one again, after it was not confirmed for a while.
+    watch.hear(|judge, now| judge.failed(0, "no answer".to_owned(), false, now));
+    assert_eq!(watch.primary(), None);
+    let _place = watch.wait(&waits);
+    assert_eq!(says(&watch, 0, false, 1, 100), Change::default(), "its servers were never in doubt");
+    assert!(was_called(&waits));
+}
+
+#[test]
+fn a_primary_that_another_replaces_or_that_is_fenced_may_not_acknowledge_anything() {
+    let watch = watch(&config("\"a\", \"b\""));
+    says(&watch, 1, true, 1, 100);
+    says(&watch, 0, false, 1, 100);
+    assert_eq!(says(&watch, 1, false, 2, 100), Change { primary: Some(1), revoked: Some(0) });
+    assert_eq!(says(&watch, 0, false, 2, 100), Change { primary: None, revoked: Some(1) }, "both are on timeline 2");
+    assert_eq!(says(&watch, 0, false, 3, 100), Change { primary: Some(0), revoked: None });
+}
+
+#[test]
+fn silence_revokes_nothing() {
+    let watch = watch(&config("\"a\", \"b\""));
+    says(&watch, 1, true, 1, 100);
+    says(&watch, 0, false, 1, 100);
+    let failed = watch.hear(|judge, now| judge.failed(0, "connection refused".to_owned(), true, now));
+    assert_eq!((failed, watch.primary()), (Change::default(), None));
+    assert_eq!(says(&watch, 0, true, 1, 100), Change { primary: None, revoked: Some(0) }, "it came back as a standby");
+}
+
+#[test]
+fn replicas_have_their_numbers_while_they_may_be_used_and_no_longer() {
+    let watch = watch(&config("\"a\", \"b\""));
+    says(&watch, 1, true, 1, 100);
+    says(&watch, 0, false, 1, 100);
+    says(&watch, 1, true, 1, 100);
+    assert!(watch.view().hosts[1].eligible && watch.freshness.covers(1) > 0);
+    watch.hear(|judge, now| judge.lost(1, now));
+    assert!(!watch.view().hosts[1].eligible && watch.freshness.covers(1) == 0);
+}
+
+#[test]
+fn where_nobody_can_ask_the_configuration_is_believed_until_somebody_can() {
+    let config = config("\"a\", { host = \"b\", role = \"primary\" }");
+    let database = &config.databases["shop"];
+    let watch = watch(&config);
+    assert_eq!(watch.go_blind("no", database), Some(Change { primary: Some(1), revoked: None }));
+    assert_eq!((watch.go_blind("no", database), watch.primary()), (None, Some(1)));
+    watch.see_again();
+    assert_eq!((watch.primary(), watch.blindness()), (None, None));
+    says(&watch, 1, true, 1, 100);
+    assert_eq!(says(&watch, 0, false, 1, 100).primary, Some(0));
+    assert_eq!(watch.go_blind("no", database), Some(Change::default()), "what was found out goes before the claim");
+    assert_eq!(watch.primary(), Some(0));
+}
+
+#[test]
+fn a_reload_keeps_the_primary_and_all_fences() {
+    let before = watch(&config("\"a\", \"b\""));
+    says(&before, 0, true, 1, 100);
+    says(&before, 1, false, 1, 100);
+    let fence = before.freshness.fence();
+    let changed = config("\"b\", \"c\"");
+    let after = before.renewed(&changed.databases["shop"], &changed.routing);
+    assert_eq!((after.primary(), after.freshness.fence()), (Some(0), fence));
+    assert!(after.is_of(&changed.databases["shop"]) && !before.is_of(&changed.databases["shop"]));
+    assert_eq!(says(&after, 1, false, 2, 100), Change { primary: Some(1), revoked: Some(0) });
+    let moved = config("\"x\", \"y\"");
+    assert_eq!(after.renewed(&moved.databases["shop"], &moved.routing).primary(), None);
+}
+
+#[test]
+fn a_host_whose_name_leads_elsewhere_is_connected_to_anew_once() {
+    let watch = watch(&config("\"a\", \"b\""));
+    let host = &watch.hosts()[0];
+    let [old, new] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+    host.set_peer(Some(new));
+    host.leave(|address| address == old);
+    assert!(!host.has_moved() && host.peer() == Some(new));
+    host.leave(|address| address == new);
+    assert!(host.has_moved() && !host.has_moved());
+    assert_eq!(host.peer(), None);
+}

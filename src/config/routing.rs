@@ -1,0 +1,57 @@
+//! `[routing]`: its keys, defaults and ranges. What they mean is told in the model and in `config/reference.toml`.
+
+use super::later;
+use super::model::{ReadYourWrites, Routing, RoutingMode, TransactionReads};
+use super::section::{Section, Value, Wrong};
+use super::values::*;
+use std::time::Duration;
+
+const MODES: [(&str, RoutingMode); 3] =
+    [("split", RoutingMode::Split), ("observe", RoutingMode::Observe), ("primary", RoutingMode::Primary)];
+const SCOPES: [(&str, ReadYourWrites); 4] = [
+    ("session", ReadYourWrites::Session),
+    ("tables", ReadYourWrites::Tables),
+    ("database", ReadYourWrites::Database),
+    ("off", ReadYourWrites::Off),
+];
+const TRANSACTION_READS: [(&str, TransactionReads); 2] =
+    [("primary", TransactionReads::Primary), ("replica_until_write", TransactionReads::ReplicaUntilWrite)];
+
+/// The shortest `monitor_interval`: more questions would only keep a host from its work.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// Reads the section.
+pub(super) fn routing(s: &mut Section<'_>) -> Routing {
+    let routing = Routing {
+        mode: s.or("mode", RoutingMode::Observe, word(&MODES)),
+        read_your_writes: s.or("read_your_writes", ReadYourWrites::Tables, word(&SCOPES)),
+        max_replica_lag: s.or("max_replica_lag", Duration::from_secs(10), positive),
+        monitor_interval: s.or("monitor_interval", Duration::from_millis(100), interval),
+        failover_timeout: s.or("failover_timeout", Duration::from_secs(10), duration),
+        replica_required: s.or("replica_required", false, not_later(later::REPLICA_REQUIRED, "false", boolean)),
+        transaction_reads: s.or(
+            "transaction_reads",
+            TransactionReads::Primary,
+            not_later(later::TRANSACTION_READS, "\"primary\"", word(&TRANSACTION_READS)),
+        ),
+    };
+    s.unknown_keys(later::key);
+    routing
+}
+
+/// `read`, less what has no meaning yet.
+fn not_later<T: PartialEq>(
+    later: T,
+    expected: &'static str,
+    read: impl Fn(&Value<'_>) -> Result<T, Wrong>,
+) -> impl Fn(&Value<'_>) -> Result<T, Wrong> {
+    move |value| {
+        let read = read(value)?;
+        if read == later { Err(Wrong::new(expected, "not supported yet")) } else { Ok(read) }
+    }
+}
+
+fn interval(value: &Value<'_>) -> Result<Duration, Wrong> {
+    let long_enough = |interval: &Duration| *interval >= INTERVAL_MIN;
+    Some(duration(value)?).filter(long_enough).ok_or_else(|| Wrong::new("a duration of at least 10ms", "too short"))
+}

@@ -1,0 +1,132 @@
+//! The decision for one request: rules in their order, the first that answers wins.
+
+use super::{ClusterView, Fence, Freshness, Reason};
+use crate::sql::Verdict;
+
+/// The block that a request begins, or stands alone in front of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Block {
+    /// It stands for itself.
+    #[default]
+    None,
+    /// One that only reads, at an isolation that a replica knows.
+    ReadOnly,
+    /// Any other.
+    Other,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Of the request's strictest statement.
+    pub verdict: Verdict,
+    /// Around it.
+    pub block: Block,
+    /// Its transaction would be serializable without a word, which no replica can do.
+    pub serializable: bool,
+    /// What its client must see.
+    pub fence: &'a Fence,
+    /// What others have written and it must see, as [`Fences::height`](super::Fences::height) tells.
+    pub height: u64,
+    /// Drawn at random for each request.
+    pub draw: u64,
+}
+
+/// A replica that may run one request: made nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Small, as a plan is a part of every client's task.
+pub struct ReplicaSafe(u16);
+
+impl ReplicaSafe {
+    /// Index into [`ClusterView::hosts`], and of the pool's lane.
+    pub fn host(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// The primary, whichever that is.
+    Primary,
+    /// This replica.
+    Replica(ReplicaSafe),
+}
+
+/// The router's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Where to.
+    pub to: To,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a host is to a request, in the order of [`kinds`].
+const ROLES: [&str; 2] = ["primary", "replica"];
+
+/// What the plans of each kind say, as role and reason, in the order of [`Plan::kind`].
+pub fn kinds() -> impl Iterator<Item = (&'static str, Reason)> {
+    ROLES.into_iter().flat_map(|role| Reason::ALL.map(|reason| (role, reason)))
+}
+
+impl Plan {
+    /// Its kind, as it is counted: a place in [`kinds`].
+    pub fn kind(self) -> usize {
+        let role = usize::from(matches!(self.to, To::Replica(_)));
+        role * Reason::ALL.len() + self.reason as usize
+    }
+
+    /// The plan where there is nothing to choose from.
+    pub const SINGLE: Self = Self { to: To::Primary, reason: Reason::Single };
+
+    /// The plan of a client that is kept to its server: that of the primary, which alone keeps one.
+    pub const PINNED: Self = Self { to: To::Primary, reason: Reason::Pinned };
+
+    /// The plan of a request that a replica has not answered.
+    pub const RETRY: Self = Self { to: To::Primary, reason: Reason::Retry };
+
+    fn primary(reason: Reason) -> Self {
+        Self { to: To::Primary, reason }
+    }
+}
+
+/// Decides for one request. `load` is how much is under way at a host.
+pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: impl Fn(usize) -> usize) -> Plan {
+    let blocked = ask.block == Block::Other || ask.serializable;
+    if let Some(reason) = Reason::against(ask.verdict).or(blocked.then_some(Reason::Transaction)) {
+        return Plan::primary(reason);
+    }
+    let takes_reads = |host: usize| view.hosts.get(host).is_some_and(|host| host.eligible && host.weight > 0);
+    let able = || (0..view.hosts.len()).filter(|host| takes_reads(*host));
+    let fresh = || able().filter(|host| ask.fence.allows(*host, freshness.covers(*host), ask.height));
+    let chosen = choose(view, fresh, ask.draw, load).and_then(|host| u16::try_from(host).ok());
+    match chosen.map(ReplicaSafe) {
+        Some(replica) => Plan { to: To::Replica(replica), reason: Reason::Read },
+        None if able().next().is_some() => Plan::primary(Reason::Fresh),
+        None => Plan::primary(Reason::NoReplica),
+    }
+}
+
+/// The less loaded, by weight, of two drawn at random.
+fn choose<I: Iterator<Item = usize>>(
+    view: &ClusterView,
+    hosts: impl Fn() -> I,
+    draw: u64,
+    load: impl Fn(usize) -> usize,
+) -> Option<usize> {
+    let count = hosts().count();
+    let pick = |draw: u64, among: usize| usize::try_from(draw % (among as u64).max(1)).unwrap_or(0);
+    let first = pick(draw >> 32, count);
+    let one = hosts().nth(first)?;
+    if count == 1 {
+        return Some(one);
+    }
+    let second = (first + 1 + pick(draw & 0xffff_ffff, count - 1)) % count;
+    // Should one have gone meanwhile.
+    let Some(other) = hosts().nth(second) else { return Some(one) };
+    let weight = |host: usize| view.hosts.get(host).map_or(1, |host| u64::from(host.weight));
+    // What one more request would weigh there, without a division.
+    let weighs = |host: usize, against: usize| (load(host) as u64 + 1).saturating_mul(weight(against));
+    Some(if weighs(other, one) < weighs(one, other) { other } else { one })
+}

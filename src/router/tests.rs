@@ -1,0 +1,160 @@
+//! Decisions, over views that are written down here.
+
+use super::*;
+use crate::metrics::ROUTES;
+use crate::sql::Verdict;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What each replica covers.
+fn covering(numbers: [u64; 3]) -> Freshness {
+    let freshness = Freshness::new(3);
+    (0..9).for_each(|_| _ = freshness.ask());
+    numbers.into_iter().enumerate().for_each(|(host, number)| freshness.cover(host, number));
+    freshness
+}
+
+fn view(hosts: &[(Role, bool, u32)]) -> ClusterView {
+    let mut view = ClusterView::fixed(hosts.iter().map(|(role, _, weight)| (*role, *weight)));
+    view.hosts.iter_mut().zip(hosts).for_each(|(host, (_, eligible, _))| host.eligible = *eligible);
+    view
+}
+
+fn usual() -> ClusterView {
+    view(&[(Role::Standby, true, 1), (Role::Primary, false, 1), (Role::Standby, true, 1)])
+}
+
+fn ask(verdict: Verdict, fence: &Fence) -> Ask<'_> {
+    Ask { verdict, block: Block::None, serializable: false, fence, height: 0, draw: 0 }
+}
+
+fn fresh() -> Freshness {
+    covering([9, 9, 9])
+}
+
+fn idle(_: usize) -> usize {
+    0
+}
+
+fn plan(view: &ClusterView, ask: &Ask<'_>, freshness: &Freshness) -> Plan {
+    decide(view, freshness, ask, idle)
+}
+
+/// Some numbers, the same in each run.
+fn draws() -> impl Iterator<Item = u64> {
+    let next =
+        |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+    std::iter::successors(Some(7), next).map(|state| state ^ state >> 29).take(4000)
+}
+
+fn spread(
+    view: &ClusterView,
+    fence: &Fence,
+    freshness: &Freshness,
+    load: impl Fn(usize) -> usize,
+) -> BTreeMap<Option<usize>, usize> {
+    let mut spread = BTreeMap::new();
+    for draw in draws() {
+        let plan = decide(view, freshness, &Ask { draw, ..ask(Verdict::Read, fence) }, &load);
+        let host = if let To::Replica(replica) = plan.to { Some(replica.host()) } else { None };
+        *spread.entry(host).or_default() += 1;
+    }
+    spread
+}
+
+fn only(host: usize) -> BTreeMap<Option<usize>, usize> {
+    BTreeMap::from([(Some(host), 4000)])
+}
+
+#[test]
+fn only_a_read_goes_to_a_replica_and_anything_else_says_why() {
+    use Verdict::{Catalog, Ddl, Function, Lock, Node, Read, Session, Unparsed, Utility, Write};
+    for verdict in [Catalog, Node, Session, Function, Utility, Ddl, Lock, Write, Unparsed] {
+        let plan = plan(&usual(), &ask(verdict, &Fence::default()), &fresh());
+        assert_eq!((plan.to, plan.reason.word()), (To::Primary, verdict.word()));
+    }
+    let plan = plan(&usual(), &ask(Read, &Fence::default()), &fresh());
+    assert!(matches!(plan.to, To::Replica(_)) && plan.reason == Reason::Read);
+}
+
+#[test]
+fn a_block_that_may_write_or_is_serializable_is_the_primarys() {
+    let fence = Fence::default();
+    let in_block = |block, serializable| {
+        plan(&usual(), &Ask { block, serializable, ..ask(Verdict::Read, &fence) }, &fresh()).reason
+    };
+    assert_eq!(in_block(Block::Other, false), Reason::Transaction);
+    assert_eq!(in_block(Block::None, true), Reason::Transaction);
+    assert_eq!(in_block(Block::ReadOnly, true), Reason::Transaction);
+    assert_eq!(in_block(Block::ReadOnly, false), Reason::Read);
+}
+
+#[test]
+fn a_client_reads_where_its_own_write_has_been_replayed_and_nowhere_else() {
+    let mut fence = Fence::default();
+    fence.wrote(5);
+    assert_eq!(spread(&usual(), &fence, &covering([5, 9, 6]), idle), only(2));
+    let stale = plan(&usual(), &ask(Verdict::Read, &fence), &covering([5, 9, 5]));
+    assert_eq!((stale.to, stale.reason), (To::Primary, Reason::Fresh));
+    fence.wrote(3);
+    assert!(!fence.allows(0, 5, 0), "an older write takes nothing back");
+}
+
+#[test]
+fn what_others_have_written_counts_as_well() {
+    let fence = Fence::default();
+    let reads_at = |height| plan(&usual(), &Ask { height, ..ask(Verdict::Read, &fence) }, &covering([5, 9, 5]));
+    assert_eq!((reads_at(4).reason, reads_at(5).reason), (Reason::Read, Reason::Fresh));
+}
+
+#[test]
+fn a_replica_of_which_nothing_is_known_yet_takes_no_reads() {
+    let plan = plan(&usual(), &ask(Verdict::Read, &Fence::default()), &covering([0, 9, 0]));
+    assert_eq!((plan.to, plan.reason), (To::Primary, Reason::Fresh));
+}
+
+#[test]
+fn a_client_stays_with_its_replica_until_another_has_seen_as_much() {
+    let mut fence = Fence::default();
+    fence.read(2, 8);
+    assert_eq!(spread(&usual(), &fence, &covering([8, 9, 1]), idle), only(2));
+    assert_eq!(spread(&usual(), &fence, &covering([9, 9, 1]), idle).len(), 2);
+    fence.renew(9);
+    assert!(!fence.allows(2, 9, 0) && fence.allows(2, 10, 0));
+}
+
+#[test]
+fn no_replica_means_none_that_is_able_and_not_one_that_is_late() {
+    let hosts = [
+        view(&[(Role::Standby, false, 1), (Role::Primary, false, 1), (Role::Standby, true, 0)]),
+        view(&[(Role::Primary, false, 1)]),
+    ];
+    for hosts in hosts {
+        let plan = plan(&hosts, &ask(Verdict::Read, &Fence::default()), &fresh());
+        assert_eq!((plan.to, plan.reason), (To::Primary, Reason::NoReplica));
+    }
+}
+
+#[test]
+fn the_less_loaded_of_two_is_chosen_by_weight() {
+    let even = spread(&usual(), &Fence::default(), &fresh(), idle);
+    assert!(even.len() == 2 && even.values().all(|count| (1800..2200).contains(count)), "{even:?}");
+    assert_eq!(spread(&usual(), &Fence::default(), &fresh(), |host| [3, 0, 2][host]), only(2));
+    let heavy = view(&[(Role::Standby, true, 4), (Role::Primary, false, 1), (Role::Standby, true, 1)]);
+    assert_eq!(spread(&heavy, &Fence::default(), &fresh(), |host| [6, 0, 1][host]), only(0));
+    assert_eq!(spread(&heavy, &Fence::default(), &fresh(), |host| [8, 0, 1][host]), only(2));
+}
+
+#[test]
+fn every_reason_has_a_word_of_its_own() {
+    let words: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+    assert_eq!(words.len(), Reason::ALL.len());
+    assert!(Reason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+}
+
+#[test]
+fn every_kind_of_plan_is_counted_under_its_own_labels() {
+    assert!(kinds().count() <= ROUTES);
+    let read = plan(&usual(), &ask(Verdict::Read, &Fence::default()), &fresh());
+    assert_eq!(kinds().nth(read.kind()), Some(("replica", Reason::Read)));
+    assert_eq!(kinds().nth(Plan::SINGLE.kind()), Some(("primary", Reason::Single)));
+}

@@ -1,0 +1,275 @@
+//! Which relations a text names, found by the words around them: behind `FROM`, `JOIN`, `TABLE`, `INTO`, `UPDATE`, and between the commas
+//! of a `FROM`. A name that a `WITH` of the same text has defined is none, unless the database has a relation of that name, too.
+
+use super::call::{Last, Schema};
+use super::machine::{Machine, Now};
+use super::verb::Name;
+use super::words::{First, Key};
+use super::{Bounds, Effects, Facts, Touches};
+
+/// Relations that are kept of one text; of one that names more not all are known.
+pub const RELATIONS_MAX: usize = 64;
+
+/// A relation that a text names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// As written; `None`: the search path decides.
+    pub schema: Option<Name>,
+    /// Its name.
+    pub name: Name,
+    /// It is written to, not only read.
+    pub written: bool,
+}
+
+/// What a name is by its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// No relation.
+    #[default]
+    No,
+    Read,
+    Written,
+    /// It stands where `WITH` defines one.
+    With,
+    /// It names the one in front of it for this statement.
+    Alias,
+}
+
+/// Where in the statement relations may be named. One bit for each of the outer brackets, the lowest for what is in none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    // It is a query.
+    queries: u64,
+    // Its FROM is under way.
+    lists: u64,
+    // Its WITH is under way.
+    withs: u64,
+    recursive: bool,
+    /// What a name here would be.
+    expects: Place,
+    /// In front of the name at hand.
+    pub(super) schema: Option<Name>,
+    // Defined by WITH, with the brackets around it, and whether what follows can name it.
+    defined: Vec<(Name, u32, bool)>,
+}
+
+/// What [`Facts`](super::Facts) keeps of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) relations: Vec<Relation>,
+    /// There are others.
+    pub(super) beyond: bool,
+}
+
+impl Sources {
+    /// A word that may be a keyword: whether it is one that tells of relations.
+    fn keyword(&mut self, name: &[u8], depth: u32, begins: bool, last: Last, before: Key) -> bool {
+        let bit = bit(depth);
+        let is = |bits: u64| bits & bit != 0;
+        self.expects = match name {
+            b"with" if begins || last == Last::Open => {
+                self.withs |= bit;
+                self.recursive = false;
+                Place::With
+            }
+            b"recursive" if self.expects == Place::With => {
+                self.recursive = true;
+                Place::With
+            }
+            b"select" | b"values" | b"insert" | b"merge" | b"delete" | b"update" | b"table" => {
+                self.begin_query(depth, bit);
+                match name {
+                    b"table" => Place::Read,
+                    b"update" if before != Key::For && before != Key::Keys => Place::Written,
+                    _ => Place::No,
+                }
+            }
+            b"from" if before == Key::Delete => Place::Written,
+            b"from" if is(self.queries) && before != Key::Distinct => {
+                self.lists |= bit;
+                Place::Read
+            }
+            b"into" if matches!(before, Key::Insert | Key::Merge) => Place::Written,
+            b"join" if is(self.lists) => Place::Read,
+            b"only" | b"lateral" => self.expects,
+            b"where" | b"group" | b"having" | b"window" | b"order" | b"limit" | b"offset" | b"fetch" | b"for"
+            | b"union" | b"intersect" | b"except" | b"returning" | b"set" => {
+                self.lists &= !bit;
+                Place::No
+            }
+            _ => return false,
+        };
+        true
+    }
+
+    /// Nothing more is defined out here, and all of it can be named.
+    fn begin_query(&mut self, depth: u32, bit: u64) {
+        self.queries |= bit;
+        self.lists &= !bit;
+        self.withs &= !bit;
+        self.define(depth);
+    }
+
+    fn define(&mut self, depth: u32) {
+        self.defined.iter_mut().filter(|(_, at, _)| *at == depth).for_each(|(_, _, known)| *known = true);
+    }
+
+    pub(super) fn comma(&mut self, depth: u32) {
+        let bit = bit(depth);
+        self.expects = if self.withs & bit != 0 {
+            self.define(depth);
+            Place::With
+        } else if self.lists & bit != 0 {
+            Place::Read
+        } else {
+            Place::No
+        };
+    }
+
+    /// A bracket opens; `depth` is that of what is in it.
+    pub(super) fn open(&mut self, depth: u32) {
+        let bit = bit(depth);
+        self.queries &= !bit;
+        self.withs &= !bit;
+        self.lists &= !bit;
+        if self.expects == Place::Read {
+            self.lists |= bit;
+        } else {
+            self.expects = Place::No;
+        }
+    }
+
+    /// One closes; `depth` is that of what is around it.
+    pub(super) fn close(&mut self, depth: u32) {
+        self.defined.retain(|(_, at, _)| *at <= depth);
+        self.expects = Place::No;
+    }
+
+    fn defined_by_with(&mut self, name: &[u8], depth: u32) {
+        if self.defined.len() < RELATIONS_MAX {
+            self.defined.push((name.into(), depth, self.recursive));
+        }
+    }
+
+    fn is_defined(&self, name: &[u8]) -> bool {
+        self.defined.iter().any(|(defined, _, known)| *known && **defined == *name)
+    }
+}
+
+fn bit(depth: u32) -> u64 {
+    1_u64.checked_shl(depth).unwrap_or(0)
+}
+
+impl Machine {
+    /// What the next word is by its place, `quoted` or not, behind a dot or not.
+    pub(super) fn place(&mut self, name: &[u8], quoted: bool, begins: bool, (last, before): (Last, Key)) -> Place {
+        let now = &mut self.now;
+        let sources = &mut now.sources;
+        if last == Last::Dot {
+            return self.held.place;
+        }
+        // Behind AS any word is a name.
+        if !quoted && before != Key::As {
+            // Deeper than is followed.
+            if now.depth >= u64::BITS && matches!(name, b"from" | b"table" | b"join") {
+                now.judge.bounds |= Bounds::WRITES;
+                self.facts.named.beyond = true;
+            }
+            if sources.keyword(name, now.depth, begins || now.opening, last, before) {
+                return Place::No;
+            }
+            if begins && name == b"copy" {
+                sources.expects = Place::Read;
+                return Place::No;
+            }
+        }
+        sources.schema = None;
+        if last == Last::Word && self.held.place == Place::Read {
+            return Place::Alias;
+        }
+        std::mem::take(&mut sources.expects)
+    }
+
+    /// What the next word tells of the name at hand: `ROWS FROM (…)` is none, nor is what `SEARCH` in a WITH lists.
+    pub(super) fn foresee(&mut self, next: &[u8], quoted: bool) {
+        let Self { held, now, .. } = self;
+        let ends = match held.place {
+            Place::Read => !held.quoted && held.name() == b"rows" && next == b"from" && !quoted,
+            Place::With => true,
+            Place::No | Place::Written | Place::Alias => false,
+        };
+        if held.waits && ends {
+            if held.place == Place::With && next == b"as" && !quoted {
+                now.sources.defined_by_with(held.name(), now.depth);
+            }
+            held.place = Place::No;
+        }
+    }
+
+    /// The name at hand was found to do this. A bracket may follow it.
+    pub(super) fn name_relation(&mut self, effects: Effects, called: bool) {
+        self.facts.named.beyond |= effects.beyond;
+        let now = &mut self.now;
+        let written = match self.held.place {
+            Place::Written => true,
+            Place::Read if !called || now.first == First::Copy && now.depth == 0 => false,
+            Place::With if called => {
+                now.sources.defined_by_with(self.held.name(), now.depth);
+                return;
+            }
+            _ => return,
+        };
+        let schema = now.sources.schema.take();
+        let own = self.held.schema == Schema::Catalog || schema.as_deref() == Some(b"information_schema");
+        if !effects.relation {
+            let defined = schema.is_none() && now.sources.is_defined(self.held.name());
+            if defined || own {
+                return;
+            }
+            if effects.bounds.is_empty() {
+                // It may be a view that has come since the catalog was read.
+                now.judge.bounds |= Bounds::WRITES;
+            }
+        }
+        self.facts.named.add(schema, self.held.name(), written);
+    }
+}
+
+impl Now {
+    /// Whether it is one of the statements whose relations are told.
+    pub(super) fn names_all(&self) -> bool {
+        let hidden = self.touches.any(Touches::HIDDEN.and(Touches::DYNAMIC));
+        !hidden && matches!(self.first, First::Select | First::Write | First::Copy | First::Explain)
+    }
+}
+
+impl Named {
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.relations.iter().any(|relation| *relation.name == *name)
+    }
+
+    fn add(&mut self, schema: Option<Name>, name: &[u8], written: bool) {
+        let same = |known: &&mut Relation| known.schema == schema && *known.name == *name;
+        if let Some(known) = self.relations.iter_mut().find(same) {
+            known.written |= written;
+        } else if self.relations.len() < RELATIONS_MAX {
+            self.relations.push(Relation { schema, name: name.into(), written });
+        } else {
+            self.beyond = true;
+        }
+    }
+}
+
+impl Facts {
+    /// The relations that the text reads or writes. `None`: not all can be named, since it calls, names or sets off what uses
+    /// others, or is none of the statements that are followed here.
+    pub fn relations(&self) -> Option<&[Relation]> {
+        let all = self.unsure.is_none() && !self.named.beyond;
+        all.then_some(self.named_relations())
+    }
+
+    /// Those that it names, of which there may be more.
+    pub fn named_relations(&self) -> &[Relation] {
+        &self.named.relations
+    }
+}

@@ -1,0 +1,21 @@
+//! Reads go to replicas, writes to the primary, and nobody reads what is older than what he has written or seen: a primary and two
+//! streaming replicas, a real `pgotter run` in front of them, and clients that speak the protocol byte by byte.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+#[path = "routing/blocks.rs"]
+mod blocks;
+#[path = "routing/fresh.rs"]
+mod fresh;
+#[path = "routing/moved.rs"]
+mod moved;
+#[path = "routing/observed.rs"]
+mod observed;
+#[path = "routing/reads.rs"]
+mod reads;
+#[path = "routing/workload.rs"]
+mod workload;
+#[path = "routing/world.rs"]
+mod world;

@@ -1,0 +1,119 @@
+//! Where requests run, in every form that the protocol has.
+
+use crate::support::raw::*;
+use crate::world::*;
+
+fn value(frames: &[Frame]) -> String {
+    first_value(frames).unwrap_or_else(|| panic!("no value: {}", print(frames)))
+}
+
+#[test]
+fn reads_run_on_both_replicas_and_writes_on_the_primary_in_every_form() {
+    let world = World::new("");
+    world.define("t (a int)", "");
+    let write = "INSERT INTO t VALUES (1) RETURNING current_setting('otter.host')";
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..16 {
+        let mut client = world.client();
+        let by_query = client.value(WHERE);
+        client.send(&[parse("", WHERE), bind("", "", &[]), describe(b'P', ""), execute("", 0), sync()].concat());
+        let unnamed = value(&client.until_ready());
+        client.send(&[parse("r", WHERE), describe(b'S', "r"), sync()].concat());
+        client.until_ready();
+        client.send(&[bind("", "r", &[]), execute("", 0), sync()].concat());
+        let named = value(&client.until_ready());
+        for host in [by_query, unnamed, named] {
+            assert!(REPLICAS.contains(&host.as_str()), "a read ran on {host}");
+            seen.insert(host);
+        }
+        assert_eq!(client.value(write), PRIMARY);
+        client.send(&[parse("w", write), bind("", "w", &[]), execute("", 0), sync()].concat());
+        assert_eq!(value(&client.until_ready()), PRIMARY);
+        client.send(&[bind("", "w", &[]), execute("", 0), sync()].concat());
+        assert_eq!(
+            value(&client.until_ready()),
+            PRIMARY,
+            "the statement's own verdict counts, and not the last Parse's"
+        );
+    }
+    assert_eq!(seen.len(), 2, "all reads ran on {seen:?}");
+}
+
+#[test]
+fn the_strictest_statement_of_a_request_decides_for_all_of_it() {
+    let world = World::new("");
+    world.define("t (a int)", "");
+    let mut client = world.client();
+    let frames = client.ask(&format!("{WHERE}; INSERT INTO t VALUES (1)"));
+    assert_eq!(value(&frames), PRIMARY);
+    let pipeline = [
+        parse("", WHERE),
+        bind("", "", &[]),
+        execute("", 0),
+        parse("", "INSERT INTO t VALUES (2)"),
+        bind("", "", &[]),
+        execute("", 0),
+        sync(),
+    ];
+    client.send(&pipeline.concat());
+    assert_eq!(value(&client.until_ready()), PRIMARY);
+    assert_eq!(client.value("SELECT count(*) FROM t"), "2");
+}
+
+#[test]
+fn requests_that_are_sent_at_once_run_each_where_it_may_and_are_answered_in_order() {
+    let world = World::new("");
+    world.define("t (a int)", "");
+    let mut client = world.client();
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        sent.extend(query(WHERE));
+        sent.extend(query("INSERT INTO t VALUES (1) RETURNING current_setting('otter.host')"));
+    }
+    client.send(&sent);
+    for at in 0..20 {
+        value(&client.until_ready());
+        assert_eq!(value(&client.until_ready()), PRIMARY, "write {at}");
+    }
+    assert_eq!(client.value("SELECT count(*) FROM t"), "20");
+}
+
+#[test]
+fn settings_and_statements_go_with_the_client_to_every_host() {
+    let world = World::new("");
+    let mut client = world.client();
+    client.ask("SET application_name = 'otter'; SET TimeZone = 'Asia/Tokyo'; SET search_path = pg_catalog");
+    client.send(
+        &[parse("s", "SELECT current_setting('otter.host') || to_char('2000-01-01Z'::timestamptz, 'HH24')"), sync()]
+            .concat(),
+    );
+    client.until_ready();
+    eventually("a replica is near enough", || REPLICAS.contains(&client.value(WHERE).as_str()));
+    for _ in 0..10 {
+        client.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+        let answer = value(&client.until_ready());
+        assert!(answer.starts_with("replica") && answer.ends_with("09"), "{answer}");
+        assert_eq!(client.value("SELECT set_config('work_mem', '5MB', false)"), "5MB");
+        assert_eq!(client.value("SHOW TimeZone"), "Asia/Tokyo");
+        eventually("a replica is near enough", || REPLICAS.contains(&client.value(WHERE).as_str()));
+    }
+    assert!(world.client().parameter("in_hot_standby").eq("off"));
+}
+
+#[test]
+fn what_only_one_server_has_is_asked_of_the_primary() {
+    let world = World::new("");
+    let mut client = world.client();
+    for read in [
+        "SELECT pg_is_in_recovery()",
+        "SHOW transaction_read_only",
+        "SELECT pg_backend_pid() > 0 AND pg_is_in_recovery()",
+    ] {
+        assert!(["f", "off"].contains(&client.value(read).as_str()), "{read} was answered by a replica");
+    }
+    client.ask("CREATE TEMP TABLE mine AS SELECT current_setting('otter.host') AS host");
+    assert_eq!(client.value("SELECT host FROM mine"), PRIMARY);
+    assert_eq!(client.value(WHERE), PRIMARY, "a pinned client stays with its server");
+    client.ask("DROP TABLE mine");
+    eventually("the client is free again", || client.value(WHERE) != PRIMARY);
+}

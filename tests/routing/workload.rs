@@ -1,0 +1,190 @@
+//! The statements of five applications, each of which says where it must run: seen in the servers' own logs, in every form that the
+//! protocol has.
+
+use crate::support::must;
+use crate::support::raw::*;
+use crate::world::*;
+use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER};
+use pgotter::sql::{Reading, Scanner, Token};
+use std::cell::Cell;
+
+const WORKLOAD: &str = include_str!("../workload/workload.sql");
+
+/// One annotated part of the file.
+struct Part {
+    id: &'static str,
+    target: &'static str,
+    statements: Vec<String>,
+}
+
+fn parts() -> Vec<Part> {
+    let part = |part: &'static str| {
+        let (head, body) = part.split_once('\n').expect("a part has a body");
+        let mut words = head.split(' ');
+        let id = words.next().expect("a part has a name");
+        let target = words.find_map(|word| word.strip_prefix("target=")).expect("a part has a target");
+        let body = body.split("\n-- =====").next().unwrap_or_default();
+        let lines = body.lines().filter(|line| !line.starts_with("-- ") && !line.starts_with('\\'));
+        Part { id, target, statements: statements(&lines.fold(String::new(), |text, line| text + line + "\n")) }
+    };
+    WORKLOAD.split("\n-- @stmt ").skip(1).map(part).collect()
+}
+
+/// At its semicolons.
+fn statements(text: &str) -> Vec<String> {
+    let (begun, mut ends) = (Cell::new(0), Vec::new());
+    Scanner::new(Reading::default()).feed_telling(text.as_bytes(), &begun, &mut |token| {
+        if let Token::Symbol(b';') = token {
+            ends.push(begun.get() + 1);
+        }
+    });
+    let starts = [0].into_iter().chain(ends.clone());
+    let each = starts.zip(ends).map(|(start, end)| text[start..end].trim().trim_end_matches(';').to_owned());
+    each.filter(|statement| !statement.is_empty()).collect()
+}
+
+/// How a statement is said.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Simple,
+    Extended,
+    Prepared,
+}
+
+impl Form {
+    /// Says it, and gives what came back. `mark` stands in front of the text, and so in the log of who runs it.
+    fn say(self, client: &mut Raw, mark: &str, text: &str) -> Vec<Frame> {
+        self.said(client, mark, &format!("/* {mark} */ {text}"))
+    }
+
+    /// As it is.
+    fn said(self, client: &mut Raw, mark: &str, text: &str) -> Vec<Frame> {
+        match self {
+            Self::Simple => client.ask(text),
+            Self::Extended => {
+                client.send(&[parse("", text), bind("", "", &[]), describe(b'P', ""), execute("", 0), sync()].concat());
+                client.until_ready()
+            }
+            Self::Prepared => {
+                client.send(&[parse(mark, text), sync()].concat());
+                let frames = client.until_ready();
+                if error_code(&frames).is_some() {
+                    return frames;
+                }
+                client.send(&[bind("", mark, &[]), execute("", 0), close(b'S', mark), sync()].concat());
+                client.until_ready()
+            }
+        }
+    }
+}
+
+fn rows(frames: &[Frame]) -> Vec<Vec<Option<String>>> {
+    let mut rows: Vec<_> = frames.iter().filter(|frame| frame.kind == b'D').map(row_values).collect();
+    rows.sort();
+    rows
+}
+
+/// Who says statements in one form, each form in a database of its own.
+struct Speaker {
+    form: Form,
+    /// Whoever prepares or sets something goes on with it.
+    writer: Raw,
+    reader: Raw,
+    direct: Raw,
+}
+
+impl Speaker {
+    fn new(world: &World, form: Form, database: &str) -> Self {
+        let who = [("user", SUPERUSER), ("database", database)];
+        let log_in = |port| {
+            let mut client = Raw::connect(port);
+            client.send(&startup(3, 0, &who));
+            client.welcomed();
+            client
+        };
+        let port = world.pgotter.port();
+        Self { form, writer: log_in(port), reader: log_in(port), direct: log_in(world.primary.port()) }
+    }
+
+    fn client(&mut self, reads: bool) -> &mut Raw {
+        if reads { &mut self.reader } else { &mut self.writer }
+    }
+
+    /// Whether what was changed before is replayed, and known.
+    fn reads_on_replicas(&mut self) -> bool {
+        self.reader.value(&format!("{WHERE} FROM flow.workspaces LIMIT 1")) != PRIMARY
+    }
+
+    /// Says all of a part; gives what is wrong with the answers, and how its texts begin in the servers' logs.
+    fn say(&mut self, part: &Part, reads: bool) -> (String, Vec<String>) {
+        let (mut wrong, mut marks) = (String::new(), Vec::new());
+        for (at, text) in part.statements.iter().enumerate() {
+            let mark = format!("w_{}_{at}_{:?}", part.id, self.form);
+            if ["BEGIN", "COMMIT", "ROLLBACK"].iter().any(|word| text.starts_with(word)) {
+                // Plain, it need not go to a server.
+                wrong += &error_code(&self.form.said(self.client(reads), &mark, text)).unwrap_or_default();
+                continue;
+            }
+            let frames = self.form.say(self.client(reads), &mark, text);
+            let code = error_code(&frames);
+            if code.as_deref() == Some("25006") {
+                wrong += &format!("{mark} {text}\n    25006\n");
+            }
+            let differs = ["now()", "clock_timestamp", "EXPLAIN", "random"].iter().any(|word| text.contains(word));
+            if reads && part.statements.len() == 1 && !differs {
+                let theirs = self.form.say(&mut self.direct, &format!("direct_{mark}"), text);
+                if error_code(&theirs) != code || rows(&theirs) != rows(&frames) {
+                    wrong += &format!("{mark} {text}\n    other rows than directly: {}\n", print(&frames));
+                }
+            }
+            marks.push(format!("/* {mark} */"));
+        }
+        (wrong, marks)
+    }
+}
+
+#[test]
+#[ignore = "make test-routing: it waits for the catalog behind each definition"]
+fn every_statement_of_the_workload_runs_where_it_says_in_every_form() {
+    let world = World::new("read_your_writes = \"session\"");
+    let setup = WORKLOAD.split("\n-- @stmt ").next().unwrap_or_default();
+    let file = world.primary.state().path().join("workload.sql");
+    must(world.primary.state().write(&file, setup));
+    let mut speakers =
+        [(Form::Simple, "w1"), (Form::Extended, "w2"), (Form::Prepared, "w3")].map(|(form, database)| {
+            world.on_primary(&format!("CREATE DATABASE {database}"));
+            must(world.primary.psql_file(database, &file));
+            world.until_replayed();
+            Speaker::new(&world, form, database)
+        });
+    let (mut wrong, mut eligible) = (String::new(), 0);
+    for part in parts() {
+        let reads = part.target == "replica" && !part.statements.iter().any(|text| text.starts_with("EXECUTE"));
+        if reads {
+            eventually("reads run on replicas", || {
+                // Each has its database's catalog read again.
+                let ready = speakers.each_mut().map(Speaker::reads_on_replicas);
+                ready.iter().all(|ready| *ready)
+            });
+        }
+        for speaker in &mut speakers {
+            let (answers, marks) = speaker.say(&part, reads);
+            wrong += &answers;
+            let ran_on = |server: &LocalPostgres| marks.iter().any(|mark| server.log().contains(mark));
+            let on_replica = world.replicas.iter().any(ran_on);
+            let form = speaker.form;
+            match part.target {
+                "primary" | "node" if on_replica => wrong += &format!("{} {form:?} ran on a replica\n", part.id),
+                "replica" if reads => {
+                    eligible += 1;
+                    if !on_replica {
+                        wrong += &format!("{} {form:?} did not run on a replica: {:?}\n", part.id, part.statements);
+                    }
+                }
+                _ => (),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(eligible > 150, "{eligible}");
+}

@@ -1,0 +1,135 @@
+//! A primary and two replicas that can be told apart, and a PgOtter in front of them.
+
+use crate::support::raw::{Raw, error_code};
+use crate::support::{PgOtter, must, postgres};
+use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
+use pgotter::cli::ports;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+/// What has not happened by then never will.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A read that says where it runs.
+pub const WHERE: &str = "SELECT current_setting('otter.host')";
+
+pub const PRIMARY: &str = "primary";
+pub const REPLICAS: [&str; 2] = ["replica 1", "replica 2"];
+
+/// The servers, and a pooler that knows them.
+pub struct World {
+    pub primary: LocalPostgres,
+    pub replicas: Vec<LocalPostgres>,
+    pub pgotter: PgOtter,
+    http: u16,
+}
+
+impl World {
+    /// Reads go to replicas. `routing` are further lines for `[routing]`.
+    pub fn new(routing: &str) -> Self {
+        Self::with("", "mode = \"split\"", routing)
+    }
+
+    /// As [`Self::new`], with lines for `[pooler]`, and another mode.
+    pub fn with(pooler: &str, mode: &str, routing: &str) -> Self {
+        let settings = vec!["otter.host = 'primary'".to_owned(), "log_statement = 'all'".to_owned()];
+        let mut primary = postgres(&Options { max_connections: 200, settings, ..Options::default() });
+        let replicas = REPLICAS.map(|name| {
+            let replica = must(primary.replica());
+            must(replica.set(&format!("otter.host = '{name}'")));
+            must(replica.psql("postgres", "SELECT pg_reload_conf()"));
+            must(replica.wait_until("postgres", &format!("SELECT current_setting('otter.host') = '{name}'")));
+            replica
+        });
+        must(primary.wait_for_replicas(2));
+        let replicas = Vec::from(replicas);
+        let hosts: Vec<_> =
+            replicas.iter().chain([&primary]).map(|host| format!("\"127.0.0.1:{}\"", host.port())).collect();
+        let hosts = hosts.join(", ");
+        let http = ports::free_port();
+        let pgotter = PgOtter::start(|port| {
+            format!(
+                "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\nadmin_users = [\"{SUPERUSER}\"]\n{pooler}\n\
+                 [databases.\"*\"]\nhosts = [{hosts}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n\
+                 [routing]\n{mode}\n{routing}\n[http]\nlisten = \"127.0.0.1:{http}\"\n"
+            )
+        });
+        let world = Self { primary, replicas, pgotter, http };
+        world.until_reads_run_on_replicas();
+        world
+    }
+
+    pub fn client(&self) -> Raw {
+        Raw::log_in(self.pgotter.port(), &[])
+    }
+
+    /// Directly on the primary, past the pooler.
+    pub fn on_primary(&self, sql: &str) -> String {
+        must(self.primary.psql("postgres", sql))
+    }
+
+    /// Defines and fills something, through the pooler, which learns of it; and waits until reads of it run on replicas.
+    pub fn define(&self, table: &str, rest: &str) {
+        let mut client = self.client();
+        assert_eq!(error_code(&client.ask(&format!("CREATE TABLE {table};{rest}"))), None);
+        let name = table.split(' ').next().unwrap_or_default();
+        let read = format!("SELECT current_setting('otter.host') FROM (SELECT count(*) FROM {name}) AS counted");
+        let mut reader = self.client();
+        eventually("it is known and replayed", || reader.value(&read) != PRIMARY);
+        self.until_replayed();
+    }
+
+    /// Waits until the replicas have replayed all that there is.
+    pub fn until_replayed(&self) {
+        must(self.primary.wait_for_replicas(2));
+    }
+
+    /// Has both replicas stand still, or go on.
+    pub fn pause_replay(&self, paused: bool) {
+        let (what, state) = if paused { ("pause", "paused") } else { ("resume", "not paused") };
+        for replica in &self.replicas {
+            must(replica.psql("postgres", &format!("SELECT pg_wal_replay_{what}()")));
+            must(replica.wait_until("postgres", &format!("SELECT pg_get_wal_replay_pause_state() = '{state}'")));
+        }
+    }
+
+    /// What the console counts of decisions with this reason.
+    pub fn decisions(&self, role: &str, reason: &str) -> u64 {
+        let rows = crate::support::client_output(
+            "psql",
+            self.pgotter.port(),
+            &["-h", "127.0.0.1", "-U", SUPERUSER, "-At", "-F", "|", "-d", "pgotter", "-c", "SHOW ROUTES"],
+        );
+        let prefix = format!("postgres|{role}|{reason}|");
+        rows.lines().find_map(|row| row.strip_prefix(&prefix)?.split('|').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// What /metrics counts of requests that were run again for this reason.
+    pub fn retries(&self, reason: &str) -> u64 {
+        let mut http = std::net::TcpStream::connect(("127.0.0.1", self.http)).unwrap();
+        http.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        http.read_to_string(&mut text).unwrap();
+        let prefix = format!("pgotter_routing_retries_total{{database=\"postgres\",reason=\"{reason}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or(0)
+    }
+
+    fn until_reads_run_on_replicas(&self) {
+        let mut client = self.client();
+        let before = || self.decisions("replica", "read");
+        eventually("reads are for replicas", || {
+            let counted = before();
+            client.value(WHERE);
+            before() > counted
+        });
+    }
+}
+
+/// Waits for a condition that has to come true.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
