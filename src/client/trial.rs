@@ -55,10 +55,12 @@ impl Trial {
 
 impl Client {
     /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not if it drops names of
-    /// statements: were its server lost nobody would know which of them are gone.
+    /// statements, since were its server lost nobody would know which of them are gone, nor for a client that listens, whose
+    /// ReadyForQuery has to wait for notifications.
     pub(super) fn try_out(&mut self, request: &Request) {
         let closes = |(message, body): (u8, &[u8])| message == kind::CLOSE && body.first() == Some(&b'S');
-        if self.to() == To::Primary || self.block.is_some() || frame::all(&request.bytes).any(closes) {
+        let listens = self.listening.is_some();
+        if self.to() == To::Primary || self.block.is_some() || listens || frame::all(&request.bytes).any(closes) {
             return;
         }
         let parsed = frame::all(&request.bytes).filter(|(message, _)| *message == kind::PARSE);

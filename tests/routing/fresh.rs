@@ -163,3 +163,62 @@ fn writes_to_one_table_leave_the_reads_of_others_on_replicas() {
     assert!(on_replicas >= 900, "{on_replicas} of 1000 reads ran on replicas");
     assert!(written > 10, "{written} writes meanwhile");
 }
+
+#[test]
+fn what_a_write_sets_off_elsewhere_is_seen_as_well() {
+    let world = World::new("");
+    world.define("counters (n int)", "INSERT INTO counters VALUES (0)");
+    let count = "CREATE FUNCTION next_no() RETURNS int LANGUAGE sql AS 'UPDATE counters SET n = n + 1 RETURNING n'";
+    world.define("bills (no int)", &format!("{count}; ALTER TABLE bills ALTER no SET DEFAULT next_no()"));
+    world.define("jobs (id int)", "INSERT INTO jobs VALUES (1)");
+    let (mut writer, mut reader) = (world.client(), world.client());
+    let read = format!("SELECT n || ' ' || ({WHERE}) FROM counters");
+    eventually("reads run on replicas", || !reader.value(&read).ends_with(PRIMARY));
+    world.pause_replay(true);
+    // A default, and a function behind a locking clause.
+    writer.ask("INSERT INTO bills DEFAULT VALUES");
+    assert_eq!(reader.value("SELECT n FROM counters"), "1");
+    world.pause_replay(false);
+    eventually("reads run on replicas again", || reader.value(&read).starts_with("1 replica"));
+    world.pause_replay(true);
+    writer.ask("SELECT next_no() FROM jobs FOR UPDATE");
+    assert_eq!(reader.value("SELECT n FROM counters"), "2");
+}
+
+#[test]
+fn who_listens_from_now_on_sees_what_was_told_before() {
+    let world = World::new("read_your_writes = \"session\"");
+    world.define("jobs (id int)", "");
+    let (mut writer, mut worker) = (world.client(), world.client());
+    let read = "SELECT count(*) || ' ' || current_setting('otter.host') FROM jobs";
+    eventually("reads run on replicas", || worker.value(read).starts_with("0 replica"));
+    world.pause_replay(true);
+    writer.ask("INSERT INTO jobs VALUES (1)");
+    writer.ask("NOTIFY jobs");
+    worker.ask("LISTEN jobs");
+    assert_eq!(worker.value(read), format!("1 {PRIMARY}"), "nobody will tell it of this job any more");
+}
+
+#[test]
+fn fences_hold_through_reloads_that_take_the_replicas_away_and_bring_them_back() {
+    let mut world = World::new("");
+    world.define("t (n int)", "INSERT INTO t VALUES (0)");
+    let (mut writer, mut reader) = (world.client(), world.client());
+    let read = "SELECT n || ' ' || current_setting('otter.host') FROM t";
+    eventually("reads run on replicas", || reader.value(read).starts_with("0 replica"));
+    // With one host that is left, the last decision is nothing to the next request.
+    world.reload(&[]);
+    for round in 1..=3 {
+        assert_eq!(writer.value(&format!("UPDATE t SET n = {round} RETURNING n")), round.to_string());
+        assert_eq!(reader.value(read), format!("{round} {PRIMARY}"));
+    }
+    world.pause_replay(true);
+    writer.ask("UPDATE t SET n = 4");
+    world.reload(&[1, 0]);
+    for _ in 0..20 {
+        assert_eq!(writer.value("SELECT n FROM t"), "4");
+        assert_eq!(reader.value("SELECT n FROM t"), "4");
+    }
+    world.pause_replay(false);
+    eventually("reads run on replicas again", || reader.value(read).starts_with("4 replica"));
+}

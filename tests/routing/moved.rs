@@ -88,3 +88,29 @@ fn reads_go_on_when_the_replicas_stop() {
         assert_eq!(client.value(WHERE), PRIMARY);
     }
 }
+
+#[test]
+fn a_moved_request_keeps_the_names_that_it_gave_and_takes_none_away() {
+    let world = World::new("read_your_writes = \"off\"");
+    world.define("t (a int)", "INSERT INTO t VALUES (7)");
+    let mut client = world.client();
+    client.send(&[parse("old", "SELECT 1"), sync()].concat());
+    client.until_ready();
+    world.pause_replay(true);
+    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    let moved = world.retries("not_replayed");
+    // It gives a name, and drops another: what drops names is not moved, and the client hears the replica's own error.
+    let both = [parse("n", "SELECT b FROM t"), bind("", "n", &[]), execute("", 0), close(b'S', "old"), sync()].concat();
+    client.send(&both);
+    let frames = client.until_ready();
+    if let Some(code) = error_code(&frames) {
+        assert_eq!(code, "42703");
+        client.send(&[parse("n", "SELECT b FROM t"), bind("", "n", &[]), execute("", 0), sync()].concat());
+        assert_eq!(first_value(&client.until_ready()).as_deref(), Some("new"));
+        eventually("it was tried on a replica", || world.retries("not_replayed") > moved);
+        client.send(&[bind("", "old", &[]), execute("", 0), sync()].concat());
+        assert_eq!(first_value(&client.until_ready()).as_deref(), Some("1"), "what was skipped drops nothing");
+    }
+    client.send(&[bind("", "n", &[]), execute("", 0), sync()].concat());
+    assert_eq!(first_value(&client.until_ready()).as_deref(), Some("new"));
+}

@@ -4,7 +4,7 @@ use crate::world::*;
 
 #[test]
 fn reads_are_counted_for_replicas_and_run_on_the_primary() {
-    let world = World::with("", "mode = \"observe\"", "");
+    let world = World::with("mode = \"observe\"", "");
     let mut client = world.client();
     let (reads, writes) = (world.decisions("replica", "read"), world.decisions("primary", "write"));
     for _ in 0..5 {

@@ -117,3 +117,21 @@ fn what_only_one_server_has_is_asked_of_the_primary() {
     client.ask("DROP TABLE mine");
     eventually("the client is free again", || client.value(WHERE) != PRIMARY);
 }
+
+#[test]
+fn a_client_that_listens_reads_on_replicas_and_hears_everything_in_order() {
+    let world = World::new("read_your_writes = \"session\"");
+    let mut client = world.client();
+    client.ask("LISTEN news");
+    let mut other = world.client();
+    for round in 0..10 {
+        eventually("a replica is near enough", || REPLICAS.contains(&client.value(WHERE).as_str()));
+        other.ask(&format!("NOTIFY news, '{round}'"));
+        let heard = client.until(b'A');
+        let payload = format!("news\0{round}\0").into_bytes();
+        assert!(heard.last().is_some_and(|frame| frame.body.ends_with(&payload)), "{}", print(&heard));
+        client.send(&[parse("", WHERE), bind("", "", &[]), describe(b'P', ""), execute("", 0), sync()].concat());
+        let kinds: Vec<u8> = client.until_ready().iter().map(|frame| frame.kind).collect();
+        assert_eq!(kinds, b"12TDCZ");
+    }
+}

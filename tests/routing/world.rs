@@ -4,6 +4,7 @@ use crate::support::raw::{Raw, error_code};
 use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -22,16 +23,17 @@ pub struct World {
     pub replicas: Vec<LocalPostgres>,
     pub pgotter: PgOtter,
     http: u16,
+    rest: String,
 }
 
 impl World {
     /// Reads go to replicas. `routing` are further lines for `[routing]`.
     pub fn new(routing: &str) -> Self {
-        Self::with("", "mode = \"split\"", routing)
+        Self::with("mode = \"split\"", routing)
     }
 
-    /// As [`Self::new`], with lines for `[pooler]`, and another mode.
-    pub fn with(pooler: &str, mode: &str, routing: &str) -> Self {
+    /// As [`Self::new`], in another mode.
+    pub fn with(mode: &str, routing: &str) -> Self {
         let settings = vec!["otter.host = 'primary'".to_owned(), "log_statement = 'all'".to_owned()];
         let mut primary = postgres(&Options { max_connections: 200, settings, ..Options::default() });
         let replicas = REPLICAS.map(|name| {
@@ -43,20 +45,20 @@ impl World {
         });
         must(primary.wait_for_replicas(2));
         let replicas = Vec::from(replicas);
-        let hosts: Vec<_> =
-            replicas.iter().chain([&primary]).map(|host| format!("\"127.0.0.1:{}\"", host.port())).collect();
-        let hosts = hosts.join(", ");
         let http = ports::free_port();
-        let pgotter = PgOtter::start(|port| {
-            format!(
-                "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\nadmin_users = [\"{SUPERUSER}\"]\n{pooler}\n\
-                 [databases.\"*\"]\nhosts = [{hosts}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n\
-                 [routing]\n{mode}\n{routing}\n[http]\nlisten = \"127.0.0.1:{http}\"\n"
-            )
-        });
-        let world = Self { primary, replicas, pgotter, http };
+        let rest = format!("[routing]\n{mode}\n{routing}\n[http]\nlisten = \"127.0.0.1:{http}\"");
+        let hosts: Vec<_> = replicas.iter().chain([&primary]).collect();
+        let pgotter = PgOtter::start(|port| config(port, &hosts, &rest));
+        let world = Self { primary, replicas, pgotter, http, rest };
         world.until_reads_run_on_replicas();
         world
+    }
+
+    /// Has the pooler know these hosts alone, of the primary and, by their numbers, the replicas.
+    pub fn reload(&mut self, replicas: &[usize]) {
+        let hosts: Vec<_> = replicas.iter().map(|at| &self.replicas[*at]).chain([&self.primary]).collect();
+        let text = config(self.pgotter.port(), &hosts, &self.rest);
+        assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
     }
 
     pub fn client(&self) -> Raw {
@@ -123,6 +125,29 @@ impl World {
             before() > counted
         });
     }
+}
+
+/// `rest` are further sections.
+fn config(port: u16, hosts: &[&LocalPostgres], rest: &str) -> String {
+    let hosts: Vec<_> = hosts.iter().map(|host| format!("\"127.0.0.1:{}\"", host.port())).collect();
+    format!(
+        "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\nadmin_users = [\"{SUPERUSER}\"]\n[databases.\"*\"]\n\
+         hosts = [{}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n{rest}\n",
+        hosts.join(", ")
+    )
+}
+
+/// Writes another configuration and waits until it has been read. Whether it is in force.
+fn reload_with(pooler: &mut PgOtter, text: &str) -> bool {
+    let reloads = |pooler: &PgOtter| {
+        let log = pooler.log();
+        (log.matches("configuration reloaded").count(), log.matches("reload refused").count())
+    };
+    let before = reloads(pooler);
+    std::fs::write(pooler.config_file(), text).unwrap();
+    pooler.signal(Signal::HUP);
+    eventually("the reload", || reloads(pooler) != before);
+    reloads(pooler).0 > before.0
 }
 
 /// Waits for a condition that has to come true.

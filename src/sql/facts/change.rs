@@ -23,7 +23,8 @@ impl Facts {
             // Its table is not told apart from one that is read.
             Verdict::Write if matches!(statement.verb, Verb::Copy { .. }) => Change::Anything,
             Verdict::Write => Change::Relations,
-            Verdict::Utility if matches!(statement.verb, Verb::Listen(_)) => Change::Hears,
+            // LISTEN goes to its server as an UNLISTEN.
+            Verdict::Utility if matches!(statement.verb, Verb::Listen(_) | Verb::Unlisten(_)) => Change::Hears,
             Verdict::Utility if concerns_itself(&statement.verb) => Change::Nothing,
             Verdict::Utility | Verdict::Function | Verdict::Ddl | Verdict::Unparsed => Change::Anything,
         };
@@ -45,8 +46,9 @@ fn concerns_itself(verb: &Verb) -> bool {
         Begin(_) | Commit { .. } | Rollback { .. } | Savepoint(_) | Release(_) | RollbackTo(_) => true,
         Set(_) | SetTransaction | Reset(_) | ResetAll | Show(_) => true,
         Prepare(_) | Deallocate(_) | DeallocateAll | Discard(_) => true,
-        Unlisten(_) | UnlistenAll | Notify(_) | CloseCursor(_) | CloseAll => true,
+        UnlistenAll | Notify(_) | CloseCursor(_) | CloseAll => true,
         Listen(_)
+        | Unlisten(_)
         | Select
         | Write
         | Copy { .. }
