@@ -9,7 +9,7 @@ use super::between::Request;
 use super::connection::Client;
 use super::link::Link;
 use crate::clock;
-use crate::metrics::Retry;
+use crate::metrics::{Answered, Retry};
 use crate::router::To;
 use crate::session::key;
 use crate::wire::backend::{error_field, kind as said};
@@ -128,6 +128,7 @@ impl Client {
     /// The trial is over: the client sees what there is.
     pub(super) fn show(&mut self) {
         if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
+            self.meter.heard(trial.held.len(), Answered::default());
             self.socket.queue(trial.held);
         }
     }

@@ -103,9 +103,11 @@ impl Functions for Recorder<'_> {
             self.reads.borrow_mut().extend(self.graph.all(Kind::Read));
             self.writes.borrow_mut().extend(self.graph.all(Kind::Written));
         }
-        self.reads.borrow_mut().extend(self.graph.find(Kind::Read, name));
+        let read = self.graph.find(Kind::Read, name);
+        self.reads.borrow_mut().extend(read);
         self.writes.borrow_mut().extend(self.graph.find(Kind::Written, name));
-        Effects::NOTHING
+        // One that is not known could be a view that writes.
+        Effects { relation: read.is_some_and(|place| self.graph.is_relation(place)), ..Effects::NOTHING }
     }
 }
 

@@ -293,3 +293,12 @@ fn nothing_is_a_read_before_the_catalog_was_read_or_while_it_is_being_changed() 
     drop(change);
     assert_eq!(judge(&catalog), Verdict::Function, "it was not read again yet");
 }
+
+#[test]
+fn a_body_that_reads_a_table_reads_and_of_what_is_not_known_it_may_write() {
+    let mut graph = Graph::default();
+    graph.is((Kind::Read, b"t"), Effects { relation: true, ..Effects::NOTHING });
+    let bounds = |text: &str| body::read(&graph, text.as_bytes(), false).effects.bounds;
+    assert!(bounds("select count(*) from t").is_empty());
+    assert!(bounds("select count(*) from unknown").any(Bounds::WRITES));
+}
