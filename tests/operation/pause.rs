@@ -1,7 +1,7 @@
 //! PAUSE and RESUME, by SIGUSR1 and SIGUSR2.
 
 use super::support::PgOtter;
-use super::talk::Client;
+use super::talk::{Client, query};
 use super::world::{eventually, exit_code, fresh_role, holder, pgotter, servers_of};
 use rustix::process::Signal;
 
@@ -14,9 +14,15 @@ fn a_pause_lets_transactions_end_closes_every_server_and_holds_requests_until_re
     let role = fresh_role();
     let mut pooler = pgotter("query_wait_notify = \"50ms\"\nmin_pool_size = 1", "");
     let mut busy = holder(pooler.port(), &role);
-    let mut idle = Client::connect(pooler.port(), &role, "postgres");
     pooler.signal(Signal::USR1);
-    idle.queue("SELECT 'later'");
+    // What was asked before the pause had begun is answered.
+    let mut idle = loop {
+        let mut client = Client::connect(pooler.port(), &role, "postgres");
+        client.send(&query("SELECT 'later'"));
+        if client.message().is_some_and(|(kind, _)| kind == b'N') {
+            break client;
+        }
+    };
     assert_eq!(busy.value("SELECT 'still here'"), "still here");
     assert!(!pooler.log().contains("paused: no server"));
     assert_eq!(busy.query("COMMIT").tags, ["COMMIT"]);
