@@ -19,6 +19,7 @@ use super::settle::{Bent, Sent};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Lane;
+use crate::router::To;
 use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Change, Drops, Effect, Statement, key};
 use crate::sql::Verdict;
@@ -62,7 +63,7 @@ impl Client {
                 Said::Other => under_way.pass(None),
                 Said::Query => self.query(&mut under_way, lane),
                 // What it says is told too late.
-                Said::Parse { .. } if !message.whole && self.runs_on_replica().is_some() => {
+                Said::Parse { .. } if !message.whole && self.to() != To::Primary => {
                     return Err(Left::Refused(tied_to_replica()));
                 }
                 Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
@@ -72,7 +73,7 @@ impl Client {
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name),
-                Said::Call if self.runs_on_replica().is_some() => {
+                Said::Call if self.to() != To::Primary => {
                     let fault = not_here(Verdict::Function);
                     return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
                 }

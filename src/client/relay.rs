@@ -29,7 +29,7 @@ impl Client {
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                     let deadline = earlier(deadline, self.trial_deadline());
                     let event = turn(self, Some(&mut link.server), deadline).await;
-                    if matches!(event, Event::ServerGone) && !self.is_on_trial() {
+                    if matches!(event, Event::ServerGone) && !self.may_move(&link) {
                         return Err(self.bereave(link));
                     }
                     if let Err(left) = self.heed(event, &mut link) {
@@ -144,7 +144,6 @@ impl Client {
         };
         let answered = link.server.take_answered();
         self.note_answered();
-        self.judge(link);
         self.show_settings();
         if link.server.take_stale() {
             self.pool.statements().renew();
@@ -154,6 +153,8 @@ impl Client {
         }
         self.heal(link)?;
         self.meter.heard(self.socket.queued() - queued, answered);
+        // Behind that: what was held back is counted when it is shown.
+        self.judge(link);
         link.watch.note(answered);
         if let Err(violation) = received {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::cluster::Loading;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::router::To;
 use crate::server::{CleanServer, Leaving};
 use crate::wire::backend::Status;
 
@@ -42,7 +43,7 @@ impl Client {
             return Ok(());
         }
         let always = self.rules.server_reset_query_always && link.mode != PoolMode::Session;
-        let reads_catalog = link.mode != PoolMode::Session && self.runs_on_replica().is_none();
+        let reads_catalog = link.mode != PoolMode::Session && self.to() == To::Primary;
         let catalog = if !reads_catalog { None } else { self.pool.catalog().is_due(self.now) };
         if always || catalog.is_some() {
             let residue = if always { Residue::Reset(self.rules.server_reset_query.clone()) } else { Residue::Nothing };

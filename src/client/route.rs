@@ -12,7 +12,7 @@ use super::trial::Trial;
 use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
-use crate::router::{Ask, Block, Fence, Plan, ReplicaSafe, To, decide};
+use crate::router::{Ask, Block, Fence, Plan, To, decide};
 use crate::sql::{Change, Facts, Isolation, Relation, Told, Verb, Verdict};
 use std::time::Duration;
 
@@ -62,7 +62,17 @@ impl Client {
     fn choose(&mut self, request: &Request) {
         let Some((mode, scope)) = self.shape.watch.as_ref().map(|watch| watch.routing()) else { return };
         let reads = mode != RoutingMode::Primary && self.shape.settings.pool_mode != PoolMode::Session;
-        let mut asked = if reads { self.asked(request, scope) } else { Asked::default() };
+        let new = || Box::new(Route::new(self.id.0));
+        let retries = self.route.as_mut().is_some_and(|route| std::mem::take(&mut route.retry));
+        if retries || !reads {
+            // What was taken for a read by mistake, or is not read at all, may write anything.
+            let route = self.route.get_or_insert_with(new);
+            route.begin();
+            (route.plan, route.to) = (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary);
+            route.write_anything();
+            return;
+        }
+        let mut asked = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
             // What else it will read nobody knows.
@@ -70,15 +80,8 @@ impl Client {
         }
         let serializable = self.is_set(b"default_transaction_isolation", b"serializable");
         let Some(watch) = &self.shape.watch else { return };
-        let route = self.route.get_or_insert_with(|| Box::new(Route::new(self.id.0)));
+        let route = self.route.get_or_insert_with(new);
         route.begin();
-        let retries = std::mem::take(&mut route.retry);
-        if retries || !reads {
-            // What was taken for a read by mistake, or is not read at all, may write anything.
-            (route.plan, route.to) = (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary);
-            route.write_anything();
-            return;
-        }
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height } = asked;
@@ -141,14 +144,6 @@ impl Client {
     /// What was decided for the transaction under way.
     pub(super) fn planned(&self) -> Plan {
         self.route.as_ref().map_or(Plan::SINGLE, |route| route.plan)
-    }
-
-    /// Where that runs, if not on the primary.
-    pub(super) fn runs_on_replica(&self) -> Option<ReplicaSafe> {
-        match self.to() {
-            To::Primary => None,
-            To::Replica(replica) => Some(replica),
-        }
     }
 
     /// The hosts may be others now, or texts be read from now on that were not.

@@ -82,9 +82,11 @@ impl Client {
         self.route.as_mut()?.trial.as_mut()
     }
 
-    /// Whether nothing was shown yet of an answer that may be the primary's.
-    pub(super) fn is_on_trial(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.trial.is_some())
+    /// Whether nothing was shown yet of an answer that may be the primary's. Not of what is cancelled: on the primary nobody would cancel
+    /// it.
+    pub(super) fn may_move(&self, link: &Link) -> bool {
+        let cancelled = link.server.cancel_under_way() || link.overdue.is_some();
+        !cancelled && self.route.as_ref().is_some_and(|route| route.trial.is_some())
     }
 
     /// PgOtter's own answer to something of the request.
@@ -97,14 +99,14 @@ impl Client {
 
     /// Looks at what has been said: shows it, or has the request moved to the primary.
     pub(super) fn judge(&mut self, link: &Link) {
-        let cancelled = link.server.cancel_under_way() || link.overdue.is_some();
+        let may_move = self.may_move(link);
         let Some(trial) = self.trial() else { return };
         match ruling(&trial.held) {
             Ruling::Wait if trial.held.is_empty() => (),
             Ruling::Wait => trial.until = trial.until.or_else(|| clock::now().checked_add(HELD)),
             Ruling::Show => self.show(),
-            // It is cancelled: on the primary nobody would cancel it. Or too many are moved just now.
-            Ruling::Move(_) if cancelled || self.rules.moved.note(clock::now()).is_none() => self.show(),
+            // Or too many are moved just now.
+            Ruling::Move(_) if !may_move || self.rules.moved.note(clock::now()).is_none() => self.show(),
             Ruling::Move(why) => self.move_for(why),
         }
     }

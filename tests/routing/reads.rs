@@ -135,3 +135,15 @@ fn a_client_that_listens_reads_on_replicas_and_hears_everything_in_order() {
         assert_eq!(kinds, b"12TDCZ");
     }
 }
+
+#[test]
+fn bytes_of_answers_from_replicas_are_counted_once() {
+    let world = World::new("");
+    let mut client = world.client();
+    let sent = || world.metric("pgotter_bytes_total{database=\"postgres\",direction=\"sent\"}");
+    let before = sent();
+    assert_ne!(client.value(&format!("{WHERE} || repeat('x', 1000000)")).get(..7), Some(PRIMARY));
+    // A scrape may be a second old.
+    eventually("it is counted", || sent() - before >= 1_000_000);
+    assert!(sent() - before < 1_100_000, "{} bytes", sent() - before);
+}

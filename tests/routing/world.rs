@@ -108,12 +108,16 @@ impl World {
 
     /// What /metrics counts of requests that were run again for this reason.
     pub fn retries(&self, reason: &str) -> u64 {
+        self.metric(&format!("pgotter_routing_retries_total{{database=\"postgres\",reason=\"{reason}\"}}"))
+    }
+
+    /// A sample of /metrics; 0: it is not there.
+    pub fn metric(&self, sample: &str) -> u64 {
         let mut http = std::net::TcpStream::connect(("127.0.0.1", self.http)).unwrap();
         http.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
         let mut text = String::new();
         http.read_to_string(&mut text).unwrap();
-        let prefix = format!("pgotter_routing_retries_total{{database=\"postgres\",reason=\"{reason}\"}} ");
-        text.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or(0)
+        text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok()).unwrap_or(0)
     }
 
     fn until_reads_run_on_replicas(&self) {
