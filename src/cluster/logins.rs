@@ -75,7 +75,7 @@ impl Cluster {
         for (user, secret) in named(config, entry) {
             logins.push(self.plain_login(config, host, (&user, database), secret));
         }
-        if logins.is_empty() || entry.monitor_user.is_none() && entry.user.is_none() {
+        if clients_may_ask(entry) {
             let of_pool = |pool: &Arc<Pool>| LoginSpec {
                 connect_query: None,
                 parameters: Vec::new(),
@@ -96,6 +96,11 @@ pub(super) fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) ->
     let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
     let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
     text.map(|text| text.expose().as_str())
+}
+
+/// Whether those whom clients log in as may ask, too: no user is named for it.
+pub(super) fn clients_may_ask(entry: &Database) -> bool {
+    entry.monitor_user.is_none() && entry.user.is_none()
 }
 
 /// Users whom the configuration names, with what proves them. An administrator without a secret may be none of PostgreSQL's.

@@ -124,7 +124,9 @@ impl Cluster {
         let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
-        if let Some(watch) = &pool.shape().watch {
+        if let Some(watch) = &pool.shape().watch
+            && books.config.database(database).is_some_and(logins::clients_may_ask)
+        {
             // Its login may do where no other did.
             watch.see_again();
             watch.ask_now();

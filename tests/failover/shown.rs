@@ -77,10 +77,10 @@ fn where_nobody_is_let_in_who_could_ask_the_configuration_is_believed_and_that_i
     let trio = Trio::start();
     let http = ports::free_port();
     let mut pooler = with_endpoint(&trio.hosts(), http, "monitor_user = \"nobody\"");
+    eventually("it is said", || get(http, "/ready").1.contains("roles are those of `hosts`: nobody:"));
     let mut client = client(&pooler);
     assert_eq!(port_of(&mut client), trio.primary.port(), "the first of `hosts`");
-    eventually("it is said", || get(http, "/ready").1.contains("roles are those of `hosts`: nobody:"));
-    assert_eq!(get(http, "/ready").0, "200");
+    eventually("a server has let a client in", || get(http, "/ready").0 == "200");
     assert!(get(http, "/metrics").1.contains("pgotter_monitor_up{database=\"app\"} 0\n"));
     assert_eq!(hosts(&pooler)[0][2], "believed");
     assert_eq!(pooler.log().matches("nobody can ask the hosts").count(), 1, "{}", pooler.log());
