@@ -25,6 +25,9 @@ const SETTINGS: [&str; 3] = [
     "autovacuum = off",
 ];
 
+/// Why there is nothing to measure. What `cargo bench` builds has tokio's test clock in it, which costs some 4 % of the instructions.
+const NOT_NAMED: &str = "PGOTTER= must name the program to measure; `make bench` does it";
+
 /// The place where the measuring is done.
 pub struct Lab {
     /// What was asked for.
@@ -48,7 +51,7 @@ impl Lab {
     pub fn set_up(options: Options) -> Result<Lab> {
         let stopping = Stopping::watch()?;
         let pgbouncer = process::find_program("PGBOUNCER", "pgbouncer", &["/usr/sbin"])?;
-        let built = std::env::var_os("PGOTTER").unwrap_or_else(|| env!("CARGO_BIN_EXE_pgotter").into());
+        let built = std::env::var_os("PGOTTER").map(PathBuf::from).ok_or(NOT_NAMED)?;
         let settings = SETTINGS.map(str::to_owned).to_vec();
         let postgres = LocalPostgres::primary(&local_postgres::Options {
             max_connections: 200,

@@ -1,10 +1,10 @@
-//! The command line: `cargo bench --bench against_pgbouncer -- [options]`.
+//! The command line: `make bench ARGS="[options]"`.
 
 use crate::rows;
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
-usage: cargo bench --bench against_pgbouncer -- [options]
+usage: make bench ARGS='[options]'
 
   --only NAME           one group of rows; may be repeated. Groups: cpu, throughput, p99, copy, idle, big, tls,
                         logins, idle-tls, half-open, prepared, statements, waiters
@@ -14,7 +14,7 @@ usage: cargo bench --bench against_pgbouncer -- [options]
   --self-check          PgBouncer against itself: the noise of this machine
 
   PGBOUNCER=path        another PgBouncer; default: from PATH or /usr/sbin
-  PGOTTER=path          another PgOtter; default: the release binary cargo has just built
+  PGOTTER=path          the PgOtter to measure; `make bench` names the release build
   PGBIN=folder          another PostgreSQL; default: the newest in /usr/lib/postgresql, or from PATH";
 
 /// What to measure, and for how long.
