@@ -6,11 +6,12 @@ use super::cancel::CancelTarget;
 use super::exchange::{Boundary, Exchange, Violation};
 use super::outlets::{Hearing, Nowhere, ToClient, Witness};
 use super::sequences::Sequences;
+use super::slot::Slot;
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
-use crate::session::{ServerStatements, Settings, Statements, TooMuch};
+use crate::session::{ServerStatements, Settings, Statements};
 use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -26,32 +27,6 @@ const TALKATIVE: usize = 16;
 
 /// See [`Server::is_newborn`].
 const NEWBORN: Duration = Duration::from_secs(1);
-
-/// A place in a pool. Dropped with its server, it gives the place back.
-#[derive(Default)]
-pub struct Slot {
-    give_back: Option<Box<GiveBack>>,
-    forsaken: Option<Arc<CancelTarget>>,
-}
-
-/// Is told how to cancel what still runs, if it does and nobody else will.
-type GiveBack = dyn FnOnce(Option<Arc<CancelTarget>>) + Send;
-
-impl Slot {
-    /// `give_back` must neither block nor lock. Its argument says how to cancel a statement that still runs and that nobody
-    /// else will cancel.
-    pub fn new(give_back: impl FnOnce(Option<Arc<CancelTarget>>) + Send + 'static) -> Self {
-        Self { give_back: Some(Box::new(give_back)), forsaken: None }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(give_back) = self.give_back.take() {
-            give_back(self.forsaken.take());
-        }
-    }
-}
 
 impl Drop for Server {
     /// A bug in its client's task drops it in the middle of a statement, without a [`repair`](super::repair()).
@@ -174,21 +149,6 @@ impl Server {
         self.activity.requests(now);
     }
 
-    /// Names the settings it is in, for the pool's preference: see [`Settings::key`].
-    pub fn state_key(&self) -> u64 {
-        self.belief.key()
-    }
-
-    /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
-    pub fn suits(&self, settings: &Settings) -> bool {
-        self.belief.suits(settings)
-    }
-
-    /// Whether it is known to be in these.
-    pub fn is_in(&self, settings: &Arc<Settings>) -> bool {
-        self.belief.settings().is_some_and(|believed| believed == settings)
-    }
-
     /// When it last went idle.
     pub fn last_used(&self) -> Instant {
         self.last_used
@@ -208,49 +168,6 @@ impl Server {
         let _ = self.exchange.take_answered();
         self.again.forget();
         self.socket.end_bulk();
-    }
-
-    /// The client's settings were refused, so nothing of it may run here.
-    pub fn lacks_settings(&self) -> bool {
-        self.belief.is_refused()
-    }
-
-    /// The client has set this here, by SQL, and PostgreSQL has acknowledged it. `settings` are the client's.
-    ///
-    /// # Errors
-    /// [`TooMuch`]: it can be set here, but not be kept for the client elsewhere. Nothing is noted: call
-    /// [`Server::forget_settings`], unless the client keeps this server.
-    pub fn note_set(
-        &mut self,
-        settings: &mut Arc<Settings>,
-        base: &Settings,
-        name: &[u8],
-        value: &[u8],
-    ) -> Result<(), TooMuch> {
-        let explicitly = base.own(name).is_some();
-        self.belief.note(settings, name, |settings| {
-            if explicitly { settings.set_explicitly(name, value) } else { settings.set(name, value) }
-        })
-    }
-
-    /// As [`Server::note_set`], for what has been brought to PostgreSQL's default.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn note_unset(&mut self, settings: &mut Arc<Settings>, name: &[u8]) -> Result<(), TooMuch> {
-        self.belief.note(settings, name, |settings| settings.unset(name))
-    }
-
-    /// A custom setting of this name was used in passing, as by SET LOCAL: only clients that use it too may get this
-    /// server from now on.
-    pub fn note_custom(&mut self, name: &[u8]) {
-        self.belief.note_custom(name);
-    }
-
-    /// Nobody knows what its settings are, except that custom names used here have been noted. Whoever uses it next has
-    /// everything undone first. Reported ones follow what the server says all the same.
-    pub fn forget_settings(&mut self) {
-        self.belief.forget();
     }
 
     /// Its process in PostgreSQL.
@@ -510,7 +427,7 @@ impl Server {
 
     /// Closes it for a pool that has freed the slot already.
     pub fn retire(mut self) {
-        self.slot.give_back = None;
+        self.slot.keep();
         self.say_goodbye();
     }
 

@@ -18,12 +18,14 @@ mod prove;
 mod repair;
 mod reply_queue;
 mod sequences;
+mod settings;
+mod slot;
 mod standing;
 mod vet;
 
 pub use ask::{Answer, Asked, Row, ask, ask_apart};
 pub use cancel::{CancelTarget, cancel};
-pub use connection::{CleanServer, Server, Slot};
+pub use connection::{CleanServer, Server};
 pub use derivers::Derivers;
 pub use exchange::{Boundary, Exchange, Outlet, Say, Violation};
 pub use forwarding::{Forwarding, Meanwhile, Message};
@@ -33,6 +35,7 @@ pub use open::knock;
 pub use outlets::{Hearing, Witness};
 pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
+pub use slot::Slot;
 pub use standing::may_log_in;
 pub use vet::vet;
 
