@@ -33,7 +33,8 @@ fn a_text_is_explained_with_the_word_that_decides() {
 #[test]
 fn what_a_text_names_and_asks_for_is_told() {
     let (_, out, _) = explain(&["select lower(a), b::numeric(3) from s.t, \"U\" /* pgotter: replica stale */"]);
-    let expected = "replica (read): it only reads\nhint replica stale\nfunctions lower\ntables s.t, U\nfingerprint ";
+    let expected =
+        "replica (hint): a hint asks for it\nhint replica stale\nfunctions lower\ntables s.t, U\nfingerprint ";
     assert!(out.starts_with(expected), "{out}");
     let (_, out, _) = explain(&["delete from t where f(a) /* pgotter: master */"]);
     assert!(
@@ -66,7 +67,7 @@ fn what_a_text_names_and_asks_for_is_told() {
 fn json_is_one_line() {
     let (_, out, _) = explain(&["--json", "insert into t values (1)"]);
     let begin = r#"{"verdict":"primary","reason":"write","at":0,"fingerprint":""#;
-    let end = r#"","statements":1,"hint":null,"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
+    let end = r#"","statements":1,"hint":null,"granted":true,"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
     assert!(out.starts_with(begin) && out.ends_with(&format!("{end}\n")), "{out}");
     let (_, out, _) = explain(&["--json", "select 1; table t"]);
     assert!(out.starts_with(r#"{"verdict":"replica","reason":"read","at":null,"#), "{out}");

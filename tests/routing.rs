@@ -9,6 +9,8 @@ mod support;
 mod blocks;
 #[path = "routing/fresh.rs"]
 mod fresh;
+#[path = "routing/hints.rs"]
+mod hints;
 #[path = "routing/moved.rs"]
 mod moved;
 #[path = "routing/observed.rs"]

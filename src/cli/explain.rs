@@ -6,8 +6,10 @@ mod named;
 use super::MISTAKE;
 use super::init::{self, Stop};
 use crate::cluster::{Volatility, read_catalog, read_volatility};
+use crate::router::{Ask, Block, ClusterView, Fence, Freshness, Plan, Reason, Role, To, Wish, decide};
 use crate::sql::{
-    self, Facts, Fingerprint, Functions, Names, Normalizer, Plain, Reader, Reading, Scanner, Token, Verdict,
+    self, Facts, Fingerprint, Functions, Hint, Malformed, Names, Normalizer, Plain, Reader, Reading, Scanner, Token,
+    Verdict,
 };
 use named::{Known, Named, quoted};
 use std::cell::Cell;
@@ -33,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements, hint (or
-    /// null; "malformed"), functions (name, volatility or null), tables (schema or null, name, written), all_tables
+    /// null; "malformed"), granted, functions (name, volatility or null), tables (schema or null, name, written), all_tables
     #[arg(long)]
     json: bool,
 }
@@ -63,7 +65,7 @@ pub fn run(args: Args) -> ExitCode {
     };
     let explained = Explained::of(&text, &known);
     if args.json {
-        println!("{}", explained.json(&text));
+        println!("{}", explained.json());
     } else {
         print!("{}", explained.plain(&text));
     }
@@ -90,6 +92,10 @@ fn ask(url: String) -> Result<Asked, Stop> {
 struct Explained {
     facts: Facts,
     verdict: Verdict,
+    hint: Result<Option<Box<str>>, Malformed>,
+    // With a replica that has everything.
+    plan: Plan,
+    granted: bool,
     at: Option<usize>,
     fingerprint: Option<Fingerprint>,
     named: Named,
@@ -107,26 +113,30 @@ impl Explained {
         scanner.feed(text, &mut |token: Token<'_>| normalizer.token(token));
         let sure = scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).is_ok();
         let fingerprint = normalizer.finish().filter(|_| sure).map(Fingerprint::of);
-        Self { facts, verdict, at, fingerprint, named }
+        let hint = sql::hint(text, Reading::default());
+        let (plan, granted) = decided(verdict, hint.ok().flatten());
+        let hint = hint.map(|hint| hint.map(|hint| hint.to_string().into()));
+        Self { facts, verdict, hint, plan, granted, at, fingerprint, named }
     }
 
     fn server(&self) -> &'static str {
-        if self.verdict == Verdict::Read { "replica" } else { "primary" }
+        if self.plan.to == To::Primary { "primary" } else { "replica" }
     }
 
-    fn json(&self, text: &[u8]) -> String {
+    fn json(&self) -> String {
         let at = self.at.map_or("null".to_owned(), |at| at.to_string());
         let fingerprint = self.fingerprint.map_or("null".to_owned(), |fingerprint| format!("\"{fingerprint}\""));
-        let hint = match sql::hint(text, Reading::default()) {
+        let hint = match &self.hint {
             Ok(None) => "null".to_owned(),
-            Ok(Some(hint)) => quoted(&hint.to_string()),
+            Ok(Some(hint)) => quoted(hint),
             Err(_) => quoted("malformed"),
         };
         format!(
-            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{},\"hint\":{hint}{}}}",
+            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{},\"hint\":{hint},\"granted\":{}{}}}",
             self.server(),
-            self.verdict,
+            self.plan.reason,
             self.facts.statements.len(),
+            self.granted,
             self.named.json(),
         )
     }
@@ -137,15 +147,17 @@ impl Explained {
             out.push_str(&pointed_at(text, at));
         }
         let verdict = self.verdict;
-        let _ = writeln!(out, "{} ({verdict}): {}", self.server(), because(verdict));
+        let why = if self.plan.reason == Reason::Hint { "a hint asks for it" } else { because(verdict) };
+        let _ = writeln!(out, "{} ({}): {why}", self.server(), self.plan.reason);
         if let Some(unsure) = self.facts.unsure {
             let _ = writeln!(out, "it has {unsure}");
         } else if verdict == Verdict::Unparsed {
             out.push_str("two readers of SQL disagree on what it does\n");
         }
-        match sql::hint(text, Reading::default()) {
+        match &self.hint {
             Ok(None) => (),
-            Ok(Some(hint)) => drop(writeln!(out, "hint {hint}")),
+            Ok(Some(hint)) if self.granted => drop(writeln!(out, "hint {hint}")),
+            Ok(Some(hint)) => drop(writeln!(out, "hint {hint} is not granted")),
             Err(malformed) => drop(writeln!(out, "it has {malformed}")),
         }
         out.push_str(&self.named.plain());
@@ -157,6 +169,25 @@ impl Explained {
         }
         out
     }
+}
+
+/// Where a text goes, if there is a replica that has everything, and it is the host that a hint names; and whether that is what is asked.
+fn decided(verdict: Verdict, hint: Option<Hint<'_>>) -> (Plan, bool) {
+    let mut view = ClusterView::fixed([(Role::Primary, 1), (Role::Standby, 1)]);
+    view.hosts.iter_mut().for_each(|host| host.eligible = host.role == Role::Standby);
+    let freshness = Freshness::new(2);
+    freshness.cover(1, freshness.ask());
+    let wish = hint.map(|hint| match hint {
+        Hint::Primary => Wish::Primary,
+        Hint::Replica { stale } => Wish::Replica { stale },
+        Hint::Host(_) => Wish::Host(1),
+    });
+    let (fence, by_hint) = (Fence::default(), wish.map(|wish| (wish, Reason::Hint)));
+    let ask =
+        Ask { verdict, block: Block::None, serializable: false, fence: &fence, height: 0, wish: by_hint, draw: 0 };
+    let plan = decide(&view, &freshness, &ask, |_| 0);
+    let replica = if let To::Replica(replica) = plan.to { Some(replica.host()) } else { None };
+    (plan, wish.is_none_or(|wish| wish.is_granted(&view, replica)))
 }
 
 /// Where the token begins from which on the text was what it is.

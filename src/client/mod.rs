@@ -38,6 +38,7 @@ mod texts;
 mod timer;
 mod trial;
 mod turn;
+mod wanted;
 mod welcome;
 
 pub use authenticate::Credentials;

@@ -74,6 +74,9 @@ impl Client {
                     }
                     let mut chunk = take(self.socket.inbox(), bytes);
                     let whole = first.is_some() && end.is_some();
+                    if whole {
+                        self.look_for_hint(&chunk, link);
+                    }
                     let readings = self.readings(&link.server);
                     let found = if whole { self.examine(&mut chunk, link.mode, readings) } else { Found::default() };
                     let at = if begins { At::Transaction } else { At::Nothing };

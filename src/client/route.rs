@@ -9,10 +9,11 @@ use super::between::Request;
 use super::block::Block as Begun;
 use super::connection::Client;
 use super::trial::Trial;
+use super::wanted::Wanted;
 use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
-use crate::router::{Ask, Block, Fence, Plan, To, decide};
+use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide};
 use crate::sql::{Change, Facts, Isolation, Relation, Told, Verb, Verdict};
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub(super) struct Route {
     // A replica has refused it, and the next one is this: it runs on the primary.
     again: Option<Request>,
     retry: bool,
+    // Where it was asked to run.
+    pub(super) wanted: Option<Wanted>,
+    itself: Itself,
     draw: u64,
 }
 
@@ -40,6 +44,16 @@ enum Written {
     These(Vec<Box<[u8]>>),
     /// Nobody knows which.
     Any,
+}
+
+/// Whether a replica answers for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Itself {
+    No,
+    /// It may be asked to: the transaction is there as its client has named it.
+    May,
+    /// The request does ask that, and nobody else could answer.
+    Does,
 }
 
 /// Tables of one transaction that are told apart.
@@ -67,11 +81,14 @@ impl Client {
         if retries || !reads {
             // What was taken for a read by mistake, or is not read at all, may write anything.
             let route = self.route.get_or_insert_with(new);
+            let wanted = route.wanted.take().filter(|_| retries);
             route.begin();
-            (route.plan, route.to) = (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary);
+            (route.plan, route.to, route.wanted) =
+                (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary, wanted);
             route.write_anything();
             return;
         }
+        let wanted = self.wanted(&request.bytes);
         let mut asked = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
@@ -85,13 +102,25 @@ impl Client {
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height } = asked;
-        let ask = Ask { verdict, block, serializable, fence: &fence, height, draw: route.draw };
+        let wish = wanted.as_ref().and_then(Wanted::wish);
+        let by_hint = wish.map(|wish| (wish, Reason::Hint));
+        let ask = Ask { verdict, block, serializable, fence: &fence, height, wish: by_hint, draw: route.draw };
         let load = |host: usize| {
             let stats = self.shape.lanes.get(host).map(|lane| lane.stats(self.now));
             stats.map_or(0, |stats| stats.active + stats.waiting)
         };
         route.plan = decide(&watch.view(), &watch.freshness, &ask, load);
-        route.to = if mode == RoutingMode::Split { route.plan.to } else { To::Primary };
+        route.to = To::Primary;
+        if mode == RoutingMode::Split {
+            route.to = route.plan.to;
+            route.itself = match wish {
+                Some(Wish::Host(_)) if route.plan.reason != Reason::Hint => Itself::No,
+                Some(Wish::Host(_)) if verdict == Verdict::Read => Itself::May,
+                Some(Wish::Host(_)) => Itself::Does,
+                _ => Itself::No,
+            };
+            route.wanted = wanted;
+        }
     }
 
     /// Where the transaction under way runs.
@@ -106,6 +135,11 @@ impl Client {
             To::Primary => patience,
             To::Replica(_) => Some(patience.map_or(PATIENCE, |patience| patience.min(PATIENCE))),
         }
+    }
+
+    /// Whether nobody but the replica it goes to can answer the request at hand.
+    pub(super) fn asks_replica_itself(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.itself == Itself::Does)
     }
 
     /// If a replica has no server for the request at hand, it is the primary's from now on.
@@ -271,6 +305,8 @@ impl Route {
             trial: None,
             again: None,
             retry: false,
+            wanted: None,
+            itself: Itself::No,
             // So that neighbours draw differently.
             draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }
@@ -278,7 +314,7 @@ impl Route {
 
     /// A transaction begins.
     fn begin(&mut self) {
-        self.writes = false;
+        (self.writes, self.itself, self.wanted) = (false, Itself::No, None);
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),
@@ -311,7 +347,8 @@ impl Route {
 
     /// Whether a statement may run where the transaction is.
     fn judge(&self, verdict: Verdict) -> Result<(), Fault> {
-        if verdict == Verdict::Read || self.to == To::Primary { Ok(()) } else { Err(not_here(verdict)) }
+        let of_itself = self.itself != Itself::No && matches!(verdict, Verdict::Node | Verdict::Catalog);
+        if verdict == Verdict::Read || of_itself || self.to == To::Primary { Ok(()) } else { Err(not_here(verdict)) }
     }
 }
 

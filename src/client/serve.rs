@@ -145,6 +145,7 @@ impl Client {
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
         let found = if whole { self.examine(&mut request.bytes, mode, self.own_readings()) } else { Found::default() };
+        self.tell_ungranted();
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);

@@ -56,11 +56,11 @@ impl Trial {
 impl Client {
     /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not if it drops names of
     /// statements, since were its server lost nobody would know which of them are gone, nor for a client that listens, whose
-    /// ReadyForQuery has to wait for notifications.
+    /// ReadyForQuery has to wait for notifications, nor if it asks for what only this replica knows.
     pub(super) fn try_out(&mut self, request: &Request) {
         let closes = |(message, body): (u8, &[u8])| message == kind::CLOSE && body.first() == Some(&b'S');
-        let listens = self.listening.is_some();
-        if self.to() == To::Primary || self.block.is_some() || listens || frame::all(&request.bytes).any(closes) {
+        let stays = self.block.is_some() || self.listening.is_some() || self.asks_replica_itself();
+        if self.to() == To::Primary || stays || frame::all(&request.bytes).any(closes) {
             return;
         }
         let parsed = frame::all(&request.bytes).filter(|(message, _)| *message == kind::PARSE);

@@ -185,6 +185,16 @@ impl Watch {
         self.primary().or_else(|| self.judged.lock().judge.last_primary())
     }
 
+    /// The host that is called so, as `hosts` in the configuration says it, with or without its port. `None`: there is no such, or more
+    /// than one.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let is_named = |host: &Watched| {
+            host.address.host().eq_ignore_ascii_case(name) || host.address.to_string().eq_ignore_ascii_case(name)
+        };
+        let mut found = self.hosts.iter().enumerate().filter(|(_, host)| is_named(host)).map(|(at, _)| at);
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// What is done with decisions, and whose writes a read has to see.
     pub fn routing(&self) -> (RoutingMode, ReadYourWrites) {
         let rules = self.rules.load();

@@ -249,7 +249,7 @@ fn routes(out: &mut Families, counts: &[(String, Counts)]) {
     for (name, help, value) in families {
         let mut family = out.counter(name, help);
         for (database, counts) in counts {
-            for ((role, reason), routed) in kinds().zip(&counts.routes).filter(|(_, routed)| routed.decisions > 0) {
+            for ((role, reason), routed) in kinds().zip(&*counts.routes).filter(|(_, routed)| routed.decisions > 0) {
                 let labels = [("database", database.as_str()), ("role", role), ("reason", reason.word())];
                 family.value(&labels, value(routed));
             }

@@ -93,7 +93,31 @@ impl Retry {
 }
 
 /// Kinds of decisions of the router that can be told apart.
-pub const ROUTES: usize = 32;
+pub const ROUTES: usize = 40;
+
+/// One of each for every kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routes<T>([T; ROUTES]);
+
+impl<T: Default> Default for Routes<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T> std::ops::Deref for Routes<T> {
+    type Target = [T; ROUTES];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for Routes<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// What came of decisions of one kind. Which kind that is, the router knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,7 +142,7 @@ pub(super) struct Shard {
     logins: [Counter; LoginResult::ALL.len()],
     checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     retries: [Counter; Retry::ALL.len()],
-    routes: [(Counter, Counter); ROUTES],
+    routes: Routes<(Counter, Counter)>,
     waits: SharedHistogram,
     queries: SharedHistogram,
     pipelines: SharedHistogram,
@@ -218,7 +242,7 @@ pub struct Counts {
     /// In the order of [`Retry::ALL`].
     pub retries: [u64; Retry::ALL.len()],
     /// By kind of decision.
-    pub routes: [Routed; ROUTES],
+    pub routes: Routes<Routed>,
     /// From a request to its server, for each that got one.
     pub waits: Histogram,
     /// From a query to the end of its answer.
@@ -247,7 +271,7 @@ impl Counts {
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
-        for (total, (decisions, served_us)) in self.routes.iter_mut().zip(&shard.routes) {
+        for (total, (decisions, served_us)) in self.routes.iter_mut().zip(&*shard.routes) {
             total.decisions += decisions.get();
             total.served_us += served_us.get();
         }

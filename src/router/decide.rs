@@ -1,6 +1,6 @@
 //! The decision for one request: rules in their order, the first that answers wins.
 
-use super::{ClusterView, Fence, Freshness, Reason};
+use super::{ClusterView, Fence, Freshness, Reason, Wish};
 use crate::sql::Verdict;
 
 /// The block that a request begins, or stands alone in front of.
@@ -28,6 +28,8 @@ pub struct Ask<'a> {
     pub fence: &'a Fence,
     /// What others have written and it must see, as [`Fences::height`](super::Fences::height) tells.
     pub height: u64,
+    /// Where it is asked to run, and what that counts as.
+    pub wish: Option<(Wish, Reason)>,
     /// Drawn at random for each request.
     pub draw: u64,
 }
@@ -94,15 +96,31 @@ impl Plan {
 /// Decides for one request. `load` is how much is under way at a host.
 pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: impl Fn(usize) -> usize) -> Plan {
     let blocked = ask.block == Block::Other || ask.serializable;
-    if let Some(reason) = Reason::against(ask.verdict).or(blocked.then_some(Reason::Transaction)) {
+    let against = Reason::against(ask.verdict);
+    let of_itself = matches!(against, Some(Reason::Node | Reason::Catalog));
+    let named = ask.wish.filter(|(wish, _)| of_itself && matches!(wish, Wish::Host(_)));
+    if let Some(reason) = against.filter(|_| named.is_none()).or(blocked.then_some(Reason::Transaction)) {
         return Plan::primary(reason);
     }
-    let takes_reads = |host: usize| view.hosts.get(host).is_some_and(|host| host.eligible && host.weight > 0);
+    let is_able = |host: usize| view.hosts.get(host).is_some_and(|host| host.eligible);
+    let takes_reads = |host: usize| is_able(host) && view.hosts.get(host).is_some_and(|host| host.weight > 0);
+    let is_fresh = |host: usize| ask.fence.allows(host, freshness.covers(host), ask.height);
     let able = || (0..view.hosts.len()).filter(|host| takes_reads(*host));
-    let fresh = || able().filter(|host| ask.fence.allows(*host, freshness.covers(*host), ask.height));
-    let chosen = choose(view, fresh, ask.draw, load).and_then(|host| u16::try_from(host).ok());
-    match chosen.map(ReplicaSafe) {
-        Some(replica) => Plan { to: To::Replica(replica), reason: Reason::Read },
+    let fresh = || able().filter(|host| is_fresh(*host));
+    let chosen = match ask.wish {
+        Some((Wish::Primary, by)) => return Plan::primary(by),
+        Some((Wish::Host(host), by)) if view.primary == Some(host) => return Plan::primary(by),
+        // Also one that gets no reads by itself.
+        Some((Wish::Host(host), by)) if is_able(host) && is_fresh(host) => Some((host, by)),
+        Some((Wish::Replica { stale: true }, by)) => choose(view, able, ask.draw, load).zip(Some(by)),
+        Some((Wish::Replica { stale: false }, by)) => choose(view, fresh, ask.draw, load).zip(Some(by)),
+        // It cannot be granted.
+        Some((Wish::Host(_), _)) if of_itself => return Plan::primary(against.unwrap_or(Reason::Node)),
+        Some((Wish::Host(_), _)) | None => choose(view, fresh, ask.draw, load).zip(Some(Reason::Read)),
+    };
+    let chosen = chosen.and_then(|(host, by)| Some((ReplicaSafe(u16::try_from(host).ok()?), by)));
+    match chosen {
+        Some((replica, reason)) => Plan { to: To::Replica(replica), reason },
         None if able().next().is_some() => Plan::primary(Reason::Fresh),
         None => Plan::primary(Reason::NoReplica),
     }

@@ -8,6 +8,8 @@ pub struct Fence {
     wrote: u64,
     // The replica that it has read on last, and the newest question when that had answered.
     read: Option<(usize, u64)>,
+    // The same of the last other one, in front of that.
+    before: u64,
 }
 
 impl Fence {
@@ -16,9 +18,11 @@ impl Fence {
         self.wrote = self.wrote.max(asked);
     }
 
-    /// It has read on this replica.
+    /// It has read on this replica, which may be behind the last other one: it was asked to be there whatever it sees.
     pub fn read(&mut self, host: usize, asked: u64) {
-        self.read = Some((host, asked));
+        if let Some((_, seen)) = self.read.replace((host, asked)).filter(|(last, _)| *last != host) {
+            self.before = self.before.max(seen);
+        }
     }
 
     /// As if it had never written.
@@ -28,7 +32,7 @@ impl Fence {
 
     /// The hosts are others now, or have other numbers: it must see all that there was.
     pub fn renew(&mut self, asked: u64) {
-        *self = Self { wrote: asked, read: None };
+        *self = Self { wrote: asked, read: None, before: 0 };
     }
 
     /// Whether a replica that `covers` all up to the answer to this question has all that the client must see. A client stays with its
@@ -36,6 +40,6 @@ impl Fence {
     /// `height`: what others have written it must see, too.
     pub fn allows(&self, host: usize, covers: u64, height: u64) -> bool {
         let seen = self.read.filter(|(last, _)| *last != host).map_or(0, |(_, asked)| asked);
-        covers > self.wrote.max(seen).max(height)
+        covers > self.wrote.max(seen).max(self.before).max(height)
     }
 }

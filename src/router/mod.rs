@@ -7,12 +7,14 @@ mod fence;
 mod fences;
 mod reason;
 mod view;
+mod wish;
 
 pub use decide::{Ask, Block, Plan, ReplicaSafe, To, decide, kinds};
 pub use fence::Fence;
 pub use fences::Fences;
 pub use reason::Reason;
 pub use view::{ClusterView, Freshness, HostView, Role};
+pub use wish::Wish;
 
 #[cfg(test)]
 mod tests;

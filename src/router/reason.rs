@@ -38,11 +38,15 @@ pub enum Reason {
     Read,
     /// A read, and no replica is there for it.
     NoReplica,
+    /// A hint asks for it, or what its client has set.
+    Hint,
+    /// A rule of the configuration asks for it.
+    Rule,
 }
 
 impl Reason {
     /// Every one, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Single,
         Self::Pinned,
         Self::Retry,
@@ -59,6 +63,8 @@ impl Reason {
         Self::Fresh,
         Self::Read,
         Self::NoReplica,
+        Self::Hint,
+        Self::Rule,
     ];
 
     /// The word for it.
@@ -80,6 +86,8 @@ impl Reason {
             Self::Fresh => "fresh",
             Self::Read => Verdict::Read.word(),
             Self::NoReplica => "no_replica",
+            Self::Hint => "hint",
+            Self::Rule => "rule",
         }
     }
 

@@ -24,7 +24,7 @@ fn usual() -> ClusterView {
 }
 
 fn ask(verdict: Verdict, fence: &Fence) -> Ask<'_> {
-    Ask { verdict, block: Block::None, serializable: false, fence, height: 0, draw: 0 }
+    Ask { verdict, block: Block::None, serializable: false, fence, height: 0, wish: None, draw: 0 }
 }
 
 fn fresh() -> Freshness {
@@ -142,6 +142,72 @@ fn the_less_loaded_of_two_is_chosen_by_weight() {
     let heavy = view(&[(Role::Standby, true, 4), (Role::Primary, false, 1), (Role::Standby, true, 1)]);
     assert_eq!(spread(&heavy, &Fence::default(), &fresh(), |host| [6, 0, 1][host]), only(0));
     assert_eq!(spread(&heavy, &Fence::default(), &fresh(), |host| [8, 0, 1][host]), only(2));
+}
+
+fn wished(wish: Wish, verdict: Verdict, fence: &Fence, freshness: &Freshness) -> (To, &'static str) {
+    let plan = plan(&usual(), &Ask { wish: Some((wish, Reason::Hint)), ..ask(verdict, fence) }, freshness);
+    (plan.to, plan.reason.word())
+}
+
+#[test]
+fn a_wish_chooses_only_among_those_that_may_have_the_request() {
+    let fence = Fence::default();
+    let wished = |wish, verdict| wished(wish, verdict, &fence, &fresh());
+    assert_eq!(wished(Wish::Primary, Verdict::Read), (To::Primary, "hint"));
+    assert!(matches!(wished(Wish::Replica { stale: false }, Verdict::Read), (To::Replica(_), "hint")));
+    assert!(matches!(wished(Wish::Host(2), Verdict::Read), (To::Replica(host), "hint") if host.host() == 2));
+    assert_eq!(wished(Wish::Host(1), Verdict::Read), (To::Primary, "hint"));
+    for verdict in [Verdict::Write, Verdict::Function, Verdict::Session, Verdict::Unparsed] {
+        for wish in [Wish::Replica { stale: false }, Wish::Replica { stale: true }, Wish::Host(2)] {
+            assert_eq!(wished(wish, verdict), (To::Primary, verdict.word()), "{wish:?}");
+        }
+    }
+    let block = |block| {
+        let wish = Some((Wish::Host(2), Reason::Hint));
+        plan(&usual(), &Ask { block, wish, ..ask(Verdict::Read, &fence) }, &fresh()).reason
+    };
+    assert_eq!((block(Block::Other), block(Block::ReadOnly)), (Reason::Transaction, Reason::Hint));
+}
+
+#[test]
+fn only_who_names_a_host_asks_it_for_itself() {
+    let fence = Fence::default();
+    for verdict in [Verdict::Node, Verdict::Catalog] {
+        let wished = |wish, freshness: &Freshness| wished(wish, verdict, &fence, freshness);
+        assert!(matches!(wished(Wish::Host(2), &fresh()), (To::Replica(host), "hint") if host.host() == 2));
+        assert_eq!(wished(Wish::Host(1), &fresh()), (To::Primary, "hint"));
+        assert_eq!(wished(Wish::Replica { stale: true }, &fresh()), (To::Primary, verdict.word()));
+        // Nothing is known of it, and another one is not meant.
+        assert_eq!(wished(Wish::Host(2), &covering([9, 9, 0])), (To::Primary, verdict.word()));
+        assert_eq!(wished(Wish::Host(7), &fresh()), (To::Primary, verdict.word()));
+    }
+}
+
+#[test]
+fn who_asks_for_a_stale_replica_need_not_see_what_he_has_written_and_others_must() {
+    let mut fence = Fence::default();
+    fence.wrote(9);
+    let wished = |wish| wished(wish, Verdict::Read, &fence, &fresh());
+    assert!(matches!(wished(Wish::Replica { stale: true }), (To::Replica(_), "hint")));
+    assert_eq!(wished(Wish::Replica { stale: false }), (To::Primary, "fresh"));
+    assert_eq!(wished(Wish::Host(0)), (To::Primary, "fresh"));
+}
+
+#[test]
+fn a_host_that_is_not_near_enough_leaves_a_read_to_the_others() {
+    let wish = Some((Wish::Host(0), Reason::Hint));
+    let fence = Fence::default();
+    let plan = plan(&usual(), &Ask { wish, ..ask(Verdict::Read, &fence) }, &covering([0, 9, 9]));
+    assert!(matches!(plan.to, To::Replica(host) if host.host() == 2) && plan.reason == Reason::Read);
+}
+
+#[test]
+fn behind_a_stale_read_a_client_sees_again_what_it_had_seen_before() {
+    let mut fence = Fence::default();
+    fence.read(2, 8);
+    fence.read(0, 9);
+    assert!(!fence.allows(0, 5, 0), "the stale one has less than the other one had");
+    assert!(fence.allows(0, 9, 0) && !fence.allows(2, 9, 0) && fence.allows(2, 10, 0));
 }
 
 #[test]

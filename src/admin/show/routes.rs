@@ -12,7 +12,7 @@ pub(super) const COLUMNS: [Column; 5] =
 pub(super) fn routes<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let mut rows = Vec::new();
     for (database, counts) in desk.metrics.counts() {
-        for ((role, reason), routed) in kinds().zip(counts.routes) {
+        for ((role, reason), routed) in kinds().zip(&*counts.routes) {
             if routed.decisions > 0 {
                 let labels = [database.as_str(), role, reason.word()].map(Into::into);
                 rows.push(labels.into_iter().chain([routed.decisions.into(), routed.served_us.into()]).collect());

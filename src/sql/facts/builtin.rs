@@ -60,6 +60,7 @@ fn find(name: &[u8]) -> Option<Bounds> {
             Some([b'\n', ..]) => return Some(Bounds::NOTHING),
             Some(b" !") => return Some(Bounds::WRITES),
             Some(b" @") => return Some(Bounds::ONE_SERVER),
+            Some(b" =") => return Some(Bounds::NODE),
             _ => place = (place + 1) % PLACES,
         }
     }
