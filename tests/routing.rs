@@ -17,6 +17,8 @@ mod moved;
 mod observed;
 #[path = "routing/reads.rs"]
 mod reads;
+#[path = "routing/tenants.rs"]
+mod tenants;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]

@@ -93,7 +93,7 @@ impl Functions for Recorder<'_> {
         if name == b"\x01" {
             self.filled.set(true);
         }
-        let place = self.graph.find(Kind::Routine, name)?;
+        let place = self.graph.find_routine(name)?;
         self.reads.borrow_mut().insert(place);
         Some(Effects::NOTHING)
     }

@@ -31,6 +31,8 @@ pub struct Graph {
 
 #[derive(Default)]
 struct Node {
+    // The database has one of its own.
+    own: bool,
     effects: Effects,
     settings: BTreeMap<Name, bool>,
     users: Vec<usize>,
@@ -52,7 +54,8 @@ impl Kind {
 impl Graph {
     /// There is one of this name.
     pub fn add(&mut self, kind: Kind, name: &[u8]) {
-        self.place(kind, name);
+        let place = self.place(kind, name);
+        self.nodes[place].own = true;
     }
 
     /// The one uses the other.
@@ -81,6 +84,15 @@ impl Graph {
     /// Whether there is one of this name.
     pub fn find(&self, kind: Kind, name: &[u8]) -> Option<usize> {
         self.places.get(&(kind, Box::from(name))).copied()
+    }
+
+    /// The same, of what a text calls: what is built in, and nothing else of that name, it knows itself.
+    pub fn find_routine(&self, name: &[u8]) -> Option<usize> {
+        self.find(Kind::Routine, name).filter(|place| !self.is_built_in(*place, name))
+    }
+
+    fn is_built_in(&self, place: usize, name: &[u8]) -> bool {
+        self.nodes.get(place).is_some_and(|node| !node.own) && builtin_effects(name).is_some()
     }
 
     /// Whether what is there is a relation, as far as that was said.
@@ -115,7 +127,7 @@ impl Graph {
     pub fn names(mut self) -> Names {
         let mut waiting: Vec<usize> = (0..self.nodes.len()).collect();
         while let Some(used) = waiting.pop() {
-            let Node { effects, settings, users } = &mut self.nodes[used];
+            let Node { effects, settings, users, .. } = &mut self.nodes[used];
             let (effects, settings, users) = (*effects, settings.clone(), std::mem::take(users));
             for &user in users.iter().filter(|&&user| user != used) {
                 let node = &mut self.nodes[user];
@@ -131,13 +143,17 @@ impl Graph {
         self.into_names()
     }
 
-    fn into_names(self) -> Names {
+    fn into_names(mut self) -> Names {
         let mut names = Names::new();
         if self.recoded {
             names.is_in_another_encoding();
         }
         let mut settings = Vec::new();
-        for ((kind, name), place) in self.places {
+        for ((kind, name), place) in std::mem::take(&mut self.places) {
+            if kind == Kind::Routine && self.is_built_in(place, &name) {
+                // Where it was used nobody has read its arguments.
+                continue;
+            }
             let Some(node) = self.nodes.get(place) else { continue };
             match kind {
                 Kind::Routine => names.add_function(&name, node.effects),

@@ -48,7 +48,8 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 /// First the routines: name, language, settings with a dot of their own, extension, body. Beyond 32 MiB of bodies there are no
 /// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation or type that is read `r`, a relation that is
 /// written `w`, any statement `e`), its name, kind (or `t`, a type) and name of what it uses. PostgreSQL keeps no dependencies on what is
-/// built in, so trees are searched for it. An operator is a routine of its name, but
+/// built in, so trees are searched for it; but not for `current_setting` (2077, 3294) of a constant (a text, behind the four bytes that
+/// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, but
 /// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
 /// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `n`, it is a relation; `s`, others are read or written
 /// with it; `u`, its database is not in UTF8.
@@ -64,7 +65,7 @@ const READ: &str = "\
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' LIMIT 1), \
         CASE WHEN sum(octet_length(p.prosrc)) OVER (ORDER BY p.oid) <= 33554432 THEN p.prosrc END \
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384; \
-    WITH trees(kind, name, tree) AS ( \
+    WITH whole(kind, name, tree) AS ( \
         SELECT 'f', proname, prosqlbody::text FROM pg_proc WHERE oid >= 16384 AND prosqlbody IS NOT NULL \
         UNION ALL SELECT CASE r.ev_type WHEN '1' THEN 'r' ELSE 'w' END, c.relname, r.ev_action::text || ' ' || r.ev_qual::text \
             FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.oid >= 16384 \
@@ -87,6 +88,9 @@ const READ: &str = "\
             WHERE p.partexprs IS NOT NULL \
         UNION ALL SELECT 'i', c.relname, x.stxexprs::text FROM pg_statistic_ext x JOIN pg_class c ON c.oid = x.stxrelid \
             WHERE x.stxexprs IS NOT NULL), \
+    trees(kind, name, tree) AS ( \
+        SELECT kind, name, CASE WHEN tree ~ ':funcid (2077|3294) ' THEN regexp_replace(tree, ':funcid (?:2077|3294) [^{}]*:args [(][{]CONST \
+            :consttype 25 [^{}]*:constvalue [0-9]+ [[] (?:-?[0-9]+ ){4}(?:-?[0-9]+ )*46 ', '', 'g') ELSE tree END FROM whole), \
     found(kind, name, what, id) AS ( \
         SELECT DISTINCT t.kind, t.name, CASE m[1] WHEN 'relid' THEN 'r' ELSE 'f' END, m[2]::oid FROM trees t, \
             regexp_matches(t.tree, ':(relid|funcid|opfuncid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') m \

@@ -302,3 +302,22 @@ fn a_body_that_reads_a_table_reads_and_of_what_is_not_known_it_may_write() {
     assert!(bounds("select count(*) from t").is_empty());
     assert!(bounds("select count(*) from unknown").any(Bounds::WRITES));
 }
+
+#[test]
+fn what_a_tree_asks_for_is_no_matter_to_the_texts_that_ask_for_something_else() {
+    let names = names(
+        &[("tenant", "select current_setting('app.tenant')"), ("port", "select current_setting('port')")],
+        &[((Kind::Read, "view"), (R, "current_setting"))],
+    );
+    for (text, expected) in [
+        ("select * from view", "node"),
+        ("select current_setting('app.tenant')", "read"),
+        ("select tenant()", "read"),
+        ("select port()", "node"),
+        ("select current_setting('port')", "node"),
+    ] {
+        let mut names = names.clone();
+        names.add_relation(b"view", Effects { relation: true, ..Effects::NOTHING });
+        assert_eq!(crate::sql::read(text.as_bytes(), Reading::default(), &names).verdict().word(), expected, "{text}");
+    }
+}
