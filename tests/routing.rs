@@ -17,6 +17,8 @@ mod moved;
 mod observed;
 #[path = "routing/reads.rs"]
 mod reads;
+#[path = "routing/set_off.rs"]
+mod set_off;
 #[path = "routing/tenants.rs"]
 mod tenants;
 #[path = "routing/workload.rs"]

@@ -107,7 +107,7 @@ impl Client {
             ReadYourWrites::Tables => relations,
             ReadYourWrites::Database => None,
         };
-        self.pool.catalog().fences.height(relations.map(|all| all.iter().map(|relation| &*relation.name)))
+        self.pool.catalog().fences.height(relations.map(|all| all.iter().map(Relation::known_as)))
     }
 }
 

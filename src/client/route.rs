@@ -14,7 +14,7 @@ use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
 use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide};
-use crate::sql::{Change, Facts, Isolation, Relation, Told, Verb, Verdict};
+use crate::sql::{Change, Facts, Isolation, Name, Relation, Told, Verb, Verdict};
 use std::time::Duration;
 
 /// What a client's requests have come to so far.
@@ -217,7 +217,7 @@ impl Client {
         let Some(route) = &mut self.route else { return Ok(()) };
         match told {
             Some(told) => {
-                route.write(told.verdict, told.change, told.relations());
+                route.write(told.verdict, told.change, (told.relations(), told.along()));
                 route.judge(told.verdict)
             }
             None => {
@@ -233,7 +233,7 @@ impl Client {
     /// As there.
     pub(super) fn note_facts(&mut self, facts: &Facts) -> Result<(), Fault> {
         let Some(route) = &mut self.route else { return Ok(()) };
-        route.write(facts.verdict(), facts.change(), facts.relations());
+        route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()));
         let goes_with_it = |verb: &Verb| {
             use Verb::{Commit, Release, Rollback, RollbackTo, Savepoint};
             matches!(verb, Commit { .. } | Rollback { .. } | RollbackTo(_) | Savepoint(_) | Release(_))
@@ -325,14 +325,14 @@ impl Route {
         (self.writes, self.written) = (true, Written::Any);
     }
 
-    fn write(&mut self, verdict: Verdict, change: Change, relations: Option<&[Relation]>) {
+    fn write(&mut self, verdict: Verdict, change: Change, (relations, along): (Option<&[Relation]>, &[Name])) {
         // Behind a lock it sees what whoever held it has written.
         self.writes |= matches!(verdict, Verdict::Session | Verdict::Lock) || change == Change::Hears;
         match (change, relations, &mut self.written) {
             (Change::Nothing | Change::Hears, ..) => (),
             (Change::Relations, Some(relations), Written::These(tables)) => {
                 self.writes = true;
-                for name in Relation::written(relations) {
+                for name in Relation::written(relations).chain(along.iter().map(|name| &**name)) {
                     if !tables.iter().any(|known| **known == *name) {
                         tables.push(name.into());
                     }

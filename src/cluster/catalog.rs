@@ -10,6 +10,7 @@ mod body;
 mod foreign;
 mod graph;
 mod load;
+mod spread;
 
 use crate::clock;
 use crate::router::Fences;

@@ -183,7 +183,7 @@ impl Facts {
 
     /// They take hardly more memory than any.
     pub fn are_few(&self) -> bool {
-        self.statements.len() <= FEW && self.settings.len() <= FEW && self.named.relations.len() <= FEW
+        self.statements.len() <= FEW && self.settings.len() <= FEW && self.named.are_few(FEW)
     }
 
     /// The settings that the text names and that may be others for the session behind it, each once, in lower case.

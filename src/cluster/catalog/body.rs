@@ -74,7 +74,7 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
 
 /// Whether a text may write without the facts saying so.
 fn deletes(text: &[u8]) -> bool {
-    [&b"delete"[..], b"truncate"]
+    [&b"delete"[..], b"truncate", b"refresh"]
         .into_iter()
         .any(|word| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word)))
 }

@@ -1,6 +1,7 @@
 //! What uses what, by names, and what follows from it: a function touches what those touch that it calls.
 
 use super::body::Does;
+use super::spread::{Families, Spread};
 use crate::sql::{Bounds, Effects, Name, Names, Touches, builtin_effects};
 use foldhash::HashMap;
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub enum Kind {
 pub struct Graph {
     places: HashMap<(Kind, Box<[u8]>), usize>,
     nodes: Vec<Node>,
+    families: Families,
     recoded: bool,
 }
 
@@ -74,6 +76,11 @@ impl Graph {
     pub fn is(&mut self, (kind, name): (Kind, &[u8]), effects: impl Into<Effects>) {
         let place = self.place(kind, name);
         self.nodes[place].effects |= effects.into();
+    }
+
+    /// A relation of the one name is a part of one of the other: its partition, or one that inherits.
+    pub fn is_part_of(&mut self, part: &[u8], whole: &[u8]) {
+        self.families.join(part, whole);
     }
 
     /// The names are not in UTF8.
@@ -148,6 +155,7 @@ impl Graph {
         if self.recoded {
             names.is_in_another_encoding();
         }
+        self.add_what_is_written_along(&mut names);
         let mut settings = Vec::new();
         for ((kind, name), place) in std::mem::take(&mut self.places) {
             if kind == Kind::Routine && self.is_built_in(place, &name) {
@@ -158,13 +166,7 @@ impl Graph {
             match kind {
                 Kind::Routine => names.add_function(&name, node.effects),
                 Kind::Read => names.add_relation(&name, node.effects),
-                Kind::Written => {
-                    names.add_written(&name, node.effects.touches);
-                    if node.effects.beyond || node.effects.bounds.any(Bounds::WRITES) {
-                        // A default, a check: what is written to it may write elsewhere.
-                        names.add_relation(&name, Effects { beyond: true, ..Effects::NOTHING });
-                    }
-                }
+                Kind::Written => names.add_written(&name, node.effects.touches),
                 Kind::Everywhere if node.effects.is_harmless() => (),
                 Kind::Everywhere => names.add_everywhere(Bounds::WRITES),
             }
@@ -182,6 +184,24 @@ impl Graph {
         names
     }
 
+    /// Which relations belong together, and what is written with which.
+    fn add_what_is_written_along(&mut self, names: &mut Names) {
+        self.families.each(|name, family| names.add_to_family(name, family));
+        let Self { places, nodes, families, .. } = self;
+        let users = nodes.iter().map(|node| &*node.users);
+        let written = places.iter().filter(|((kind, _), _)| *kind == Kind::Written);
+        let written: Vec<(usize, &[u8])> = written.map(|((_, name), place)| (*place, families.of(name))).collect();
+        let mut spread = Spread::new(users, &written);
+        for ((_, name), place) in places.iter().filter(|((kind, _), _)| *kind == Kind::Written) {
+            let hidden = nodes.get(*place).is_none_or(|node| node.hides_what_it_writes());
+            match spread.from(*place).filter(|_| !hidden) {
+                Some(along) if along.is_empty() => (),
+                Some(along) => names.add_along(name, along),
+                None => names.add_relation(name, Effects { spreads: true, ..Effects::NOTHING }),
+            }
+        }
+    }
+
     fn place(&mut self, kind: Kind, name: &[u8]) -> usize {
         let Self { places, nodes, .. } = self;
         *places.entry((kind, name.into())).or_insert_with(|| {
@@ -192,6 +212,12 @@ impl Graph {
 }
 
 impl Node {
+    /// Code runs that nobody can look into, or that creates what nobody knows.
+    fn hides_what_it_writes(&self) -> bool {
+        let hides = Touches::HIDDEN | Touches::DYNAMIC | Touches::CREATES | Touches::DEFINES | Touches::TEMP;
+        self.effects.spreads || self.effects.touches.any(hides)
+    }
+
     fn sets(&mut self, setting: &[u8], local: bool) {
         if let Some(known) = self.settings.get_mut(setting) {
             *known &= local;

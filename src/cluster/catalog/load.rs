@@ -5,7 +5,7 @@ use super::{Catalog, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
 use crate::sql::{Bounds, Effects, Names};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 
 /// First the routines: name, language, settings with a dot of their own, extension, body. Beyond 32 MiB of bodies there are no
 /// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation or type that is read `r`, a relation that is
-/// written `w`, any statement `e`), its name, kind (or `t`, a type) and name of what it uses. PostgreSQL keeps no dependencies on what is
+/// written `w`, any statement `e`), its name, kind (or `t`, a type; `h`, a part of it) and name of what it uses. PostgreSQL keeps no dependencies on what is
 /// built in, so trees are searched for it; but not for `current_setting` (2077, 3294) of a constant (a text, behind the four bytes that
 /// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, but
 /// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
@@ -149,7 +149,7 @@ const READ: &str = "\
     UNION SELECT 'f', o.oprname, 'f', p.proname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384 \
         AND (greatest(o.oprleft, o.oprright) < 16384 OR NOT EXISTS (SELECT FROM pg_operator b \
             WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
-    UNION SELECT 'r', c.relname, 'r', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
+    UNION SELECT 'r', c.relname, 'h', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
         JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
     UNION SELECT 'f', p.proname, '!', '' FROM pg_proc p WHERE p.oid >= 16384 AND p.provolatile = 'v' \
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
@@ -159,11 +159,7 @@ const READ: &str = "\
     UNION SELECT 'r', relname, '1', '' FROM pg_class WHERE oid >= 16384 AND (relpersistence = 'u' OR relkind IN ('S', 'f')) \
     UNION SELECT 'e', '', 'u', '' FROM pg_database WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8' \
     UNION SELECT 'r', relname, 'n', '' FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S') \
-    UNION SELECT 'r', c.relname, 's', '' FROM pg_class c WHERE c.oid >= 16384 AND (c.relkind IN ('v', 'f', 'p') OR c.relhasrules \
-        OR c.oid IN (SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal) \
-        OR c.oid IN (SELECT inhrelid FROM pg_inherits) OR c.oid IN (SELECT inhparent FROM pg_inherits) \
-        OR c.oid IN (SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' \
-            AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))) \
+    UNION SELECT 'r', c.relname, 's', '' FROM pg_class c WHERE c.oid >= 16384 AND (c.relkind IN ('v', 'f') OR c.relhasrules) \
     UNION SELECT 'r', c.relname, 'l', '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
         WHERE r.oid >= 16384 AND r.ev_type = '1' AND r.ev_action::text LIKE '%:hasForUpdate true%';";
 
@@ -265,19 +261,30 @@ fn first(rows: Vec<Row>) -> Option<Box<[u8]>> {
 /// `None`: these are not the rows of [`READ`].
 fn names(rows: &[Row]) -> Option<Names> {
     let mut graph = Graph::default();
+    let mut volatile = BTreeSet::new();
     for row in rows {
         match row.as_slice() {
             [Some(name), _, _, _, _] => graph.add(Kind::Routine, name),
             [Some(kind), Some(name), Some(used), Some(what)] => {
                 let user = (Kind::read(kind)?, &**name);
                 match &**used {
-                    b"!" => graph.is(user, Bounds::WRITES),
+                    b"!" => {
+                        graph.is(user, Bounds::WRITES);
+                        volatile.insert(user.1);
+                    }
                     b"1" => graph.is(user, Bounds::ONE_SERVER),
                     b"l" => graph.is(user, Bounds::LOCKS_ROWS),
-                    b"n" => graph.is(user, Effects { relation: true, ..Effects::NOTHING }),
+                    b"n" => {
+                        graph.is(user, Effects { relation: true, ..Effects::NOTHING });
+                        graph.add(Kind::Written, user.1);
+                    }
                     b"s" => graph.is(user, Effects { beyond: true, ..Effects::NOTHING }),
                     b"u" => graph.is_in_another_encoding(),
                     b"t" => graph.add_use(user, (Kind::Read, what)),
+                    b"h" => {
+                        graph.add_use(user, (Kind::Read, what));
+                        graph.is_part_of(what, user.1);
+                    }
                     used => {
                         let kind = Kind::read(used)?;
                         graph.add_use(user, (kind, what));
@@ -292,11 +299,12 @@ fn names(rows: &[Row]) -> Option<Names> {
     }
     for row in rows {
         if let [Some(name), Some(language), own, extension, text] = row.as_slice() {
-            let does = match (&**language, text) {
+            let mut does = match (&**language, text) {
                 (_, None) => body::Does::hidden(),
                 (b"sql" | b"plpgsql", Some(text)) => body::read(&graph, text, **language == *b"plpgsql"),
                 (language, Some(symbol)) => foreign::does(language, extension.as_deref(), name, symbol),
             };
+            does.effects.spreads |= !matches!(&**language, b"sql" | b"plpgsql") && volatile.contains(&**name);
             graph.does(name, does);
             for setting in own.iter().flat_map(|own| own.split(|&byte| byte == b',')) {
                 graph.sets(name, setting, true);

@@ -134,8 +134,8 @@ fn who_uses_something_touches_what_it_touches() {
     }
     assert_eq!(["outer", "ping", "view"].map(|name| settings(&names, name)), ["app.tenant local"; 3]);
     assert_eq!(names.relation(b"view").touches, Touches::SESSION_LOCK);
-    // What locks may also write, for all that is known of it.
-    assert_eq!(names.relation(b"parent"), Effects { more: true, beyond: true, ..Effects::NOTHING });
+    assert_eq!(names.relation(b"parent"), Effects { more: true, ..Effects::NOTHING });
+    assert_eq!(names.along(b"parent"), [b"child".as_slice().into()]);
     assert_eq!(names.written(b"parent"), Touches::SESSION_LOCK);
 }
 

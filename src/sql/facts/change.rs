@@ -20,11 +20,9 @@ impl Facts {
     pub fn change(&self) -> Change {
         let changes = |statement: &Statement| match statement.verdict {
             Verdict::Read | Verdict::Catalog | Verdict::Node | Verdict::Session | Verdict::Lock => Change::Nothing,
-            // Its table is not told apart from one that is read.
-            Verdict::Write if matches!(statement.verb, Verb::Copy { .. }) => Change::Anything,
             Verdict::Write => Change::Relations,
-            // LISTEN goes to its server as an UNLISTEN.
-            Verdict::Utility if matches!(statement.verb, Verb::Listen(_) | Verb::Unlisten(_)) => Change::Hears,
+            // LISTEN goes to its server as an UNLISTEN. What a cursor runs was told when it was declared; it may lock rows.
+            Verdict::Utility if hears(&statement.verb) => Change::Hears,
             Verdict::Utility if concerns_itself(&statement.verb) => Change::Nothing,
             Verdict::Utility | Verdict::Function | Verdict::Ddl | Verdict::Unparsed => Change::Anything,
         };
@@ -33,10 +31,15 @@ impl Facts {
             || self.touches.any(Touches::HIDDEN.and(Touches::DYNAMIC).and(Touches::CREATES));
         match self.statements.iter().map(changes).max().unwrap_or(Change::Nothing) {
             _ if hidden || self.unsure.is_some() => Change::Anything,
-            Change::Relations if self.relations().is_none() => Change::Anything,
+            Change::Relations if self.relations().is_none() || self.named.spreads => Change::Anything,
             change => change,
         }
     }
+}
+
+/// Whether it changes nothing, and may see what others have written meanwhile.
+fn hears(verb: &Verb) -> bool {
+    matches!(verb, Verb::Listen(_) | Verb::Unlisten(_) | Verb::Declare { .. } | Verb::Fetch)
 }
 
 /// Whether it does nothing but to its session or transaction. What it ends or prepares counts by itself.
@@ -68,9 +71,9 @@ fn concerns_itself(verb: &Verb) -> bool {
 }
 
 impl Relation {
-    /// The names of those that are written.
+    /// The names of those that are written, by which writes to them are known.
     pub fn written(relations: &[Self]) -> impl Iterator<Item = &[u8]> {
-        relations.iter().filter(|relation| relation.written).map(|relation| &*relation.name)
+        relations.iter().filter(|relation| relation.written).map(Self::known_as)
     }
 }
 
@@ -100,6 +103,9 @@ mod tests {
             ("WITH x AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM x", "a b"),
             ("MERGE INTO a USING b ON true WHEN MATCHED THEN DELETE", "a"),
             ("SELECT 1; UPDATE a SET x = 1; DELETE FROM c", "a c"),
+            ("COPY a FROM STDIN", "a"),
+            ("COPY s.a (x, y) FROM STDIN WITH (FORMAT csv) WHERE x > 1", "a"),
+            ("SELECT 1 FROM b, a; COPY b FROM STDIN", "b"),
         ] {
             assert_eq!(written(text), tables, "{text}");
         }
@@ -117,14 +123,16 @@ mod tests {
         ] {
             assert_eq!(facts(text).change(), Change::Nothing, "{text}");
         }
-        assert_eq!(facts("LISTEN x").change(), Change::Hears);
+        for text in ["LISTEN x", "DECLARE c CURSOR FOR SELECT * FROM a FOR UPDATE", "FETCH 1 FROM c"] {
+            assert_eq!(facts(text).change(), Change::Hears, "{text}");
+        }
     }
 
     #[test]
     fn what_cannot_be_followed_may_change_anything() {
         for text in [
             "CREATE TABLE t (a int)",
-            "COPY a FROM STDIN",
+            "COPY BINARY a FROM STDIN",
             "SELECT f() FROM a FOR UPDATE",
             "SELECT 1 AS x INTO a",
             "TRUNCATE a",

@@ -145,7 +145,7 @@ impl Machine {
         if std::mem::take(&mut self.held.waits) && !self.held.first {
             let effects = self.held.mentioned(functions);
             self.add(effects, functions);
-            self.name_relation(effects, false);
+            self.name_relation(effects, false, functions);
         }
     }
 
@@ -244,7 +244,11 @@ impl Machine {
             self.begin(name, quoted);
             self.now.judge.bounds |= functions.everywhere();
         } else {
+            let reads = !self.now.copies_in;
             self.follow(name, quoted, key, before, at);
+            if reads && self.now.copies_in {
+                self.copy_into(functions);
+            }
             if self.now.kept {
                 self.head.word(name, quoted, at);
             }
@@ -438,7 +442,7 @@ impl Machine {
                     held.called(functions)
                 };
                 self.add(effects, functions);
-                self.name_relation(effects, true);
+                self.name_relation(effects, true, functions);
             }
         }
         if let Some(call) = &mut self.call {

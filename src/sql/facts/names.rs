@@ -13,12 +13,14 @@ pub struct Effects {
     pub touches: Touches,
     /// What of it bears on where it may run.
     pub bounds: Bounds,
-    /// [`Functions::written`] and [`Functions::settings`] have more to tell of the name.
+    /// [`Functions::written`], [`Functions::settings`], [`Functions::family`] and [`Functions::along`] have more to tell of the name.
     pub more: bool,
     /// It is the name of a table, a view or the like.
     pub relation: bool,
     /// Other relations than the named one are read, or written if it is.
     pub beyond: bool,
+    /// If it is written, so may be others that nobody can name.
+    pub spreads: bool,
 }
 
 /// What a database's own functions and relations do. Names come as PostgreSQL compares them, without a schema.
@@ -39,6 +41,18 @@ pub trait Functions {
     /// The settings that a function or relation of this name touches, and whether only until the transaction ends. Asked
     /// where its effects have [`Effects::more`].
     fn settings(&self, _: &[u8], _: &mut dyn FnMut(&[u8], bool)) {}
+
+    /// The name for all the relations that a relation of this name is a part of, or that are parts of it. `None`: there are none. Asked
+    /// where its effects have [`Effects::more`].
+    fn family(&self, _: &[u8]) -> Option<&[u8]> {
+        None
+    }
+
+    /// The relations that may be written if one of this name is, by the names of their families. Asked where its effects have
+    /// [`Effects::more`].
+    fn along(&self, _: &[u8]) -> &[Name] {
+        &[]
+    }
 
     /// What any statement may do, whatever it names: by an operator that a word stands for, by a cast that nobody wrote.
     fn everywhere(&self) -> Bounds {
@@ -86,8 +100,14 @@ impl Functions for Plain {
 
 impl Effects {
     /// None.
-    pub const NOTHING: Self =
-        Self { touches: Touches::NOTHING, bounds: Bounds::NOTHING, more: false, relation: false, beyond: false };
+    pub const NOTHING: Self = Self {
+        touches: Touches::NOTHING,
+        bounds: Bounds::NOTHING,
+        more: false,
+        relation: false,
+        beyond: false,
+        spreads: false,
+    };
 
     /// None at all.
     pub fn is_empty(self) -> bool {
@@ -122,6 +142,7 @@ impl BitOr for Effects {
             more: self.more || other.more,
             relation: self.relation || other.relation,
             beyond: self.beyond || other.beyond,
+            spreads: self.spreads || other.spreads,
         }
     }
 }
@@ -140,6 +161,8 @@ pub struct Names {
     relations: HashMap<Box<[u8]>, Effects>,
     written: HashMap<Box<[u8]>, Touches>,
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
+    families: HashMap<Box<[u8]>, Name>,
+    along: HashMap<Box<[u8]>, Vec<Name>>,
     everywhere: Bounds,
     recoded: bool,
 }
@@ -181,6 +204,18 @@ impl Names {
         }
     }
 
+    /// Relations of this name belong to this family.
+    pub fn add_to_family(&mut self, name: &[u8], family: &[u8]) {
+        self.families.insert(name.into(), family.into());
+        self.add_relation(name, Effects { more: true, ..Effects::NOTHING });
+    }
+
+    /// What writes to a relation of this name may write these, too; they are families, or stand alone.
+    pub fn add_along(&mut self, name: &[u8], along: Vec<Name>) {
+        self.along.insert(name.into(), along);
+        self.add_relation(name, Effects { more: true, ..Effects::NOTHING });
+    }
+
     /// Functions and relations of this name touch this setting; `local`: only until the transaction ends.
     pub fn add_setting(&mut self, name: &[u8], setting: &[u8], local: bool) {
         let settings = self.settings.entry(name.into()).or_default();
@@ -210,6 +245,14 @@ impl Functions for Names {
 
     fn written(&self, name: &[u8]) -> Touches {
         self.written.get(name).copied().unwrap_or_default()
+    }
+
+    fn family(&self, name: &[u8]) -> Option<&[u8]> {
+        self.families.get(name).map(|family| &**family)
+    }
+
+    fn along(&self, name: &[u8]) -> &[Name] {
+        self.along.get(name).map_or(&[], Vec::as_slice)
     }
 
     fn everywhere(&self) -> Bounds {
@@ -242,6 +285,7 @@ pub struct Told {
     /// What it may change.
     pub change: Change,
     relations: Option<Vec<Relation>>,
+    along: Box<[Name]>,
     facts: Option<Facts>,
 }
 
@@ -277,7 +321,8 @@ impl Knowledge {
     pub fn told(&self, facts: Facts, keep: bool) -> Arc<Told> {
         let (verdict, change) = (facts.verdict(), facts.change());
         let relations = facts.relations().map(<[Relation]>::to_vec);
-        Arc::new(Told { edition: self.edition, verdict, change, relations, facts: keep.then_some(facts) })
+        let along = facts.along().into();
+        Arc::new(Told { edition: self.edition, verdict, change, relations, along, facts: keep.then_some(facts) })
     }
 }
 
@@ -298,6 +343,11 @@ impl Told {
         self.relations.as_deref()
     }
 
+    /// See [`Facts::along`].
+    pub fn along(&self) -> &[Name] {
+        &self.along
+    }
+
     /// `None`: the text touches nothing.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
@@ -315,6 +365,14 @@ impl Functions for Knowledge {
 
     fn written(&self, name: &[u8]) -> Touches {
         self.names.written(name)
+    }
+
+    fn family(&self, name: &[u8]) -> Option<&[u8]> {
+        self.names.family(name)
+    }
+
+    fn along(&self, name: &[u8]) -> &[Name] {
+        self.names.along(name)
     }
 
     fn everywhere(&self) -> Bounds {

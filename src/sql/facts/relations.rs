@@ -5,7 +5,7 @@ use super::call::{Last, Schema};
 use super::machine::{Machine, Now};
 use super::verb::Name;
 use super::words::{First, Key};
-use super::{Bounds, Effects, Facts, Touches};
+use super::{Bounds, Effects, Facts, Functions, Touches};
 
 /// Relations that are kept of one text; of one that names more not all are known.
 pub const RELATIONS_MAX: usize = 64;
@@ -19,6 +19,15 @@ pub struct Relation {
     pub name: Name,
     /// It is written to, not only read.
     pub written: bool,
+    /// The name for all that it is a part of, or that are parts of it: partitions, and tables that inherit. `None`: it is alone.
+    pub family: Option<Name>,
+}
+
+impl Relation {
+    /// The name under which writes to it are known.
+    pub fn known_as(&self) -> &[u8] {
+        self.family.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// What a name is by its place.
@@ -59,6 +68,12 @@ pub(super) struct Named {
     pub(super) relations: Vec<Relation>,
     /// There are others.
     pub(super) beyond: bool,
+    // Where the one stands that was named last.
+    last: Option<usize>,
+    // What is written with those that are written.
+    along: Vec<Name>,
+    /// And others, too.
+    pub(super) spreads: bool,
 }
 
 impl Sources {
@@ -179,12 +194,16 @@ impl Machine {
                 return Place::No;
             }
             if begins && name == b"copy" {
+                self.facts.named.last = None;
                 sources.expects = Place::Read;
                 return Place::No;
             }
         }
         sources.schema = None;
         if last == Last::Word && self.held.place == Place::Read {
+            // COPY has none: `COPY BINARY t FROM` is another way to write one.
+            let follows = !quoted && matches!(name, b"from" | b"to");
+            self.facts.named.beyond |= now.first == First::Copy && now.depth == 0 && !follows;
             return Place::Alias;
         }
         std::mem::take(&mut sources.expects)
@@ -207,7 +226,7 @@ impl Machine {
     }
 
     /// The name at hand was found to do this. A bracket may follow it.
-    pub(super) fn name_relation(&mut self, effects: Effects, called: bool) {
+    pub(super) fn name_relation(&mut self, effects: Effects, called: bool, functions: &dyn Functions) {
         self.facts.named.beyond |= effects.beyond;
         let now = &mut self.now;
         let written = match self.held.place {
@@ -231,7 +250,19 @@ impl Machine {
                 now.judge.bounds |= Bounds::WRITES;
             }
         }
-        self.facts.named.add(schema, self.held.name(), written);
+        self.facts.named.add(schema, self.held.name(), written, (effects, functions));
+    }
+
+    /// The relation that was named last is the one that a COPY fills.
+    pub(super) fn copy_into(&mut self, functions: &dyn Functions) {
+        let named = &mut self.facts.named;
+        let Some(into) = named.last.and_then(|last| named.relations.get_mut(last)) else {
+            named.beyond = true;
+            return;
+        };
+        into.written = true;
+        let name = into.name.clone();
+        named.note_along(functions.relation(&name), &name, functions);
     }
 }
 
@@ -244,18 +275,42 @@ impl Now {
 }
 
 impl Named {
+    pub(super) fn are_few(&self, few: usize) -> bool {
+        self.relations.len() <= few && self.along.len() <= few
+    }
+
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.relations.iter().any(|relation| *relation.name == *name)
     }
 
-    fn add(&mut self, schema: Option<Name>, name: &[u8], written: bool) {
-        let same = |known: &&mut Relation| known.schema == schema && *known.name == *name;
-        if let Some(known) = self.relations.iter_mut().find(same) {
+    fn add(&mut self, schema: Option<Name>, name: &[u8], written: bool, does: (Effects, &dyn Functions)) {
+        let (effects, functions) = does;
+        let same = |known: &Relation| known.schema == schema && *known.name == *name;
+        let at = self.relations.iter().position(same).unwrap_or(self.relations.len());
+        self.last = Some(at);
+        if let Some(known) = self.relations.get_mut(at) {
             known.written |= written;
-        } else if self.relations.len() < RELATIONS_MAX {
-            self.relations.push(Relation { schema, name: name.into(), written });
+        } else if at < RELATIONS_MAX {
+            let family = if effects.more { functions.family(name) } else { None };
+            self.relations.push(Relation { schema, name: name.into(), written, family: family.map(Name::from) });
         } else {
             self.beyond = true;
+        }
+        if written {
+            self.note_along(effects, name, functions);
+        }
+    }
+
+    /// A relation of this name is written, which does this.
+    fn note_along(&mut self, effects: Effects, name: &[u8], functions: &dyn Functions) {
+        self.spreads |= effects.spreads;
+        let along = if effects.more { functions.along(name) } else { &[] };
+        for name in along {
+            if self.along.len() >= RELATIONS_MAX {
+                self.spreads = true;
+            } else if !self.along.contains(name) {
+                self.along.push(name.clone());
+            }
         }
     }
 }
@@ -266,6 +321,12 @@ impl Facts {
     pub fn relations(&self) -> Option<&[Relation]> {
         let all = self.unsure.is_none() && !self.named.beyond;
         all.then_some(self.named_relations())
+    }
+
+    /// What else may be written with those that are written, by what it sets off: triggers, keys that cascade. Families, and what stands
+    /// alone. Complete if the text's [`Change`](super::Change) is of relations.
+    pub fn along(&self) -> &[Name] {
+        &self.named.along
     }
 
     /// Those that it names, of which there may be more.
