@@ -3,10 +3,10 @@
 
 mod support;
 
-use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
+use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{must, shared_postgres, state};
+use support::{must, postgres, shared_postgres, state};
 
 fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(must(state().runnable(Path::new(env!("CARGO_BIN_EXE_pgotter")))));
@@ -61,6 +61,43 @@ fn what_a_text_names_and_asks_for_is_told() {
     assert!(out.contains(&expected), "{out}");
     let (_, out, _) = explain(&["--json", "--database", &url, "select * from v"]);
     assert!(out.contains(r#""name":"v","written":false}],"all_tables":false"#), "{out}");
+}
+
+#[test]
+fn a_database_is_asked_by_its_name_in_the_configuration() {
+    let mut server = postgres(&Options::default());
+    let replica = must(server.replica());
+    must(server.psql("postgres", "create database shop_production"));
+    must(server.psql("postgres", "create role asker login"));
+    must(server.psql("shop_production", "create function f(int) returns int stable language sql as 'select $1'"));
+    let file = must(state().new_folder("named")).join("pooler.toml");
+    let folder = |hosts: &str, more: &str| {
+        let shop = format!("[databases.shop]\ndbname = \"shop_production\"\nhosts = [{hosts}]\n{more}\n");
+        must(state().write(&file, &format!("[pooler]\nauth_type = \"trust\"\nlisten_addr = \"127.0.0.1\"\n{shop}")));
+    };
+    let named = |name: &str| explain(&["-c", &file.display().to_string(), "--database", name, "select f(1)"]);
+    let host = |server: &LocalPostgres| format!("\"127.0.0.1:{}\"", server.port());
+    // The replica stands still, and knows nothing of the function that came last.
+    must(server.wait_for_replicas(1));
+    must(replica.psql("postgres", "select pg_wal_replay_pause()"));
+    must(server.psql("shop_production", "create or replace function f(int) returns int language sql as 'select $1'"));
+    let hosts = format!("\"127.0.0.1:1\", {}, {}", host(&replica), host(&server));
+    folder(&hosts, "monitor_user = \"asker\"");
+    let (code, out, err) = named("shop");
+    assert!(code == Some(0) && out.contains("primary (function)") && out.contains("f (volatile)"), "{out}{err}");
+    folder(&host(&replica), "monitor_user = \"asker\"");
+    let (code, out, err) = named("shop");
+    assert!(code == Some(0) && out.contains("replica (read)") && out.contains("f (stable)"), "{out}{err}");
+    folder("\"127.0.0.1:1\"", "monitor_user = \"asker\"");
+    let (code, _, err) = named("shop");
+    assert!(code == Some(1) && err.contains("127.0.0.1:1: asker: cannot connect"), "{err}");
+    folder(&host(&server), "");
+    let (code, _, err) = named("shop");
+    assert!(code == Some(2) && err.contains("monitor_user"), "{err}");
+    let (code, _, err) = named("shoe");
+    assert!(code == Some(2) && err.contains("no database shoe"), "{err}");
+    let (code, _, err) = explain(&["-c", "/nowhere/pooler.toml", "--database", "shop", "select 1"]);
+    assert!(code == Some(2) && err.contains("/nowhere/pooler.toml"), "{err}");
 }
 
 #[test]

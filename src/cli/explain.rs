@@ -1,10 +1,11 @@
 //! `pgotter explain SQL`: where a text may run, which word of it decides, and what it names. Without `--database` relations are taken for plain tables, and
 //! functions and operators that are not built in are nobody's, and so the primary's.
 
+mod database;
 mod named;
 
 use super::MISTAKE;
-use super::init::{self, Stop};
+use super::init::Stop;
 use crate::cluster::{Volatility, read_catalog, read_volatility};
 use crate::router::{Ask, Block, ClusterView, Fence, Freshness, Plan, Reason, Role, To, Wish, decide};
 use crate::sql::{
@@ -15,7 +16,7 @@ use named::{Known, Named, quoted};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// In a text of more tokens than this nothing is pointed at.
@@ -30,9 +31,9 @@ pub struct Args {
     /// Read the text from a file
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Ask this database what its functions, operators and views may do: postgresql://user:password@host[:port]/database. Without a
-    /// password in it, PGPASSWORD is taken
-    #[arg(long, value_name = "URL")]
+    /// Ask this database what its functions, operators and views may do: one of the configuration's, by its name, or
+    /// postgresql://user:password@host[:port]/database. Without a password in it, PGPASSWORD is taken
+    #[arg(long, value_name = "NAME|URL")]
     database: Option<String>,
     /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements, hint (or
     /// null; "malformed"), granted, functions (name, volatility or null), tables (schema or null, name, written), all_tables
@@ -40,9 +41,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs it. 0: said; 1: the database cannot be asked; 2: the file cannot be read, or the URL.
-pub fn run(args: Args) -> ExitCode {
-    let asked = match args.database.map(ask).transpose() {
+/// Runs it. `config` is the file that was named on the command line. 0: said; 1: the database cannot be asked; 2: a file cannot be read,
+/// or the URL, or there is no such database.
+pub fn run(args: Args, config: Option<&Path>) -> ExitCode {
+    let asked = match args.database.map(|database| ask(database, config)).transpose() {
         Ok(asked) => asked.unwrap_or_default(),
         Err(Stop { code, message }) => {
             eprintln!("pgotter explain: {message}");
@@ -75,12 +77,12 @@ pub fn run(args: Args) -> ExitCode {
 /// What a database knows; without one nothing.
 type Asked = (Option<Names>, BTreeMap<Box<[u8]>, Volatility>);
 
-fn ask(url: String) -> Result<Asked, Stop> {
+fn ask(database: String, config: Option<&Path>) -> Result<Asked, Stop> {
     let failure = |message: String| Stop { code: 1, message };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure(format!("could not start the runtime: {error}")))?;
     runtime.block_on(async {
-        let mut server = init::connect(&[url]).await?;
+        let mut server = database::connect(database, config).await?;
         let unread = || failure("the catalog could not be read".to_owned());
         let names = read_catalog(&mut server).await.ok_or_else(unread)?;
         let volatility = read_volatility(&mut server).await.ok_or_else(unread)?;

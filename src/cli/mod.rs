@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Command::Run => run(cli.config.as_deref()),
         Command::Check => check(cli.config.as_deref()),
         Command::Init(args) => init::run(args),
-        Command::Explain(args) => explain::run(args),
+        Command::Explain(args) => explain::run(args, cli.config.as_deref()),
         Command::Report(args) => report::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions { shell } => {

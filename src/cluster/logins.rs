@@ -4,7 +4,7 @@ use super::watch::Watch;
 use super::{Cluster, Pool, entry_name, server_tcp_options};
 use crate::auth::Stored;
 use crate::config::{Config, Database, Host};
-use crate::net::Address;
+use crate::net::{Address, SharedTls};
 use crate::server::LoginSpec;
 use std::sync::Arc;
 
@@ -31,30 +31,8 @@ impl Cluster {
                 .collect(),
             connect_query: entry.connect_query.clone(),
             track_extra: config.pooler.track_extra_parameters.clone(),
-            ..self.plain_login(config, host, (&pool.user, dbname), secret)
-        }
-    }
-
-    /// Without anything that clients are to find set.
-    fn plain_login(
-        &self,
-        config: &Config,
-        host: &Host,
-        (user, database): (&str, &str),
-        secret: Option<Stored>,
-    ) -> LoginSpec {
-        LoginSpec {
-            address: Address::new(&host.host, host.port),
-            options: server_tcp_options(&config.pooler),
-            tls: self.tls.clone(),
-            user: user.to_owned(),
-            database: database.to_owned(),
-            secret,
             keyring: self.keyring.clone(),
-            parameters: Vec::new(),
-            connect_query: None,
-            track_extra: Vec::new(),
-            generation: 0,
+            ..plain_login(config, &self.tls, host, (&pool.user, dbname), secret)
         }
     }
 
@@ -73,7 +51,7 @@ impl Cluster {
         };
         let mut logins = Vec::new();
         for (user, secret) in named(config, entry) {
-            logins.push(self.plain_login(config, host, (&user, database), secret));
+            logins.push(plain_login(config, &self.tls, host, (&user, database), secret));
         }
         if clients_may_ask(entry) {
             let of_pool = |pool: &Arc<Pool>| LoginSpec {
@@ -87,6 +65,40 @@ impl Cluster {
         let name = ("application_name".to_owned(), MONITOR.to_owned());
         logins.iter_mut().for_each(|login| login.parameters.push(name.clone()));
         logins
+    }
+}
+
+/// How somebody may ask a database that clients know by this name, host by host, as those whom the configuration names. `None`: it knows
+/// no such database. Empty: it names nobody.
+pub fn logins_to_ask(config: &Config, tls: &SharedTls, database: &str) -> Option<Vec<LoginSpec>> {
+    let entry = config.database(database)?;
+    let dbname = entry.dbname.as_deref().unwrap_or(database);
+    let users = named(config, entry);
+    let on =
+        |host| users.iter().map(move |(user, secret)| plain_login(config, tls, host, (user, dbname), secret.clone()));
+    Some(entry.hosts.iter().flat_map(on).collect())
+}
+
+/// Without anything that clients are to find set, and without keys that only they show.
+fn plain_login(
+    config: &Config,
+    tls: &SharedTls,
+    host: &Host,
+    (user, database): (&str, &str),
+    secret: Option<Stored>,
+) -> LoginSpec {
+    LoginSpec {
+        address: Address::new(&host.host, host.port),
+        options: server_tcp_options(&config.pooler),
+        tls: tls.clone(),
+        user: user.to_owned(),
+        database: database.to_owned(),
+        secret,
+        keyring: Arc::default(),
+        parameters: Vec::new(),
+        connect_query: None,
+        track_extra: Vec::new(),
+        generation: 0,
     }
 }
 

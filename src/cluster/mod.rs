@@ -31,6 +31,7 @@ mod watch;
 
 pub use catalog::{Change, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
 pub use hub::{Channel, Hub, Listener};
+pub use logins::logins_to_ask;
 pub use pause::{NotPaused, NotResumed};
 pub use pool::{Pool, Shape, Target};
 pub use watch::{HostSeen, Waits, Watch};
