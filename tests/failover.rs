@@ -9,6 +9,8 @@ mod support;
 mod again;
 #[path = "failover/following.rs"]
 mod following;
+#[path = "failover/load.rs"]
+mod load;
 #[path = "failover/refusing.rs"]
 mod refusing;
 #[path = "operation/reloading.rs"]

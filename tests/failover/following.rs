@@ -1,15 +1,14 @@
 //! The primary is found, and found again where it has moved.
 
+use super::load::Load;
 use super::reloading::reload_with;
-use super::support::{SetAtEnd, must};
+use super::support::must;
 use super::talk::{Client, query};
-use super::trio::{ROLE, Trio, client, client_at, config, pgotter, port_of};
+use super::trio::{Trio, client, client_at, config, pgotter, port_of};
 use super::world::eventually;
 use pgotter::cli::local_postgres::StopMode;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,52 +36,32 @@ fn the_primary_is_found_though_the_configuration_says_nothing_or_something_else(
     }
 }
 
-/// Inserts numbers for as long as the test lasts, on connections that it makes anew; what was acknowledged, by whom and when.
-fn insert(port: u16, over: &AtomicBool, next: &AtomicU64, acknowledged: &Mutex<Vec<(u64, u16, Instant)>>) {
-    let mut client = Client::connect(port, ROLE, "app");
-    while !over.load(Ordering::Relaxed) {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let answer = client.query(&format!("INSERT INTO t VALUES ({number}) RETURNING inet_server_port()"));
-        let now = Instant::now();
-        if answer.errors.is_empty() && answer.status.is_some() {
-            acknowledged.lock().unwrap().push((number, answer.value().parse().unwrap(), now));
-        } else if answer.status.is_none() {
-            client = Client::connect(port, ROLE, "app");
-        }
-    }
-}
-
 #[test]
 fn f26_a_replica_is_promoted_under_load_and_the_old_primary_acknowledges_nothing_more() {
     let mut trio = Trio::start();
     let pooler = pgotter(&trio.hosts(), "", "");
-    let (over, next, acknowledged) = (AtomicBool::new(false), AtomicU64::new(1), Mutex::default());
-    let count = |port: u16| {
-        let acknowledged: &Mutex<Vec<(u64, u16, Instant)>> = &acknowledged;
-        acknowledged.lock().unwrap().iter().filter(|(_, by, _)| *by == port).count()
-    };
+    let (port, load) = (pooler.port(), Load::default());
     let (old, new) = (trio.primary.port(), trio.replicas[0].port());
     let promoted = thread::scope(|scope| {
-        let end = SetAtEnd(&over);
-        let clients: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| insert(pooler.port(), &over, &next, &acknowledged))).collect();
-        eventually("they work", || count(old) > 200);
+        let end = load.until_dropped();
+        let load = &load;
+        let clients: Vec<_> = (0..8).map(|me| scope.spawn(move || load.insert(me, port))).collect();
+        eventually("they work", || load.count(old) > 200);
         // The old one goes on and knows nothing of it.
         must(trio.replicas[0].promote());
         let promoted = Instant::now();
-        eventually("they go on at the new one", || count(new) > 200);
+        eventually("they go on at the new one", || load.count(new) > 200);
         drop(end);
         clients.into_iter().for_each(|client| client.join().unwrap());
         promoted
     });
-    let acknowledged = acknowledged.into_inner().unwrap();
-    let late =
-        acknowledged.iter().filter(|(_, by, at)| *by == old && *at > promoted).map(|(.., at)| *at - promoted).max();
+    let acknowledged = load.acknowledged();
+    let late = acknowledged.iter().filter(|one| one.by == old && one.at > promoted).map(|one| one.at - promoted).max();
     // Twice monitor_interval, and five times that for a machine with other things to do.
     assert!(late.is_none_or(|late| late < Duration::from_millis(5 * 200)), "{late:?}");
     let kept: BTreeSet<u64> =
         must(trio.replicas[0].psql("postgres", "SELECT v FROM t")).lines().map(|line| line.parse().unwrap()).collect();
-    let lost = acknowledged.iter().filter(|(number, by, _)| *by == new && !kept.contains(number)).count();
+    let lost = acknowledged.iter().filter(|one| one.by == new && !kept.contains(&one.number)).count();
     assert_eq!(lost, 0);
     let log = pooler.log();
     assert!(log.contains("a host is fenced") && !log.contains("panicked"), "{log}");
