@@ -3,9 +3,11 @@
 use super::between::Request;
 use super::connection::Client;
 use crate::config::ReadYourWrites;
-use crate::sql::{Relation, Verdict};
+use crate::session::Statement;
+use crate::sql::{Facts, Reading, Readings, Relation, Told, Verdict};
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::kind;
+use std::sync::Arc;
 
 /// Of one statement, or of all that a request runs.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +35,51 @@ impl Asked {
     }
 }
 
+/// The text of a Query that has been read, kept until it is sent.
+pub(super) struct Perused {
+    facts: Arc<Facts>,
+    reading: Reading,
+    // Of what was known of the catalog.
+    edition: u64,
+    length: usize,
+}
+
 impl Client {
-    /// What a request asks.
-    pub(super) fn asked(&self, request: &Request, scope: ReadYourWrites) -> Asked {
+    /// What a request asks, and what was read for that of a Query.
+    pub(super) fn asked(&self, request: &Request, scope: ReadYourWrites) -> (Asked, Option<Perused>) {
         match (request.first, request.end) {
             (kind::QUERY, Some(_)) => {
                 let text = frame::first(&request.bytes).and_then(|(_, body, _)| body.strip_suffix(b"\0"));
-                text.map(|text| self.asked_by(text, scope)).unwrap_or_default()
+                text.map(|text| self.peruse(text, scope)).unwrap_or_default()
             }
-            (_, Some(kind::SYNC)) => self.asked_by_messages(&request.bytes, scope),
+            (_, Some(kind::SYNC)) => (self.asked_by_messages(&request.bytes, scope), None),
             // It goes on, and its rest may say anything.
-            _ => Asked::default(),
+            _ => Default::default(),
         }
+    }
+
+    /// The request at hand is not what it was when it was read.
+    pub(super) fn forget_perused(&mut self) {
+        if let Some(route) = &mut self.route {
+            route.perused = None;
+        }
+    }
+
+    fn peruse(&self, text: &[u8], scope: ReadYourWrites) -> (Asked, Option<Perused>) {
+        // In front of the reading: with what is known behind it, it would be read again.
+        let (edition, reading) = (self.pool.catalog().known().edition(), self.settings.reading());
+        let (facts, verdict) = self.pool.catalog().judge(text, reading);
+        let asked = Asked { verdict, height: self.height(facts.relations(), scope) };
+        (asked, Some(Perused { facts, reading, edition, length: text.len() }))
+    }
+
+    /// What the text of the request at hand may do, if it has been read for the decision by these rules and with what is known now.
+    pub(super) fn take_perused(&mut self, text: &[u8], readings: Readings) -> Option<Arc<Facts>> {
+        let perused = self.route.as_mut()?.perused.take()?;
+        let same = perused.length == text.len()
+            && readings.only(text) == Some(perused.reading)
+            && perused.edition == self.pool.catalog().known().edition();
+        same.then_some(perused.facts)
     }
 
     fn asked_by_messages(&self, messages: &[u8], scope: ReadYourWrites) -> Asked {
@@ -82,22 +117,40 @@ impl Client {
         let statement = self.statements.as_ref()?.get(name)?;
         let told = statement.told(&self.pool.catalog().known());
         let told = told.as_ref()?;
-        let asked = Asked { verdict: told.verdict, height: self.height(told.relations(), scope) };
-        if asked.verdict != Verdict::Read {
-            return Some(asked);
+        statement.body()?;
+        let verdict = self.confirmed(statement, told);
+        // Read by other rules than it was prepared under, it may name others.
+        let relations = told.relations().filter(|_| told.confirmed(self.settings.reading()).is_some());
+        Some(Asked { verdict, height: self.height(relations, scope) })
+    }
+
+    /// Where a statement that has been prepared may run, as both readers say. Once that is certain it costs a comparison.
+    pub(super) fn confirmed(&self, statement: &Statement, told: &Told) -> Verdict {
+        let reading = self.settings.reading();
+        let (verdict, body) = match (told.verdict, statement.body()) {
+            (Verdict::Read, Some(body)) => (told.confirmed(reading), body),
+            (other, _) => return other,
+        };
+        if let Some(verdict) = verdict {
+            return verdict;
         }
-        let body = statement.body()?;
-        let at = body.iter().position(|&byte| byte == 0)?;
-        if declares_own_types(&body[at + 1..]) {
-            return None;
+        let (text, declared) = body.split_at(body.iter().position(|&byte| byte == 0).unwrap_or(body.len()));
+        let (verdict, settled) = if declares_own_types(declared.get(1..).unwrap_or_default()) {
+            (Verdict::Unparsed, true)
+        } else {
+            let (facts, verdict) = self.pool.catalog().judge(text, reading);
+            // The second reader may still be at it.
+            (verdict, verdict != Verdict::Unparsed || facts.is_confirmed().is_some())
+        };
+        // What the text says by the rules that it was prepared under counts as well: `told` says it.
+        if settled && statement.readings().only(text) == Some(reading) {
+            told.confirm(reading, verdict);
         }
-        // What both readers say counts, and what the text says by the rules that it was prepared under.
-        Some(asked.and(self.asked_by(&body[..at], scope)))
+        verdict
     }
 
     fn asked_by(&self, text: &[u8], scope: ReadYourWrites) -> Asked {
-        let (facts, verdict) = self.pool.catalog().judge(text, self.settings.reading());
-        Asked { verdict, height: self.height(facts.relations(), scope) }
+        self.peruse(text, scope).0
     }
 
     /// What a replica must cover more than, to be read for these relations; `None`: nobody knows which.

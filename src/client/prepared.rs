@@ -232,9 +232,8 @@ impl Client {
             Some(facts) => self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane),
             None => self.note_told(told.as_deref()),
         };
-        let text = statement.body().and_then(|body| body.split(|&byte| byte == 0).next()).unwrap_or_default();
         let judged = judged.and_then(|()| match told.as_ref() {
-            Some(told) if !replaced => self.confirm_here(text, told.verdict),
+            Some(told) if !replaced => self.confirm_here(told.verdict, || self.confirmed(statement, told)),
             _ => Ok(()),
         });
         if let Err(fault) = judged {

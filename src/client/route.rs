@@ -4,7 +4,7 @@
 //! A decision is made for a request that begins a transaction, before a server is asked for. Everything that the client sends up to the
 //! end of that transaction goes to the same server.
 
-use super::asked::Asked;
+use super::asked::{Asked, Perused};
 use super::between::Request;
 use super::block::Block as Begun;
 use super::connection::Client;
@@ -26,6 +26,8 @@ pub(super) struct Route {
     // Something was sent in it that is not known to be a read, and what others must see of it.
     writes: bool,
     written: Written,
+    // The Query at hand was read for the decision, and was not sent yet.
+    pub(super) perused: Option<Perused>,
     // The request at hand is on a replica, and its answer may still be the primary's.
     pub(super) trial: Option<Trial>,
     // A replica has refused it, and the next one is this: it runs on the primary.
@@ -89,7 +91,7 @@ impl Client {
             return;
         }
         let wanted = self.wanted(&request.bytes);
-        let mut asked = self.asked(request, scope);
+        let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
             // What else it will read nobody knows.
@@ -99,6 +101,7 @@ impl Client {
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
         route.begin();
+        route.perused = perused;
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height } = asked;
@@ -248,11 +251,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::note_told`].
-    pub(super) fn confirm_here(&self, text: &[u8], verdict: Verdict) -> Result<(), Fault> {
+    pub(super) fn confirm_here(&self, verdict: Verdict, confirmed: impl Fn() -> Verdict) -> Result<(), Fault> {
         if self.to() == To::Primary || verdict != Verdict::Read {
             return Ok(());
         }
-        match self.pool.catalog().judge(text, self.settings.reading()).1 {
+        match confirmed() {
             Verdict::Read => Ok(()),
             other => Err(not_here(other)),
         }
@@ -302,6 +305,7 @@ impl Route {
             to: To::Primary,
             writes: false,
             written: Written::These(Vec::new()),
+            perused: None,
             trial: None,
             again: None,
             retry: false,
@@ -314,7 +318,7 @@ impl Route {
 
     /// A transaction begins.
     fn begin(&mut self) {
-        (self.writes, self.itself, self.wanted) = (false, Itself::No, None);
+        (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),

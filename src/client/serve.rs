@@ -144,7 +144,12 @@ impl Client {
     ) -> Result<Link, Left> {
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
+        let as_it_came = request.bytes.as_ptr();
         let found = if whole { self.examine(&mut request.bytes, mode, self.own_readings()) } else { Found::default() };
+        if request.bytes.as_ptr() != as_it_came {
+            // It says something else now.
+            self.forget_perused();
+        }
         self.tell_ungranted();
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);

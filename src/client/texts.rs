@@ -71,8 +71,17 @@ impl Client {
             self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
         } else {
-            let facts = self.read(text, self.readings(under_way.server()));
-            let confirmed = self.confirm_here(text, facts.verdict());
+            let readings = self.readings(under_way.server());
+            let (facts, confirmed) = match self.take_perused(text, readings) {
+                // What was decided rests on both readers.
+                Some(facts) => (facts, Ok(())),
+                None => {
+                    let facts = self.read(text, readings);
+                    let both = || self.pool.catalog().judge(text, self.settings.reading()).1;
+                    let confirmed = self.confirm_here(facts.verdict(), both);
+                    (facts, confirmed)
+                }
+            };
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)

@@ -2,9 +2,10 @@
 //! catalog: who fills it does.
 
 use super::{Bounds, Change, Facts, Name, Relation, Touches, Verdict};
+use crate::sql::token::Reading;
 use foldhash::HashMap;
 use std::ops::{BitOr, BitOrAssign};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What using a name may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -287,6 +288,8 @@ pub struct Told {
     relations: Option<Vec<Relation>>,
     along: Box<[Name]>,
     facts: Option<Facts>,
+    // Where it may run after both readers were asked, and by which rules it was read then.
+    confirmed: OnceLock<(Reading, Verdict)>,
 }
 
 impl Knowledge {
@@ -322,7 +325,8 @@ impl Knowledge {
         let (verdict, change) = (facts.verdict(), facts.change());
         let relations = facts.relations().map(<[Relation]>::to_vec);
         let along = facts.along().into();
-        Arc::new(Told { edition: self.edition, verdict, change, relations, along, facts: keep.then_some(facts) })
+        let (edition, facts, confirmed) = (self.edition, keep.then_some(facts), OnceLock::new());
+        Arc::new(Told { edition, verdict, change, relations, along, facts, confirmed })
     }
 }
 
@@ -336,6 +340,16 @@ impl Told {
     /// Whether it was read with this.
     pub fn is_of(&self, knowledge: &Knowledge) -> bool {
         self.edition == knowledge.edition
+    }
+
+    /// Where it may run as far as both readers say, if that was kept for a text that is read by these rules.
+    pub fn confirmed(&self, reading: Reading) -> Option<Verdict> {
+        self.confirmed.get().filter(|(by, _)| *by == reading).map(|(_, verdict)| *verdict)
+    }
+
+    /// Keeps that, for the first rules by which it was asked.
+    pub fn confirm(&self, reading: Reading, verdict: Verdict) {
+        let _ = self.confirmed.set((reading, verdict));
     }
 
     /// See [`Facts::relations`].

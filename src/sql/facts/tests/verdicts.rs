@@ -175,3 +175,16 @@ fn a_name_outside_ascii_is_not_known_in_another_encoding() {
     latin.is_in_another_encoding();
     assert_eq!(read(text, Reading::default(), &latin).verdict(), Verdict::Function);
 }
+
+#[test]
+fn what_both_readers_have_said_of_a_statement_is_kept_for_the_rules_it_was_read_by() {
+    let (default, other) = (Reading::default(), Reading { standard_strings: false, ..Reading::default() });
+    let knowledge = Knowledge::new(1, Arc::new(Names::new()), false);
+    let told = knowledge.told(read(b"select 1", default, &knowledge), false);
+    assert_eq!((told.confirmed(default), told.is_of(&knowledge)), (None, true));
+    told.confirm(default, Verdict::Read);
+    assert_eq!((told.confirmed(default), told.confirmed(other)), (Some(Verdict::Read), None));
+    told.confirm(other, Verdict::Unparsed);
+    assert_eq!((told.confirmed(default), told.confirmed(other)), (Some(Verdict::Read), None), "the first one counts");
+    assert!(!told.is_of(&Knowledge::new(2, Arc::new(Names::new()), false)), "of another catalog nothing is kept");
+}
