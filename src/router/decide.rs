@@ -137,14 +137,28 @@ fn choose<I: Iterator<Item = usize>>(
     let pick = |draw: u64, among: usize| usize::try_from(draw % (among as u64).max(1)).unwrap_or(0);
     let first = pick(draw >> 32, count);
     let one = hosts().nth(first)?;
-    if count == 1 {
-        return Some(one);
-    }
-    let second = (first + 1 + pick(draw & 0xffff_ffff, count - 1)) % count;
-    // Should one have gone meanwhile.
+    // The monitor goes on meanwhile: there may be more of them now, or fewer.
+    let Some(others) = count.checked_sub(1).filter(|others| *others > 0) else { return Some(one) };
+    let second = (first + 1 + pick(draw & 0xffff_ffff, others)) % count;
     let Some(other) = hosts().nth(second) else { return Some(one) };
     let weight = |host: usize| view.hosts.get(host).map_or(1, |host| u64::from(host.weight));
     // What one more request would weigh there, without a division.
     let weighs = |host: usize, against: usize| (load(host) as u64 + 1).saturating_mul(weight(against));
     Some(if weighs(other, one) < weighs(one, other) { other } else { one })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_host_that_becomes_fresh_between_two_looks_is_chosen() {
+        let looks = Cell::new(0);
+        let hosts = || {
+            looks.set(looks.get() + 1);
+            (0..3).take(if looks.get() == 1 { 0 } else { 1 })
+        };
+        assert_eq!(choose(&ClusterView::fixed([]), hosts, 1 << 32, |_| 0), Some(0));
+    }
 }
