@@ -7,6 +7,8 @@ mod support;
 
 #[path = "routing/blocks.rs"]
 mod blocks;
+#[path = "routing/claimed.rs"]
+mod claimed;
 #[path = "routing/fresh.rs"]
 mod fresh;
 #[path = "routing/hints.rs"]

@@ -82,9 +82,9 @@ fn ask(database: String, config: Option<&Path>) -> Result<Asked, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure(format!("could not start the runtime: {error}")))?;
     runtime.block_on(async {
-        let mut server = database::connect(database, config).await?;
+        let (mut server, claims) = database::connect(database, config).await?;
         let unread = || failure("the catalog could not be read".to_owned());
-        let names = read_catalog(&mut server).await.ok_or_else(unread)?;
+        let names = read_catalog(&mut server, &claims).await.ok_or_else(unread)?;
         let volatility = read_volatility(&mut server).await.ok_or_else(unread)?;
         Ok((Some(names), volatility))
     })

@@ -7,6 +7,7 @@
 //! the next reading. Does not know who has a server to ask.
 
 mod body;
+mod claims;
 mod foreign;
 mod graph;
 mod load;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+pub use claims::Claims;
 pub use load::{Loading, MARK, Volatility, read_catalog, read_volatility};
 
 /// A catalog is read again this long after it was read, or could not be.
@@ -54,6 +56,7 @@ pub struct Catalog {
     // Texts that the second reader has been given elsewhere.
     confirming: AtomicUsize,
     last: Mutex<Last>,
+    claims: Mutex<Arc<Claims>>,
 }
 
 /// Of the last reading.
@@ -84,6 +87,7 @@ impl Catalog {
             fences: Fences::default(),
             confirming: AtomicUsize::new(0),
             last: Mutex::default(),
+            claims: Mutex::default(),
         })
     }
 
@@ -147,6 +151,11 @@ impl Catalog {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.doubt();
         self.due.store(0, Ordering::Relaxed);
+    }
+
+    /// What the configuration says of its functions, from the next reading on.
+    pub fn claim(&self, claims: Arc<Claims>) {
+        *self.claims.lock() = claims;
     }
 
     /// Whether it is to be read now, which is then the caller's to do. Costs two loads if it is not.

@@ -2,7 +2,7 @@
 //! several hosts, a `Watch` for each entry of the configuration says which one is the primary; `monitor` asks them.
 
 use crate::auth::BorrowedKeys;
-use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved};
+use crate::config::{Config, Database, Host, HostRole, Pooler, Resolved, Routing};
 use crate::ids::{Numbers, WorkerId};
 use crate::net::{Address, SharedTls, TcpOptions};
 use crate::pool::core::Limits;
@@ -29,7 +29,7 @@ mod pool;
 mod reload;
 mod watch;
 
-pub use catalog::{Change, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
+pub use catalog::{Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
 pub use hub::{Channel, Hub, Listener};
 pub use logins::logins_to_ask;
 pub use pause::{NotPaused, NotResumed};
@@ -121,7 +121,7 @@ impl Cluster {
         }
         let settings = books.config.resolve(database, &name.1)?;
         let (home, numbers) = (self.home(books.pools.len()), self.server_numbers.clone());
-        let catalog = self.catalog(&mut books.catalogs, database);
+        let catalog = self.catalog(&mut books.catalogs, &books.config.routing, database);
         let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);
         let pool = Arc::new(pool);
@@ -253,12 +253,18 @@ impl Cluster {
     }
 
     /// One for all pools of a database.
-    fn catalog(&self, catalogs: &mut HashMap<String, Weak<Catalog>>, database: &str) -> Arc<Catalog> {
+    fn catalog(
+        &self,
+        catalogs: &mut HashMap<String, Weak<Catalog>>,
+        routing: &Routing,
+        database: &str,
+    ) -> Arc<Catalog> {
         if let Some(catalog) = catalogs.get(database).and_then(Weak::upgrade) {
             return catalog;
         }
         catalogs.retain(|_, catalog| catalog.strong_count() > 0);
         let catalog = Catalog::new(self.statements.clone());
+        catalog.claim(Arc::new(Claims::new(routing)));
         catalogs.insert(database.to_owned(), Arc::downgrade(&catalog));
         catalog
     }

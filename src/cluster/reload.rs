@@ -1,10 +1,10 @@
 //! A new configuration, taken over by every pool while it serves.
 
 use super::watch::Change;
-use super::{Books, Cluster, Pool, Shape, Watch, entry_name};
+use super::{Books, Claims, Cluster, Pool, Shape, Watch, entry_name};
 use crate::config::{Config, ServerTls};
 use crate::pool::Lane;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What of a configuration decides how the servers of a pool log in: what was opened with other words is outdated.
 #[derive(PartialEq)]
@@ -28,6 +28,8 @@ impl Cluster {
         books.generation += 1;
         let watches = super::watches(&books.config, &books.watches, &books.numbers);
         let before = std::mem::replace(&mut books.watches, watches);
+        let claims = Arc::new(Claims::new(&books.config.routing));
+        books.catalogs.values().filter_map(Weak::upgrade).for_each(|catalog| catalog.claim(claims.clone()));
         let pools: Vec<_> = books.pools.values().cloned().collect();
         for pool in pools {
             let outdated = words(&old, &pool) != words(&books.config, &pool);

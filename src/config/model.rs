@@ -236,6 +236,11 @@ pub struct Routing {
     pub replica_required: bool,
     /// Default primary.
     pub transaction_reads: TransactionReads,
+    /// Functions of these names only read and leave nothing in their session, whatever the catalog says. As PostgreSQL compares names,
+    /// without a schema. Default none.
+    pub read_functions: Vec<String>,
+    /// Functions of these names may write. As above.
+    pub write_functions: Vec<String>,
 }
 
 /// How much TLS is asked for, in libpq's words; from less to more.

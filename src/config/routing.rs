@@ -34,6 +34,8 @@ pub(super) fn routing(s: &mut Section<'_>) -> Routing {
             TransactionReads::Primary,
             not_later(later::TRANSACTION_READS, "\"primary\"", word(&TRANSACTION_READS)),
         ),
+        read_functions: s.or("read_functions", Vec::new(), functions),
+        write_functions: s.or("write_functions", Vec::new(), functions),
     };
     s.unknown_keys(later::key);
     routing
@@ -48,6 +50,23 @@ fn not_later<T: PartialEq>(
     move |value| {
         let read = read(value)?;
         if read == later { Err(Wrong::new(expected, "not supported yet")) } else { Ok(read) }
+    }
+}
+
+/// Names of functions, written as in SQL.
+fn functions(value: &Value<'_>) -> Result<Vec<String>, Wrong> {
+    names(value)?.iter().map(|name| function(name).ok_or_else(|| Wrong::new(FUNCTION, format!("{name:?}")))).collect()
+}
+
+const FUNCTION: &str = "names of functions, without schema and brackets";
+
+/// As PostgreSQL compares it: in lower case where it is not quoted.
+fn function(name: &str) -> Option<String> {
+    let quoted = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let plain = |name: &&str| !name.is_empty() && !name.contains(['.', '(', ')', '"', ' ']);
+    match quoted {
+        Some(name) => Some(name.replace("\"\"", "\"")).filter(|name| !name.is_empty()),
+        None => Some(name).filter(plain).map(str::to_ascii_lowercase),
     }
 }
 

@@ -61,6 +61,13 @@ impl World {
         assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
     }
 
+    /// Has the pooler's configuration say something else.
+    pub fn reconfigure(&mut self, before: &str, now: &str) {
+        assert!(self.rest.contains(before));
+        self.rest = self.rest.replace(before, now);
+        self.reload(&[0, 1]);
+    }
+
     pub fn client(&self) -> Raw {
         Raw::log_in(self.pgotter.port(), &[])
     }

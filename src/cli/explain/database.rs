@@ -3,7 +3,7 @@
 
 use crate::cli::init::{self, Stop};
 use crate::cli::{MISTAKE, load};
-use crate::cluster::logins_to_ask;
+use crate::cluster::{Claims, logins_to_ask};
 use crate::config::Config;
 use crate::ids::ServerId;
 use crate::net::Tls;
@@ -13,13 +13,13 @@ use std::path::Path;
 /// No answer is longer.
 const ANSWER: usize = 1024;
 
-/// Logs in to what `--database` names. `file` is that of `-c`.
+/// Logs in to what `--database` names, and tells what its configuration says of functions. `file` is that of `-c`.
 ///
 /// # Errors
 /// There is no such database, no configuration, or nobody is let in.
-pub async fn connect(database: String, file: Option<&Path>) -> Result<Box<Server>, Stop> {
+pub async fn connect(database: String, file: Option<&Path>) -> Result<(Box<Server>, Claims), Stop> {
     if database.contains("://") {
-        return init::connect(&[database]).await;
+        return Ok((init::connect(&[database]).await?, Claims::default()));
     }
     // What is wrong with it has been said.
     let config = load(file).map_err(|_| mistake("the configuration cannot be read".to_owned()))?;
@@ -31,7 +31,7 @@ pub async fn connect(database: String, file: Option<&Path>) -> Result<Box<Server
         let advice = "set its monitor_user, or say --database postgresql://…";
         return Err(mistake(format!("{} names nobody who could ask {database}; {advice}", config.file.display())));
     }
-    primary_of(&config, &logins).await
+    Ok((primary_of(&config, &logins).await?, Claims::new(&config.routing)))
 }
 
 /// The first server that takes writes, else the first that lets anybody in: a replica may be behind.

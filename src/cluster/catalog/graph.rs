@@ -1,6 +1,7 @@
 //! What uses what, by names, and what follows from it: a function touches what those touch that it calls.
 
 use super::body::Does;
+use super::claims::{Claims, only_reads};
 use super::spread::{Families, Spread};
 use crate::sql::{Bounds, Effects, Name, Names, Touches, builtin_effects};
 use foldhash::HashMap;
@@ -35,6 +36,8 @@ pub struct Graph {
 struct Node {
     // The database has one of its own.
     own: bool,
+    // It is said to do nothing else.
+    reads: bool,
     effects: Effects,
     settings: BTreeMap<Name, bool>,
     users: Vec<usize>,
@@ -130,8 +133,15 @@ impl Graph {
         self.nodes[user].sets(setting, local);
     }
 
-    /// All that follows.
-    pub fn names(mut self) -> Names {
+    /// All that follows, where the configuration claims this.
+    pub fn names(mut self, claims: &Claims) -> Names {
+        for name in &claims.writes {
+            self.is((Kind::Routine, name), Bounds::WRITES);
+        }
+        for place in claims.reads.iter().filter_map(|name| self.find(Kind::Routine, name)).collect::<Vec<_>>() {
+            let node = &mut self.nodes[place];
+            (node.reads, node.effects) = (true, only_reads(node.effects));
+        }
         let mut waiting: Vec<usize> = (0..self.nodes.len()).collect();
         while let Some(used) = waiting.pop() {
             let Node { effects, settings, users, .. } = &mut self.nodes[used];
@@ -141,13 +151,19 @@ impl Graph {
                 let before = (node.effects, node.settings.clone());
                 node.effects |= Effects { relation: node.effects.relation, ..effects };
                 settings.iter().for_each(|(setting, local)| node.sets(setting, *local));
+                if node.reads {
+                    node.effects = only_reads(node.effects);
+                }
                 if (node.effects, &node.settings) != (before.0, &before.1) {
                     waiting.push(user);
                 }
             }
             self.nodes[used].users = users;
         }
-        self.into_names()
+        let mut names = self.into_names();
+        // Also one that PostgreSQL has itself.
+        claims.writes.iter().for_each(|name| names.add_function(name, Bounds::WRITES));
+        names
     }
 
     fn into_names(mut self) -> Names {

@@ -1,7 +1,7 @@
 //! Reading a catalog on a server that nobody uses just now: what to ask, and the rows of the answer.
 
 use super::graph::{Graph, Kind};
-use super::{Catalog, Last, body, foreign};
+use super::{Catalog, Claims, Last, body, foreign};
 use crate::clock;
 use crate::server::{Row, Server, ask};
 use crate::sql::{Bounds, Effects, Names};
@@ -191,7 +191,8 @@ impl Loading {
     async fn read(&self, server: &mut Server) -> Option<()> {
         let mark = first(query(server, MARK).await?)?;
         if self.catalog.last.lock().mark.as_ref() != Some(&mark) || self.catalog.known().is_doubtful() {
-            let names = read_catalog(server).await?;
+            let claims = self.catalog.claims.lock().clone();
+            let names = read_catalog(server, &claims).await?;
             self.catalog.learn(names, self.changes);
             *self.catalog.last.lock() = Last { mark: Some(mark), failed: false };
         }
@@ -207,8 +208,8 @@ impl Drop for Loading {
 
 /// Reads the catalog on a server at a boundary. `None`: it could not be read, or the server is dead. No deadline of its own beyond
 /// [`PATIENCE`].
-pub async fn read_catalog(server: &mut Server) -> Option<Names> {
-    names(&query(server, READ).await?)
+pub async fn read_catalog(server: &mut Server, claims: &Claims) -> Option<Names> {
+    names(&query(server, READ).await?, claims)
 }
 
 /// How far a function may do more than compute, as it was declared.
@@ -259,7 +260,7 @@ fn first(rows: Vec<Row>) -> Option<Box<[u8]>> {
 }
 
 /// `None`: these are not the rows of [`READ`].
-fn names(rows: &[Row]) -> Option<Names> {
+fn names(rows: &[Row], claims: &Claims) -> Option<Names> {
     let mut graph = Graph::default();
     let mut volatile = BTreeSet::new();
     for row in rows {
@@ -311,5 +312,5 @@ fn names(rows: &[Row]) -> Option<Names> {
             }
         }
     }
-    Some(graph.names())
+    Some(graph.names(claims))
 }

@@ -23,7 +23,7 @@ fn names(functions: &[(&str, &str)], uses: &[(Named<'_>, Named<'_>)]) -> Names {
         };
         graph.does(name.as_bytes(), does);
     }
-    graph.names()
+    graph.names(&Claims::default())
 }
 
 fn touches(names: &Names, name: &str) -> String {
@@ -170,7 +170,7 @@ fn what_may_write_is_found_behind_functions_operators_views_and_domains() {
     for relation in ["view", "outer_view", "clean"] {
         graph.is((Kind::Read, relation.as_bytes()), Effects { relation: true, ..Effects::NOTHING });
     }
-    let names = graph.names();
+    let names = graph.names(&Claims::default());
     for (text, expected) in [
         ("select stable()", "function"),
         ("select draws()", "function"),
@@ -211,7 +211,7 @@ fn what_names_too_many_settings_may_set_any() {
     let mut graph = Graph::default();
     (0..17).for_each(|number| graph.sets(b"f", format!("app.s{number}").as_bytes(), true));
     graph.does(b"f", Does::default());
-    assert_eq!(touches(&graph.names(), "f"), "hidden dynamic");
+    assert_eq!(touches(&graph.names(&Claims::default()), "f"), "hidden dynamic");
 }
 
 #[test]
@@ -319,5 +319,35 @@ fn what_a_tree_asks_for_is_no_matter_to_the_texts_that_ask_for_something_else() 
         let mut names = names.clone();
         names.add_relation(b"view", Effects { relation: true, ..Effects::NOTHING });
         assert_eq!(crate::sql::read(text.as_bytes(), Reading::default(), &names).verdict().word(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_the_configuration_says_of_functions_counts_for_who_uses_them_too() {
+    let mut graph = Graph::default();
+    let volatile = "plpgsql begin execute a; return nextval('s'); end";
+    for name in ["reads", "calls", "writes", "uses"] {
+        graph.add(R, name.as_bytes());
+    }
+    graph.is((R, b"reads"), Bounds::WRITES);
+    for (name, text) in
+        [("reads", volatile), ("calls", "select reads()"), ("writes", "select 1"), ("uses", "select writes()")]
+    {
+        let does = body::read(&graph, text.trim_start_matches("plpgsql ").as_bytes(), text.starts_with("plpgsql"));
+        graph.does(name.as_bytes(), does);
+    }
+    let claims = Claims {
+        reads: vec![b"reads".as_slice().into()],
+        writes: vec![b"writes".as_slice().into(), b"lower".as_slice().into()],
+    };
+    let names = graph.names(&claims);
+    let does = |name: &str| names.function(name.as_bytes()).unwrap();
+    for name in ["reads", "calls"] {
+        assert!(does(name).bounds.is_empty(), "{name}");
+        // What it was found to do to its session is not taken back.
+        assert_eq!(touches(&names, name), "sequence_write", "{name}");
+    }
+    for name in ["writes", "uses", "lower"] {
+        assert!(does(name).bounds.any(Bounds::WRITES), "{name}");
     }
 }

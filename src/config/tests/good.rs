@@ -99,6 +99,8 @@ fn what_routing_does_by_default_is_what_the_reference_says() {
     let (reference, default) = (good(&reference_in_use()).routing, good(BASE).routing);
     assert_same!(reference, default, mode read_your_writes max_replica_lag monitor_interval failover_timeout
         replica_required transaction_reads);
+    assert!(default.read_functions.is_empty() && default.write_functions.is_empty());
+    assert_eq!(reference.read_functions, ["tenant_of", "Total"]);
     let shop = &good(&reference_in_use()).databases["shop"];
     assert_eq!(shop.monitor_user.as_deref(), Some("pgotter"));
     assert!(shop.monitor_password.is_some());

@@ -69,6 +69,8 @@ fn what_routing_cannot_do_yet_is_refused() {
     routing("transaction_reads = \"replica_until_write\"", 21, primary, "not supported yet");
     routing("monitor_interval = \"5ms\"", 20, "at least 10ms", "too short");
     routing("max_replica_lag = 0", 19, "at least 1ms", "");
+    routing("read_functions = [\"public.f\"]", 18, "without schema", "public.f");
+    routing("write_functions = \"f()\"", 19, "without schema and brackets", "f()");
     routing("mod = \"observe\"", 1, "in [routing]", "`mode`");
 }
 

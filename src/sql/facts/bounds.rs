@@ -34,6 +34,12 @@ impl Bounds {
         self.0 == 0
     }
 
+    /// These, less the others.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Some of `other` is in it.
     pub const fn any(self, other: Self) -> bool {
         self.0 & other.0 != 0
