@@ -13,6 +13,8 @@ mod claimed;
 mod fresh;
 #[path = "routing/hints.rs"]
 mod hints;
+#[path = "routing/migrations.rs"]
+mod migrations;
 #[path = "routing/moved.rs"]
 mod moved;
 #[path = "routing/observed.rs"]

@@ -11,11 +11,12 @@ use super::link::Link;
 use crate::clock;
 use crate::metrics::{Answered, Retry};
 use crate::router::To;
-use crate::session::key;
+use crate::session::{Statement, key};
 use crate::wire::backend::{error_field, kind as said};
 use crate::wire::frame::{self, HEAD, Head, take_cstr};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest time that an answer is held back.
@@ -27,8 +28,8 @@ const HELD_MAX: usize = 64 * 1024;
 /// A request on a replica of whose answer nothing was shown yet.
 pub(super) struct Trial {
     request: Request,
-    // Names that its Parses give to statements.
-    named: Vec<Box<[u8]>>,
+    // What the names of statements stood for that it gives or drops.
+    named: Vec<(Box<[u8]>, Option<Arc<Statement>>)>,
     held: BytesMut,
     until: Option<Instant>,
     // It is to be the primary's.
@@ -54,20 +55,15 @@ impl Trial {
 }
 
 impl Client {
-    /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not if it drops names of
-    /// statements, since were its server lost nobody would know which of them are gone, nor for a client that listens, whose
-    /// ReadyForQuery has to wait for notifications, nor if it asks for what only this replica knows.
+    /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not for a client that listens,
+    /// whose ReadyForQuery has to wait for notifications, nor if it asks for what only this replica knows.
     pub(super) fn try_out(&mut self, request: &Request) {
-        let closes = |(message, body): (u8, &[u8])| message == kind::CLOSE && body.first() == Some(&b'S');
         let stays = self.block.is_some() || self.listening.is_some() || self.asks_replica_itself();
-        if self.to() == To::Primary || stays || frame::all(&request.bytes).any(closes) {
+        if self.to() == To::Primary || stays {
             return;
         }
-        let parsed = frame::all(&request.bytes).filter(|(message, _)| *message == kind::PARSE);
-        let names = parsed.filter_map(|(_, mut body)| take_cstr(&mut body)).filter(|name| !name.is_empty());
-        let is_new = |name: &&[u8]| self.statements.as_ref().is_none_or(|statements| statements.get(name).is_none());
         let trial = Trial {
-            named: names.filter(is_new).map(|name| key(name).into()).collect(),
+            named: self.names_of(&request.bytes),
             request: Request { bytes: request.bytes.clone(), end: request.end, first: request.first },
             held: BytesMut::new(),
             until: None,
@@ -76,6 +72,27 @@ impl Client {
         if let Some(route) = &mut self.route {
             route.trial = Some(trial);
         }
+    }
+
+    /// What is to be as it was if these messages are said again: what the names of statements that they give or drop stand for. A name that
+    /// is taken no Parse gives to another; and the unnamed one is parsed again.
+    fn names_of(&self, messages: &[u8]) -> Vec<(Box<[u8]>, Option<Arc<Statement>>)> {
+        let stands_for = |name: &[u8]| self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+        let mut named: Vec<(Box<[u8]>, _)> = Vec::new();
+        for (message, mut body) in frame::all(messages) {
+            let closes = message == kind::CLOSE && body.first() == Some(&b'S');
+            if !closes && message != kind::PARSE {
+                continue;
+            }
+            body = body.get(usize::from(closes)..).unwrap_or_default();
+            let Some(name) = take_cstr(&mut body).map(key) else { continue };
+            let before = stands_for(name);
+            let changes = closes || !name.is_empty() && before.is_none();
+            if changes && !named.iter().any(|(known, _)| **known == *name) {
+                named.push((name.into(), before));
+            }
+        }
+        named
     }
 
     fn trial(&mut self) -> Option<&mut Trial> {
@@ -143,7 +160,7 @@ impl Client {
         drop(link);
         self.now = clock::now();
         if let Some(statements) = &mut self.statements {
-            trial.named.iter().for_each(|name| _ = statements.put(name, None));
+            trial.named.into_iter().for_each(|(name, before)| _ = statements.put(&name, before));
         }
         self.run_on_primary(trial.request);
     }
