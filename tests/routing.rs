@@ -25,6 +25,8 @@ mod reads;
 mod set_off;
 #[path = "routing/tenants.rs"]
 mod tenants;
+#[path = "routing/strange.rs"]
+mod strange;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]

@@ -68,6 +68,10 @@ impl Client {
     fn peruse(&self, text: &[u8], scope: ReadYourWrites) -> (Asked, Option<Perused>) {
         // In front of the reading: with what is known behind it, it would be read again.
         let (edition, reading) = (self.pool.catalog().known().edition(), self.settings.reading());
+        // PostgreSQL takes no such text.
+        if memchr::memchr(0, text).is_some() || reading.utf8 && std::str::from_utf8(text).is_err() {
+            return Default::default();
+        }
         let (facts, verdict) = self.pool.catalog().judge(text, reading);
         let asked = Asked { verdict, height: self.height(facts.relations(), scope) };
         (asked, Some(Perused { facts, reading, edition, length: text.len() }))
@@ -165,9 +169,11 @@ impl Client {
 }
 
 /// Whether a Parse declares parameters of types that are not built in, by what follows its text: a domain's check, which no text names,
-/// runs when they are bound. Source: `FirstNormalObjectId` in PostgreSQL's `src/include/access/transam.h`.
+/// runs when they are bound. Or it is none. Source: `FirstNormalObjectId` in PostgreSQL's `src/include/access/transam.h`.
 fn declares_own_types(declared: &[u8]) -> bool {
     const OWN: u32 = 16_384;
-    let oids = declared.get(2..).unwrap_or_default().chunks_exact(4);
-    oids.into_iter().any(|oid| u32::from_be_bytes([oid[0], oid[1], oid[2], oid[3]]) >= OWN)
+    let Some((count, oids)) = declared.split_first_chunk::<2>() else { return true };
+    let each = oids.chunks_exact(4);
+    let is_whole = oids.len() == usize::from(u16::from_be_bytes(*count)) * 4;
+    !is_whole || each.into_iter().any(|oid| u32::from_be_bytes([oid[0], oid[1], oid[2], oid[3]]) >= OWN)
 }
