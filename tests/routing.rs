@@ -9,6 +9,8 @@ mod support;
 mod blocks;
 #[path = "routing/claimed.rs"]
 mod claimed;
+#[path = "routing/forgetful.rs"]
+mod forgetful;
 #[path = "routing/fresh.rs"]
 mod fresh;
 #[path = "routing/hints.rs"]

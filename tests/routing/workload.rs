@@ -1,6 +1,7 @@
 //! The statements of five applications, each of which says where it must run: seen in the servers' own logs, in every form that the
 //! protocol has.
 
+use crate::forgetful::forgetful;
 use crate::support::must;
 use crate::support::raw::*;
 use crate::world::*;
@@ -143,29 +144,37 @@ impl Speaker {
     }
 }
 
+/// One for each form, in a database with the schema and the rows of the file.
+fn speakers(world: &World) -> [Speaker; 3] {
+    let setup = WORKLOAD.split("\n-- @stmt ").next().unwrap_or_default();
+    let file = world.primary.state().path().join("workload.sql");
+    must(world.primary.state().write(&file, setup));
+    [(Form::Simple, "w1"), (Form::Extended, "w2"), (Form::Prepared, "w3")].map(|(form, database)| {
+        world.on_primary(&format!("CREATE DATABASE {database}"));
+        must(world.primary.psql_file(database, &file));
+        world.until_replayed();
+        Speaker::new(world, form, database)
+    })
+}
+
+/// Each has its database's catalog read again behind a definition.
+fn until_reads_run_on_replicas(speakers: &mut [Speaker; 3]) {
+    eventually("reads run on replicas", || {
+        let ready = speakers.each_mut().map(Speaker::reads_on_replicas);
+        ready.iter().all(|ready| *ready)
+    });
+}
+
 #[test]
 #[ignore = "make test-routing: it waits for the catalog behind each definition"]
 fn every_statement_of_the_workload_runs_where_it_says_in_every_form() {
     let world = World::new("read_your_writes = \"session\"");
-    let setup = WORKLOAD.split("\n-- @stmt ").next().unwrap_or_default();
-    let file = world.primary.state().path().join("workload.sql");
-    must(world.primary.state().write(&file, setup));
-    let mut speakers =
-        [(Form::Simple, "w1"), (Form::Extended, "w2"), (Form::Prepared, "w3")].map(|(form, database)| {
-            world.on_primary(&format!("CREATE DATABASE {database}"));
-            must(world.primary.psql_file(database, &file));
-            world.until_replayed();
-            Speaker::new(&world, form, database)
-        });
+    let mut speakers = speakers(&world);
     let (mut wrong, mut eligible) = (String::new(), 0);
     for part in parts() {
         let reads = part.target == "replica" && !part.statements.iter().any(|text| text.starts_with("EXECUTE"));
         if reads {
-            eventually("reads run on replicas", || {
-                // Each has its database's catalog read again.
-                let ready = speakers.each_mut().map(Speaker::reads_on_replicas);
-                ready.iter().all(|ready| *ready)
-            });
+            until_reads_run_on_replicas(&mut speakers);
         }
         for speaker in &mut speakers {
             let (answers, marks) = speaker.say(&part, reads);
@@ -187,4 +196,29 @@ fn every_statement_of_the_workload_runs_where_it_says_in_every_form() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(eligible > 150, "{eligible}");
+}
+
+#[test]
+#[ignore = "make test-routing: it waits for the catalog behind each definition"]
+fn what_a_catalog_that_knows_nothing_sends_to_replicas_the_primary_answers() {
+    // Nobody waits for replay, so that as much as possible goes to replicas.
+    let world = World::behind("mode = \"split\"", "read_your_writes = \"off\"", forgetful);
+    let mut speakers = speakers(&world);
+    let mut wrong = String::new();
+    for part in parts() {
+        until_reads_run_on_replicas(&mut speakers);
+        for speaker in &mut speakers {
+            // Rows may be older than directly, which is what was asked for.
+            wrong += &speaker.say(&part, false).0;
+        }
+    }
+    let log = |server: &LocalPostgres| server.log().matches("in a read-only transaction").count();
+    let refused: usize = world.replicas.iter().map(log).sum();
+    println!("replicas have refused {refused} statements as writes, and nobody heard of it");
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(refused >= 6, "{refused}: the test would prove nothing");
+    let counted = |database| {
+        world.metric(&format!("pgotter_routing_retries_total{{database=\"{database}\",reason=\"read_only\"}}")) > 0
+    };
+    eventually("they are counted", || ["w1", "w2", "w3"].into_iter().all(counted));
 }

@@ -34,6 +34,11 @@ impl World {
 
     /// As [`Self::new`], in another mode.
     pub fn with(mode: &str, routing: &str) -> Self {
+        Self::behind(mode, routing, |primary| primary)
+    }
+
+    /// As [`Self::with`]; the pooler reaches the primary by what `way` makes of its port.
+    pub fn behind(mode: &str, routing: &str, way: fn(u16) -> u16) -> Self {
         let settings = vec!["otter.host = 'primary'".to_owned(), "log_statement = 'all'".to_owned()];
         let mut primary = postgres(&Options { max_connections: 200, settings, ..Options::default() });
         let replicas = REPLICAS.map(|name| {
@@ -47,7 +52,7 @@ impl World {
         let replicas = Vec::from(replicas);
         let http = ports::free_port();
         let rest = format!("[routing]\n{mode}\n{routing}\n[http]\nlisten = \"127.0.0.1:{http}\"");
-        let hosts: Vec<_> = replicas.iter().chain([&primary]).collect();
+        let hosts: Vec<_> = replicas.iter().map(LocalPostgres::port).chain([way(primary.port())]).collect();
         let pgotter = PgOtter::start(|port| config(port, &hosts, &rest));
         let world = Self { primary, replicas, pgotter, http, rest };
         world.until_reads_run_on_replicas();
@@ -56,7 +61,7 @@ impl World {
 
     /// Has the pooler know these hosts alone, of the primary and, by their numbers, the replicas.
     pub fn reload(&mut self, replicas: &[usize]) {
-        let hosts: Vec<_> = replicas.iter().map(|at| &self.replicas[*at]).chain([&self.primary]).collect();
+        let hosts: Vec<_> = replicas.iter().map(|at| self.replicas[*at].port()).chain([self.primary.port()]).collect();
         let text = config(self.pgotter.port(), &hosts, &self.rest);
         assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
     }
@@ -138,9 +143,9 @@ impl World {
     }
 }
 
-/// `rest` are further sections.
-fn config(port: u16, hosts: &[&LocalPostgres], rest: &str) -> String {
-    let hosts: Vec<_> = hosts.iter().map(|host| format!("\"127.0.0.1:{}\"", host.port())).collect();
+/// `hosts` are ports; `rest` are further sections.
+fn config(port: u16, hosts: &[u16], rest: &str) -> String {
+    let hosts: Vec<_> = hosts.iter().map(|host| format!("\"127.0.0.1:{host}\"")).collect();
     format!(
         "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\nadmin_users = [\"{SUPERUSER}\"]\n[databases.\"*\"]\n\
          hosts = [{}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n{rest}\n",
