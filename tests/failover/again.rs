@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Whose waits are measured.
 const CLIENTS: usize = 4;
 
 /// Twice `monitor_interval`: later than this behind the promotion the old primary acknowledges nothing.
@@ -108,6 +109,8 @@ fn fail_over(trio: &mut Trio, pooler: &mut PgOtter, load: &Load, old: Old) -> (R
     let begun = load.acknowledged().len();
     let since = |enough: &dyn Fn(&[Acknowledged]) -> bool| enough(&load.acknowledged()[begun..]);
     eventually("they work", || since(&|these| these.len() > 100));
+    let slow = load.slow();
+    eventually("a long transaction has begun", || load.slow() > slow);
     if old.dies() {
         must(trio.primary.stop(StopMode::Immediate));
     }
@@ -149,7 +152,9 @@ fn failovers(promotions: usize) {
     let rounds: Vec<_> = thread::scope(|scope| {
         let end = load.until_dropped();
         let load = &load;
-        let clients: Vec<_> = (0..CLIENTS).map(|me| scope.spawn(move || load.insert(me, port))).collect();
+        let mut clients: Vec<_> = (0..CLIENTS).map(|me| scope.spawn(move || load.insert(me, port))).collect();
+        // It is in the middle of something whenever a promotion comes.
+        clients.push(scope.spawn(move || load.insert_slowly(CLIENTS, port)));
         let mut former = None;
         let rounds = OLD.iter().cycle().take(promotions).map(|old| {
             let (round, stays) = fail_over(&mut trio, &mut pooler, load, *old);
