@@ -1,7 +1,10 @@
-//! PostgreSQL's own regression files, with its own parser for an oracle: no write is called a read, and hardly a read a write. Run by
+//! PostgreSQL's own regression files, with its own parser for an oracle: no write is called a read, and hardly a read a write; and through PgOtter (`regression/split.rs`). Run by
 //! `make test-regression`, which fetches both (see `tests/regression/run`).
 
 mod support;
+
+#[path = "regression/split.rs"]
+mod split;
 
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::sql::{Bounds, Effects, Functions, Names, Reading, Verdict, builtin_effects, read};
