@@ -185,8 +185,16 @@ fn decided(verdict: Verdict, hint: Option<Hint<'_>>) -> (Plan, bool) {
         Hint::Host(_) => Wish::Host(1),
     });
     let (fence, by_hint) = (Fence::default(), wish.map(|wish| (wish, Reason::Hint)));
-    let ask =
-        Ask { verdict, block: Block::None, serializable: false, fence: &fence, height: 0, wish: by_hint, draw: 0 };
+    let ask = Ask {
+        verdict,
+        block: Block::None,
+        serializable: false,
+        fence: &fence,
+        height: 0,
+        after: 0,
+        wish: by_hint,
+        draw: 0,
+    };
     let plan = decide(&view, &freshness, &ask, |_| 0);
     let replica = if let To::Replica(replica) = plan.to { Some(replica.host()) } else { None };
     (plan, wish.is_none_or(|wish| wish.is_granted(&view, replica)))

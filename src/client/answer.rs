@@ -46,8 +46,9 @@ impl Client {
             match reset {
                 Reset::Settings => self.reset_settings(false),
                 Reset::All => self.reset_settings(true),
-                _ => (),
+                _ => continue,
             }
+            self.reset_own();
         }
         Some(ready(Status::Idle))
     }

@@ -59,10 +59,12 @@ impl Client {
             (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => None,
             (Said::Commit, Some(false)) => {
                 self.block = None;
+                self.end_own(true);
                 Some("COMMIT")
             }
             (Said::Commit | Said::Rollback, Some(_)) => {
                 self.block = None;
+                self.end_own(false);
                 Some("ROLLBACK")
             }
         }

@@ -21,7 +21,7 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
-use crate::session::{Settings, Statements, Touched};
+use crate::session::{OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -119,6 +119,8 @@ pub struct Client {
     pub(super) change: Option<Change>,
     // A transaction that has no server yet.
     pub(super) block: Option<Box<Block>>,
+    // What it has set that is PgOtter's own; None: it has never asked.
+    pub(super) own: Option<Box<OwnSettings>>,
     // Where its transactions go; None: there is nothing to choose from.
     pub(super) route: Option<Box<Route>>,
     // Reads a text that is handed on in parts.
@@ -140,7 +142,8 @@ pub struct Client {
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
     // Since when nothing of what is queued for it could be sent, and how much had been until then.
-    pub(super) stalled: Option<(Instant, u64)>,
+    // Boxed: most clients never are.
+    pub(super) stalled: Option<Box<(Instant, u64)>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -208,6 +211,7 @@ impl Client {
             pin: None,
             change: None,
             block: None,
+            own: None,
             route: None,
             passing: None,
             base: Arc::default(),

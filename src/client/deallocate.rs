@@ -70,6 +70,9 @@ impl Client {
 
     /// The client's statements are gone for what is behind it: that runs only if this succeeds.
     pub(super) fn execute(&mut self, under_way: &mut Forwarding<'_>, portal: Range<usize>) {
+        if self.own.is_some() && self.own_execute(under_way, portal.clone()) {
+            return;
+        }
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else {
             return under_way.pass(None);
         };
@@ -105,7 +108,7 @@ impl Client {
             Verb::Declare { name, .. } => Some(name.clone()),
             _ => None,
         });
-        Portal { drops, declares, listens: self.matters_to_listen(statement).then(|| statement.clone()) }
+        Portal { drops, declares, listens: self.matters_to_listen(statement).then(|| statement.clone()), own: None }
     }
 
     /// A Query may declare cursors: portals of their names are not what they were.

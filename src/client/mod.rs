@@ -20,6 +20,7 @@ mod login;
 mod lookout;
 mod names;
 mod onward;
+mod own;
 mod prepared;
 mod presence;
 mod registry;

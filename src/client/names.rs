@@ -14,6 +14,7 @@ pub(super) enum Said {
     Parse { name: Range<usize> },
     Use { name: Range<usize> },
     Execute { portal: Range<usize> },
+    DescribePortal { portal: Range<usize> },
     Close { name: Range<usize> },
     ClosePortal { portal: Range<usize> },
 }
@@ -32,6 +33,9 @@ pub(super) fn read(message: &Message<'_>) -> Result<Said, Fault> {
             None => Said::Other,
         },
         kind::DESCRIBE if message.body.first() == Some(&b'S') => name_at(message, 1)?,
+        kind::DESCRIBE if message.body.first() == Some(&b'P') => {
+            name(message, 1)?.map_or(Said::Other, |portal| Said::DescribePortal { portal })
+        }
         kind::EXECUTE => name(message, 0)?.map_or(Said::Other, |portal| Said::Execute { portal }),
         kind::CLOSE if message.body.first() == Some(&b'S') => {
             name(message, 1)?.map_or(Said::Other, |name| Said::Close { name })

@@ -42,6 +42,7 @@ impl Client {
             && !link.awaits_cancel()
             && !link.server.awaits_again()
             && !self.awaits_effects(link)
+            && !self.awaits_own(link.server.exchange())
             && !self.awaits_settling(link)
         {
             let look = self.gather.look(self.socket.received(), self.rules.request_gather);

@@ -66,6 +66,7 @@ impl Client {
                 Said::Parse { .. } if !message.whole && self.to() != To::Primary => {
                     return Err(Left::Refused(tied_to_replica()));
                 }
+                Said::Parse { name } if self.own_parse(&mut under_way, name.clone()) => (),
                 Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
                     self.pass_parse(&mut under_way, name, lane);
                 }
@@ -83,6 +84,8 @@ impl Client {
                 }
                 Said::Use { name } => self.name(&mut under_way, name, lane),
                 Said::Execute { portal } => self.execute(&mut under_way, portal),
+                Said::DescribePortal { portal } if self.own.is_some() => self.describe_portal(&mut under_way, portal),
+                Said::DescribePortal { .. } => under_way.pass(None),
                 Said::Close { name } => self.close(&mut under_way, name),
             }
         }
@@ -176,6 +179,11 @@ impl Client {
             under_way.refuse_unknown(at, error);
             return;
         };
+        if self.own.is_some() && self.own_use(under_way, &at, &statement) {
+            return;
+        }
+        let Some(message) = under_way.message() else { return };
+        let name = &message.body[at.clone()];
         let (named, binds) = (!name.is_empty(), message.kind == kind::BIND);
         let now;
         let mut meanwhile = Meanwhile::default();

@@ -2,6 +2,7 @@
 
 use super::connection::{Client, Step};
 use super::link::Link;
+use super::own::OwnWitness;
 use super::serve::Left;
 use super::turn::{Event, earlier, turn};
 use crate::clock;
@@ -129,6 +130,15 @@ impl Client {
             let statements = self.statements.as_deref_mut();
             let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
             let witness = witness.map(|listening| listening as &mut dyn Witness);
+            let own = self.own.as_deref_mut().filter(|own| own.is_pending());
+            let mut both;
+            let witness = match own {
+                None => witness,
+                Some(own) => {
+                    both = OwnWitness { own, other: witness };
+                    Some(&mut both as &mut dyn Witness)
+                }
+            };
             let (socket, settings) = (&mut self.socket, &mut self.settings);
             let hearing = Hearing {
                 blocks: link.mode != PoolMode::Statement,

@@ -8,13 +8,17 @@ use super::asked::{Asked, Perused};
 use super::between::Request;
 use super::block::Block as Begun;
 use super::connection::Client;
+use super::own::Ran;
 use super::trial::Trial;
 use super::wanted::Wanted;
 use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
-use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide};
+use crate::pool::Lane;
+use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide, lsn};
+use crate::session::OwnSetting;
 use crate::sql::{Change, Facts, Isolation, Name, Relation, Told, Verb, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client's requests have come to so far.
@@ -35,6 +39,8 @@ pub(super) struct Route {
     retry: bool,
     // Where it was asked to run.
     pub(super) wanted: Option<Wanted>,
+    // Where the last transaction ran.
+    ran: Option<Ran>,
     itself: Itself,
     draw: u64,
 }
@@ -90,13 +96,14 @@ impl Client {
             route.write_anything();
             return;
         }
-        let wanted = self.wanted(&request.bytes);
+        let wanted = self.wanted(&request.bytes).or_else(|| self.standing());
         let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
             // What else it will read nobody knows.
             asked.height = self.height(None, scope);
         }
+        let after = lsn(self.own_value(OwnSetting::AfterLsn)).unwrap_or(0);
         let serializable = self.is_set(b"default_transaction_isolation", b"serializable");
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
@@ -107,7 +114,7 @@ impl Client {
         let Asked { verdict, height } = asked;
         let wish = wanted.as_ref().and_then(Wanted::wish);
         let by_hint = wish.map(|wish| (wish, Reason::Hint));
-        let ask = Ask { verdict, block, serializable, fence: &fence, height, wish: by_hint, draw: route.draw };
+        let ask = Ask { verdict, block, serializable, fence: &fence, height, after, wish: by_hint, draw: route.draw };
         let load = |host: usize| {
             let stats = self.shape.lanes.get(host).map(|lane| lane.stats(self.now));
             stats.map_or(0, |stats| stats.active + stats.waiting)
@@ -174,6 +181,8 @@ impl Client {
             if session {
                 route.write_anything();
             }
+            let reason = route.plan.reason;
+            route.ran = route.ran.map(|ran| Ran { reason, ..ran });
         }
         self.meter.routed(self.planned().kind());
     }
@@ -181,6 +190,23 @@ impl Client {
     /// What was decided for the transaction under way.
     pub(super) fn planned(&self) -> Plan {
         self.route.as_ref().map_or(Plan::SINGLE, |route| route.plan)
+    }
+
+    /// The request at hand is about to run there.
+    pub(super) fn note_where(&mut self, lane: &Arc<Lane>) {
+        let Some(route) = &mut self.route else { return };
+        let host = self.shape.lanes.iter().position(|known| Arc::ptr_eq(known, lane));
+        let role = if route.to == To::Primary { "primary" } else { "replica" };
+        route.ran = host.map(|host| Ran { host, role, reason: route.plan.reason });
+    }
+
+    /// Where the last transaction ran, or runs. `None`: there was none.
+    pub(super) fn ran(&self) -> Option<Ran> {
+        match (&self.shape.watch, &self.route) {
+            (None, _) => Some(Ran { host: 0, role: "primary", reason: Reason::Single }),
+            (Some(_), Some(route)) => route.ran,
+            (Some(_), None) => None,
+        }
     }
 
     /// The hosts may be others now, or texts be read from now on that were not.
@@ -310,6 +336,7 @@ impl Route {
             again: None,
             retry: false,
             wanted: None,
+            ran: None,
             itself: Itself::No,
             // So that neighbours draw differently.
             draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,

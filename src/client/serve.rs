@@ -114,8 +114,14 @@ impl Client {
             return false;
         }
         let answer = match request.first {
-            kind::QUERY => self.answer_block(&request.bytes).or_else(|| self.answer_alone(&request.bytes)),
-            kind::PARSE | kind::BIND => self.answer_block_messages(&request.bytes),
+            kind::QUERY => self
+                .answer_block(&request.bytes)
+                .or_else(|| self.answer_alone(&request.bytes))
+                .or_else(|| self.answer_own(&request.bytes)),
+            kind::PARSE | kind::BIND => {
+                self.answer_block_messages(&request.bytes).or_else(|| self.answer_own_messages(&request.bytes))
+            }
+            kind::DESCRIBE => self.answer_own_messages(&request.bytes),
             _ => None,
         };
         let Some(mut answer) = answer else { return false };
@@ -125,7 +131,8 @@ impl Client {
             // As any Query does.
             statements.put(b"", None);
         }
-        let ready = answer.split_off(answer.len().saturating_sub(READY));
+        let ends = if request.end == Some(kind::FLUSH) { 0 } else { READY };
+        let ready = answer.split_off(answer.len().saturating_sub(ends));
         self.socket.queue(answer);
         if self.block.is_none() {
             self.tell_news();
@@ -151,6 +158,7 @@ impl Client {
             self.forget_perused();
         }
         self.tell_ungranted();
+        self.note_where(&lane);
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);

@@ -3,6 +3,7 @@
 
 use super::connection::Client;
 use super::link::Link;
+use super::own::not_alone;
 use super::serve::Left;
 use super::take_back::Residue;
 use crate::config::PoolMode;
@@ -10,7 +11,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Found, Noted, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
+    Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
     is_read_by_unheard, is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
@@ -96,6 +97,9 @@ impl Client {
             // What others have prepared statements for may become something else, or another of its name take its place.
             self.pool.statements().renew();
         }
+        if let Some(own) = &mut self.own {
+            own.note(facts);
+        }
         self.note_facts(facts)?;
         self.note_sequences(facts, server)?;
         self.bent = self.bent.max(Bent::by(facts));
@@ -105,6 +109,9 @@ impl Client {
                 touched.note_resets(facts, &self.base, false);
             }
             return Ok(());
+        }
+        if facts.all_names().any(|name| name.starts_with(OWN)) {
+            return Err(not_alone());
         }
         let mut of_refused;
         let mut facts = facts;

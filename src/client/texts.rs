@@ -3,6 +3,7 @@
 
 use super::answer::may_drop_statements;
 use super::connection::Client;
+use super::own::is_own;
 use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
 use crate::pool::Lane;
@@ -72,6 +73,7 @@ impl Client {
             self.begin_passing(self.readings(under_way.server()), text, None);
         } else {
             let readings = self.readings(under_way.server());
+            let is_own = is_own(text);
             let (facts, confirmed) = match self.take_perused(text, readings) {
                 // What was decided rests on both readers.
                 Some(facts) => (facts, Ok(())),
@@ -91,7 +93,7 @@ impl Client {
                 under_way.end_ours();
                 return;
             }
-            if self.deallocate(under_way, &facts) {
+            if self.deallocate(under_way, &facts) || is_own && self.own_query(under_way, &facts) {
                 return;
             }
             if may_drop_statements(&facts) {

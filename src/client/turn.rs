@@ -162,13 +162,15 @@ fn wait(
 /// Any byte taken starts the client's write deadline anew.
 fn note_stall(client: &mut Client) {
     let sent = client.socket.sent();
-    if client.stalled.is_none_or(|(_, before)| before != sent) {
-        client.stalled = Some((clock::now(), sent));
+    match &mut client.stalled {
+        Some(stalled) if stalled.1 == sent => (),
+        Some(stalled) => **stalled = (clock::now(), sent),
+        None => client.stalled = Some(Box::new((clock::now(), sent))),
     }
 }
 
 fn write_deadline(client: &Client) -> Option<Instant> {
-    let (since, _) = client.stalled?;
+    let (since, _) = client.stalled.as_deref().copied()?;
     since.checked_add(client.rules.client_write_timeout?)
 }
 

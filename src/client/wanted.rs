@@ -6,6 +6,7 @@ use super::link::Link;
 use crate::config::{PoolMode, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::router::{Reason, To, Wish};
+use crate::session::OwnSetting;
 use crate::sql::{self, Hint, Reading};
 use crate::wire::backend;
 use crate::wire::frame::{self, take_cstr};
@@ -17,6 +18,8 @@ use bytes::BytesMut;
 pub(super) struct Wanted {
     // As it was said. None: nothing that could be understood.
     said: Option<Box<str>>,
+    // By a setting, and not by a hint.
+    set: bool,
     meant: Result<Wish, &'static str>,
 }
 
@@ -30,7 +33,7 @@ impl Wanted {
     }
 
     fn refused(why: &'static str) -> Self {
-        Self { said: None, meant: Err(why) }
+        Self { said: None, set: false, meant: Err(why) }
     }
 
     fn and(self, other: Option<Self>) -> Self {
@@ -87,7 +90,22 @@ impl Client {
                 host.map(Wish::Host).ok_or(UNKNOWN_HOST)
             }
         };
-        Wanted { said: Some(hint.to_string().into()), meant }
+        Wanted { said: Some(hint.to_string().into()), set: false, meant }
+    }
+
+    /// What the client has set for all of its requests.
+    pub(super) fn standing(&self) -> Option<Wanted> {
+        let set = self.own_value(OwnSetting::Route);
+        Hint::of(set.as_bytes()).map(|hint| Wanted { set: true, ..self.understood(hint) })
+    }
+
+    /// Whether a host that a hint names is one of the client's database.
+    pub(super) fn is_there(&self, hint: Hint<'_>) -> bool {
+        match (hint, &self.shape.watch) {
+            (Hint::Host(name), Some(watch)) => watch.find(name).is_some(),
+            // It is the only one, whatever it is called elsewhere.
+            (Hint::Host(_), None) | (Hint::Primary | Hint::Replica { .. }, _) => true,
+        }
     }
 
     /// The client hears of what it was not granted, in front of everything that its request is answered.
@@ -97,6 +115,11 @@ impl Client {
         let (to, reason) = (self.to(), self.planned().reason);
         // Its replica may have had no server for it.
         let reason = if to == To::Primary && reason == Reason::Hint { None } else { Some(reason) };
+        // What is set for all requests is not meant for what could not run elsewhere anyway.
+        use Reason::{Fresh, NoReplica, Read, Retry};
+        if wanted.set && reason.is_some_and(|reason| !matches!(reason, Fresh | NoReplica | Read | Retry)) {
+            return;
+        }
         if let Some(notice) = self.ungranted(wanted, reason) {
             self.notice(&notice);
         }
@@ -130,6 +153,7 @@ impl Client {
             Err(why) => why.to_owned(),
         };
         let message = match &wanted.said {
+            Some(said) if wanted.set => format!("pgotter.route \"{said}\" is not granted"),
             Some(said) => format!("hint \"{said}\" is not granted"),
             None => "hint is not understood".to_owned(),
         };

@@ -58,7 +58,13 @@ pub async fn welcome(
         presence,
         logged_in.seat,
     );
-    match client.first_welcome(&logged_in.startup.settings).await {
+    let mut wanted = logged_in.startup.settings;
+    let own = client.come_with(&mut wanted).map_err(NoServer::Refused);
+    let welcomed = match own {
+        Ok(()) => client.first_welcome(&wanted).await,
+        Err(refused) => Err(refused),
+    };
+    match welcomed {
         Ok(welcome) => {
             // Its servers have let us in: there is such a database.
             client.meter = metrics.meter(worker, &client.pool.database);

@@ -229,6 +229,8 @@ impl Watch {
         if *before != view {
             self.view.store(Arc::new(view.clone()));
         }
+        let replayed = |at: usize| judged.judge.hosts().get(at).and_then(super::judge::Host::replayed);
+        (0..self.hosts.len()).for_each(|at| self.freshness.replay(at, replayed(at).unwrap_or(0)));
         (0..self.hosts.len()).filter(|at| covers(*at) > 0).for_each(|at| self.freshness.cover(at, covers(at)));
         let change = judged.follow(&view);
         drop(judged);

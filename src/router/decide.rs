@@ -28,6 +28,8 @@ pub struct Ask<'a> {
     pub fence: &'a Fence,
     /// What others have written and it must see, as [`Fences::height`](super::Fences::height) tells.
     pub height: u64,
+    /// A position in the write-ahead log that it must see, of [`lsn`](super::lsn); 0: none.
+    pub after: u64,
     /// Where it is asked to run, and what that counts as.
     pub wish: Option<(Wish, Reason)>,
     /// Drawn at random for each request.
@@ -104,7 +106,9 @@ pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: im
     }
     let is_able = |host: usize| view.hosts.get(host).is_some_and(|host| host.eligible);
     let takes_reads = |host: usize| is_able(host) && view.hosts.get(host).is_some_and(|host| host.weight > 0);
-    let is_fresh = |host: usize| ask.fence.allows(host, freshness.covers(host), ask.height);
+    let is_fresh = |host: usize| {
+        ask.fence.allows(host, freshness.covers(host), ask.height) && freshness.replayed(host) >= ask.after
+    };
     let able = || (0..view.hosts.len()).filter(|host| takes_reads(*host));
     let fresh = || able().filter(|host| is_fresh(*host));
     let chosen = match ask.wish {

@@ -13,7 +13,7 @@ pub use decide::{Ask, Block, Plan, ReplicaSafe, To, decide, kinds};
 pub use fence::Fence;
 pub use fences::Fences;
 pub use reason::Reason;
-pub use view::{ClusterView, Freshness, HostView, Role};
+pub use view::{ClusterView, Freshness, HostView, Role, lsn};
 pub use wish::Wish;
 
 #[cfg(test)]

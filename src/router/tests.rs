@@ -24,7 +24,7 @@ fn usual() -> ClusterView {
 }
 
 fn ask(verdict: Verdict, fence: &Fence) -> Ask<'_> {
-    Ask { verdict, block: Block::None, serializable: false, fence, height: 0, wish: None, draw: 0 }
+    Ask { verdict, block: Block::None, serializable: false, fence, height: 0, after: 0, wish: None, draw: 0 }
 }
 
 fn fresh() -> Freshness {
@@ -104,6 +104,19 @@ fn what_others_have_written_counts_as_well() {
     let fence = Fence::default();
     let reads_at = |height| plan(&usual(), &Ask { height, ..ask(Verdict::Read, &fence) }, &covering([5, 9, 5]));
     assert_eq!((reads_at(4).reason, reads_at(5).reason), (Reason::Read, Reason::Fresh));
+}
+
+#[test]
+fn a_position_that_must_be_seen_is_read_where_it_has_been_replayed() {
+    let (fence, freshness) = (Fence::default(), fresh());
+    freshness.replay(2, 0x10);
+    let reads = |after| plan(&usual(), &Ask { after, ..ask(Verdict::Read, &fence) }, &freshness);
+    assert!(matches!(reads(0x10).to, To::Replica(host) if host.host() == 2));
+    assert_eq!((reads(0x11).to, reads(0x11).reason), (To::Primary, Reason::Fresh));
+    assert_eq!((lsn("16/B374D848"), lsn("0/0")), (Some(0x16_B374_D848), Some(0)));
+    for text in ["", "/", "0", "0/", "0/x", "+1/0", "123456789/0", "0/0/0"] {
+        assert_eq!(lsn(text), None, "{text}");
+    }
 }
 
 #[test]

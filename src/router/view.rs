@@ -16,6 +16,15 @@ pub enum Role {
     Standby,
 }
 
+/// A position in the write-ahead log as PostgreSQL writes it, `16/B374D848`. Source: PostgreSQL documentation, "pg_lsn Type".
+pub fn lsn(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let is_half = |half: &&str| (1..=8).contains(&half.len()) && half.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let half =
+        |half: &str| Some(half).filter(is_half).and_then(|half| u32::from_str_radix(half, 16).ok()).map(u64::from);
+    Some(half(high)? << 32 | half(low)?)
+}
+
 /// What the router knows of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostView {
@@ -67,17 +76,19 @@ pub struct Freshness {
     // Shared by all editions: a fence from before a reload holds behind it.
     asked: Arc<AtomicU64>,
     covers: Box<[AtomicU64]>,
+    // Positions in the write-ahead log.
+    replayed: Box<[AtomicU64]>,
 }
 
 impl Freshness {
     /// Of so many hosts, of which nothing is known.
     pub fn new(hosts: usize) -> Self {
-        Self { asked: Arc::default(), covers: zeros(hosts) }
+        Self { asked: Arc::default(), covers: zeros(hosts), replayed: zeros(hosts) }
     }
 
     /// Of other hosts of the same database. Fences that were taken before go on to hold.
     pub fn renewed(&self, hosts: usize) -> Self {
-        Self { asked: self.asked.clone(), covers: zeros(hosts) }
+        Self { asked: self.asked.clone(), covers: zeros(hosts), replayed: zeros(hosts) }
     }
 
     /// The number of a question that is sent next, from 1.
@@ -97,6 +108,18 @@ impl Freshness {
     pub fn covers(&self, host: usize) -> u64 {
         // Acquire, and with it what the monitor knew when it wrote it: its view is at least as new.
         self.covers.get(host).map_or(0, |covers| covers.load(Ordering::Acquire))
+    }
+
+    /// How far this host has replayed at least, as a position in the write-ahead log; 0: nothing is known.
+    pub fn replayed(&self, host: usize) -> u64 {
+        self.replayed.get(host).map_or(0, |replayed| replayed.load(Ordering::Acquire))
+    }
+
+    /// The monitor has found that out. 0 takes it back.
+    pub fn replay(&self, host: usize, lsn: u64) {
+        if let Some(replayed) = self.replayed.get(host) {
+            replayed.store(lsn, Ordering::Release);
+        }
     }
 
     /// The monitor has found out. 0 takes everything back.

@@ -323,6 +323,11 @@ impl Exchange {
         self.status
     }
 
+    /// Whether an earlier request of the client's is not answered to its end.
+    pub fn owes_request(&self) -> bool {
+        self.queue.has_shown_sync_point()
+    }
+
     /// Whether any reply is owed, or may be.
     pub fn owes(&self) -> bool {
         !self.queue.is_empty() || self.doubt.is_lasting()

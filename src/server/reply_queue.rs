@@ -315,6 +315,11 @@ impl ReplyQueue {
         self.entries.iter().any(|entry| entry.awaits == Awaits::Sync)
     }
 
+    /// Whether a ReadyForQuery is owed that the client will see.
+    pub fn has_shown_sync_point(&self) -> bool {
+        self.entries.iter().any(|entry| entry.awaits.is_sync_point() && entry.disposition.is_shown())
+    }
+
     /// Whether a ReadyForQuery is owed.
     pub fn has_sync_point(&self) -> bool {
         self.entries.iter().any(|entry| entry.awaits.is_sync_point())

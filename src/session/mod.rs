@@ -4,6 +4,7 @@
 mod applications;
 mod custom;
 mod known;
+mod own;
 mod settings;
 mod spelling;
 mod startup;
@@ -14,6 +15,7 @@ mod welcome;
 pub use applications::Applications;
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
 pub use known::Known;
+pub use own::{OWN, OwnSetting, OwnSettings, OwnValues};
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{

@@ -68,6 +68,13 @@ pub fn hint(text: &[u8], reading: Reading) -> Result<Option<Hint<'_>>, Malformed
     Ok(found)
 }
 
+impl<'a> Hint<'a> {
+    /// What these words ask.
+    pub fn of(said: &'a [u8]) -> Option<Self> {
+        read(said)
+    }
+}
+
 fn read(said: &[u8]) -> Option<Hint<'_>> {
     let mut words = std::str::from_utf8(said).ok()?.split_ascii_whitespace();
     let hint = match (words.next()?, words.next()) {

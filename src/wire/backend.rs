@@ -154,6 +154,11 @@ pub fn notice(out: &mut BytesMut, fault: &Fault) {
     report(out, kind::NOTICE_RESPONSE, b"NOTICE", fault);
 }
 
+/// The same words as a WARNING: nothing failed, and something may be wrong.
+pub fn warning(out: &mut BytesMut, fault: &Fault) {
+    report(out, kind::NOTICE_RESPONSE, b"WARNING", fault);
+}
+
 fn report(out: &mut BytesMut, kind: u8, severity: &[u8], fault: &Fault) {
     message(out, kind, |out| {
         let mut field = |letter: u8, text: &[u8]| {

@@ -73,6 +73,12 @@ impl World {
         self.reload(&[0, 1]);
     }
 
+    /// Another pooler in front of the same hosts.
+    pub fn another(&self) -> PgOtter {
+        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
+        PgOtter::start(|port| config(port, &hosts, "[routing]\nmode = \"split\"\n[http]\nlisten = \"\""))
+    }
+
     pub fn client(&self) -> Raw {
         Raw::log_in(self.pgotter.port(), &[])
     }

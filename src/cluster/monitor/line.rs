@@ -1,6 +1,7 @@
 //! One connection to a host that is asked: the questions, and the answers understood.
 
 use crate::cluster::judge::{Answer, without_header};
+use crate::router;
 use crate::server::{Row, Server, ask};
 use std::future::poll_fn;
 
@@ -71,7 +72,7 @@ fn read(row: &Row, number: u64, (page, segment): (u64, u64)) -> Option<Answer> {
         value.as_deref().and_then(|value| std::str::from_utf8(value).ok().map(str::to_owned))
     };
     let standby = **standby == *b"t";
-    let lsn = text(lsn).and_then(|lsn| position(&lsn));
+    let lsn = text(lsn).and_then(|lsn| router::lsn(&lsn));
     let written = text(file).and_then(|name| u32::from_str_radix(name.get(..8)?, 16).ok());
     let timeline = |value| text(value).and_then(|value| value.parse().ok());
     let (received, control) = (timeline(received), timeline(control));
@@ -82,13 +83,6 @@ fn read(row: &Row, number: u64, (page, segment): (u64, u64)) -> Option<Answer> {
         exact: !standby || received.is_some(),
         lsn: if standby { lsn } else { lsn.map(|lsn| without_header(lsn, page, segment)) },
     })
-}
-
-/// `16/B374D848`. Source: PostgreSQL documentation, "pg_lsn Type".
-fn position(text: &str) -> Option<u64> {
-    let (high, low) = text.split_once('/')?;
-    let half = |text: &str| u32::from_str_radix(text, 16).ok().map(u64::from);
-    Some(half(high)? << 32 | half(low)?)
 }
 
 /// A bigint. A system identifier may be shown as a negative one.
@@ -123,6 +117,6 @@ mod tests {
         assert_eq!(timeline(said(None, None)), Some((None, false)));
         assert_eq!(read(&row([None; 5]), 1, (8192, 1)), None);
         assert_eq!(number(Some(b"-1")), Some(u64::MAX));
-        assert_eq!(position("G/0"), None);
+        assert_eq!(router::lsn("G/0"), None);
     }
 }

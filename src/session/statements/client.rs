@@ -41,12 +41,14 @@ pub struct Portal {
     pub listens: Option<Arc<Statement>>,
     /// The cursor that it declares, which is a portal, too.
     pub declares: Option<Box<[u8]>>,
+    /// Its statement, where that is PgOtter's own to answer.
+    pub own: Option<Arc<Statement>>,
 }
 
 impl Portal {
     /// Nothing need be known.
     pub fn is_nothing(&self) -> bool {
-        self.drops.is_none() && self.listens.is_none() && self.declares.is_none()
+        self.drops.is_none() && self.listens.is_none() && self.declares.is_none() && self.own.is_none()
     }
 }
 
