@@ -29,6 +29,8 @@ mod set_off;
 mod tenants;
 #[path = "routing/strange.rs"]
 mod strange;
+#[path = "routing/rules.rs"]
+mod rules;
 #[path = "routing/settings.rs"]
 mod settings;
 #[path = "routing/workload.rs"]

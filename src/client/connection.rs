@@ -15,7 +15,7 @@ use super::texts::Passing;
 use super::timer::Timer;
 use crate::clock;
 use crate::cluster::{Change, Pool, Shape};
-use crate::config::Config;
+use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Meter, Repeated};
@@ -68,6 +68,8 @@ pub struct Rules {
     pub told: Arc<Repeated>,
     /// Bounds how many reads move from replicas to the primary.
     pub moved: Arc<Repeated>,
+    /// `[routing] rules`.
+    pub routes: Arc<[RouteRule]>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -91,6 +93,7 @@ impl Rules {
             log_disconnections: pooler.log_disconnections,
             log_pooler_errors: pooler.log_pooler_errors,
             memory,
+            routes: config.routing.rules.clone().into(),
             told: Arc::new(Repeated::new(LINES)),
             moved: Arc::new(Repeated::new(MOVES)),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),

@@ -29,6 +29,7 @@ mod release;
 mod request;
 mod restore;
 mod route;
+mod ruled;
 mod sequences;
 mod serve;
 mod settle;

@@ -97,6 +97,7 @@ impl Client {
             return;
         }
         let wanted = self.wanted(&request.bytes).or_else(|| self.standing());
+        let ruled = self.ruled(&request.bytes);
         let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
@@ -113,7 +114,9 @@ impl Client {
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height } = asked;
         let wish = wanted.as_ref().and_then(Wanted::wish);
-        let by_hint = wish.map(|wish| (wish, Reason::Hint));
+        let ruled = ruled.filter(|_| wish.is_none());
+        let by_hint = wish.map(|wish| (wish, Reason::Hint)).or(ruled.map(|wish| (wish, Reason::Rule)));
+        let wish = wish.or(ruled);
         let ask = Ask { verdict, block, serializable, fence: &fence, height, after, wish: by_hint, draw: route.draw };
         let load = |host: usize| {
             let stats = self.shape.lanes.get(host).map(|lane| lane.stats(self.now));
@@ -124,7 +127,7 @@ impl Client {
         if mode == RoutingMode::Split {
             route.to = route.plan.to;
             route.itself = match wish {
-                Some(Wish::Host(_)) if route.plan.reason != Reason::Hint => Itself::No,
+                Some(Wish::Host(_)) if !matches!(route.plan.reason, Reason::Hint | Reason::Rule) => Itself::No,
                 Some(Wish::Host(_)) if verdict == Verdict::Read => Itself::May,
                 Some(Wish::Host(_)) => Itself::Does,
                 _ => Itself::No,

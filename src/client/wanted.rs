@@ -47,28 +47,9 @@ impl Wanted {
 impl Client {
     /// What the hints in a whole request ask: those in its texts, and in texts that it names.
     pub(super) fn wanted(&self, request: &[u8]) -> Option<Wanted> {
-        let mut wanted = None;
-        for (kind, mut body) in frame::all(request) {
-            let hinted = match kind {
-                kind::QUERY => take_cstr(&mut body).and_then(|text| self.hinted(text, self.settings.reading())),
-                kind::PARSE => {
-                    let text = take_cstr(&mut body).and_then(|_| take_cstr(&mut body));
-                    text.and_then(|text| self.hinted(text, self.settings.reading()))
-                }
-                kind::BIND => {
-                    let name = take_cstr(&mut body).and_then(|_| take_cstr(&mut body));
-                    name.and_then(|name| self.hinted_by_name(name))
-                }
-                _ => None,
-            };
-            wanted = hinted.map(|hinted| hinted.and(wanted.clone())).or(wanted);
-        }
-        wanted
-    }
-
-    fn hinted_by_name(&self, name: &[u8]) -> Option<Wanted> {
-        let mut body = self.statements.as_ref()?.get(name)?.body()?;
-        self.hinted(take_cstr(&mut body)?, self.settings.reading())
+        let reading = self.settings.reading();
+        let hinted = texts(self, request).filter_map(|text| self.hinted(text, reading));
+        hinted.reduce(|all, hinted| hinted.and(Some(all)))
     }
 
     fn hinted(&self, text: &[u8], reading: Reading) -> Option<Wanted> {
@@ -174,6 +155,20 @@ impl Client {
         backend::notice(&mut out, notice);
         self.socket.queue(out);
     }
+}
+
+/// The texts in a whole request, and those of the statements that it binds.
+pub(super) fn texts<'a>(client: &'a Client, request: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let prepared = |name: &[u8]| client.statements.as_ref()?.get(name)?.body();
+    frame::all(request).filter_map(move |(kind, mut body)| match kind {
+        kind::QUERY => take_cstr(&mut body),
+        kind::PARSE => take_cstr(&mut body).and_then(|_| take_cstr(&mut body)),
+        kind::BIND => {
+            let name = take_cstr(&mut body).and_then(|_| take_cstr(&mut body));
+            take_cstr(&mut prepared(name?)?)
+        }
+        _ => None,
+    })
 }
 
 /// What its client can do about it.

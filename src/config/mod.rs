@@ -16,6 +16,7 @@ mod report;
 mod resolve;
 mod restart;
 mod routing;
+mod rules;
 mod section;
 mod sections;
 mod show;

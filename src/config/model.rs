@@ -241,6 +241,36 @@ pub struct Routing {
     pub read_functions: Vec<String>,
     /// Functions of these names may write. As above.
     pub write_functions: Vec<String>,
+    /// The first that is one for a request asks for its host. Default none, at most 1,000.
+    pub rules: Vec<RouteRule>,
+}
+
+/// One of `[routing] rules`: all of what is given must be so. Texts may have `*` for any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRule {
+    /// A table that the request names, perhaps with its schema.
+    pub table: Option<String>,
+    /// Of a text of the request.
+    pub fingerprint: Option<u64>,
+    /// What its client calls itself.
+    pub application_name: Option<String>,
+    /// As which its client has logged in.
+    pub user: Option<String>,
+    /// Where it is to run.
+    pub route: RuleRoute,
+}
+
+/// Where a rule wants a request to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleRoute {
+    /// On the primary.
+    Primary,
+    /// On a replica.
+    Replica,
+    /// On one, whatever that has replayed.
+    ReplicaStale,
+    /// On this host, with or without its port.
+    Host(String),
 }
 
 /// How much TLS is asked for, in libpq's words; from less to more.

@@ -1,9 +1,11 @@
 //! `[routing]`: its keys, defaults and ranges. What they mean is told in the model and in `config/reference.toml`.
 
 use super::later;
-use super::model::{ReadYourWrites, Routing, RoutingMode, TransactionReads};
+use super::model::{Database, ReadYourWrites, Routing, RoutingMode, TransactionReads};
+use super::rules::rules;
 use super::section::{Section, Value, Wrong};
 use super::values::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const MODES: [(&str, RoutingMode); 3] =
@@ -21,7 +23,7 @@ const TRANSACTION_READS: [(&str, TransactionReads); 2] =
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// Reads the section.
-pub(super) fn routing(s: &mut Section<'_>) -> Routing {
+pub(super) fn routing(s: &mut Section<'_>, databases: &BTreeMap<String, Database>) -> Routing {
     let routing = Routing {
         mode: s.or("mode", RoutingMode::Observe, word(&MODES)),
         read_your_writes: s.or("read_your_writes", ReadYourWrites::Tables, word(&SCOPES)),
@@ -36,6 +38,7 @@ pub(super) fn routing(s: &mut Section<'_>) -> Routing {
         ),
         read_functions: s.or("read_functions", Vec::new(), functions),
         write_functions: s.or("write_functions", Vec::new(), functions),
+        rules: rules(s, databases),
     };
     s.unknown_keys(later::key);
     routing

@@ -59,7 +59,7 @@ pub fn parse(
     let databases = databases(&mut notes, root, &outside, &pooler);
     let http = http(&mut notes, root);
     let (table, place) = subtable(&mut notes, root, "routing");
-    let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place));
+    let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place), &databases);
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
         Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing })

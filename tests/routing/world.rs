@@ -73,6 +73,14 @@ impl World {
         self.reload(&[0, 1]);
     }
 
+    /// Has the pooler take these lines for `[routing]`, beside `mode = "split"`.
+    pub fn reload_with_rules(&mut self, rules: &str) {
+        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
+        let rest = format!("[routing]\nmode = \"split\"\n{rules}\n[http]\nlisten = \"127.0.0.1:{}\"", self.http);
+        let text = config(self.pgotter.port(), &hosts, &rest);
+        assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
+    }
+
     /// Another pooler in front of the same hosts.
     pub fn another(&self) -> PgOtter {
         let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();

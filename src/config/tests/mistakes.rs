@@ -72,6 +72,13 @@ fn what_routing_cannot_do_yet_is_refused() {
     routing("read_functions = [\"public.f\"]", 18, "without schema", "public.f");
     routing("write_functions = \"f()\"", 19, "without schema and brackets", "f()");
     routing("mod = \"observe\"", 1, "in [routing]", "`mode`");
+    routing("rules = [{ table = \"a\" }]", 10, "a rule needs `route`", "");
+    routing("rules = [{ route = \"primary\" }]", 10, "a rule needs one of `table`", "");
+    routing("rules = [{ tabel = \"a\", user = \"b\", route = \"primary\" }]", 12, "unknown key `tabel`", "`table`");
+    routing("rules = [{ table = \"a\", route = \"master\" }]", 33, "`route` must be \"primary\"", "none of these");
+    routing("rules = [{ table = \"a\", route = \"host=x\" }]", 33, "`route` must be", "no database has this host");
+    routing("rules = [{ fingerprint = \"abc\", route = \"primary\" }]", 26, "16 hexadecimal digits", "pgotter explain");
+    routing("rules = \"x\"", 9, "`rules` must be a list", "audit_*");
 }
 
 #[test]

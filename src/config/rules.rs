@@ -1,0 +1,130 @@
+//! `rules` of `[routing]`: which requests run where, by what they name and who sends them. Checks the form, and that each host that is
+//! named is one of some database.
+
+use super::model::{Database, RouteRule, RuleRoute};
+use super::section::{Section, Value, Wrong};
+use super::values::{self, found};
+use std::collections::BTreeMap;
+
+/// Rules at most: each is looked at for each request.
+const RULES_MAX: usize = 1000;
+
+const ROUTES: &str = "\"primary\", \"replica\", \"replica stale\" or \"host=NAME\"";
+
+/// Reads them.
+pub(super) fn rules(section: &mut Section<'_>, databases: &BTreeMap<String, Database>) -> Vec<RouteRule> {
+    let Some(list) = section.raw("rules") else { return Vec::new() };
+    let Some(items) = list.get_ref().as_array() else {
+        let wrong =
+            Wrong::new("a list", found(list)).with_help("rules = [{ table = \"audit_*\", route = \"primary\" }]");
+        section.refuse("rules", list.span(), wrong);
+        return Vec::new();
+    };
+    if items.len() > RULES_MAX {
+        section.refuse("rules", list.span(), Wrong::new(format!("a list of at most {RULES_MAX} rules"), "more"));
+        return Vec::new();
+    }
+    items.iter().filter_map(|item| rule(section, item, databases)).collect()
+}
+
+fn rule(outer: &mut Section<'_>, item: &Value<'_>, databases: &BTreeMap<String, Database>) -> Option<RouteRule> {
+    let Some(table) = item.get_ref().as_table() else {
+        let message = "each of `rules` must be a table".to_owned();
+        outer.notes.add(item.span(), message, found(item), None);
+        return None;
+    };
+    let mut section = Section::new(outer.notes, Some(table), "a rule", item.span());
+    let (of_table, application_name) =
+        (section.get("table", values::name), section.get("application_name", values::name));
+    let (user, fingerprint) = (section.get("user", values::name), section.get("fingerprint", fingerprint));
+    let route = section.get("route", |value| route(value, databases));
+    section.unknown_keys(|_| None);
+    let conditions = ["table", "application_name", "user", "fingerprint"];
+    for (lacks, help) in [
+        (!section.has("route"), "a rule needs `route`"),
+        (
+            conditions.iter().all(|key| !section.has(key)),
+            "a rule needs one of `table`, `fingerprint`, `application_name`, `user`",
+        ),
+    ] {
+        if lacks {
+            section.notes.add(item.span(), help.to_owned(), "without", None);
+        }
+    }
+    Some(RouteRule { table: of_table, fingerprint, application_name, user, route: route? })
+}
+
+/// 16 hexadecimal digits, as they are shown.
+fn fingerprint(value: &Value<'_>) -> Result<u64, Wrong> {
+    let text = values::name(value)?;
+    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = if digits { u64::from_str_radix(&text, 16).ok() } else { None };
+    number.ok_or_else(|| {
+        Wrong::new("16 hexadecimal digits", "not these").with_help("pgotter explain shows the fingerprint of a text")
+    })
+}
+
+fn route(value: &Value<'_>, databases: &BTreeMap<String, Database>) -> Result<RuleRoute, Wrong> {
+    let text = values::name(value)?;
+    Ok(match text.as_str() {
+        "primary" => RuleRoute::Primary,
+        "replica" => RuleRoute::Replica,
+        "replica stale" => RuleRoute::ReplicaStale,
+        other => {
+            let host = other.strip_prefix("host=").ok_or_else(|| Wrong::new(ROUTES, "none of these"))?;
+            let is_it = |known: &super::Host| {
+                known.host.eq_ignore_ascii_case(host)
+                    || format!("{}:{}", known.host, known.port).eq_ignore_ascii_case(host)
+            };
+            if !databases.values().flat_map(|database| &database.hosts).any(is_it) {
+                return Err(Wrong::new(ROUTES, "no database has this host"));
+            }
+            RuleRoute::Host(host.to_owned())
+        }
+    })
+}
+
+impl RouteRule {
+    /// Whether `pattern`, in which `*` stands for any characters, is that of a name.
+    pub fn fits(pattern: &str, name: &[u8]) -> bool {
+        let mut parts = pattern.as_bytes().split(|&byte| byte == b'*');
+        let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            return rest.is_empty();
+        }
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return rest.ends_with(part);
+            }
+            let Some(at) = memchr::memmem::find(rest, part) else { return false };
+            rest = &rest[at + part.len()..];
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Patterns.
+
+    use super::RouteRule;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, name, fits) in [
+            ("orders", "orders", true),
+            ("orders", "orders2", false),
+            ("orders*", "orders_2026", true),
+            ("orders*", "order", false),
+            ("*", "", true),
+            ("a*b*c", "a-bb-c", true),
+            ("a*b*c", "acb", false),
+            ("*_log", "audit_log", true),
+            ("*_log", "audit_logs", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(RouteRule::fits(pattern, name.as_bytes()), fits, "{pattern} {name}");
+        }
+    }
+}
