@@ -23,16 +23,18 @@ mod moved;
 mod observed;
 #[path = "routing/reads.rs"]
 mod reads;
-#[path = "routing/set_off.rs"]
-mod set_off;
-#[path = "routing/tenants.rs"]
-mod tenants;
-#[path = "routing/strange.rs"]
-mod strange;
+#[path = "routing/restarted.rs"]
+mod restarted;
 #[path = "routing/rules.rs"]
 mod rules;
+#[path = "routing/set_off.rs"]
+mod set_off;
 #[path = "routing/settings.rs"]
 mod settings;
+#[path = "routing/strange.rs"]
+mod strange;
+#[path = "routing/tenants.rs"]
+mod tenants;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]

@@ -2,9 +2,10 @@
 
 use super::between::Request;
 use super::connection::Client;
+use crate::cluster::Writers;
 use crate::config::ReadYourWrites;
 use crate::session::Statement;
-use crate::sql::{Facts, Reading, Readings, Relation, Told, Verdict};
+use crate::sql::{Facts, Fingerprint, Reading, Readings, Relation, Told, Verdict};
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::kind;
 use std::sync::Arc;
@@ -16,22 +17,31 @@ pub(super) struct Asked {
     pub verdict: Verdict,
     /// What of others' writes it must see, see [`crate::router::Fences::height`].
     pub height: u64,
+    /// It looks like a read, and has written before.
+    pub wrote: bool,
 }
 
 impl Default for Asked {
     /// Nobody knows.
     fn default() -> Self {
-        Self { verdict: Verdict::Unparsed, height: u64::MAX }
+        Self { verdict: Verdict::Unparsed, height: u64::MAX, wrote: false }
     }
 }
 
 impl Asked {
     /// Nothing that would matter.
-    const NOTHING: Self = Self { verdict: Verdict::Read, height: 0 };
+    const NOTHING: Self = Self { verdict: Verdict::Read, height: 0, wrote: false };
+
+    /// Unless a text like this one has been found to write.
+    fn unless_it_wrote(self, writers: &Writers, text: &[u8], reading: Reading) -> Self {
+        let wrote = self.verdict == Verdict::Read && writers.have(text, reading);
+        Self { verdict: if wrote { Verdict::Write } else { self.verdict }, wrote, ..self }
+    }
 
     /// The stricter of both in everything.
     fn and(self, other: Self) -> Self {
-        Self { verdict: self.verdict.max(other.verdict), height: self.height.max(other.height) }
+        let (verdict, height) = (self.verdict.max(other.verdict), self.height.max(other.height));
+        Self { verdict, height, wrote: self.wrote || other.wrote }
     }
 }
 
@@ -73,7 +83,8 @@ impl Client {
             return Default::default();
         }
         let (facts, verdict) = self.pool.catalog().judge(text, reading);
-        let asked = Asked { verdict, height: self.height(facts.relations(), scope) };
+        let asked = Asked { verdict, height: self.height(facts.relations(), scope), wrote: false };
+        let asked = asked.unless_it_wrote(&self.pool.catalog().writers, text, reading);
         (asked, Some(Perused { facts, reading, edition, length: text.len() }))
     }
 
@@ -84,6 +95,26 @@ impl Client {
             && readings.only(text) == Some(perused.reading)
             && perused.edition == self.pool.catalog().known().edition();
         same.then_some(perused.facts)
+    }
+
+    /// What names the text that a request runs first, of a request that is about to be sent.
+    pub(super) fn first_text(&self, request: &Request) -> Option<Fingerprint> {
+        let fingerprint = |text: &[u8]| Writers::fingerprint(text, self.settings.reading());
+        let mut parsed = Vec::new();
+        for (kind, mut body) in frame::all(&request.bytes) {
+            match kind {
+                kind::QUERY => return fingerprint(body),
+                kind::PARSE => parsed.push(take_cstr(&mut body).zip(take_cstr(&mut body))?),
+                kind::BIND => {
+                    let (_, name) = take_cstr(&mut body).zip(take_cstr(&mut body))?;
+                    let here = parsed.iter().rev().find(|(parsed, _)| *parsed == name);
+                    let known = || self.statements.as_ref()?.get(name)?.body();
+                    return fingerprint(here.map(|(_, text)| *text).or_else(known)?);
+                }
+                _ => (),
+            }
+        }
+        None
     }
 
     fn asked_by_messages(&self, messages: &[u8], scope: ReadYourWrites) -> Asked {
@@ -121,11 +152,13 @@ impl Client {
         let statement = self.statements.as_ref()?.get(name)?;
         let told = statement.told(&self.pool.catalog().known());
         let told = told.as_ref()?;
-        statement.body()?;
+        let body = statement.body()?;
         let verdict = self.confirmed(statement, told);
         // Read by other rules than it was prepared under, it may name others.
-        let relations = told.relations().filter(|_| told.confirmed(self.settings.reading()).is_some());
-        Some(Asked { verdict, height: self.height(relations, scope) })
+        let reading = self.settings.reading();
+        let relations = told.relations().filter(|_| told.confirmed(reading).is_some());
+        let asked = Asked { verdict, height: self.height(relations, scope), wrote: false };
+        Some(asked.unless_it_wrote(&self.pool.catalog().writers, body, reading))
     }
 
     /// Where a statement that has been prepared may run, as both readers say. Once that is certain it costs a comparison.
@@ -164,7 +197,9 @@ impl Client {
             ReadYourWrites::Tables => relations,
             ReadYourWrites::Database => None,
         };
-        self.pool.catalog().fences.height(relations.map(|all| all.iter().map(Relation::known_as)))
+        let before = self.shape.watch.as_ref().map_or(0, |watch| watch.unshared());
+        let noted = self.pool.catalog().fences.height(relations.map(|all| all.iter().map(Relation::known_as)));
+        noted.max(before)
     }
 }
 

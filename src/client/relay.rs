@@ -30,7 +30,7 @@ impl Client {
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                     let deadline = earlier(deadline, self.trial_deadline());
                     let event = turn(self, Some(&mut link.server), deadline).await;
-                    if matches!(event, Event::ServerGone) && !self.may_move(&link) {
+                    if matches!(event, Event::ServerGone) && !self.may_move_once_more(&link) {
                         return Err(self.bereave(link));
                     }
                     if let Err(left) = self.heed(event, &mut link) {
@@ -154,6 +154,7 @@ impl Client {
         };
         let answered = link.server.take_answered();
         self.note_answered();
+        self.learn(link, answered);
         self.show_settings();
         if link.server.take_stale() {
             self.pool.statements().renew();

@@ -15,9 +15,9 @@ use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
 use crate::pool::Lane;
-use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide, lsn};
+use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide, is_fresh, lsn};
 use crate::session::OwnSetting;
-use crate::sql::{Change, Facts, Isolation, Name, Relation, Told, Verb, Verdict};
+use crate::sql::{Change, Facts, Fingerprint, Isolation, Name, Relation, Told, Verb, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Route {
     // What was decided for the transaction under way, and where it is sent.
     plan: Plan,
     to: To,
+    // In which of its lives the replica was chosen.
+    life: u64,
     // Something was sent in it that is not known to be a read, and what others must see of it.
     writes: bool,
     written: Written,
@@ -42,6 +44,8 @@ pub(super) struct Route {
     // Where the last transaction ran.
     ran: Option<Ran>,
     itself: Itself,
+    // The text that it has refused as one that writes.
+    pub(super) suspect: Option<Fingerprint>,
     draw: u64,
 }
 
@@ -78,7 +82,6 @@ impl Client {
         } else {
             self.route = None;
         }
-        self.meter.routed(self.planned().kind());
     }
 
     fn choose(&mut self, request: &Request) {
@@ -105,14 +108,17 @@ impl Client {
             asked.height = self.height(None, scope);
         }
         let after = lsn(self.own_value(OwnSetting::AfterLsn)).unwrap_or(0);
-        let serializable = self.is_set(b"default_transaction_isolation", b"serializable");
+        let serializable = self.is_serializable();
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
         route.begin();
         route.perused = perused;
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
-        let Asked { verdict, height } = asked;
+        let Asked { verdict, height, wrote } = asked;
+        if wrote {
+            route.write_anything();
+        }
         let wish = wanted.as_ref().and_then(Wanted::wish);
         let ruled = ruled.filter(|_| wish.is_none());
         let by_hint = wish.map(|wish| (wish, Reason::Hint)).or(ruled.map(|wish| (wish, Reason::Rule)));
@@ -123,6 +129,14 @@ impl Client {
             stats.map_or(0, |stats| stats.active + stats.waiting)
         };
         route.plan = decide(&watch.view(), &watch.freshness, &ask, load);
+        if let To::Replica(replica) = route.plan.to {
+            let stale = matches!(wish, Some(Wish::Replica { stale: true }));
+            let life = is_fresh(replica.host(), &watch.freshness, &ask);
+            match life.or(stale.then(|| watch.freshness.life(replica.host()))) {
+                Some(life) => route.life = life,
+                None => route.plan = Plan { to: To::Primary, reason: Reason::Fresh },
+            }
+        }
         route.to = To::Primary;
         if mode == RoutingMode::Split {
             route.to = route.plan.to;
@@ -139,6 +153,15 @@ impl Client {
     /// Where the transaction under way runs.
     pub(super) fn to(&self) -> To {
         self.route.as_ref().map_or(To::Primary, |route| route.to)
+    }
+
+    /// Whether the replica is still what it was when it was chosen.
+    pub(super) fn still_lives(&self) -> bool {
+        let (Some(route), Some(watch)) = (&self.route, &self.shape.watch) else { return true };
+        match route.to {
+            To::Primary => true,
+            To::Replica(replica) => watch.freshness.life(replica.host()) == route.life,
+        }
     }
 
     /// How long a request waits for a server there.
@@ -158,7 +181,7 @@ impl Client {
     /// If a replica has no server for the request at hand, it is the primary's from now on.
     pub(super) fn turn_to_primary(&mut self) {
         if let Some(route) = self.route.as_mut().filter(|route| route.to != To::Primary) {
-            route.to = To::Primary;
+            (route.plan, route.to) = (Plan::TURNED, To::Primary);
             self.meter.retried(Retry::NoServer);
         }
     }
@@ -187,6 +210,11 @@ impl Client {
             let reason = route.plan.reason;
             route.ran = route.ran.map(|ran| Ran { reason, ..ran });
         }
+        self.count_decision();
+    }
+
+    /// To be called once for each, when it is certain.
+    pub(super) fn count_decision(&self) {
         self.meter.routed(self.planned().kind());
     }
 
@@ -296,10 +324,13 @@ impl Client {
         let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) else { return };
         let newest = watch.freshness.fence();
         if let To::Replica(replica) = route.to {
-            return route.fence.read(replica.host(), newest);
+            return route.fence.read(replica.host(), route.life, newest);
         }
         if route.writes {
             route.fence.wrote(newest);
+        }
+        if !watch.shares_writes() {
+            return;
         }
         let fences = &self.pool.catalog().fences;
         match &route.written {
@@ -321,6 +352,13 @@ impl Client {
         if reads && begin.isolation != Some(Isolation::Serializable) { Block::ReadOnly } else { Block::Other }
     }
 
+    /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
+    /// sessions come so cannot be brought into a client's settings.
+    fn is_serializable(&self) -> bool {
+        self.is_set(b"default_transaction_isolation", b"serializable")
+            || self.shape.lanes.iter().any(|lane| lane.is_serializable())
+    }
+
     fn is_set(&self, setting: &[u8], value: &[u8]) -> bool {
         self.settings.get(setting).is_some_and(|set| set.eq_ignore_ascii_case(value))
     }
@@ -332,6 +370,7 @@ impl Route {
             fence: Fence::default(),
             plan: Plan::SINGLE,
             to: To::Primary,
+            life: 0,
             writes: false,
             written: Written::These(Vec::new()),
             perused: None,
@@ -341,6 +380,7 @@ impl Route {
             wanted: None,
             ran: None,
             itself: Itself::No,
+            suspect: None,
             // So that neighbours draw differently.
             draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }

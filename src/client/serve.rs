@@ -59,10 +59,13 @@ pub async fn serve(client: &mut Client) -> Left {
         client.route(&request);
         let (server, lane) = match client.server().await {
             Ok(found) => found,
-            Err(NoServer::Refused(fault)) => match client.refuse(&fault, request.end) {
-                Ok(()) => continue,
-                Err(left) => return left,
-            },
+            Err(NoServer::Refused(fault)) => {
+                client.count_decision();
+                match client.refuse(&fault, request.end) {
+                    Ok(()) => continue,
+                    Err(left) => return left,
+                }
+            }
             Err(NoServer::ClientGone) => return Left::Gone,
             Err(NoServer::Dismissed) => return Left::Refused(client.dismissal()),
             Err(NoServer::SentAway) => return Left::Refused(database_removed()),
@@ -98,7 +101,7 @@ impl Client {
             self.step(Step::Checkout);
             let patience = self.patience();
             match self.checkout(&lane, since, patience, true).await {
-                Ok(server) if self.shape.leads_to(self.to(), &lane) => return Ok((server, lane)),
+                Ok(server) if self.shape.leads_to(self.to(), &lane) && self.still_lives() => return Ok((server, lane)),
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(NoServer::Refused(fault)) if self.to() != To::Primary && fault.blame != Blame::Client => (),
@@ -149,6 +152,7 @@ impl Client {
         mut request: Request,
         received: Instant,
     ) -> Result<Link, Left> {
+        self.count_decision();
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
         let as_it_came = request.bytes.as_ptr();

@@ -106,6 +106,11 @@ impl Client {
         !cancelled && self.route.as_ref().is_some_and(|route| route.trial.is_some())
     }
 
+    /// The same, and not too many have been moved just now.
+    pub(super) fn may_move_once_more(&self, link: &Link) -> bool {
+        self.may_move(link) && self.rules.moved.note(clock::now()).is_some()
+    }
+
     /// PgOtter's own answer to something of the request.
     pub(super) fn say(&mut self, answer: BytesMut) {
         match self.trial() {
@@ -116,15 +121,26 @@ impl Client {
 
     /// Looks at what has been said: shows it, or has the request moved to the primary.
     pub(super) fn judge(&mut self, link: &Link) {
-        let may_move = self.may_move(link);
         let Some(trial) = self.trial() else { return };
         match ruling(&trial.held) {
             Ruling::Wait if trial.held.is_empty() => (),
             Ruling::Wait => trial.until = trial.until.or_else(|| clock::now().checked_add(HELD)),
             Ruling::Show => self.show(),
-            // Or too many are moved just now.
-            Ruling::Move(_) if !may_move || self.rules.moved.note(clock::now()).is_none() => self.show(),
-            Ruling::Move(why) => self.move_for(why),
+            Ruling::Move(why) if self.may_move_once_more(link) => self.move_for(why),
+            Ruling::Move(_) => self.show(),
+        }
+    }
+
+    /// A text that a replica has refused because it writes has been run by the primary, or not.
+    pub(super) fn learn(&mut self, link: &Link, answered: Answered) {
+        let Some(route) = self.route.as_mut().filter(|route| route.suspect.is_some()) else { return };
+        let failed = link.server.has_erred();
+        if (failed || answered.queries > 0)
+            && let Some(writer) = route.suspect.take()
+            && !failed
+        {
+            tracing::debug!(client = %self.id, fingerprint = %writer, "a text that looks like a read writes");
+            self.pool.catalog().writers.note(writer);
         }
     }
 
@@ -159,6 +175,10 @@ impl Client {
         self.meter.retried(why);
         drop(link);
         self.now = clock::now();
+        let suspect = if why == Retry::ReadOnly { self.first_text(&trial.request) } else { None };
+        if let Some(route) = &mut self.route {
+            route.suspect = suspect;
+        }
         if let Some(statements) = &mut self.statements {
             trial.named.into_iter().for_each(|(name, before)| _ = statements.put(&name, before));
         }

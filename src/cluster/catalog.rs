@@ -12,6 +12,7 @@ mod foreign;
 mod graph;
 mod load;
 mod spread;
+mod writers;
 
 use crate::clock;
 use crate::router::Fences;
@@ -25,6 +26,7 @@ use tokio::runtime::Handle;
 
 pub use claims::Claims;
 pub use load::{Loading, MARK, Volatility, read_catalog, read_volatility};
+pub use writers::Writers;
 
 /// A catalog is read again this long after it was read, or could not be.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -53,6 +55,8 @@ pub struct Catalog {
     cache: Arc<StatementCache>,
     /// What has been written to its tables.
     pub fences: Fences,
+    /// Texts that look like reads and write.
+    pub writers: Writers,
     // Texts that the second reader has been given elsewhere.
     confirming: AtomicUsize,
     last: Mutex<Last>,
@@ -85,6 +89,7 @@ impl Catalog {
             changes: AtomicU64::new(0),
             cache,
             fences: Fences::default(),
+            writers: Writers::default(),
             confirming: AtomicUsize::new(0),
             last: Mutex::default(),
             claims: Mutex::default(),

@@ -32,6 +32,7 @@ impl Cluster {
             connect_query: entry.connect_query.clone(),
             track_extra: config.pooler.track_extra_parameters.clone(),
             keyring: self.keyring.clone(),
+            routes: entry.hosts.len() > 1,
             ..plain_login(config, &self.tls, host, (&pool.user, dbname), secret)
         }
     }
@@ -57,6 +58,7 @@ impl Cluster {
             let of_pool = |pool: &Arc<Pool>| LoginSpec {
                 connect_query: None,
                 parameters: Vec::new(),
+                routes: false,
                 database: database.to_owned(),
                 ..self.login(config, entry, host, pool)
             };
@@ -98,6 +100,7 @@ fn plain_login(
         parameters: Vec::new(),
         connect_query: None,
         track_extra: Vec::new(),
+        routes: false,
         generation: 0,
     }
 }

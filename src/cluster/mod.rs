@@ -29,7 +29,7 @@ mod pool;
 mod reload;
 mod watch;
 
-pub use catalog::{Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, read_catalog, read_volatility};
+pub use catalog::{Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, Writers, read_catalog, read_volatility};
 pub use hub::{Channel, Hub, Listener};
 pub use logins::logins_to_ask;
 pub use pause::{NotPaused, NotResumed};

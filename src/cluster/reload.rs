@@ -41,6 +41,7 @@ impl Cluster {
         // Behind the pools: whoever is called finds their new shapes.
         let stays = |watch: &Arc<Watch>| books.watches.get(&watch.entry).is_some_and(|kept| Arc::ptr_eq(kept, watch));
         before.values().filter(|watch| !stays(watch)).for_each(|watch| watch.end());
+        books.watches.values().for_each(|watch| watch.share_from_now_on());
         // Another login may do.
         books.watches.values().for_each(|watch| watch.ask_now());
         self.watches_changed.notify_one();

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -36,6 +36,8 @@ pub struct Watch {
     // How many wait, for whoever counts.
     waiters: AtomicUsize,
     rules: ArcSwap<WatchRules>,
+    // What was written before others' writes were noted. `u64::MAX`: they may still not be.
+    unshared: AtomicU64,
     // Nobody can be asked: why. Then the configuration is believed.
     blind: ArcSwapOption<String>,
     begun: AtomicBool,
@@ -118,14 +120,22 @@ impl Watch {
         let hosts = watched(database);
         let before = |host: &Watched| self.hosts.iter().position(|old| old.address == host.address);
         if hosts.iter().all(|host| before(host).is_none()) {
-            return Self::new(&self.entry, database, routing, &self.freshness);
+            return Self::new(&self.entry, database, routing, &self.freshness).behind(self);
         }
         let rules = WatchRules::new(routing);
         let old = self.judged.lock();
         let roles = hosts.iter().map(|host| (host.claim, host.weight, before(host)));
         let judge = old.judge.renewed(roles, rules.measure);
         let trusted = old.trusted.and_then(|at| hosts.iter().position(|host| before(host) == Some(at)));
-        Self::of(&self.entry, hosts, judge, trusted, rules, &self.freshness)
+        Self::of(&self.entry, hosts, judge, trusted, rules, &self.freshness).behind(self)
+    }
+
+    /// In the place of another one.
+    fn behind(self, former: &Self) -> Self {
+        if !former.shares_writes() {
+            self.unshared.store(u64::MAX, Ordering::SeqCst);
+        }
+        self
     }
 
     fn of(
@@ -144,6 +154,7 @@ impl Watch {
             waiting: Mutex::default(),
             waiters: AtomicUsize::new(0),
             rules: ArcSwap::from_pointee(rules),
+            unshared: AtomicU64::new(0),
             blind: ArcSwapOption::empty(),
             begun: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -162,8 +173,31 @@ impl Watch {
 
     pub(super) fn set_rules(&self, routing: &Routing) {
         let rules = WatchRules::new(routing);
+        if !self.shares_writes() {
+            // Until it is certain which writes were not noted.
+            self.unshared.store(u64::MAX, Ordering::SeqCst);
+        }
         self.rules.store(Arc::new(rules));
+        self.share_from_now_on();
         self.judged.lock().judge.set_measure(rules.measure);
+    }
+
+    /// Whether clients see writes of others, which have to be noted for that.
+    pub fn shares_writes(&self) -> bool {
+        // A client of a former watch is not asked any more what for.
+        self.is_over() || self.rules.load().scope.is_shared()
+    }
+
+    /// Everybody notes what is written from now on, if it is to be noted.
+    pub(super) fn share_from_now_on(&self) {
+        if self.unshared.load(Ordering::SeqCst) == u64::MAX && self.rules.load().scope.is_shared() {
+            self.unshared.store(self.freshness.fence(), Ordering::SeqCst);
+        }
+    }
+
+    /// What a read that sees writes of others must see in any case, as [`crate::router::Fences::height`] tells.
+    pub fn unshared(&self) -> u64 {
+        self.unshared.load(Ordering::SeqCst)
     }
 
     pub(super) fn rules(&self) -> WatchRules {

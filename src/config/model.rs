@@ -211,6 +211,13 @@ pub enum ReadYourWrites {
     Off,
 }
 
+impl ReadYourWrites {
+    /// Whether what one client writes matters to others.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Tables | Self::Database)
+    }
+}
+
 /// Where the reads of a read-write transaction run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionReads {

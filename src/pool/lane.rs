@@ -148,6 +148,11 @@ impl Lane {
         self.welcome.load_full()
     }
 
+    /// Whether transactions are serializable there if nobody says otherwise, as far as its newest server says.
+    pub fn is_serializable(&self) -> bool {
+        self.welcome.load().as_ref().is_some_and(|welcome| welcome.serializable)
+    }
+
     /// Those of a client's settings of which it is not known whether PostgreSQL takes them.
     pub fn open_questions(&self, welcome: &Welcome, wanted: &[Parameter]) -> Vec<Parameter> {
         self.known.lock().open_questions(welcome, wanted)

@@ -35,6 +35,7 @@ impl Stage {
             parameters: Vec::new(),
             connect_query: None,
             track_extra: Vec::new(),
+            routes: false,
             generation: 1,
         };
         let limits = Limits {

@@ -90,6 +90,9 @@ impl Plan {
     /// The plan of a request that a replica has not answered.
     pub const RETRY: Self = Self { to: To::Primary, reason: Reason::Retry };
 
+    /// The plan of a request for which replicas have no server.
+    pub const TURNED: Self = Self { to: To::Primary, reason: Reason::NoReplica };
+
     fn primary(reason: Reason) -> Self {
         Self { to: To::Primary, reason }
     }
@@ -106,9 +109,7 @@ pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: im
     }
     let is_able = |host: usize| view.hosts.get(host).is_some_and(|host| host.eligible);
     let takes_reads = |host: usize| is_able(host) && view.hosts.get(host).is_some_and(|host| host.weight > 0);
-    let is_fresh = |host: usize| {
-        ask.fence.allows(host, freshness.covers(host), ask.height) && freshness.replayed(host) >= ask.after
-    };
+    let is_fresh = |host: usize| is_fresh(host, freshness, ask).is_some();
     let able = || (0..view.hosts.len()).filter(|host| takes_reads(*host));
     let fresh = || able().filter(|host| is_fresh(*host));
     let chosen = match ask.wish {
@@ -124,10 +125,19 @@ pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: im
     };
     let chosen = chosen.and_then(|(host, by)| Some((ReplicaSafe(u16::try_from(host).ok()?), by)));
     match chosen {
+        // What was asked above may have changed meanwhile: who holds to a life asks again.
         Some((replica, reason)) => Plan { to: To::Replica(replica), reason },
         None if able().next().is_some() => Plan::primary(Reason::Fresh),
         None => Plan::primary(Reason::NoReplica),
     }
+}
+
+/// Whether a host has all that must be seen, and in which of its lives.
+pub fn is_fresh(host: usize, freshness: &Freshness, ask: &Ask<'_>) -> Option<u64> {
+    let covers = freshness.covers(host);
+    let life = freshness.life(host);
+    let allowed = ask.fence.allows(host, life, covers, ask.height) && freshness.replayed(host) >= ask.after;
+    allowed.then_some(life)
 }
 
 /// The less loaded, by weight, of two drawn at random.

@@ -6,9 +6,9 @@
 pub struct Fence {
     // The newest question when it had last written.
     wrote: u64,
-    // The replica that it has read on last, and the newest question when that had answered.
-    read: Option<(usize, u64)>,
-    // The same of the last other one, in front of that.
+    // The replica that it has read on last, in which of its lives, and the newest question when that had answered.
+    read: Option<(usize, u64, u64)>,
+    // The same of the last other one, or other life, in front of that.
     before: u64,
 }
 
@@ -18,9 +18,11 @@ impl Fence {
         self.wrote = self.wrote.max(asked);
     }
 
-    /// It has read on this replica, which may be behind the last other one: it was asked to be there whatever it sees.
-    pub fn read(&mut self, host: usize, asked: u64) {
-        if let Some((_, seen)) = self.read.replace((host, asked)).filter(|(last, _)| *last != host) {
+    /// It has read on this replica, which was chosen in this of its lives, and may be behind the last other one: it was asked to be there
+    /// whatever it sees.
+    pub fn read(&mut self, host: usize, life: u64, asked: u64) {
+        let other = |(last, then, _): &(usize, u64, u64)| (*last, *then) != (host, life);
+        if let Some((.., seen)) = self.read.replace((host, life, asked)).filter(other) {
             self.before = self.before.max(seen);
         }
     }
@@ -36,10 +38,10 @@ impl Fence {
     }
 
     /// Whether a replica that `covers` all up to the answer to this question has all that the client must see. A client stays with its
-    /// replica as another may be behind that.
+    /// replica as another may be behind that, and so may be the same one in another `life`.
     /// `height`: what others have written it must see, too.
-    pub fn allows(&self, host: usize, covers: u64, height: u64) -> bool {
-        let seen = self.read.filter(|(last, _)| *last != host).map_or(0, |(_, asked)| asked);
+    pub fn allows(&self, host: usize, life: u64, covers: u64, height: u64) -> bool {
+        let seen = self.read.filter(|(last, then, _)| (*last, *then) != (host, life)).map_or(0, |(.., asked)| asked);
         covers > self.wrote.max(seen).max(self.before).max(height)
     }
 }

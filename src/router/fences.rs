@@ -5,7 +5,8 @@ use foldhash::HashMap;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tables with a fence of their own. Beyond that a write counts as one of which the tables are not known.
+/// Tables with a fence of their own. With one more all are forgotten: their writes count for all tables, for as long as it takes
+/// replicas to have them.
 const TABLES_MAX: usize = 10_000;
 
 /// The fences of one database, for all of its clients. Numbers are those of the monitor's questions.
@@ -23,33 +24,33 @@ impl Fences {
     /// the newest question. To be called before anybody can know of it.
     pub fn raise<'a>(&self, tables: Option<impl Iterator<Item = &'a [u8]>>, asked: u64) {
         self.newest.fetch_max(asked, Ordering::SeqCst);
-        let known = tables.is_some_and(|mut names| names.all(|name| self.raise_one(name, asked)));
-        if !known {
-            self.unknown.fetch_max(asked, Ordering::SeqCst);
+        match tables {
+            Some(names) => names.for_each(|name| self.raise_one(name, asked)),
+            None => _ = self.unknown.fetch_max(asked, Ordering::SeqCst),
         }
     }
 
     /// What a replica must cover more than, to be read for tables of these names; `None`: nobody knows which.
     pub fn height<'a>(&self, tables: Option<impl Iterator<Item = &'a [u8]>>) -> u64 {
         let Some(names) = tables else { return self.newest.load(Ordering::SeqCst) };
-        let unknown = self.unknown.load(Ordering::SeqCst);
         let known = self.tables.read();
+        // Under the lock: what is forgotten is noted there before it is.
+        let unknown = self.unknown.load(Ordering::SeqCst);
         let of = |name: &[u8]| known.get(name).map_or(0, |fence| fence.load(Ordering::SeqCst));
         names.map(of).fold(unknown, u64::max)
     }
 
-    /// False: there are too many.
-    fn raise_one(&self, name: &[u8], asked: u64) -> bool {
+    fn raise_one(&self, name: &[u8], asked: u64) {
         if let Some(fence) = self.tables.read().get(name) {
             fence.fetch_max(asked, Ordering::SeqCst);
-            return true;
+            return;
         }
         let mut tables = self.tables.write();
         if tables.len() >= TABLES_MAX && !tables.contains_key(name) {
-            return false;
+            self.unknown.fetch_max(self.newest.load(Ordering::SeqCst), Ordering::SeqCst);
+            tables.clear();
         }
         tables.entry(name.into()).or_default().fetch_max(asked, Ordering::SeqCst);
-        true
     }
 }
 
@@ -91,13 +92,22 @@ mod tests {
     }
 
     #[test]
-    fn more_tables_than_are_kept_count_as_unknown_ones() {
+    fn more_tables_than_are_kept_are_forgotten_and_count_for_all() {
         let fences = Fences::default();
+        let height = |table: &str| fences.height(names(&[table]));
         (0..TABLES_MAX).for_each(|number| fences.raise(names(&[&number.to_string()]), 1));
-        fences.raise(names(&["one more"]), 4);
-        assert_eq!(fences.height(names(&["17"])), 4, "whose fence it is nobody knows");
-        fences.raise(names(&["17"]), 5);
-        assert_eq!(fences.height(names(&["17"])), 5);
-        assert_eq!(fences.tables.read().len(), TABLES_MAX);
+        fences.raise(names(&["17"]), 3);
+        assert_eq!((height("17"), height("quiet")), (3, 0));
+        fences.raise(names(&["one more"]), 5);
+        assert_eq!(
+            [height("17"), height("4"), height("one more"), height("quiet")],
+            [5; 4],
+            "whose they were nobody knows"
+        );
+        // And then they are told apart again.
+        (0..TABLES_MAX).for_each(|number| fences.raise(names(&[&format!("again {number}")]), 8));
+        fences.raise(names(&["17"]), 9);
+        assert_eq!((height("17"), height("quiet")), (9, 8));
+        assert!(fences.tables.read().len() <= TABLES_MAX);
     }
 }

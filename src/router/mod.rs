@@ -9,7 +9,7 @@ mod reason;
 mod view;
 mod wish;
 
-pub use decide::{Ask, Block, Plan, ReplicaSafe, To, decide, kinds};
+pub use decide::{Ask, Block, Plan, ReplicaSafe, To, decide, is_fresh, kinds};
 pub use fence::Fence;
 pub use fences::Fences;
 pub use reason::Reason;

@@ -96,7 +96,7 @@ fn a_client_reads_where_its_own_write_has_been_replayed_and_nowhere_else() {
     let stale = plan(&usual(), &ask(Verdict::Read, &fence), &covering([5, 9, 5]));
     assert_eq!((stale.to, stale.reason), (To::Primary, Reason::Fresh));
     fence.wrote(3);
-    assert!(!fence.allows(0, 5, 0), "an older write takes nothing back");
+    assert!(!fence.allows(0, 0, 5, 0), "an older write takes nothing back");
 }
 
 #[test]
@@ -128,11 +128,11 @@ fn a_replica_of_which_nothing_is_known_yet_takes_no_reads() {
 #[test]
 fn a_client_stays_with_its_replica_until_another_has_seen_as_much() {
     let mut fence = Fence::default();
-    fence.read(2, 8);
+    fence.read(2, 0, 8);
     assert_eq!(spread(&usual(), &fence, &covering([8, 9, 1]), idle), only(2));
     assert_eq!(spread(&usual(), &fence, &covering([9, 9, 1]), idle).len(), 2);
     fence.renew(9);
-    assert!(!fence.allows(2, 9, 0) && fence.allows(2, 10, 0));
+    assert!(!fence.allows(2, 0, 9, 0) && fence.allows(2, 0, 10, 0));
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn a_host_that_is_not_near_enough_leaves_a_read_to_the_others() {
 #[test]
 fn behind_a_stale_read_a_client_sees_again_what_it_had_seen_before() {
     let mut fence = Fence::default();
-    fence.read(2, 8);
-    fence.read(0, 9);
-    assert!(!fence.allows(0, 5, 0), "the stale one has less than the other one had");
-    assert!(fence.allows(0, 9, 0) && !fence.allows(2, 9, 0) && fence.allows(2, 10, 0));
+    fence.read(2, 0, 8);
+    fence.read(0, 0, 9);
+    assert!(!fence.allows(0, 0, 5, 0), "the stale one has less than the other one had");
+    assert!(fence.allows(0, 0, 9, 0) && !fence.allows(2, 0, 9, 0) && fence.allows(2, 0, 10, 0));
 }
 
 #[test]
@@ -236,4 +236,26 @@ fn every_kind_of_plan_is_counted_under_its_own_labels() {
     let read = plan(&usual(), &ask(Verdict::Read, &Fence::default()), &fresh());
     assert_eq!(kinds().nth(read.kind()), Some(("replica", Reason::Read)));
     assert_eq!(kinds().nth(Plan::SINGLE.kind()), Some(("primary", Reason::Single)));
+}
+
+#[test]
+fn a_replica_that_was_started_anew_must_first_show_that_it_has_what_was_read_on_it() {
+    let (view, freshness) = (usual(), fresh());
+    let mut fence = Fence::default();
+    fence.read(0, freshness.life(0), 9);
+    let to = |freshness: &Freshness| {
+        let all = draws().map(|draw| plan(&view, &Ask { draw, ..ask(Verdict::Read, &fence) }, freshness).to);
+        all.map(|to| if let To::Replica(replica) = to { Some(replica.host()) } else { None }).collect::<BTreeSet<_>>()
+    };
+    // It need not show it while it lives, and the other one would have to.
+    assert_eq!(to(&freshness), BTreeSet::from([Some(0)]));
+    freshness.cover(0, 0);
+    freshness.cover(0, 9);
+    assert_eq!(to(&freshness), BTreeSet::from([None]), "what it has replayed by now may be less");
+    freshness.cover(0, 10);
+    assert_eq!(to(&freshness), BTreeSet::from([Some(0)]));
+    // Where nothing was known there was nothing to take back.
+    let life = freshness.life(0);
+    (0..2).for_each(|_| freshness.cover(0, 0));
+    assert_eq!(freshness.life(0), life + 1);
 }

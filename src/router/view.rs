@@ -78,17 +78,19 @@ pub struct Freshness {
     covers: Box<[AtomicU64]>,
     // Positions in the write-ahead log.
     replayed: Box<[AtomicU64]>,
+    // How often what was known of each was taken back.
+    lives: Box<[AtomicU64]>,
 }
 
 impl Freshness {
     /// Of so many hosts, of which nothing is known.
     pub fn new(hosts: usize) -> Self {
-        Self { asked: Arc::default(), covers: zeros(hosts), replayed: zeros(hosts) }
+        Self { asked: Arc::default(), covers: zeros(hosts), replayed: zeros(hosts), lives: zeros(hosts) }
     }
 
     /// Of other hosts of the same database. Fences that were taken before go on to hold.
     pub fn renewed(&self, hosts: usize) -> Self {
-        Self { asked: self.asked.clone(), covers: zeros(hosts), replayed: zeros(hosts) }
+        Self { asked: self.asked.clone(), covers: zeros(hosts), replayed: zeros(hosts), lives: zeros(hosts) }
     }
 
     /// The number of a question that is sent next, from 1.
@@ -122,11 +124,19 @@ impl Freshness {
         }
     }
 
+    /// Which of a host's lives this is: another one whenever what was known of it was taken back, since it may have been started anew
+    /// and show less than before. To be asked for behind [`Self::covers`].
+    pub fn life(&self, host: usize) -> u64 {
+        self.lives.get(host).map_or(0, |lives| lives.load(Ordering::Acquire))
+    }
+
     /// The monitor has found out. 0 takes everything back.
     pub fn cover(&self, host: usize, number: u64) {
-        if let Some(covers) = self.covers.get(host) {
-            covers.store(number, Ordering::Release);
+        let (Some(covers), Some(lives)) = (self.covers.get(host), self.lives.get(host)) else { return };
+        if number == 0 && covers.load(Ordering::Relaxed) > 0 {
+            lives.fetch_add(1, Ordering::Release);
         }
+        covers.store(number, Ordering::Release);
     }
 }
 

@@ -393,6 +393,11 @@ impl Server {
         self.exchange.take_erred()
     }
 
+    /// The same, and it goes on to be so.
+    pub fn has_erred(&self) -> bool {
+        self.exchange.has_erred()
+    }
+
     /// What has been answered to the client since the last call.
     pub fn take_answered(&mut self) -> Answered {
         self.exchange.take_answered()

@@ -313,6 +313,11 @@ impl Exchange {
         std::mem::take(&mut self.erred)
     }
 
+    /// Whether one has come since the last call of [`Self::take_erred`].
+    pub fn has_erred(&self) -> bool {
+        self.erred
+    }
+
     /// What has been answered to the client since the last call.
     pub fn take_answered(&mut self) -> Answered {
         self.tally.take()

@@ -27,6 +27,9 @@ const LOGIN_MESSAGE: usize = 65_535;
 const WHAT_IS_SET: &str = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' UNION ALL \
     SELECT 'role', pg_catalog.current_setting('role') WHERE pg_catalog.current_setting('role') <> 'none'";
 
+/// A role, a database or postgresql.conf may say it, and nothing reports it. Whoever is serializable may ask a standby for no more.
+const ISOLATION: &str = "SHOW default_transaction_isolation";
+
 /// PostgreSQL has fewer settings, and a connect_query sets few of them.
 const SET_MAX: usize = 256;
 
@@ -53,6 +56,8 @@ pub struct LoginSpec {
     pub connect_query: Option<String>,
     /// `track_extra_parameters`.
     pub track_extra: Vec<String>,
+    /// What decides where reads may run is asked: the database has several hosts.
+    pub routes: bool,
     /// Generation of the configuration, from 1.
     pub generation: u64,
 }
@@ -214,6 +219,10 @@ async fn attempt(
         None => Vec::new(),
     };
     let home = welcome.home(&set, &spec.track_extra);
+    if spec.routes {
+        let isolation = login.run(ISOLATION, "what its transactions are if nobody says it is not known").await?;
+        welcome.serializable = isolation.iter().any(|(isolation, _)| **isolation == *b"serializable");
+    }
     login.check_what_follows()?;
     let host = encrypted.then(|| host.to_owned());
     let (options, tls) = (spec.options, spec.tls.clone());
@@ -301,7 +310,7 @@ impl Login<'_> {
         }
     }
 
-    /// Runs a query; the first two fields of each row. That it `failed` is only logged.
+    /// Runs a query; the first two fields of each row, of which there may be one. That it `failed` is only logged.
     async fn run(&mut self, sql: &str, failed: &'static str) -> Result<Vec<Parameter>, LoginError> {
         let mut out = BytesMut::new();
         frontend::query(&mut out, sql);
@@ -314,8 +323,8 @@ impl Login<'_> {
                     tracing::warn!(server = %self.spec.address, error = %refused(&body), "{failed}");
                 }
                 (kind::DATA_ROW, body) if rows.len() < SET_MAX => {
-                    if let Some([name, value, ..]) = backend::row_fields(&body).as_deref() {
-                        rows.push(((*name).into(), (*value).into()));
+                    if let Some([name, rest @ ..]) = backend::row_fields(&body).as_deref() {
+                        rows.push(((*name).into(), rest.first().copied().unwrap_or_default().into()));
                     }
                 }
                 _ => (),

@@ -38,6 +38,8 @@ pub struct Welcome {
     pub parameters: Vec<Parameter>,
     /// The settings of a client that asks for none.
     pub settings: Arc<Settings>,
+    /// Its transactions are serializable if nobody says otherwise. Known only if it was asked.
+    pub serializable: bool,
 }
 
 impl Welcome {
@@ -45,7 +47,7 @@ impl Welcome {
     pub fn new(parameters: Vec<Parameter>, extra: &[String]) -> Self {
         let reported = parameters.iter().filter(|(name, _)| is_tracked(name, extra)).cloned();
         let settings = Arc::new(Settings::new(reported.collect()));
-        Self { parameters, settings }
+        Self { parameters, settings, serializable: false }
     }
 
     /// What this server is in when nobody has set anything. `set` is what its connect_query has set: what is reported of it is

@@ -123,13 +123,15 @@ impl World {
 
     /// What the console counts of decisions with this reason.
     pub fn decisions(&self, role: &str, reason: &str) -> u64 {
-        let rows = crate::support::client_output(
-            "psql",
-            self.pgotter.port(),
-            &["-h", "127.0.0.1", "-U", SUPERUSER, "-At", "-F", "|", "-d", "pgotter", "-c", "SHOW ROUTES"],
-        );
+        let rows = self.console("SHOW ROUTES");
         let prefix = format!("postgres|{role}|{reason}|");
         rows.lines().find_map(|row| row.strip_prefix(&prefix)?.split('|').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// What the console answers, with `|` between columns.
+    pub fn console(&self, command: &str) -> String {
+        let login = ["-h", "127.0.0.1", "-U", SUPERUSER, "-At", "-F", "|", "-d", "pgotter", "-c", command];
+        crate::support::client_output("psql", self.pgotter.port(), &login)
     }
 
     /// What /metrics counts of requests that were run again for this reason.

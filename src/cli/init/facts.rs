@@ -109,6 +109,7 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         parameters: vec![("application_name".to_owned(), "pgotter".to_owned())],
         connect_query: None,
         track_extra: Vec::new(),
+        routes: false,
         generation: 0,
     };
     match tokio::time::timeout(target.timeout, log_in(&spec, ServerId(0))).await {

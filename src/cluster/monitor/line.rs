@@ -8,6 +8,9 @@ use std::future::poll_fn;
 /// No answer is longer.
 const ANSWER: usize = 4 * 1024;
 
+/// A standby tells nothing to whoever is serializable without a word, as roles and databases may be made.
+const ISOLATION: &str = "SET default_transaction_isolation = 'read committed'";
+
 /// Once for each connection: which cluster it is, and the sizes that positions are reckoned with. All of it may be asked by anybody
 /// (checked on PostgreSQL 15).
 const GREETING: &str = "SELECT system_identifier, pg_catalog.current_setting('wal_block_size'), \
@@ -37,6 +40,7 @@ impl Line {
     /// # Errors
     /// Why it cannot be asked.
     pub async fn open(mut server: Box<Server>) -> Result<(Self, u64), String> {
+        ask(&mut server, ISOLATION, ANSWER).await.ok_or("it lets us in and says nothing")?;
         let answer = ask(&mut server, GREETING, ANSWER).await.ok_or("it lets us in and says nothing")?;
         if let Some(code) = answer.error {
             return Err(format!("it does not tell its system identifier: SQLSTATE {}", String::from_utf8_lossy(&code)));

@@ -124,3 +124,36 @@ fn a_host_whose_name_leads_elsewhere_is_connected_to_anew_once() {
     assert!(host.has_moved() && !host.has_moved());
     assert_eq!(host.peer(), None);
 }
+
+#[test]
+fn writes_that_were_not_noted_count_for_all_once_others_have_to_see_them() {
+    let with = |scope: &str, hosts: &str| {
+        let mut config = config(hosts);
+        config.routing.read_your_writes = match scope {
+            "session" => ReadYourWrites::Session,
+            _ => ReadYourWrites::Tables,
+        };
+        config
+    };
+    let (session, tables) = (with("session", "\"a\", \"b\""), with("tables", "\"a\", \"b\""));
+    let watch = watch(&session);
+    assert!(!watch.shares_writes());
+    let written = watch.freshness.ask();
+    watch.set_rules(&session.routing);
+    watch.set_rules(&tables.routing);
+    assert!(watch.shares_writes() && watch.unshared() >= written);
+    let then = watch.freshness.ask();
+    watch.set_rules(&tables.routing);
+    assert!(watch.unshared() < then, "since then they have been noted");
+    // With other hosts there is another watch; until the former one is over its clients may not note what they write.
+    for (scope, is_noted) in [(session, false), (tables, true)] {
+        let former = self::watch(&scope);
+        let other = with("tables", "\"a\", \"c\"");
+        let renewed = former.renewed(&other.databases["shop"], &other.routing);
+        assert_eq!(renewed.unshared() == 0, is_noted);
+        former.end();
+        assert!(former.shares_writes(), "nobody knows what its clients are asked for now");
+        renewed.share_from_now_on();
+        assert!(renewed.unshared() <= renewed.freshness.fence());
+    }
+}

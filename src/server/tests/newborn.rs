@@ -31,6 +31,7 @@ async fn fresh() -> Box<Server> {
         parameters: Vec::new(),
         connect_query: None,
         track_extra: Vec::new(),
+        routes: false,
         generation: 0,
     };
     log_in(&spec, ServerId(1)).await.expect("a login").0
