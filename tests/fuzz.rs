@@ -66,7 +66,7 @@ fn variants(text: &[u8], random: &mut Random) -> Vec<Vec<u8>> {
     vec![text.to_vec(), text[..at].to_vec(), damaged]
 }
 
-fn run(target: fn(&[u8]), name: &str, text: &[u8]) {
+fn run(target: readers::Target, name: &str, text: &[u8]) {
     let began = Instant::now();
     let outcome = std::panic::catch_unwind(|| target(text));
     let shown = String::from_utf8_lossy(&text[..text.len().min(300)]);

@@ -25,11 +25,14 @@ const HELD: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are held back.
 const HELD_MAX: usize = 64 * 1024;
 
+/// A name of a statement, and what it stood for.
+type Named = (Box<[u8]>, Option<Arc<Statement>>);
+
 /// A request on a replica of whose answer nothing was shown yet.
 pub(super) struct Trial {
     request: Request,
     // What the names of statements stood for that it gives or drops.
-    named: Vec<(Box<[u8]>, Option<Arc<Statement>>)>,
+    named: Vec<Named>,
     held: BytesMut,
     until: Option<Instant>,
     // It is to be the primary's.
@@ -76,9 +79,9 @@ impl Client {
 
     /// What is to be as it was if these messages are said again: what the names of statements that they give or drop stand for. A name that
     /// is taken no Parse gives to another; and the unnamed one is parsed again.
-    fn names_of(&self, messages: &[u8]) -> Vec<(Box<[u8]>, Option<Arc<Statement>>)> {
+    fn names_of(&self, messages: &[u8]) -> Vec<Named> {
         let stands_for = |name: &[u8]| self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
-        let mut named: Vec<(Box<[u8]>, _)> = Vec::new();
+        let mut named: Vec<Named> = Vec::new();
         for (message, mut body) in frame::all(messages) {
             let closes = message == kind::CLOSE && body.first() == Some(&b'S');
             if !closes && message != kind::PARSE {

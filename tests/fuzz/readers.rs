@@ -83,5 +83,8 @@ pub fn second(text: &[u8]) {
     thread.expect("a thread starts").join().expect("it ends");
 }
 
+/// What a fuzz target calls.
+pub type Target = fn(&[u8]);
+
 /// All of them, with their names.
-pub const ALL: [(&str, fn(&[u8])); 4] = [("scanner", scanner), ("facts", facts), ("hints", hints), ("second", second)];
+pub const ALL: [(&str, Target); 4] = [("scanner", scanner), ("facts", facts), ("hints", hints), ("second", second)];
