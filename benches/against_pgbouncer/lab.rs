@@ -18,7 +18,7 @@ pub const USER: &str = local_postgres::SUPERUSER;
 pub const DATABASE: &str = "postgres";
 
 /// Besides what every throw-away cluster has, such as `fsync = off`: room for the tables.
-const SETTINGS: [&str; 3] = [
+pub const SETTINGS: [&str; 3] = [
     "synchronous_commit = off",
     "shared_buffers = '256MB'",
     // Nothing is written while we measure; a background worker would only be noise.
@@ -66,7 +66,7 @@ impl Lab {
         let identity = Identity::new()?;
         let lab = Lab { options, postgres, pgbench, pgbouncer, pgotter, identity, stopping };
         lab.go_on()?;
-        pgbench::load_tables(&lab)?;
+        pgbench::load_tables(&lab, lab.postgres.port())?;
         Ok(lab)
     }
 

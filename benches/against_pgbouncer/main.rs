@@ -16,6 +16,7 @@ mod process;
 mod raw_client;
 mod raw_login;
 mod report;
+mod routing_rows;
 mod rows;
 mod secure_rows;
 mod settings_rows;

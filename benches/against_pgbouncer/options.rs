@@ -7,7 +7,7 @@ pub const USAGE: &str = "\
 usage: make bench ARGS='[options]'
 
   --only NAME           one group of rows; may be repeated. Groups: cpu, throughput, p99, copy, idle, big, tls,
-                        logins, idle-tls, half-open, prepared, statements, waiters
+                        logins, idle-tls, half-open, prepared, statements, settings, routing, waiters
   --pairs N             alternating pairs per row, default 7 (memory rows: at most 3)
   --seconds N           length of each pgbench run, default 5
   --waiter-seconds N    length of the run with 500 waiting clients, default 60

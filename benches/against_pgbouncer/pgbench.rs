@@ -47,9 +47,9 @@ pub struct Outcome {
 }
 
 /// Fills the tables straight into PostgreSQL: `pgbench -i -s 10`.
-pub fn load_tables(lab: &Lab) -> Result<()> {
+pub fn load_tables(lab: &Lab, port: u16) -> Result<()> {
     let folder = lab.new_folder("load")?;
-    let mut command = command(lab, lab.postgres.port(), &folder)?;
+    let mut command = command(lab, port, &folder)?;
     command.args(["-i", "-q", "-s", "10", DATABASE]);
     finish(lab, &mut command, &folder, Duration::from_secs(120)).map(|_| ())
 }

@@ -56,8 +56,13 @@ pub struct Pooler {
 impl Pooler {
     /// Starts one.
     pub fn start(lab: &Lab, kind: Kind, setup: Setup) -> Result<Pooler> {
+        Self::in_front_of(lab, kind, setup, &[lab.postgres.port()])
+    }
+
+    /// As [`Self::start`], in front of others than the lab's own PostgreSQL. Of several, reads go to replicas; PgBouncer knows the first.
+    pub fn in_front_of(lab: &Lab, kind: Kind, setup: Setup, servers: &[u16]) -> Result<Pooler> {
         let folder = lab.new_folder("pooler")?;
-        let (port, server_port) = (ports::free_port(), lab.postgres.port());
+        let port = ports::free_port();
         let state = lab.postgres.state();
         let identity = &lab.identity;
         let secret = if setup.scram { identity.verifier.as_str() } else { "" };
@@ -65,8 +70,8 @@ impl Pooler {
         state.write(&folder.join("tls.crt"), &identity.certificate)?;
         state.write(&folder.join("tls.key"), &identity.key)?;
         let (program, config, text) = match kind {
-            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(server_port, port, setup)),
-            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(server_port, port, setup, workers)),
+            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(servers[0], port, setup)),
+            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(servers, port, setup, workers)),
         };
         let config = folder.join(config);
         state.write(&config, &text)?;
@@ -159,7 +164,7 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
     text
 }
 
-fn pooler_toml(server_port: u16, port: u16, setup: Setup, workers: Option<u32>) -> String {
+fn pooler_toml(servers: &[u16], port: u16, setup: Setup, workers: Option<u32>) -> String {
     let Setup { pool_size, tls, scram, login_timeout, .. } = setup;
     let mut text = format!(
         "[pooler]\n\
@@ -184,7 +189,11 @@ fn pooler_toml(server_port: u16, port: u16, setup: Setup, workers: Option<u32>) 
     if let Some(seconds) = login_timeout {
         text += &format!("client_login_timeout = {seconds}\nlog_pooler_errors = false\n");
     }
-    text += &format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{server_port}\"]\n[http]\nlisten = \"\"\n");
+    let hosts: Vec<_> = servers.iter().map(|server| format!("\"127.0.0.1:{server}\"")).collect();
+    text += &format!("[databases.\"*\"]\nhosts = [{}]\n[http]\nlisten = \"\"\n", hosts.join(", "));
+    if servers.len() > 1 {
+        text += "[routing]\nmode = \"split\"\n";
+    }
     text
 }
 

@@ -1,6 +1,6 @@
 //! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`, those about logging in and
 //! TLS in `secure_rows.rs`, about prepared statements in `prepared_rows.rs`, about connections that never log in in
-//! `half_open_rows.rs`, about settings in `settings_rows.rs`.
+//! `half_open_rows.rs`, about settings in `settings_rows.rs`, about replicas in `routing_rows.rs`.
 
 use crate::Result;
 use crate::half_open_rows;
@@ -10,6 +10,7 @@ use crate::pgbench::{self, Load, Outcome, Script};
 use crate::pooler::{Kind, Pooler, Setup};
 use crate::prepared_rows;
 use crate::report::{Bar, Row};
+use crate::routing_rows;
 use crate::secure_rows;
 use crate::settings_rows;
 use crate::statistics::{mean, median, p99};
@@ -42,6 +43,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "prepared", about: "CPU per transaction, pgbench -S -M prepared", measure: prepared_rows::prepared },
     Group { name: "statements", about: "memory of 5,000 clients' statements", measure: prepared_rows::memory },
     Group { name: "settings", about: "1,000 clients with settings of their own", measure: settings_rows::settings },
+    Group { name: "routing", about: "reads split over a primary and two replicas", measure: routing_rows::routing },
     Group { name: "waiters", about: "500 clients on 10 servers", measure: waiters },
 ];
 
@@ -85,7 +87,7 @@ pub fn rows(what: &str, unit: &'static str, variants: &[Variant], values: Vec<Ve
 }
 
 /// `pgbench -S` at full speed for the time asked for.
-fn full_speed(lab: &Lab, pooler: &Pooler, protocol: &'static str, clients: u32) -> Result<Outcome> {
+pub fn full_speed(lab: &Lab, pooler: &Pooler, protocol: &'static str, clients: u32) -> Result<Outcome> {
     let load = Load {
         script: Script::SelectOnly,
         clients,
