@@ -316,3 +316,24 @@ fn a_position_carries_what_must_be_seen_from_one_process_to_another() {
     reader.ask("ROLLBACK");
     assert_unheard(&world);
 }
+
+#[test]
+fn in_the_middle_of_a_copy_nobody_waits() {
+    let world = World::new("");
+    world.define("t (a int)", "");
+    let mut client = world.client();
+    client.send(&query("COPY t FROM STDIN"));
+    client.until(b'G');
+    client.send(&[copy_data("1\n"), query("SET pgotter.route = 'primary'")].concat());
+    let frames = client.until_ready();
+    assert_eq!(error_code(&frames).as_deref(), Some("08P01"), "{}", print(&frames));
+    // What ended it is read as PostgreSQL reads it.
+    client.send(&query("SELECT 7"));
+    let answers = client.until_ready();
+    assert!(
+        first_value(&answers).is_some_and(|value| value == "7") || error_code(&answers).is_none(),
+        "{}",
+        print(&answers)
+    );
+    assert_unheard(&world);
+}

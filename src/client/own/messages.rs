@@ -185,12 +185,11 @@ impl Client {
     /// Whether what the client sends next is about them, behind a request that is not answered yet: it waits, since what it changes and tells
     /// depends on that.
     pub(in super::super) fn awaits_own(&self, exchange: &Exchange) -> bool {
-        let Some((&first, _)) = self.socket.received().split_first().filter(|_| exchange.owes_request()) else {
-            return false;
-        };
-        if !matches!(first, kind::QUERY | kind::PARSE) {
+        // In the middle of a COPY a server waits, too.
+        if !exchange.owes_request() || exchange.copy_in() || self.gather.is_passing() {
             return false;
         }
+        let Some(&first @ (kind::QUERY | kind::PARSE)) = self.socket.received().first() else { return false };
         let Some((_, mut body, _)) = frame::first(self.socket.received()) else { return false };
         let name = if first == kind::PARSE { take_cstr(&mut body) } else { Some(&b""[..]) };
         name.and_then(|_| take_cstr(&mut body)).is_some_and(is_own)
