@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "routing/aliases.rs"]
+mod aliases;
 #[path = "routing/blocks.rs"]
 mod blocks;
 #[path = "routing/claimed.rs"]

@@ -51,6 +51,7 @@ impl Client {
     /// Begins or ends a block that has no server; `portal`: the text stays in the unnamed one. Gives the tag. `None`: it is for a server.
     pub(super) fn go_on_with_block(&mut self, said: Said, text: &str, portal: bool) -> Option<&'static str> {
         match (said, self.block.as_ref().map(|block| block.failed)) {
+            (Said::Begin(_), None) if self.is_kept_from(text) => None,
             (Said::Begin(tag), None) => {
                 self.block = Some(Box::new(Block { begin: text.into(), portal, failed: false }));
                 Some(tag)

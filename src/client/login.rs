@@ -8,7 +8,7 @@ use super::strangers::Strangers;
 use crate::auth::Authenticated;
 use crate::clock;
 use crate::cluster::{Cluster, Pool};
-use crate::config::{self, Config};
+use crate::config::{self, Access, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
 use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
@@ -68,6 +68,8 @@ pub struct LoggedIn {
     pub pool: Arc<Pool>,
     /// Its place under the limits.
     pub seat: Seat,
+    /// It came by an alias that only reads: that which writes.
+    pub writer: Option<Box<str>>,
 }
 
 const _: () = {
@@ -202,12 +204,30 @@ struct Entry {
     long_key: bool,
     pool: Arc<Pool>,
     seat: Seat,
+    writer: Option<Box<str>>,
 }
 
 impl Entry {
     fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
-        let Self { startup, user, long_key, pool, seat } = self;
-        LoggedIn { socket, startup, user, long_key, peer, pool, seat }
+        let Self { startup, user, long_key, pool, seat, writer } = self;
+        LoggedIn { socket, startup, user, long_key, peer, pool, seat, writer }
+    }
+}
+
+/// Who comes by an alias comes with what that is for. Of one that only reads: the alias that writes.
+fn enter_by_alias(config: &Config, startup: &mut ClientStartup) -> Option<Box<str>> {
+    let (entry, access) = config.alias(&startup.database)?;
+    let (entry, writer) = (entry.to_owned(), format!("{entry}{}", Access::ReadWrite.suffix()));
+    startup.database = entry;
+    match access {
+        Access::ReadOnly => {
+            startup.come_with(b"default_transaction_read_only", b"on");
+            Some(writer.into())
+        }
+        Access::ReadWrite => {
+            startup.come_with(b"pgotter.route", b"primary");
+            None
+        }
     }
 }
 
@@ -239,7 +259,9 @@ impl Door<'_> {
             let user = self.prove(&user).await?.user;
             return self.console(user, database, packet.long_keys()).map(Admitted::Console);
         }
-        let startup = session::read(&packet, &self.intake())?;
+        let mut startup = session::read(&packet, &self.intake())?;
+        let writer = enter_by_alias(&self.gate.config, &mut startup);
+        self.database.clone_from(&startup.database);
         self.gate.memory.admit()?;
         let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
@@ -257,7 +279,7 @@ impl Door<'_> {
         self.gate.seats.assign(&mut seat, &startup.database, user.user(), &limits)?;
         self.log_login(user.user());
         self.socket.flush().await?;
-        Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat }))
+        Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat, writer }))
     }
 
     fn intake(&self) -> Intake<'_> {

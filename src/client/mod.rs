@@ -23,6 +23,7 @@ mod onward;
 mod own;
 mod prepared;
 mod presence;
+mod reader;
 mod registry;
 mod relay;
 mod release;

@@ -15,14 +15,16 @@ pub struct Presence {
     pool: Arc<Pool>,
     // As it logged in, where that is not its pool's.
     user: Option<Box<str>>,
+    // The alias that writes, of who came by that which only reads.
+    writer: Option<Box<str>>,
     // What it calls itself; `None`: nothing.
     name: ArcSwapOption<Box<[u8]>>,
 }
 
 impl Presence {
-    pub(super) fn new(activity: ClientActivity, pool: Arc<Pool>, user: &str) -> Self {
+    pub(super) fn new(activity: ClientActivity, pool: Arc<Pool>, user: &str, writer: Option<Box<str>>) -> Self {
         let user = (pool.user != user).then(|| user.into());
-        Self { activity, pool, user, name: ArcSwapOption::empty() }
+        Self { activity, pool, user, writer, name: ArcSwapOption::empty() }
     }
 
     /// Where it is.
@@ -36,6 +38,11 @@ impl Presence {
     /// As it logged in.
     pub fn user(&self) -> &str {
         self.user.as_deref().unwrap_or(&self.pool.user)
+    }
+
+    /// If its client only reads: the alias under which it could write.
+    pub fn writer(&self) -> Option<&str> {
+        self.writer.as_deref()
     }
 
     /// As it is now.

@@ -145,6 +145,7 @@ impl Client {
                 notifications,
                 resets: self.touched.as_ref().map(|touched| touched.resets()),
                 base: &self.base,
+                writer: self.presence.writer(),
             };
             let held = self.route.as_mut().and_then(|route| route.trial.as_mut()).map(|trial| trial.held());
             match link.server.receive(socket, held, settings, statements, &hearing, witness) {

@@ -84,6 +84,7 @@ impl Client {
                     (facts, confirmed)
                 }
             };
+            let confirmed = confirmed.and_then(|()| self.keep_reading(Some(text), &facts));
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -168,7 +169,8 @@ impl Client {
         if may_drop_statements(&facts) {
             server.await_drop();
         }
-        match self.touch(&facts, Sent::Otherwise, server, lane) {
+        let kept = self.keep_reading(None, &facts);
+        match kept.and_then(|()| self.touch(&facts, Sent::Otherwise, server, lane)) {
             Ok(()) => self.note_streamed(&facts),
             Err(fault) => {
                 if let Some(end) = chunk.last_mut() {
@@ -184,6 +186,11 @@ impl Client {
         let Some(message) = under_way.message() else { return };
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = self.read(text, self.readings(under_way.server()));
+        if message.whole
+            && let Err(fault) = self.keep_reading(Some(text), &facts)
+        {
+            return under_way.replace_refused(bytes_of(&fault));
+        }
         if !message.whole || self.touch(&facts, Sent::Otherwise, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }

@@ -43,7 +43,7 @@ pub async fn welcome(
     // Its end is known from the accept: the system forgets that of a connection that was reset.
     let line = Line { peer: logged_in.peer.end(), ..logged_in.socket.line() };
     let activity = ClientActivity::new(id, line, clock::now());
-    let presence = Arc::new(Presence::new(activity, logged_in.pool.clone(), logged_in.user.user()));
+    let presence = Arc::new(Presence::new(activity, logged_in.pool.clone(), logged_in.user.user(), logged_in.writer));
     let registration = registry.enter(mailbox.clone(), Some(presence.clone()), logged_in.long_key);
     let meter = metrics.known_meter(worker, &logged_in.pool.database);
     let mut client = Client::new(
@@ -223,7 +223,9 @@ impl Client {
         backend::authentication_ok(&mut out);
         for (name, value) in &welcome.parameters {
             let own = self.settings.reported_at(name).and_then(|_| self.settings.get(name));
-            backend::put_parameter_status(&mut out, name, own.unwrap_or(value));
+            // As a standby says, and a driver looks for.
+            let standby = self.presence.writer().filter(|_| **name == *b"in_hot_standby").map(|_| &b"on"[..]);
+            backend::put_parameter_status(&mut out, name, standby.or(own).unwrap_or(value));
         }
         let key = self.registration.key();
         backend::backend_key_data(&mut out, key.pid, &key.secret);

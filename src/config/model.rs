@@ -411,6 +411,17 @@ pub struct Database {
     pub timezone: Option<String>,
     /// See `client_encoding`.
     pub application_name: Option<String>,
+    /// It is there under its name with `_ro`, for who only reads, and with `_rw`, for who wants the primary, too. Default false.
+    pub aliases: bool,
+}
+
+/// What an alias of a database is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// NAME_ro.
+    ReadOnly,
+    /// NAME_rw.
+    ReadWrite,
 }
 
 /// `[users.NAME]`. `None` = the database's, else the value of `[pooler]`. With a forced user, that user's.

@@ -1,11 +1,32 @@
 //! Questions to a finished configuration: what holds for this database and this user.
 
-use super::model::{AuthType, Config, Database, Resolved, User};
+use super::model::{Access, AuthType, Config, Database, Resolved, User};
+
+impl Access {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ReadOnly, Self::ReadWrite];
+
+    /// What stands behind the database's name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "_ro",
+            Self::ReadWrite => "_rw",
+        }
+    }
+}
 
 impl Config {
     /// The entry that serves database `name`: its own, else `*`.
     pub fn database(&self, name: &str) -> Option<&Database> {
         self.databases.get(name).or_else(|| self.databases.get("*"))
+    }
+
+    /// The entry that a name is an alias of, and what for.
+    pub fn alias<'a>(&self, name: &'a str) -> Option<(&'a str, Access)> {
+        Access::ALL.into_iter().find_map(|access| {
+            let entry = name.strip_suffix(access.suffix())?;
+            self.databases.get(entry)?.aliases.then_some((entry, access))
+        })
     }
 
     /// True if clients may claim to be `user`: listed in `auth_file` or under `[users]`. With auth_type trust

@@ -4,7 +4,7 @@
 use super::console::is_console;
 use super::hosts::hosts;
 use super::later;
-use super::model::{AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
+use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
 use super::report::{Notebook, Report};
 use super::routing::routing;
@@ -245,6 +245,23 @@ fn users(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>) -> BTr
     users
 }
 
+/// The names are free, and there is one that they are made of.
+fn check_aliases(s: &mut Section<'_>, root: &DeTable<'_>, name: &str) {
+    let place = s.place_of("aliases");
+    if name == "*" {
+        let message = "`aliases` is for a database with a name".to_owned();
+        s.notes.add(place, message, "of any name", None);
+        return;
+    }
+    let taken = root.get("databases").and_then(|databases| databases.get_ref().as_table());
+    for alias in Access::ALL.map(|access| format!("{name}{}", access.suffix())) {
+        if taken.is_some_and(|taken| taken.contains_key(alias.as_str())) {
+            let message = format!("`aliases` makes {alias}, which is a database of its own");
+            s.notes.add(place.clone(), message, "taken", None);
+        }
+    }
+}
+
 fn databases(
     notes: &mut Notebook,
     root: &DeTable<'_>,
@@ -279,7 +296,11 @@ fn databases(
             datestyle: s.get("datestyle", self::name),
             timezone: s.get("timezone", self::name),
             application_name: s.get("application_name", self::name),
+            aliases: s.or("aliases", false, boolean),
         };
+        if database.aliases {
+            check_aliases(s, root, name);
+        }
         for (password, user) in [("password", "user"), ("monitor_password", "monitor_user")] {
             if s.has(password) && !s.has(user) {
                 let place = s.place_of(password);

@@ -37,6 +37,8 @@ pub struct Hearing<'a> {
     pub resets: Option<&'a Resets>,
     /// What it came with.
     pub base: &'a Settings,
+    /// Where it could write, if it came to where it cannot.
+    pub writer: Option<&'a str>,
 }
 
 impl Hearing<'_> {
@@ -107,6 +109,11 @@ impl Outlet for ToClient<'_, '_> {
     }
 
     fn reword(&mut self, error: &[u8]) -> Option<BytesMut> {
+        if let Some(writer) = self.hearing.writer
+            && backend::error_field(error, b'C') == Some(READ_ONLY)
+        {
+            return Some(backend::with_hint(error, &format!("Connect to database \"{writer}\" to write.")));
+        }
         let names = self.prepared.as_deref()?;
         let mut reworded = BytesMut::new();
         frontend::message(&mut reworded, backend::kind::ERROR_RESPONSE, |out| names.reword(error, out));

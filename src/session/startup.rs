@@ -16,6 +16,14 @@ pub struct ClientStartup {
     pub settings: Vec<Parameter>,
 }
 
+impl ClientStartup {
+    /// It wants this setting, whatever it has said of it.
+    pub fn come_with(&mut self, name: &[u8], value: &[u8]) {
+        self.settings.retain(|(known, _)| **known != *name);
+        self.settings.push((name.into(), value.into()));
+    }
+}
+
 /// What the operator makes of startup parameters.
 pub struct Intake<'a> {
     /// `ignore_startup_parameters`. `options` among them stands for every setting in `options` that is not tracked.

@@ -179,6 +179,25 @@ fn report(out: &mut BytesMut, kind: u8, severity: &[u8], fault: &Fault) {
     });
 }
 
+/// An ErrorResponse of this body, with a HINT in place of its own.
+pub fn with_hint(mut body: &[u8], hint: &str) -> BytesMut {
+    let mut out = BytesMut::new();
+    message(&mut out, kind::ERROR_RESPONSE, |out| {
+        while let Some((&field, rest)) = body.split_first().filter(|(field, _)| **field != 0) {
+            body = rest;
+            let Some(value) = take_cstr(&mut body) else { break };
+            if field != b'H' {
+                out.put_u8(field);
+                put_cstr(out, value);
+            }
+        }
+        out.put_u8(b'H');
+        put_cstr(out, hint.as_bytes());
+        out.put_u8(0);
+    });
+    out
+}
+
 /// AuthenticationOk.
 pub fn authentication_ok(out: &mut BytesMut) {
     authentication(out, 0, b"");

@@ -81,6 +81,16 @@ impl World {
         assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
     }
 
+    /// Another pooler in front of the same hosts, for a database `shop` with aliases.
+    pub fn shop(&self) -> PgOtter {
+        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
+        let rest = "[routing]\nmode = \"split\"\n[http]\nlisten = \"\"";
+        PgOtter::start(|port| {
+            let text = config(port, &hosts, rest);
+            text.replace("[databases.\"*\"]", "[databases.shop]\ndbname = \"postgres\"\naliases = true")
+        })
+    }
+
     /// Another pooler in front of the same hosts.
     pub fn another(&self) -> PgOtter {
         let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();

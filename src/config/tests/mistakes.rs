@@ -40,6 +40,7 @@ fn unknown_names_get_the_nearest_known_one() {
         "add `monitor_user`",
     );
     database("hosts = [\"a\"]\npoolsize = 3", 5, 1, "in [databases.shop]", "`pool_size`");
+    database("hosts = [\"a\"]\naliases = true\n[databases.shop_ro]\nhosts = [\"b\"]", 5, 11, "makes shop_ro", "taken");
     database("hosts = [{ host = \"a\", rol = \"auto\" }]", 4, 24, "unknown key `rol`", "`role`");
     refused(
         &format!("[users.ann]\npool_mod = \"session\"\n[pooler]\nauth_type = \"trust\"{REST}"),
