@@ -2,7 +2,7 @@
 
 use super::between::Request;
 use super::connection::Client;
-use crate::cluster::Writers;
+use crate::cluster::{Catalog, Writers};
 use crate::config::ReadYourWrites;
 use crate::session::Statement;
 use crate::sql::{Facts, Fingerprint, Reading, Readings, Relation, Told, Verdict};
@@ -44,6 +44,9 @@ impl Asked {
         Self { verdict, height, wrote: self.wrote || other.wrote }
     }
 }
+
+/// How both readers are asked.
+pub(super) type Judging = fn(&Arc<Catalog>, &[u8], Reading) -> (Arc<Facts>, Verdict);
 
 /// The text of a Query that has been read, kept until it is sent.
 pub(super) struct Perused {
@@ -153,7 +156,7 @@ impl Client {
         let told = statement.told(&self.pool.catalog().known());
         let told = told.as_ref()?;
         let body = statement.body()?;
-        let verdict = self.confirmed(statement, told);
+        let verdict = self.confirmed(statement, told, Catalog::judge);
         // Read by other rules than it was prepared under, it may name others.
         let reading = self.settings.reading();
         let relations = told.relations().filter(|_| told.confirmed(reading).is_some());
@@ -162,7 +165,7 @@ impl Client {
     }
 
     /// Where a statement that has been prepared may run, as both readers say. Once that is certain it costs a comparison.
-    pub(super) fn confirmed(&self, statement: &Statement, told: &Told) -> Verdict {
+    pub(super) fn confirmed(&self, statement: &Statement, told: &Told, judge: Judging) -> Verdict {
         let reading = self.settings.reading();
         let (verdict, body) = match (told.verdict, statement.body()) {
             (Verdict::Read, Some(body)) => (told.confirmed(reading), body),
@@ -175,7 +178,7 @@ impl Client {
         let (verdict, settled) = if declares_own_types(declared.get(1..).unwrap_or_default()) {
             (Verdict::Unparsed, true)
         } else {
-            let (facts, verdict) = self.pool.catalog().judge(text, reading);
+            let (facts, verdict) = judge(self.pool.catalog(), text, reading);
             // The second reader may still be at it.
             (verdict, verdict != Verdict::Unparsed || facts.is_confirmed().is_some())
         };

@@ -95,7 +95,7 @@ impl Rules {
             memory,
             routes: config.routing.rules.clone().into(),
             told: Arc::new(Repeated::new(LINES)),
-            moved: Arc::new(Repeated::new(MOVES)),
+            moved: Arc::new(Repeated::new(moves_max())),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
         }
     }
@@ -104,6 +104,12 @@ impl Rules {
     pub fn renewed(&self, config: &Config) -> Self {
         Self { told: self.told.clone(), moved: self.moved.clone(), ..Self::new(config, self.memory.clone()) }
     }
+}
+
+/// [`MOVES`]; in debug builds tests may have less.
+fn moves_max() -> u32 {
+    let tests = cfg!(debug_assertions).then(|| std::env::var("PGOTTER_MOVES_MAX").ok()?.parse().ok());
+    tests.flatten().unwrap_or(MOVES)
 }
 
 /// A client and its task's state. Everything goes back when it is dropped.

@@ -16,8 +16,9 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 impl Client {
     /// One at a time: however many a client sends, PostgreSQL sees one connection.
-    pub(super) fn send_cancel(&self, link: &mut Link) {
+    pub(super) fn send_cancel(&mut self, link: &mut Link) {
         self.step(Step::Cancel);
+        self.cancel_trial();
         link.cancel_again = link.server.cancel_under_way();
         if link.cancel_again {
             return;

@@ -16,6 +16,7 @@ use super::names::{Said, read};
 use super::route::{not_here, tied_to_replica};
 use super::serve::Left;
 use super::settle::{Bent, Sent};
+use crate::cluster::Catalog;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Lane;
@@ -243,7 +244,9 @@ impl Client {
             None => self.note_told(told.as_deref()),
         };
         let judged = judged.and_then(|()| match told.as_ref() {
-            Some(told) if !replaced => self.confirm_here(told.verdict, || self.confirmed(statement, told)),
+            Some(told) if !replaced => {
+                self.confirm_here(told.verdict, || self.confirmed(statement, told, Catalog::judge_at_once))
+            }
             _ => Ok(()),
         });
         if let Err(fault) = judged {

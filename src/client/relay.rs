@@ -18,7 +18,7 @@ impl Client {
     pub(super) fn relay(&mut self, mut link: Link) -> impl Future<Output = Result<(), Left>> {
         async move {
             self.observe_wait(&link.watch);
-            self.judge(&link);
+            self.judge();
             // What lies behind the first part of a request may be all there is: neither side would say anything more.
             if let Err(left) = self.go_on(&mut link) {
                 return Err(self.part(link, left));
@@ -30,7 +30,7 @@ impl Client {
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                     let deadline = earlier(deadline, self.trial_deadline());
                     let event = turn(self, Some(&mut link.server), deadline).await;
-                    if matches!(event, Event::ServerGone) && !self.may_move_once_more(&link) {
+                    if matches!(event, Event::ServerGone) && !self.may_move_once_more() {
                         return Err(self.bereave(link));
                     }
                     if let Err(left) = self.heed(event, &mut link) {
@@ -166,7 +166,7 @@ impl Client {
         self.heal(link)?;
         self.meter.heard(self.socket.queued() - queued, answered);
         // Behind that: what was held back is counted when it is shown.
-        self.judge(link);
+        self.judge();
         link.watch.note(answered);
         if let Err(violation) = received {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");

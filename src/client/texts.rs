@@ -79,7 +79,7 @@ impl Client {
                 Some(facts) => (facts, Ok(())),
                 None => {
                     let facts = self.read(text, readings);
-                    let both = || self.pool.catalog().judge(text, self.settings.reading()).1;
+                    let both = || self.pool.catalog().judge_at_once(text, self.settings.reading()).1;
                     let confirmed = self.confirm_here(facts.verdict(), both);
                     (facts, confirmed)
                 }

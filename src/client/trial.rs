@@ -35,6 +35,8 @@ pub(super) struct Trial {
     named: Vec<Named>,
     held: BytesMut,
     until: Option<Instant>,
+    // It has been cancelled.
+    cancelled: bool,
     // It is to be the primary's.
     moves: Option<Retry>,
 }
@@ -70,6 +72,7 @@ impl Client {
             request: Request { bytes: request.bytes.clone(), end: request.end, first: request.first },
             held: BytesMut::new(),
             until: None,
+            cancelled: false,
             moves: None,
         };
         if let Some(route) = &mut self.route {
@@ -102,16 +105,17 @@ impl Client {
         self.route.as_mut()?.trial.as_mut()
     }
 
-    /// Whether nothing was shown yet of an answer that may be the primary's. Not of what is cancelled: on the primary nobody would cancel
-    /// it.
-    pub(super) fn may_move(&self, link: &Link) -> bool {
-        let cancelled = link.server.cancel_under_way() || link.overdue.is_some();
-        !cancelled && self.route.as_ref().is_some_and(|route| route.trial.is_some())
+    /// A cancel is sent for it, whether that gets through or not: on the primary nobody would cancel it.
+    pub(super) fn cancel_trial(&mut self) {
+        if let Some(trial) = self.trial() {
+            trial.cancelled = true;
+        }
     }
 
-    /// The same, and not too many have been moved just now.
-    pub(super) fn may_move_once_more(&self, link: &Link) -> bool {
-        self.may_move(link) && self.rules.moved.note(clock::now()).is_some()
+    /// Whether nothing was shown yet of an answer that may be the primary's, and not too many have been moved just now.
+    pub(super) fn may_move_once_more(&self) -> bool {
+        let trial = self.route.as_ref().and_then(|route| route.trial.as_ref());
+        trial.is_some_and(|trial| !trial.cancelled) && self.rules.moved.note(clock::now()).is_some()
     }
 
     /// PgOtter's own answer to something of the request.
@@ -123,13 +127,13 @@ impl Client {
     }
 
     /// Looks at what has been said: shows it, or has the request moved to the primary.
-    pub(super) fn judge(&mut self, link: &Link) {
+    pub(super) fn judge(&mut self) {
         let Some(trial) = self.trial() else { return };
         match ruling(&trial.held) {
             Ruling::Wait if trial.held.is_empty() => (),
             Ruling::Wait => trial.until = trial.until.or_else(|| clock::now().checked_add(HELD)),
             Ruling::Show => self.show(),
-            Ruling::Move(why) if self.may_move_once_more(link) => self.move_for(why),
+            Ruling::Move(why) if self.may_move_once_more() => self.move_for(why),
             Ruling::Move(_) => self.show(),
         }
     }

@@ -10,7 +10,6 @@ use crate::pool::{Backoff, Lane, LaneSpec, Ledger, Quota, Steward};
 use crate::router::{ClusterView, Freshness, Role};
 use crate::server::{Keyring, LoginSpec};
 use crate::sql::StatementCache;
-use catalog::Catalog;
 use parking_lot::Mutex;
 use pause::Paused;
 use std::collections::HashMap;
@@ -29,7 +28,9 @@ mod pool;
 mod reload;
 mod watch;
 
-pub use catalog::{Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, Writers, read_catalog, read_volatility};
+pub use catalog::{
+    Catalog, Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, Writers, read_catalog, read_volatility,
+};
 pub use hub::{Channel, Hub, Listener};
 pub use logins::logins_to_ask;
 pub use pause::{NotPaused, NotResumed};

@@ -114,3 +114,21 @@ fn a_long_request_in_a_block_on_a_replica_runs_or_is_refused_and_nobody_hangs() 
         assert_eq!(replica.psql("postgres", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").unwrap(), "0");
     }
 }
+
+#[test]
+fn in_a_block_on_a_replica_both_readers_are_asked_at_once() {
+    let world = World::new("");
+    world.define("t (a int)", "INSERT INTO t VALUES (7)");
+    let mut client = world.client();
+    // Long enough to be asked for elsewhere, where there is time for that.
+    let long = |sign: char| format!("SELECT a {sign} 1 FROM t WHERE a IN ({}7)", "1, ".repeat(500));
+    eventually("a replica is near enough", || {
+        client.ask("ROLLBACK");
+        client.ask("BEGIN READ ONLY");
+        client.value(WHERE) != PRIMARY
+    });
+    assert_eq!(client.value(&long('+')), "8");
+    client.send(&[parse("", &long('-')), bind("", "", &[]), execute("", 0), sync()].concat());
+    assert_eq!(first_value(&client.until_ready()).as_deref(), Some("6"));
+    client.ask("COMMIT");
+}

@@ -202,7 +202,7 @@ fn every_statement_of_the_workload_runs_where_it_says_in_every_form() {
 #[ignore = "make test-routing: it waits for the catalog behind each definition"]
 fn what_a_catalog_that_knows_nothing_sends_to_replicas_the_primary_answers() {
     // Nobody waits for replay, so that as much as possible goes to replicas.
-    let world = World::behind("mode = \"split\"", "read_your_writes = \"off\"", forgetful);
+    let world = World::started("mode = \"split\"", "read_your_writes = \"off\"", &[], forgetful);
     let mut speakers = speakers(&world);
     let mut wrong = String::new();
     for part in parts() {

@@ -34,11 +34,11 @@ impl World {
 
     /// As [`Self::new`], in another mode.
     pub fn with(mode: &str, routing: &str) -> Self {
-        Self::behind(mode, routing, |primary| primary)
+        Self::started(mode, routing, &[], |primary| primary)
     }
 
-    /// As [`Self::with`]; the pooler reaches the primary by what `way` makes of its port.
-    pub fn behind(mode: &str, routing: &str, way: fn(u16) -> u16) -> Self {
+    /// As [`Self::with`], with variables in the pooler's environment; it reaches the primary by what `way` makes of its port.
+    pub fn started(mode: &str, routing: &str, environment: &[(&str, &str)], way: fn(u16) -> u16) -> Self {
         let settings = vec!["otter.host = 'primary'".to_owned(), "log_statement = 'all'".to_owned()];
         let mut primary = postgres(&Options { max_connections: 200, settings, ..Options::default() });
         let replicas = REPLICAS.map(|name| {
@@ -53,7 +53,7 @@ impl World {
         let http = ports::free_port();
         let rest = format!("[routing]\n{mode}\n{routing}\n[http]\nlisten = \"127.0.0.1:{http}\"");
         let hosts: Vec<_> = replicas.iter().map(LocalPostgres::port).chain([way(primary.port())]).collect();
-        let pgotter = PgOtter::start(|port| config(port, &hosts, &rest));
+        let pgotter = PgOtter::start_with(|port| config(port, &hosts, &rest), environment);
         let world = Self { primary, replicas, pgotter, http, rest };
         world.until_reads_run_on_replicas();
         world
