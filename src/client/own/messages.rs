@@ -65,7 +65,8 @@ impl Client {
     pub(in super::super) fn answer_own_messages(&mut self, request: &[u8]) -> Option<BytesMut> {
         let (first, mut body, _) = frame::first(request)?;
         let begins = match first {
-            kind::PARSE => take_cstr(&mut body).and_then(|_| take_cstr(&mut body)).is_some_and(is_own),
+            // Where its text ends is of no matter to most.
+            kind::PARSE => take_cstr(&mut body).is_some() && is_own(body),
             _ => self.own.is_some(),
         };
         if !begins || request.len() > REQUEST_MAX || self.rules.max_prepared_statements == 0 {
