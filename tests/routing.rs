@@ -7,6 +7,8 @@ mod support;
 
 #[path = "routing/aliases.rs"]
 mod aliases;
+#[path = "routing/attributes.rs"]
+mod attributes;
 #[path = "routing/blocks.rs"]
 mod blocks;
 #[path = "routing/claimed.rs"]

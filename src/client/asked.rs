@@ -102,7 +102,7 @@ impl Client {
 
     /// What names the text that a request runs first, of a request that is about to be sent.
     pub(super) fn first_text(&self, request: &Request) -> Option<Fingerprint> {
-        let fingerprint = |text: &[u8]| Writers::fingerprint(text, self.settings.reading());
+        let fingerprint = |text: &[u8]| Fingerprint::of_text(text, self.settings.reading());
         let mut parsed = Vec::new();
         for (kind, mut body) in frame::all(&request.bytes) {
             match kind {

@@ -58,6 +58,13 @@ impl Client {
     }
 }
 
+/// A read that only replicas may serve.
+pub(super) fn no_replica() -> Fault {
+    Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "no replica can serve the read")
+        .with_detail("replica_required keeps reads from the primary.")
+        .with_hint("SHOW HOSTS on the console tells what each host says. Within a transaction that may write, or behind a hint (/* pgotter: primary */), it runs on the primary.")
+}
+
 fn no_primary(watch: &Watch, since: Instant) -> Fault {
     let waited = clock::now().saturating_duration_since(since).as_secs_f64();
     Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "no primary is confirmed")

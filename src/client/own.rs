@@ -69,7 +69,7 @@ enum NoSuch {
 
 /// Whether a text may be about them: the first letters decide for most.
 pub(super) fn is_own(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
+    let text = behind_comments(text);
     let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     let may = match text.first_chunk::<3>().map(|first| first.map(|byte| byte | 0x20)) {
         Some([b's', b'e', b't']) => true,
@@ -79,6 +79,26 @@ pub(super) fn is_own(text: &[u8]) -> bool {
     };
     let name = &OWN[..OWN.len() - 1];
     may && text.windows(name.len()).any(|at| at.eq_ignore_ascii_case(name))
+}
+
+/// Whether a text may bring back what they were.
+fn may_take_back(text: &[u8]) -> bool {
+    let text = behind_comments(text);
+    let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    [&b"reset"[..], b"discard", b"rollback", b"abort"].into_iter().any(begins)
+}
+
+/// Comments within comments are none of those that are skipped.
+fn behind_comments(text: &[u8]) -> &[u8] {
+    let mut text = text.trim_ascii_start();
+    loop {
+        let end = match text.first_chunk() {
+            Some(b"--") => memchr::memchr(b'\n', text).map(|at| at + 1),
+            Some(b"/*") => memchr::memmem::find(text, b"*/").map(|at| at + 2),
+            _ => return text,
+        };
+        text = text.get(end.unwrap_or(text.len())..).unwrap_or_default().trim_ascii_start();
+    }
 }
 
 fn setting(name: &[u8]) -> Result<OwnSetting, NoSuch> {

@@ -25,7 +25,7 @@ impl Client {
             _ => false,
         });
         let by_code = || facts.code_names().any(|(name, _)| READ_ONLY.contains(&name));
-        let unsure = facts.unsure.is_some() && !facts.is_refused();
+        let unsure = facts.unsure.is_some() && !facts.is_refused() && (says_write() || text.is_none_or(says_read_only));
         if !writes && !unsure && !by_code() {
             return Ok(());
         }
@@ -41,7 +41,15 @@ impl Client {
 }
 
 fn says_write(text: &[u8]) -> bool {
-    text.windows(b"write".len()).any(|at| at.eq_ignore_ascii_case(b"write"))
+    says(text, b"write")
+}
+
+fn says_read_only(text: &[u8]) -> bool {
+    says(text, b"read_only")
+}
+
+fn says(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word))
 }
 
 fn is_on(value: &Value) -> bool {

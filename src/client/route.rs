@@ -101,6 +101,9 @@ impl Client {
         }
         let wanted = self.wanted(&request.bytes).or_else(|| self.standing());
         let ruled = self.ruled(&request.bytes);
+        // What is asked of PgOtter is no matter of hosts, and what it asks for that is the primary's.
+        let asks = wanted.is_some() || ruled.is_some();
+        let (wanted, ruled) = if asks && self.asks_own(&request.bytes) { (None, None) } else { (wanted, ruled) };
         let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
         if block != Block::None {
@@ -112,7 +115,7 @@ impl Client {
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
         route.begin();
-        route.perused = perused;
+        (route.perused, route.suspect) = (perused, None);
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height, wrote } = asked;
@@ -178,12 +181,23 @@ impl Client {
         self.route.as_ref().is_some_and(|route| route.itself == Itself::Does)
     }
 
+    /// Whether the request at hand is a replica's, and the primary's if that has no server.
+    pub(super) fn may_turn(&self) -> bool {
+        self.to() != To::Primary && !self.asks_replica_itself()
+    }
+
     /// If a replica has no server for the request at hand, it is the primary's from now on.
     pub(super) fn turn_to_primary(&mut self) {
         if let Some(route) = self.route.as_mut().filter(|route| route.to != To::Primary) {
             (route.plan, route.to) = (Plan::TURNED, To::Primary);
             self.meter.retried(Retry::NoServer);
         }
+    }
+
+    /// The request is a read that replicas alone may serve, and there is none that can.
+    pub(super) fn lacks_replica(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.plan.reason == Reason::NoReplica)
+            && self.shape.watch.as_ref().is_some_and(|watch| watch.requires_replicas())
     }
 
     /// A replica has not answered this request: it is the next one, and the primary's.

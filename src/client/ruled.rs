@@ -5,7 +5,7 @@ use super::connection::Client;
 use super::wanted::texts;
 use crate::config::{RouteRule, RuleRoute};
 use crate::router::Wish;
-use crate::sql::{Fingerprint, Normalizer, Reading, Relation, Scanner, Token};
+use crate::sql::{Fingerprint, Reading, Relation};
 
 impl Client {
     /// What the first rule asks that is one for any text of a whole request.
@@ -35,7 +35,8 @@ impl Client {
         }
         let reading = self.settings.reading();
         let by_text = |text: &&[u8]| {
-            rule.fingerprint.is_none_or(|wanted| fingerprint(text, reading).is_some_and(|found| found.0 == wanted))
+            rule.fingerprint
+                .is_none_or(|wanted| Fingerprint::of_text(text, reading).is_some_and(|found| found.0 == wanted))
                 && rule.table.as_ref().is_none_or(|table| self.names(text, reading, table))
         };
         rule.fingerprint.is_none() && rule.table.is_none() || texts.iter().any(by_text)
@@ -48,13 +49,6 @@ impl Client {
             let in_schema = schema.zip(relation.schema.as_deref());
             RouteRule::fits(name, &relation.name) && in_schema.is_none_or(|(schema, own)| RouteRule::fits(schema, own))
         };
-        self.pool.catalog().read(text, reading).relations().unwrap_or_default().iter().any(is_it)
+        self.pool.catalog().read(text, reading).named_relations().iter().any(is_it)
     }
-}
-
-fn fingerprint(text: &[u8], reading: Reading) -> Option<Fingerprint> {
-    let (mut normalizer, mut scanner) = (Normalizer::new(), Scanner::new(reading));
-    scanner.feed(text, &mut |token: Token<'_>| normalizer.token(token));
-    scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).ok()?;
-    normalizer.finish().map(Fingerprint::of)
 }

@@ -3,6 +3,7 @@
 use super::between::Request;
 use super::checkout::NoServer;
 use super::connection::{Client, Step};
+use super::failover::no_replica;
 use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
@@ -12,7 +13,6 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::metrics::CheckoutFailure;
 use crate::pool::Lane;
-use crate::router::To;
 use crate::server::Server;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
@@ -89,6 +89,9 @@ impl Client {
         let since = self.now;
         loop {
             self.step(Step::Decide);
+            if self.lacks_replica() {
+                return Err(NoServer::Refused(no_replica()));
+            }
             let lane = match self.shape.target(self.to()) {
                 Target::Lane(lane) => lane.clone(),
                 Target::NoPrimary(watch) => {
@@ -104,7 +107,7 @@ impl Client {
                 Ok(server) if self.shape.leads_to(self.to(), &lane) && self.still_lives() => return Ok((server, lane)),
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
-                Err(NoServer::Refused(fault)) if self.to() != To::Primary && fault.blame != Blame::Client => (),
+                Err(NoServer::Refused(fault)) if self.may_turn() && fault.blame != Blame::Client => (),
                 Err(other) => return Err(other),
             }
             self.turn_to_primary();
@@ -155,12 +158,7 @@ impl Client {
         self.count_decision();
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
-        let as_it_came = request.bytes.as_ptr();
         let found = if whole { self.examine(&mut request.bytes, mode, self.own_readings()) } else { Found::default() };
-        if request.bytes.as_ptr() != as_it_came {
-            // It says something else now.
-            self.forget_perused();
-        }
         self.tell_ungranted();
         self.note_where(&lane);
         self.does(ClientState::Active(server.id));

@@ -3,6 +3,7 @@
 
 use super::connection::Client;
 use super::link::Link;
+use super::own::is_own;
 use crate::config::{PoolMode, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::router::{Reason, To, Wish};
@@ -72,6 +73,11 @@ impl Client {
             }
         };
         Wanted { said: Some(hint.to_string().into()), set: false, meant }
+    }
+
+    /// Whether a request is about settings of PgOtter's own.
+    pub(super) fn asks_own(&self, request: &[u8]) -> bool {
+        texts(self, request).any(is_own)
     }
 
     /// What the client has set for all of its requests.

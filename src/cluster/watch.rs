@@ -49,6 +49,7 @@ pub struct Watch {
 pub(super) struct WatchRules {
     pub mode: RoutingMode,
     pub scope: ReadYourWrites,
+    pub replica_required: bool,
     pub failover_timeout: Duration,
     pub measure: Measure,
 }
@@ -235,6 +236,12 @@ impl Watch {
         (rules.mode, rules.scope)
     }
 
+    /// Whether reads that no replica can serve are refused.
+    pub fn requires_replicas(&self) -> bool {
+        let rules = self.rules.load();
+        rules.replica_required && rules.mode == RoutingMode::Split
+    }
+
     /// How long a request waits for a primary.
     pub fn failover_timeout(&self) -> Duration {
         self.rules().failover_timeout
@@ -380,6 +387,7 @@ impl WatchRules {
         Self {
             mode: routing.mode,
             scope: routing.read_your_writes,
+            replica_required: routing.replica_required,
             failover_timeout: routing.failover_timeout,
             measure: Measure { max_replica_lag: routing.max_replica_lag, interval: routing.monitor_interval },
         }

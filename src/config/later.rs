@@ -6,9 +6,7 @@ use super::model::TransactionReads;
 /// Sections of later versions.
 pub(super) const SECTIONS: [&str; 4] = ["slow_queries", "alert", "notify", "peers"];
 
-/// Values of `[routing]` that have no meaning yet.
-pub(super) const REPLICA_REQUIRED: bool = true;
-/// See [`REPLICA_REQUIRED`].
+/// A value of `[routing]` that has no meaning yet.
 pub(super) const TRANSACTION_READS: TransactionReads = TransactionReads::ReplicaUntilWrite;
 
 /// PgBouncer's other values of `auth_type`.

@@ -30,7 +30,7 @@ pub(super) fn routing(s: &mut Section<'_>, databases: &BTreeMap<String, Database
         max_replica_lag: s.or("max_replica_lag", Duration::from_secs(10), positive),
         monitor_interval: s.or("monitor_interval", Duration::from_millis(100), interval),
         failover_timeout: s.or("failover_timeout", Duration::from_secs(10), duration),
-        replica_required: s.or("replica_required", false, not_later(later::REPLICA_REQUIRED, "false", boolean)),
+        replica_required: s.or("replica_required", false, boolean),
         transaction_reads: s.or(
             "transaction_reads",
             TransactionReads::Primary,

@@ -134,8 +134,9 @@ pub fn decide(view: &ClusterView, freshness: &Freshness, ask: &Ask<'_>, load: im
 
 /// Whether a host has all that must be seen, and in which of its lives.
 pub fn is_fresh(host: usize, freshness: &Freshness, ask: &Ask<'_>) -> Option<u64> {
-    let covers = freshness.covers(host);
+    // In this order: should the life end in between, whoever holds to it finds out.
     let life = freshness.life(host);
+    let covers = freshness.covers(host);
     let allowed = ask.fence.allows(host, life, covers, ask.height) && freshness.replayed(host) >= ask.after;
     allowed.then_some(life)
 }

@@ -125,7 +125,7 @@ impl Freshness {
     }
 
     /// Which of a host's lives this is: another one whenever what was known of it was taken back, since it may have been started anew
-    /// and show less than before. To be asked for behind [`Self::covers`].
+    /// and show less than before. To be asked for in front of [`Self::covers`].
     pub fn life(&self, host: usize) -> u64 {
         self.lives.get(host).map_or(0, |lives| lives.load(Ordering::Acquire))
     }
@@ -133,10 +133,12 @@ impl Freshness {
     /// The monitor has found out. 0 takes everything back.
     pub fn cover(&self, host: usize, number: u64) {
         let (Some(covers), Some(lives)) = (self.covers.get(host), self.lives.get(host)) else { return };
-        if number == 0 && covers.load(Ordering::Relaxed) > 0 {
+        let ends = number == 0 && covers.load(Ordering::Relaxed) > 0;
+        covers.store(number, Ordering::Release);
+        if ends {
+            // Behind that: who sees the new life does not see what the old one covered.
             lives.fetch_add(1, Ordering::Release);
         }
-        covers.store(number, Ordering::Release);
     }
 }
 

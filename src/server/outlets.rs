@@ -103,7 +103,8 @@ impl Outlet for ToClient<'_, '_> {
 
     fn cures(&mut self, error: &[u8], left: Option<usize>) -> bool {
         *self.stale |= is_stale(error);
-        *self.role_in_doubt |= backend::error_field(error, b'C') == Some(READ_ONLY);
+        // A client that only reads by its own will has nothing to say of its server.
+        *self.role_in_doubt |= self.hearing.writer.is_none() && backend::error_field(error, b'C') == Some(READ_ONLY);
         let (Some(left), Some(prepared)) = (left, self.prepared.as_deref()) else { return false };
         self.again.cures(error, left, prepared, self.told)
     }

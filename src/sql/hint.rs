@@ -46,8 +46,15 @@ pub fn hint(text: &[u8], reading: Reading) -> Result<Option<Hint<'_>>, Malformed
     let (mut fed, mut found) = (0, None);
     for at in memchr::memmem::find_iter(text, BEGIN) {
         let (before, behind) = text.split_at(at);
-        scanner.feed(before.get(fed..).unwrap_or_default(), &mut |_| ());
+        // Where the comment would have to begin.
+        let begin = before.trim_ascii_end().len().saturating_sub(2).max(fed);
+        scanner.feed(before.get(fed..begin).unwrap_or_default(), &mut |_| ());
+        let outside = scanner.comment().is_none();
+        scanner.feed(before.get(begin..).unwrap_or_default(), &mut |_| ());
         fed = at;
+        if !outside || scanner.unsure().is_some() {
+            continue;
+        }
         let behind = &behind[BEGIN.len()..];
         let said = match scanner.comment() {
             Some(Comment::Block) if before.trim_ascii_end().ends_with(b"/*") => {

@@ -5,7 +5,8 @@
 //! a list's length makes no difference. Does not know what any of it means, and keeps everything that could change that:
 //! two texts with one normal form call the same functions and name the same relations.
 
-use super::token::Token;
+use super::scan::Scanner;
+use super::token::{Reading, Token};
 use std::fmt;
 
 /// A longer normal form is not kept: such a text has no fingerprint.
@@ -22,6 +23,15 @@ impl Fingerprint {
     /// Of a normal form. Two normal forms may have the same one by chance: whoever must be certain compares their bytes.
     pub fn of(normal: &[u8]) -> Self {
         Self(xxhash_rust::xxh3::xxh3_64(normal))
+    }
+
+    /// Of a text, read by these rules, up to the zero that ends it. `None`: nobody can tell what it says, or it is too long.
+    pub fn of_text(text: &[u8], reading: Reading) -> Option<Self> {
+        let text = memchr::memchr(0, text).and_then(|end| text.get(..end)).unwrap_or(text);
+        let (mut scanner, mut normalizer) = (Scanner::new(reading), Normalizer::new());
+        scanner.feed(text, &mut |token| normalizer.token(token));
+        scanner.finish(&mut |token| normalizer.token(token)).ok()?;
+        normalizer.finish().map(Self::of)
     }
 }
 

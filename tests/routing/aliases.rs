@@ -48,11 +48,18 @@ fn who_only_reads_does_so_on_replicas_and_is_told_where_to_write() {
         }
     }
     for text in ["SET TRANSACTION READ WRITE", "SET transaction_read_only = off", "INSERT INTO t VALUES (1)"] {
-        client.ask("BEGIN");
-        let frames = client.ask(text);
-        assert_eq!((error_code(&frames).as_deref(), hint(&frames)), (Some("25006"), to_write.clone()), "{text}");
-        client.ask("ROLLBACK");
+        for extended in [false, true] {
+            client.ask("BEGIN");
+            let frames = if extended { run(&mut client, text) } else { client.ask(text) };
+            assert_eq!((error_code(&frames).as_deref(), hint(&frames)), (Some("25006"), to_write.clone()), "{text}");
+            client.ask("ROLLBACK");
+        }
     }
+    // What PgOtter cannot read is no reason by itself.
+    client.ask("SET client_encoding = 'GBK'");
+    client.send(&message(b'Q', b"SELECT '\xd6\xd0'\0"));
+    assert_eq!(error_code(&client.until_ready()), None);
+    client.ask("RESET client_encoding");
     for text in ["SET work_mem = '1MB'", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "RESET ALL", "DISCARD ALL"]
     {
         assert_eq!(error_code(&client.ask(text)), None, "{text}");

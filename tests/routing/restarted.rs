@@ -125,3 +125,32 @@ fn what_replicas_have_no_server_for_is_counted_where_it_runs() {
     assert_eq!(world.decisions("replica", "read"), reads);
     assert_eq!(world.decisions("primary", "no_replica"), turned + 5);
 }
+
+#[test]
+fn where_replicas_are_required_a_read_without_one_is_refused_and_a_write_is_not() {
+    let mut world = World::new("replica_required = true");
+    world.define("t (n int)", "INSERT INTO t VALUES (0)");
+    let mut client = world.client();
+    client.send(&[parse("where", WHERE), sync()].concat());
+    client.until_ready();
+    for replica in &mut world.replicas {
+        replica.stop(StopMode::Fast).unwrap();
+    }
+    let refused = |frames: &[Frame]| error_code(frames).as_deref() == Some("57P03");
+    eventually("both are found to be down", || refused(&client.ask(WHERE)));
+    client.send(&[bind("", "where", &[]), execute("", 0), sync()].concat());
+    assert!(refused(&client.until_ready()));
+    client.ask("BEGIN READ ONLY");
+    assert!(refused(&client.ask(WHERE)));
+    client.ask("ROLLBACK");
+    assert_eq!(client.value("UPDATE t SET n = 1 RETURNING n"), "1");
+    assert_eq!(client.value(&format!("/* pgotter: primary */ {WHERE}")), PRIMARY);
+    client.ask("BEGIN");
+    assert_eq!(client.value(WHERE), PRIMARY);
+    client.ask("COMMIT");
+    for replica in &mut world.replicas {
+        replica.start().unwrap();
+    }
+    eventually("they are back", || !refused(&client.ask(WHERE)));
+    eventually("and have replayed what it wrote", || client.value(WHERE) != PRIMARY);
+}

@@ -2,7 +2,7 @@
 
 use crate::support::raw::*;
 use crate::world::*;
-use pgotter::sql::{Fingerprint, Normalizer, Reading, Scanner, Token};
+use pgotter::sql::{Fingerprint, Reading};
 
 const FINGERPRINTED: &str = "SELECT current_setting('otter.host') || 'x'";
 
@@ -11,17 +11,14 @@ fn read(from: &str) -> String {
 }
 
 fn fingerprint(text: &str) -> Fingerprint {
-    let (mut normalizer, mut scanner) = (Normalizer::new(), Scanner::new(Reading::default()));
-    scanner.feed(text.as_bytes(), &mut |token: Token<'_>| normalizer.token(token));
-    scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).unwrap();
-    Fingerprint::of(normalizer.finish().unwrap())
+    Fingerprint::of_text(text.as_bytes(), Reading::default()).unwrap()
 }
 
 fn world(rules: &[&str]) -> World {
     let world = World::new(&format!("rules = [{}]", rules.join(",\n")));
     world.define(
         "plain (a int)",
-        "CREATE TABLE audit_2026 (a int); CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (0)",
+        "CREATE TABLE audit_2026 (a int); CREATE VIEW v AS SELECT 1 AS a; CREATE VIEW audited AS SELECT 1 AS a; CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (0)",
     );
     world
 }
@@ -39,12 +36,19 @@ fn a_rule_chooses_the_host_of_what_it_is_for() {
     let mut client = world.client();
     eventually("all is near enough", || client.value(WHERE) != PRIMARY && client.value(&read("s.t")) != PRIMARY);
     let before = world.decisions("primary", "rule");
-    for text in [&read("audit_2026"), &read("plain, public.audit_2026"), FINGERPRINTED] {
+    assert_ne!(client.value(&read("v")), PRIMARY);
+    for text in [
+        &read("audit_2026"),
+        &read("plain, public.audit_2026"),
+        &read("audit_2026, v"),
+        &read("audited"),
+        FINGERPRINTED,
+    ] {
         assert!(client.value(text).starts_with(PRIMARY), "{text}");
         client.send(&[parse("r", text), bind("", "r", &[]), execute("", 0), close(b'S', "r"), sync()].concat());
         assert!(first_value(&client.until_ready()).unwrap().starts_with(PRIMARY), "{text}");
     }
-    assert_eq!(world.decisions("primary", "rule"), before + 6);
+    assert_eq!(world.decisions("primary", "rule"), before + 10);
     assert_ne!(client.value(&read("plain")), PRIMARY);
     assert_ne!(client.value("SELECT current_setting('otter.host') || 'x' || 'y'"), format!("{PRIMARY}xy"));
     client.ask("SET application_name = 'reporting'");

@@ -57,6 +57,17 @@ fn a_client_sets_where_it_runs_and_is_shown_where_it_ran() {
             (vec![vec![at.clone(), "replica".into(), "hint".into(), format!("host={at}")]], vec!["SHOW".to_owned()])
         );
         assert_eq!(rows(&run(&mut client, "SHOW pgotter.route")), rows(&shown));
+        for position in [client.ask("SHOW pgotter.lsn"), run(&mut client, "SHOW pgotter.lsn")] {
+            assert!(
+                first_value(&position).unwrap().contains('/'),
+                "it is the primary that is asked: {}",
+                print(&position)
+            );
+        }
+    }
+    for text in ["/* by app */ SET pgotter.route = 'replica'", "-- by app\n/* and */ SET pgotter.route = ''"] {
+        assert_eq!(tags(&client.ask(text)), ["SET"], "{text}");
+        assert_eq!(tags(&run(&mut client, text)), ["SET"], "{text}");
     }
     client.ask("SET pgotter.route TO primary");
     assert_eq!(client.value(WHERE), PRIMARY);
@@ -336,4 +347,31 @@ fn in_the_middle_of_a_copy_nobody_waits() {
         print(&answers)
     );
     assert_unheard(&world);
+}
+
+#[test]
+fn what_is_taken_back_in_one_packet_with_something_else_is_taken_back() {
+    let world = World::new("");
+    let mut client = world.client();
+    for (first, reset, left) in [
+        ("SELECT 1/0", "DISCARD ALL", ""),
+        ("SELECT 1/0", "RESET ALL", ""),
+        ("SELECT 1", "RESET ALL; SELECT 1/0", "primary"),
+    ] {
+        client.ask("SET pgotter.route = 'primary'");
+        client.send(&[query(first), query(reset)].concat());
+        client.until_ready();
+        client.until_ready();
+        assert_eq!(route(&mut client), left, "{first}, {reset}");
+    }
+    client.ask("SET pgotter.route = 'primary'; ");
+    for text in ["BEGIN", "SELECT 1", "SET pgotter.route = 'replica'", "SAVEPOINT a"] {
+        assert_eq!(error_code(&client.ask(text)), None, "{text}");
+    }
+    client.send(&[query("SELECT 1/0"), query("ROLLBACK TO a")].concat());
+    client.until_ready();
+    client.until_ready();
+    assert_eq!(route(&mut client), "replica", "it was set in front of the savepoint");
+    client.ask("COMMIT");
+    assert_eq!(route(&mut client), "replica");
 }

@@ -64,6 +64,8 @@ impl Client {
         if copied > 0 {
             out.extend_from_slice(&chunk[copied..]);
             *chunk = out;
+            // It says something else now.
+            self.forget_perused();
         }
         self.weigh(found)
     }

@@ -4,7 +4,7 @@
 use super::super::connection::Client;
 use super::super::prepared::{bytes_of, too_many_portals};
 use super::super::route::not_here;
-use super::{Deed, LSN, is_own, not_alone};
+use super::{Deed, LSN, is_own, may_take_back, not_alone};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::router::To;
 use crate::server::{Exchange, Forwarding};
@@ -162,7 +162,8 @@ impl Client {
                 _ => return None,
             });
         }
-        Some((steps, end?))
+        // Behind a Flush its portals would have to be kept, as a server does.
+        end.filter(|end| *end == kind::SYNC || bound.is_empty()).map(|end| (steps, end))
     }
 
     /// What a Parse makes that is PgOtter's own to answer.
@@ -183,8 +184,8 @@ impl Client {
         self.deed(statement).filter(|deed| *deed != Deed::ShowLsn)
     }
 
-    /// Whether what the client sends next is about them, behind a request that is not answered yet: it waits, since what it changes and tells
-    /// depends on that.
+    /// Whether what the client sends next is about them, or may take back what is set, behind a request that is not answered yet: it waits, since
+    /// what it changes and tells depends on that.
     pub(in super::super) fn awaits_own(&self, exchange: &Exchange) -> bool {
         // In the middle of a COPY a server waits, too.
         if !exchange.owes_request() || exchange.copy_in() || self.gather.is_passing() {
@@ -192,8 +193,10 @@ impl Client {
         }
         let Some(&first @ (kind::QUERY | kind::PARSE)) = self.socket.received().first() else { return false };
         let Some((_, mut body, _)) = frame::first(self.socket.received()) else { return false };
-        let name = if first == kind::PARSE { take_cstr(&mut body) } else { Some(&b""[..]) };
-        name.and_then(|_| take_cstr(&mut body)).is_some_and(is_own)
+        if first == kind::PARSE && take_cstr(&mut body).is_none() {
+            return false;
+        }
+        is_own(body) || self.own.is_some() && may_take_back(body)
     }
 
     /// A Query of these facts is on its way to a server. Says whether it was dealt with.
@@ -236,7 +239,8 @@ impl Client {
     pub(in super::super) fn own_parse(&mut self, under_way: &mut Forwarding<'_>, at: Range<usize>) -> bool {
         let Some(message) = under_way.message().filter(|message| message.whole) else { return false };
         let body = &message.body[at.end + 1..];
-        if !is_own(text(body)) {
+        // Where its text ends is of no matter to most.
+        if !is_own(body) {
             return false;
         }
         let readings = self.readings(under_way.server());

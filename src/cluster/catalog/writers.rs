@@ -1,7 +1,7 @@
 //! Texts that were taken for reads, that a replica has refused because they write (25006), and that the primary has run then: by their
 //! fingerprints, so that they are not tried on a replica again.
 
-use crate::sql::{Fingerprint, Normalizer, Reading, Scanner};
+use crate::sql::{Fingerprint, Reading};
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,6 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Names a text, up to the zero that ends it. `None`: it has no name.
-    pub fn fingerprint(text: &[u8], reading: Reading) -> Option<Fingerprint> {
-        let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-        let (mut scanner, mut normalizer) = (Scanner::new(reading), Normalizer::new());
-        scanner.feed(text, &mut |token| normalizer.token(token));
-        scanner.finish(&mut |token| normalizer.token(token)).ok()?;
-        normalizer.finish().map(Fingerprint::of)
-    }
-
     /// A text of this name has written.
     pub fn note(&self, writer: Fingerprint) {
         let mut known = self.known.write();
@@ -40,7 +31,7 @@ impl Writers {
     /// Whether a text (up to the zero that ends it) is one of them. Costs a load while there are none.
     pub fn have(&self, text: &[u8], reading: Reading) -> bool {
         self.any.load(Ordering::Relaxed)
-            && Self::fingerprint(text, reading).is_some_and(|name| self.known.read().contains(&name))
+            && Fingerprint::of_text(text, reading).is_some_and(|name| self.known.read().contains(&name))
     }
 }
 
@@ -50,7 +41,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Fingerprint {
-        Writers::fingerprint(text.as_bytes(), Reading::default()).expect("it has one")
+        Fingerprint::of_text(text.as_bytes(), Reading::default()).expect("it has one")
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn what_routing_cannot_do_yet_is_refused() {
         refused(&format!("[pooler]\nauth_type = \"trust\"\n[routing]\n{line}{REST}"), 4, column, message, more);
     };
     routing("mode = \"splits\"", 8, "`mode` must be", "");
-    routing("replica_required = 1", 20, "`replica_required` must be false", "not supported yet");
+    routing("replica_required = 2", 20, "`replica_required` must be", "");
     let primary = "`transaction_reads` must be \"primary\"";
     routing("transaction_reads = \"replica_until_write\"", 21, primary, "not supported yet");
     routing("monitor_interval = \"5ms\"", 20, "at least 10ms", "too short");

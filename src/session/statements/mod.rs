@@ -130,7 +130,8 @@ impl Statement {
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);
         let declares = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Declare { .. }));
-        let matters = !is_harmless(&facts) || sets || draws || ends || declares;
+        let begins = facts.statements.iter().any(|statement| statement.verb == Verb::SetTransaction);
+        let matters = !is_harmless(&facts) || sets || draws || ends || declares || begins;
         self.told.store(Some(known.told(facts, matters)));
     }
 
