@@ -276,6 +276,12 @@ fn a_wrong_password_message_ends_the_connection() {
     }
 }
 
+/// A nonce ends with any of 64 letters.
+fn with_another_end(nonce: &str) -> String {
+    let (rest, last) = nonce.split_at(nonce.len() - 1);
+    format!("{rest}{}", if last == "x" { "y" } else { "x" })
+}
+
 #[test]
 fn a_scram_message_of_another_exchange_or_with_other_flags_is_refused() {
     let role = fresh_role("trust");
@@ -284,7 +290,7 @@ fn a_scram_message_of_another_exchange_or_with_other_flags_is_refused() {
     let ours = "A".repeat(24);
     type Answer = Box<dyn Fn(&str) -> String>;
     let answers: Vec<(&str, Answer)> = vec![
-        ("a changed nonce", Box::new(move |nonce| format!("c=biws,r={}x,p={proof}", &nonce[..nonce.len() - 1]))),
+        ("a changed nonce", Box::new(move |nonce| format!("c=biws,r={},p={proof}", with_another_end(nonce)))),
         ("the client's half", Box::new(move |_| format!("c=biws,r={ours},p={proof}"))),
         ("other flags", Box::new(move |nonce| format!("c=eSws,r={nonce},p={proof}"))),
         (
