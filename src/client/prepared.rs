@@ -239,7 +239,7 @@ impl Client {
         let judged = match facts {
             _ if replaced => Ok(()),
             Some(facts) => self
-                .keep_reading(statement.body().map(text_of), facts)
+                .keep_reading(statement.text(), facts)
                 .and_then(|()| self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)),
             None => self.note_told(told.as_deref()),
         };
@@ -345,11 +345,6 @@ fn miscounted(under_way: &Forwarding<'_>, statement: &Statement, name: Range<usi
         format!("bind message supplies {supplied} parameters, but prepared statement \"{name}\" requires {wanted}")
     };
     Some(fault(SqlState::PROTOCOL_VIOLATION, message))
-}
-
-/// Of the body of a Parse behind the name.
-fn text_of(body: &[u8]) -> &[u8] {
-    body.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 fn complete(kind: u8) -> BytesMut {

@@ -53,7 +53,7 @@ pub fn all(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 
 /// Takes a zero-terminated string off the front of `body`; `None` without a terminator.
 pub fn take_cstr<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = body.iter().position(|&b| b == 0)?;
+    let end = memchr::memchr(0, body)?;
     let (text, rest) = body.split_at(end);
     *body = rest.get(1..)?;
     Some(text)

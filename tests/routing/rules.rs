@@ -82,14 +82,14 @@ fn a_rule_lifts_what_a_hint_would_and_nothing_else() {
 
 #[test]
 fn a_rule_may_name_a_host_and_is_changed_by_a_reload() {
-    let mut world = World::new("");
+    let mut world = World::new("rules = []");
     let host = format!("rules = [{{ user = \"postgres\", route = \"host=127.0.0.1:{}\" }}]", world.replicas[1].port());
-    world.reload_with_rules(&host);
+    world.reconfigure("rules = []", &host);
     let mut client = world.client();
     eventually("it is near enough", || client.value("SELECT pg_is_in_recovery()") == "t");
     for _ in 0..8 {
         assert_eq!(client.value(WHERE), REPLICAS[1]);
     }
-    world.reload_with_rules("");
+    world.reconfigure(&host, "");
     assert_eq!(client.value("SELECT pg_is_in_recovery()"), "f");
 }

@@ -59,9 +59,13 @@ impl World {
         world
     }
 
+    fn hosts(&self, replicas: &[usize]) -> Vec<u16> {
+        replicas.iter().map(|at| self.replicas[*at].port()).chain([self.primary.port()]).collect()
+    }
+
     /// Has the pooler know these hosts alone, of the primary and, by their numbers, the replicas.
     pub fn reload(&mut self, replicas: &[usize]) {
-        let hosts: Vec<_> = replicas.iter().map(|at| self.replicas[*at].port()).chain([self.primary.port()]).collect();
+        let hosts = self.hosts(replicas);
         let text = config(self.pgotter.port(), &hosts, &self.rest);
         assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
     }
@@ -73,17 +77,9 @@ impl World {
         self.reload(&[0, 1]);
     }
 
-    /// Has the pooler take these lines for `[routing]`, beside `mode = "split"`.
-    pub fn reload_with_rules(&mut self, rules: &str) {
-        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
-        let rest = format!("[routing]\nmode = \"split\"\n{rules}\n[http]\nlisten = \"127.0.0.1:{}\"", self.http);
-        let text = config(self.pgotter.port(), &hosts, &rest);
-        assert!(reload_with(&mut self.pgotter, &text), "{}", self.pgotter.log());
-    }
-
     /// Another pooler in front of the same hosts, for a database `shop` with aliases.
     pub fn shop(&self) -> PgOtter {
-        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
+        let hosts = self.hosts(&[0, 1]);
         let rest = "[routing]\nmode = \"split\"\n[http]\nlisten = \"\"";
         PgOtter::start(|port| {
             let text = config(port, &hosts, rest);
@@ -93,7 +89,7 @@ impl World {
 
     /// Another pooler in front of the same hosts.
     pub fn another(&self) -> PgOtter {
-        let hosts: Vec<_> = self.replicas.iter().chain([&self.primary]).map(LocalPostgres::port).collect();
+        let hosts = self.hosts(&[0, 1]);
         PgOtter::start(|port| config(port, &hosts, "[routing]\nmode = \"split\"\n[http]\nlisten = \"\""))
     }
 

@@ -34,11 +34,6 @@ enum Step {
     Close(Box<[u8]>),
 }
 
-/// The text of a Parse's body behind the name.
-fn text(body: &[u8]) -> &[u8] {
-    body.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
 fn empty(kind: u8) -> BytesMut {
     let mut out = BytesMut::new();
     backend::empty(&mut out, kind);
@@ -57,7 +52,7 @@ fn described(deed: &Deed, statement: bool) -> BytesMut {
 impl Client {
     /// What a statement that its client has prepared does, if it is such a one.
     fn deed(&self, statement: &Statement) -> Option<Deed> {
-        let text = statement.body().map(text).filter(|text| is_own(text))?;
+        let text = statement.text().filter(|text| is_own(text))?;
         Deed::of(&self.read(text, statement.readings()))
     }
 

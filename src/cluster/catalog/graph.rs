@@ -138,7 +138,7 @@ impl Graph {
         for name in &claims.writes {
             self.is((Kind::Routine, name), Bounds::WRITES);
         }
-        for place in claims.reads.iter().filter_map(|name| self.find(Kind::Routine, name)).collect::<Vec<_>>() {
+        for place in claims.reads.iter().filter_map(|name| self.find_routine(name)).collect::<Vec<_>>() {
             let node = &mut self.nodes[place];
             (node.reads, node.effects) = (true, only_reads(node.effects));
         }

@@ -105,6 +105,12 @@ impl Statement {
         self.body.as_deref()
     }
 
+    /// Its text. `None`: as above.
+    pub fn text(&self) -> Option<&[u8]> {
+        let body = self.body()?;
+        Some(memchr::memchr(0, body).and_then(|end| body.get(..end)).unwrap_or(body))
+    }
+
     /// By which rules its text was read, or may have been.
     pub fn readings(&self) -> Readings {
         self.readings
