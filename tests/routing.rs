@@ -21,6 +21,8 @@ mod fresh;
 mod hints;
 #[path = "routing/migrations.rs"]
 mod migrations;
+#[path = "routing/mistakes.rs"]
+mod mistakes;
 #[path = "routing/moved.rs"]
 mod moved;
 #[path = "routing/observed.rs"]

@@ -72,6 +72,8 @@ impl Client {
                         self.renew()?;
                         self.stay();
                         link.since = self.now;
+                    } else {
+                        self.note_more();
                     }
                     let mut chunk = take(self.socket.inbox(), bytes);
                     let whole = first.is_some() && end.is_some();

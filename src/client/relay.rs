@@ -154,7 +154,8 @@ impl Client {
             }
         };
         let answered = link.server.take_answered();
-        self.note_answered();
+        // It may have been PgOtter's own that was answered.
+        self.note_answered(&link.server, self.socket.queued() > queued);
         self.learn(link, answered);
         self.show_settings();
         if link.server.take_stale() {

@@ -57,7 +57,7 @@ impl Client {
     /// The client leaves its server; another task brings the server back.
     pub(super) fn part(&mut self, link: Link, left: Left) -> Left {
         self.step(Step::Part);
-        self.note_answered();
+        self.note_answered(&link.server, true);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
         let cut = link.server.exchange().cut_incoming();
         let residue = self.residue(&link);
@@ -92,7 +92,7 @@ impl Client {
     /// The server has gone; the client hears what that means for what it sent.
     pub(super) fn bereave(&mut self, link: Link) -> Left {
         self.step(Step::Bereave);
-        self.note_answered();
+        self.note_answered(&link.server, true);
         let exchange = link.server.exchange();
         if exchange.said_fatal() || exchange.cut_incoming() {
             return Left::Gone;

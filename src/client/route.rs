@@ -16,8 +16,10 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
 use crate::pool::Lane;
 use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide, is_fresh, lsn};
+use crate::server::Server;
 use crate::session::OwnSetting;
 use crate::sql::{Change, Facts, Fingerprint, Isolation, Name, Relation, Told, Verb, Verdict};
+use crate::wire::frontend::kind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,13 +34,15 @@ pub(super) struct Route {
     // Something was sent in it that is not known to be a read, and what others must see of it.
     writes: bool,
     written: Written,
+    // All of it is one request, of statements that an error undoes.
+    alone: bool,
     // The Query at hand was read for the decision, and was not sent yet.
     pub(super) perused: Option<Perused>,
     // The request at hand is on a replica, and its answer may still be the primary's.
     pub(super) trial: Option<Trial>,
     // A replica has refused it, and the next one is this: it runs on the primary.
     again: Option<Request>,
-    retry: bool,
+    retry: Option<Refusal>,
     // Where it was asked to run.
     pub(super) wanted: Option<Wanted>,
     // Where the last transaction ran.
@@ -56,6 +60,15 @@ enum Written {
     These(Vec<Box<[u8]>>),
     /// Nobody knows which.
     Any,
+}
+
+/// Why the primary runs what a replica has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// So it refuses what writes: the text was taken for a read by mistake.
+    OfWrite,
+    /// Nothing speaks against its being a read.
+    Other,
 }
 
 /// Whether a replica answers for itself.
@@ -88,15 +101,20 @@ impl Client {
         let Some((mode, scope)) = self.shape.watch.as_ref().map(|watch| watch.routing()) else { return };
         let reads = mode != RoutingMode::Primary && self.shape.settings.pool_mode != PoolMode::Session;
         let new = || Box::new(Route::new(self.id.0));
-        let retries = self.route.as_mut().is_some_and(|route| std::mem::take(&mut route.retry));
-        if retries || !reads {
-            // What was taken for a read by mistake, or is not read at all, may write anything.
+        let refused = self.route.as_mut().and_then(|route| route.retry.take());
+        if refused.is_some() || !reads {
             let route = self.route.get_or_insert_with(new);
-            let wanted = route.wanted.take().filter(|_| retries);
+            let wanted = route.wanted.take().filter(|_| refused.is_some());
             route.begin();
             (route.plan, route.to, route.wanted) =
-                (if retries { Plan::RETRY } else { Plan::SINGLE }, To::Primary, wanted);
-            route.write_anything();
+                (if refused.is_some() { Plan::RETRY } else { Plan::SINGLE }, To::Primary, wanted);
+            match refused {
+                // What the primary had and no replica has yet its client goes on to see; to others it has done nothing.
+                Some(Refusal::Other) => route.writes = true,
+                // What was taken for a read by mistake, or is not read at all, may write anything.
+                Some(Refusal::OfWrite) | None => route.write_anything(),
+            }
+            route.alone = reads && self.block.is_none() && is_one(request);
             return;
         }
         let wanted = self.wanted(&request.bytes).or_else(|| self.standing());
@@ -116,6 +134,7 @@ impl Client {
         let route = self.route.get_or_insert_with(new);
         route.begin();
         (route.perused, route.suspect) = (perused, None);
+        route.alone = block == Block::None && is_one(request);
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
         let Asked { verdict, height, wrote } = asked;
@@ -201,9 +220,9 @@ impl Client {
     }
 
     /// A replica has not answered this request: it is the next one, and the primary's.
-    pub(super) fn run_on_primary(&mut self, request: Request) {
+    pub(super) fn run_on_primary(&mut self, request: Request, refusal: Refusal) {
         if let Some(route) = &mut self.route {
-            (route.again, route.retry) = (Some(request), true);
+            (route.again, route.retry) = (Some(request), Some(refusal));
         }
     }
 
@@ -279,6 +298,14 @@ impl Client {
     pub(super) fn note_unparsed(&mut self) {
         if let Some(route) = &mut self.route {
             route.write_anything();
+            route.alone = false;
+        }
+    }
+
+    /// More is about to be sent in the transaction under way.
+    pub(super) fn note_more(&mut self) {
+        if let Some(route) = &mut self.route {
+            route.alone = false;
         }
     }
 
@@ -292,10 +319,12 @@ impl Client {
         match told {
             Some(told) => {
                 route.write(told.verdict, told.change, (told.relations(), told.along()));
+                route.alone &= told.is_undone;
                 route.judge(told.verdict)
             }
             None => {
                 route.write_anything();
+                route.alone = false;
                 route.judge(Verdict::Unparsed)
             }
         }
@@ -308,6 +337,7 @@ impl Client {
     pub(super) fn note_facts(&mut self, facts: &Facts) -> Result<(), Fault> {
         let Some(route) = &mut self.route else { return Ok(()) };
         route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()));
+        route.alone &= facts.is_undone();
         let goes_with_it = |verb: &Verb| {
             use Verb::{Commit, Release, Rollback, RollbackTo, Savepoint};
             matches!(verb, Commit { .. } | Rollback { .. } | RollbackTo(_) | Savepoint(_) | Release(_))
@@ -333,8 +363,9 @@ impl Client {
     }
 
     /// Something has been answered, or never will be. What it has written the client must see from now on, and others, and what it has
-    /// read; to be called before anybody can know of it.
-    pub(super) fn note_answered(&mut self) {
+    /// read; to be called before anybody can know of it. What has failed as a whole, as PostgreSQL says, has written nothing; nor has, as far as
+    /// anybody knows, what is a whole and of which nothing was `told` yet.
+    pub(super) fn note_answered(&mut self, server: &Server, told: bool) {
         let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) else { return };
         let newest = watch.freshness.fence();
         if let To::Replica(replica) = route.to {
@@ -343,7 +374,7 @@ impl Client {
         if route.writes {
             route.fence.wrote(newest);
         }
-        if !watch.shares_writes() {
+        if !watch.shares_writes() || route.alone && (server.has_erred() || !told) {
             return;
         }
         let fences = &self.pool.catalog().fences;
@@ -387,10 +418,11 @@ impl Route {
             life: 0,
             writes: false,
             written: Written::These(Vec::new()),
+            alone: false,
             perused: None,
             trial: None,
             again: None,
-            retry: false,
+            retry: None,
             wanted: None,
             ran: None,
             itself: Itself::No,
@@ -403,6 +435,7 @@ impl Route {
     /// A transaction begins.
     fn begin(&mut self) {
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
+        self.alone = false;
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),
@@ -438,6 +471,11 @@ impl Route {
         let of_itself = self.itself != Itself::No && matches!(verdict, Verdict::Node | Verdict::Catalog);
         if verdict == Verdict::Read || of_itself || self.to == To::Primary { Ok(()) } else { Err(not_here(verdict)) }
     }
+}
+
+/// Whether a request is a transaction of its own: PostgreSQL commits all of it or nothing, if its statements are none that say otherwise.
+fn is_one(request: &Request) -> bool {
+    matches!((request.first, request.end), (kind::QUERY, Some(_)) | (_, Some(kind::SYNC)))
 }
 
 /// Of a block on a replica.

@@ -8,6 +8,7 @@
 use super::between::Request;
 use super::connection::Client;
 use super::link::Link;
+use super::route::Refusal;
 use crate::clock;
 use crate::metrics::{Answered, Retry};
 use crate::router::To;
@@ -38,7 +39,14 @@ pub(super) struct Trial {
     // It has been cancelled.
     cancelled: bool,
     // It is to be the primary's.
-    moves: Option<Retry>,
+    moves: Option<Moved>,
+}
+
+/// A request runs on the primary instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moved {
+    why: Retry,
+    refusal: Refusal,
 }
 
 /// What is to become of it.
@@ -49,7 +57,7 @@ enum Ruling {
     /// Its answer is shown as it comes.
     Show,
     /// It runs on the primary, as the replica has refused it so.
-    Move(Retry),
+    Move(Moved),
 }
 
 impl Trial {
@@ -133,7 +141,7 @@ impl Client {
             Ruling::Wait if trial.held.is_empty() => (),
             Ruling::Wait => trial.until = trial.until.or_else(|| clock::now().checked_add(HELD)),
             Ruling::Show => self.show(),
-            Ruling::Move(why) if self.may_move_once_more() => self.move_for(why),
+            Ruling::Move(moved) if self.may_move_once_more() => self.move_for(moved),
             Ruling::Move(_) => self.show(),
         }
     }
@@ -153,17 +161,17 @@ impl Client {
 
     /// The server is lost.
     pub(super) fn lose(&mut self) {
-        self.move_for(Retry::Lost);
+        self.move_for(Moved { why: Retry::Lost, refusal: Refusal::Other });
     }
 
-    fn move_for(&mut self, why: Retry) {
+    fn move_for(&mut self, moved: Moved) {
         if let Some(trial) = self.trial() {
-            trial.moves = Some(why);
+            trial.moves = Some(moved);
         }
     }
 
     /// Why the request is to run on the primary, if it is.
-    pub(super) fn moves(&self) -> Option<Retry> {
+    pub(super) fn moves(&self) -> Option<Moved> {
         self.route.as_ref()?.trial.as_ref()?.moves
     }
 
@@ -176,7 +184,7 @@ impl Client {
     }
 
     /// The request runs on the primary now. The replica's server is closed: it may hold what the request has taken.
-    pub(super) fn move_to_primary(&mut self, link: Link, why: Retry) {
+    pub(super) fn move_to_primary(&mut self, link: Link, Moved { why, refusal }: Moved) {
         let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) else { return };
         tracing::debug!(client = %self.id, server = %link.server.id, why = why.word(), "a read moves to the primary");
         self.meter.retried(why);
@@ -189,7 +197,7 @@ impl Client {
         if let Some(statements) = &mut self.statements {
             trial.named.into_iter().for_each(|(name, before)| _ = statements.put(&name, before));
         }
-        self.run_on_primary(trial.request);
+        self.run_on_primary(trial.request, refusal);
     }
 
     /// When what is held back must be shown.
@@ -229,22 +237,29 @@ fn ruling(mut held: &[u8]) -> Ruling {
 }
 
 /// Why an error of this SQLSTATE moves the request; `None`: the client has cancelled it.
-fn moves(code: &[u8]) -> Option<Retry> {
-    Some(match code {
+fn moves(code: &[u8]) -> Option<Moved> {
+    let why = match code {
         b"57014" => return None,
         b"25006" => Retry::ReadOnly,
         b"40001" | b"40P01" => Retry::Conflict,
         b"42P01" | b"42703" | b"42704" | b"42883" | b"22023" => Retry::NotReplayed,
         b"0A000" | b"55000" => Retry::NotSupported,
         _ => Retry::OtherError,
-    })
+    };
+    // In recovery PostgreSQL refuses writes by the first. What gets past that fails where it asks for a transaction's number, a place in
+    // the log or a lock: "cannot assign TransactionIds during recovery" and the like.
+    let refusal = match code {
+        b"25006" | b"55000" | b"XX000" => Refusal::OfWrite,
+        _ => Refusal::Other,
+    };
+    Some(Moved { why, refusal })
 }
 
 #[cfg(test)]
 mod tests {
     //! What moves a request, and what shows its answer.
 
-    use super::{Retry, Ruling, ruling};
+    use super::{Refusal, Retry, Ruling, ruling};
     use crate::wire::frame::HEAD;
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -256,10 +271,17 @@ mod tests {
         message(b'E', format!("SERROR\0C{code}\0Mno\0\0").as_bytes())
     }
 
+    fn why(held: &[u8]) -> Option<Retry> {
+        match ruling(held) {
+            Ruling::Move(moved) => Some(moved.why),
+            _ => None,
+        }
+    }
+
     #[test]
     fn an_error_before_the_first_row_moves_the_request_and_behind_it_does_not() {
         let before = [message(b'1', b""), message(b'2', b""), message(b'T', b"\0\0"), error("40001")].concat();
-        assert_eq!(ruling(&before), Ruling::Move(Retry::Conflict));
+        assert_eq!(why(&before), Some(Retry::Conflict));
         let behind = [message(b'T', b"\0\0"), message(b'D', b"\0\0"), error("40001")].concat();
         assert_eq!(ruling(&behind), Ruling::Show);
         assert_eq!(ruling(&[message(b'C', b"SELECT 0\0"), error("40001")].concat()), Ruling::Show);
@@ -268,9 +290,23 @@ mod tests {
     #[test]
     fn a_cancel_is_the_clients_own_and_shown() {
         assert_eq!(ruling(&error("57014")), Ruling::Show);
-        assert_eq!(ruling(&error("25006")), Ruling::Move(Retry::ReadOnly));
-        assert_eq!(ruling(&error("42P01")), Ruling::Move(Retry::NotReplayed));
-        assert_eq!(ruling(&error("XX000")), Ruling::Move(Retry::OtherError));
+        assert_eq!(why(&error("25006")), Some(Retry::ReadOnly));
+        assert_eq!(why(&error("42P01")), Some(Retry::NotReplayed));
+        assert_eq!(why(&error("XX000")), Some(Retry::OtherError));
+    }
+
+    #[test]
+    fn only_what_refuses_writes_says_that_a_text_may_be_one() {
+        let refusal = |code: &str| match ruling(&error(code)) {
+            Ruling::Move(moved) => Some(moved.refusal),
+            _ => None,
+        };
+        for code in ["25006", "55000", "XX000"] {
+            assert_eq!(refusal(code), Some(Refusal::OfWrite), "{code}");
+        }
+        for code in ["42P01", "42703", "42883", "22012", "40001", "0A000", "57P01"] {
+            assert_eq!(refusal(code), Some(Refusal::Other), "{code}");
+        }
     }
 
     #[test]
@@ -279,6 +315,6 @@ mod tests {
         for cut in 0..whole.len() {
             assert_eq!(ruling(&whole[..cut]), Ruling::Wait, "cut at {cut}");
         }
-        assert_eq!(ruling(&whole), Ruling::Move(Retry::NotSupported));
+        assert_eq!(why(&whole), Some(Retry::NotSupported));
     }
 }

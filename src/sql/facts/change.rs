@@ -35,6 +35,13 @@ impl Facts {
             change => change,
         }
     }
+
+    /// Whether an error undoes all that it has done, outside a block: none of its statements commits, and none does what no transaction
+    /// holds. What a function has another connection do is past this process anyway.
+    pub fn is_undone(&self) -> bool {
+        let is_undone = |statement: &Statement| matches!(statement.verb, Verb::Select | Verb::Write | Verb::Explain);
+        self.unsure.is_none() && self.statements.iter().all(is_undone)
+    }
 }
 
 /// Whether it changes nothing, and may see what others have written meanwhile.
@@ -125,6 +132,28 @@ mod tests {
         }
         for text in ["LISTEN x", "DECLARE c CURSOR FOR SELECT * FROM a FOR UPDATE", "FETCH 1 FROM c"] {
             assert_eq!(facts(text).change(), Change::Hears, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_undoes_what_does_not_commit() {
+        for text in
+            ["SELECT f()", "SELECT * FROM nowhere", "UPDATE a SET x = 1; SELECT 1/0", "EXPLAIN ANALYZE DELETE FROM a"]
+        {
+            assert!(facts(text).is_undone(), "{text}");
+        }
+        for text in [
+            "BEGIN; UPDATE a SET x = 1; COMMIT; SELECT 1/0",
+            "CALL p()",
+            "DO 'BEGIN COMMIT; END'",
+            "EXECUTE s",
+            "EXPLAIN ANALYZE EXECUTE s",
+            "VACUUM",
+            "CREATE INDEX CONCURRENTLY i ON a (x)",
+            "COMMIT PREPARED 'x'",
+            "SELECT 'unterminated",
+        ] {
+            assert!(!facts(text).is_undone(), "{text}");
         }
     }
 

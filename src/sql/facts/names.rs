@@ -285,6 +285,8 @@ pub struct Told {
     pub verdict: Verdict,
     /// What it may change.
     pub change: Change,
+    /// See [`Facts::is_undone`].
+    pub is_undone: bool,
     relations: Option<Vec<Relation>>,
     along: Box<[Name]>,
     facts: Option<Facts>,
@@ -325,8 +327,9 @@ impl Knowledge {
         let (verdict, change) = (facts.verdict(), facts.change());
         let relations = facts.relations().map(<[Relation]>::to_vec);
         let along = facts.along().into();
+        let is_undone = facts.is_undone();
         let (edition, facts, confirmed) = (self.edition, keep.then_some(facts), OnceLock::new());
-        Arc::new(Told { edition, verdict, change, relations, along, facts, confirmed })
+        Arc::new(Told { edition, verdict, change, is_undone, relations, along, facts, confirmed })
     }
 }
 
