@@ -37,6 +37,8 @@ mod rules;
 mod set_off;
 #[path = "routing/settings.rs"]
 mod settings;
+#[path = "routing/standstill.rs"]
+mod standstill;
 #[path = "routing/strange.rs"]
 mod strange;
 #[path = "routing/tenants.rs"]

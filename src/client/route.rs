@@ -162,6 +162,9 @@ impl Client {
         route.to = To::Primary;
         if mode == RoutingMode::Split {
             route.to = route.plan.to;
+            if route.plan.reason == Reason::Fresh {
+                watch.await_replay();
+            }
             route.itself = match wish {
                 Some(Wish::Host(_)) if !matches!(route.plan.reason, Reason::Hint | Reason::Rule) => Itself::No,
                 Some(Wish::Host(_)) if verdict == Verdict::Read => Itself::May,

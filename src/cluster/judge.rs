@@ -6,11 +6,13 @@
 
 mod host;
 mod samples;
+mod standstill;
 
 pub use host::{Host, State, Why};
 
 use crate::router::{ClusterView, HostView, Role};
 use samples::Samples;
+use standstill::Standstill;
 use std::time::{Duration, Instant};
 
 /// An answer speaks for its host for so long, and two intervals between questions more. A host that is silent longer is not
@@ -50,6 +52,8 @@ pub struct Answer {
     pub exact: bool,
     /// Where the next record goes ([`without_header`]), or what has been replayed. `None`: nothing has.
     pub lsn: Option<Lsn>,
+    /// Of a primary: up to where its log is on its disk.
+    pub flushed: Option<Lsn>,
 }
 
 /// What is asked of hosts.
@@ -75,6 +79,7 @@ pub struct Judge {
     // It is confirmed now.
     confirmed: bool,
     samples: Samples,
+    standstill: Standstill,
 }
 
 /// A host as primary on one timeline.
@@ -95,6 +100,7 @@ impl Judge {
             last: None,
             confirmed: false,
             samples: Samples::default(),
+            standstill: Standstill::default(),
         }
     }
 
@@ -177,6 +183,16 @@ impl Judge {
             && self.last.as_ref().is_some_and(writes)
         {
             self.samples.add(answer.number, lsn, now);
+        }
+    }
+
+    /// Whether this host, which has just answered so, is to flush what it has written: it is the confirmed primary and does not do it by itself.
+    /// `awaited`: a read has been kept from replicas since the last answer.
+    pub fn must_flush(&mut self, host: usize, answer: &Answer, awaited: bool, now: Instant) -> bool {
+        let is_primary = self.confirmed && self.last.is_some_and(|reign| reign.host == host);
+        match (answer.lsn, answer.flushed) {
+            (Some(written), Some(flushed)) if is_primary => self.standstill.look(written, flushed, awaited, now),
+            _ => false,
         }
     }
 

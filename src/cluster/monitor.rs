@@ -147,7 +147,12 @@ impl Cluster {
             // Raised before it is sent: see `router::Freshness`.
             let number = watch.freshness.ask();
             match timeout(PATIENCE, line.ask(number)).await {
-                Ok(Some(answer)) => self.report(watch, |judge, now| judge.answered(at, answer, now)),
+                Ok(Some(answer)) => {
+                    self.report(watch, |judge, now| judge.answered(at, answer, now));
+                    if watch.must_flush(at, &answer) && !matches!(timeout(PATIENCE, line.flush()).await, Ok(Some(()))) {
+                        return self.report(watch, |judge, now| judge.lost(at, now));
+                    }
+                }
                 Ok(None) => return self.report(watch, |judge, now| judge.lost(at, now)),
                 Err(_) => {
                     let why = format!("no answer within {} s", PATIENCE.as_secs());

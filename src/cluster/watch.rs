@@ -1,7 +1,7 @@
 //! What is found out about the hosts of one database entry that has several: the judge behind a short lock, what comes of it where
 //! every client reads it without one, and those who wait for a primary. Asks nobody: `monitor` does.
 
-use super::judge::{Judge, Measure, State};
+use super::judge::{Answer, Judge, Measure, State};
 use crate::clock;
 use crate::config::{Database, HostRole, ReadYourWrites, Routing, RoutingMode};
 use crate::net::Address;
@@ -40,6 +40,8 @@ pub struct Watch {
     unshared: AtomicU64,
     // Nobody can be asked: why. Then the configuration is believed.
     blind: ArcSwapOption<String>,
+    // A read was kept from replicas, since they may not have what it must see.
+    awaited: AtomicBool,
     begun: AtomicBool,
     over: AtomicBool,
 }
@@ -157,6 +159,7 @@ impl Watch {
             rules: ArcSwap::from_pointee(rules),
             unshared: AtomicU64::new(0),
             blind: ArcSwapOption::empty(),
+            awaited: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             over: AtomicBool::new(false),
             hosts,
@@ -279,6 +282,23 @@ impl Watch {
             self.call();
         }
         change
+    }
+
+    /// A read goes to the primary because no replica has shown yet that it has what must be seen.
+    pub fn await_replay(&self) {
+        // All workers write here, and mostly what is there already.
+        if !self.awaited.load(Ordering::Relaxed) {
+            self.awaited.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a host that has just answered so is to flush what it has written, so that replicas get it.
+    pub(super) fn must_flush(&self, host: usize, answer: &Answer) -> bool {
+        if answer.standby {
+            return false;
+        }
+        let awaited = self.awaited.swap(false, Ordering::Relaxed);
+        self.judged.lock().judge.must_flush(host, answer, awaited, clock::now())
     }
 
     /// Nobody can be asked: the configuration is believed, or what was found out before. What follows from it, if it is news.

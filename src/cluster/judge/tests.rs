@@ -57,12 +57,12 @@ impl Court {
 
     fn primary(&mut self, host: usize, timeline: u32, lsn: Lsn) -> u64 {
         let timeline = Some(timeline);
-        self.answer(host, Answer { number: 0, standby: false, timeline, exact: true, lsn: Some(lsn) })
+        self.answer(host, Answer { number: 0, standby: false, timeline, exact: true, lsn: Some(lsn), flushed: None })
     }
 
     fn standby(&mut self, host: usize, timeline: u32, lsn: Lsn) -> u64 {
         let timeline = Some(timeline);
-        self.answer(host, Answer { number: 0, standby: true, timeline, exact: true, lsn: Some(lsn) })
+        self.answer(host, Answer { number: 0, standby: true, timeline, exact: true, lsn: Some(lsn), flushed: None })
     }
 
     fn dies(&mut self, host: usize) {
@@ -152,7 +152,7 @@ fn a_standby_whose_timeline_is_a_guess_takes_no_evidence_back() {
     let mut court = Court::in_session();
     court.standby(1, 2, 1100);
     assert_eq!(court.writable(), None, "somebody writes on timeline 2");
-    let guess = Answer { number: 0, standby: true, timeline: Some(1), exact: false, lsn: Some(1100) };
+    let guess = Answer { number: 0, standby: true, timeline: Some(1), exact: false, lsn: Some(1100), flushed: None };
     court.answer(1, guess);
     court.primary(0, 1, 1000);
     assert_eq!(court.writable(), None);
@@ -176,7 +176,7 @@ fn of_two_that_claim_one_timeline_nobody_is_written_to_until_one_yields() {
 #[test]
 fn of_two_one_of_which_cannot_tell_its_timeline_nobody_is_written_to() {
     let mut court = Court::in_session();
-    court.answer(1, Answer { number: 0, standby: false, timeline: None, exact: true, lsn: Some(1100) });
+    court.answer(1, Answer { number: 0, standby: false, timeline: None, exact: true, lsn: Some(1100), flushed: None });
     assert_eq!(court.writable(), None);
     assert_eq!(court.states()[..2], [State::Fenced(Why::TimelineUnknown); 2]);
 }

@@ -18,7 +18,7 @@ fn watch(config: &Config) -> Watch {
 
 fn says(watch: &Watch, host: usize, standby: bool, timeline: u32, lsn: u64) -> Change {
     let number = watch.freshness.ask();
-    let answer = Answer { number, standby, timeline: Some(timeline), exact: true, lsn: Some(lsn) };
+    let answer = Answer { number, standby, timeline: Some(timeline), exact: true, lsn: Some(lsn), flushed: None };
     watch.hear(|judge, now| {
         if judge.hosts()[host].identity.is_none() {
             judge.connected(host, 7, now);

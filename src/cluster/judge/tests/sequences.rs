@@ -26,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         timeline,
         exact: exact || !standby,
         lsn,
+        flushed: None,
     });
     prop_oneof![
         2 => (host.clone(), identity).prop_map(|(host, identity)| Step::Connected(host, identity)),
