@@ -109,6 +109,10 @@ impl Client {
         }
         if let Some(notice) = self.ungranted(wanted, reason) {
             self.notice(&notice);
+            // Wherever it runs in the end, it is told of once.
+            if let Some(route) = &mut self.route {
+                route.wanted = None;
+            }
         }
     }
 

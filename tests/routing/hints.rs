@@ -79,6 +79,17 @@ fn what_is_not_granted_is_a_notice_in_front_of_the_answer() {
 }
 
 #[test]
+fn what_is_not_granted_is_told_once_though_the_read_moves() {
+    let world = World::new("read_your_writes = \"off\"");
+    for hint in ["anywhere", "host=nowhere", "primary */ /* pgotter: replica"] {
+        let mut client = world.client();
+        let frames = client.ask(&format!("/* pgotter: {hint} */ SELECT 1/0"));
+        assert_eq!((notices(&frames).len(), error_code(&frames).as_deref()), (1, Some("22012")), "{}", print(&frames));
+    }
+    eventually("they were tried on a replica", || world.retries("other_error") >= 3);
+}
+
+#[test]
 fn a_hint_lifts_freshness_only_where_it_says_so() {
     let world = World::new("read_your_writes = \"session\"");
     world.define("t (a int)", "INSERT INTO t VALUES (0)");
