@@ -28,6 +28,7 @@ impl SqlState {
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
     pub const CANT_CHANGE_RUNTIME_PARAM: Self = Self("55P02");
     pub const CONFIG_FILE_ERROR: Self = Self("F0000");
+    pub const ACTIVE_SQL_TRANSACTION: Self = Self("25001");
     pub const NO_ACTIVE_SQL_TRANSACTION: Self = Self("25P01");
     pub const READ_ONLY_SQL_TRANSACTION: Self = Self("25006");
     pub const IN_FAILED_SQL_TRANSACTION: Self = Self("25P02");

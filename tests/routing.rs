@@ -43,6 +43,8 @@ mod standstill;
 mod strange;
 #[path = "routing/tenants.rs"]
 mod tenants;
+#[path = "routing/until_write.rs"]
+mod until_write;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]

@@ -1,9 +1,10 @@
 //! A client between two requests: it has no server, and waits for what comes next.
 
 use super::connection::{Client, Step};
+use super::deadlines::transaction_timed_out;
 use super::request::{Gathered, is_copy};
 use super::serve::{Left, shutting_down, take};
-use super::turn::{Event, turn};
+use super::turn::{Event, earlier, turn};
 use crate::clock;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::frame::HEAD;
@@ -84,7 +85,9 @@ impl Client {
         let limits = &self.shape.settings;
         let in_block = limits.idle_transaction_timeout.filter(|_| self.block.is_some());
         let limit = in_block.or(limits.client_idle_timeout);
-        let deadline = limit.and_then(|limit| self.now.checked_add(limit));
+        let begun = self.block.as_ref().and_then(|block| block.read_since);
+        let last = begun.and_then(|begun| begun.checked_add(limits.transaction_timeout?));
+        let deadline = earlier(last, limit.and_then(|limit| self.now.checked_add(limit)));
         match turn(self, None, deadline).await {
             Event::Client => {
                 self.now = clock::now();
@@ -99,6 +102,9 @@ impl Client {
                 }
                 // A cancel finds nothing to cancel.
                 if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
+            }
+            Event::Deadline if last.is_some_and(|last| last <= clock::now()) => {
+                Err(Left::Refused(transaction_timed_out()))
             }
             Event::Deadline if in_block.is_some() => Err(Left::Refused(Fault::fatal(
                 Blame::Limit,

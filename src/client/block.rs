@@ -2,7 +2,7 @@
 //! server. One that ends empty never had one.
 //!
 //! Only plain texts are answered; whatever is not certain to be accepted by PostgreSQL goes there as it came. `now()` in
-//! such a block is the time of its first statement.
+//! such a block is the time of its first statement. Reads may run in front of that, outside of the block (`client/apart.rs`).
 
 use super::connection::Client;
 use crate::config::PoolMode;
@@ -10,6 +10,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::HEAD;
 use bytes::BytesMut;
+use std::time::Instant;
 
 /// A longer text is not looked at.
 const TEXT_MAX: usize = 128;
@@ -20,8 +21,16 @@ pub(super) struct Block {
     pub begin: Box<str>,
     /// It was executed in the unnamed portal, which is there until the block ends.
     pub portal: bool,
-    // A request in it could not be run.
+    /// Since when something is read in it, outside of it: see `client/apart.rs`.
+    pub read_since: Option<Instant>,
+    // A request in it could not be run, or has failed.
     failed: bool,
+}
+
+impl Block {
+    pub(super) fn is_failed(&self) -> bool {
+        self.failed
+    }
 }
 
 /// What a plain text says of a block.
@@ -39,13 +48,20 @@ impl Client {
         if self.shape.settings.pool_mode != PoolMode::Transaction {
             return None;
         }
-        let text = query.get(HEAD..)?.strip_suffix(b"\0").filter(|text| may_be_said(text))?;
+        let text = query.get(HEAD..)?.strip_suffix(b"\0")?;
+        let said = self.said(text)?;
         let text = std::str::from_utf8(text).ok()?;
         let mut out = BytesMut::new();
-        let tag = self.go_on_with_block(said(text)?, text, false)?;
+        let tag = self.go_on_with_block(said, text, false)?;
         backend::command_complete(&mut out, tag.as_bytes());
         backend::ready_for_query(&mut out, self.status());
         Some(out)
+    }
+
+    /// What a text says of a block, here and now.
+    pub(super) fn said(&self, text: &[u8]) -> Option<Said> {
+        let plain = Some(text).filter(|text| may_be_said(text)).and_then(|text| said(std::str::from_utf8(text).ok()?));
+        plain.or_else(|| self.ends_block(text))
     }
 
     /// Begins or ends a block that has no server; `portal`: the text stays in the unnamed one. Gives the tag. `None`: it is for a server.
@@ -53,7 +69,8 @@ impl Client {
         match (said, self.block.as_ref().map(|block| block.failed)) {
             (Said::Begin(_), None) if self.is_kept_from(text) => None,
             (Said::Begin(tag), None) => {
-                self.block = Some(Box::new(Block { begin: text.into(), portal, failed: false }));
+                let begin = text.into();
+                self.block = Some(Box::new(Block { begin, portal, read_since: None, failed: false }));
                 Some(tag)
             }
             // A warning, or an error: PostgreSQL's to say.
@@ -64,11 +81,16 @@ impl Client {
                 Some("COMMIT")
             }
             (Said::Commit | Said::Rollback, Some(_)) => {
-                self.block = None;
-                self.end_own(false);
+                self.end_failed_block();
                 Some("ROLLBACK")
             }
         }
+    }
+
+    /// A block without a server ends with nothing of it done.
+    pub(super) fn end_failed_block(&mut self) {
+        self.block = None;
+        self.end_own(false);
     }
 
     /// The state of a client without a server.

@@ -4,7 +4,6 @@
 //! `[Parse] [Describe] Bind [Describe] Execute [Close] Sync`, with the unnamed portal and without parameters. Any other goes to a
 //! server, and a BEGIN that stands in front of more than its Sync with what is behind it.
 
-use super::block::said;
 use super::connection::Client;
 use crate::config::PoolMode;
 use crate::session::{Statement, key};
@@ -41,13 +40,13 @@ impl Client {
         let known = self.statements.as_ref().and_then(|statements| statements.get(request.name)).cloned();
         let statement = match request.parse {
             Some(body) => {
-                said(text(body)?)?;
+                self.said(text(body)?.as_bytes())?;
                 self.prepared_without_server(request.name, known, body)?
             }
             None => known?,
         };
         let text = text(statement.body()?)?;
-        let tag = self.go_on_with_block(said(text)?, text, true)?;
+        let tag = self.go_on_with_block(self.said(text.as_bytes())?, text, true)?;
         let statements = self.statements.get_or_insert_default();
         let mut out = BytesMut::new();
         if request.parse.is_some() {

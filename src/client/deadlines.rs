@@ -52,7 +52,7 @@ impl Client {
         } else {
             None
         };
-        earlier(phase, after(link.since, limits.transaction_timeout))
+        earlier(phase, after(link.begun, limits.transaction_timeout))
     }
 
     /// A deadline has passed: which one follows from what the link is doing.
@@ -69,8 +69,8 @@ impl Client {
             );
         }
         let transaction = link.mode != PoolMode::Session || exchange.owes() || exchange.status() != Status::Idle;
-        if transaction && over(link.since, limits.transaction_timeout) {
-            return fatal(SqlState::TRANSACTION_TIMEOUT, "terminating connection due to transaction_timeout");
+        if transaction && over(link.begun, limits.transaction_timeout) {
+            return Err(Left::Refused(transaction_timed_out()));
         }
         if exchange.owes() {
             // The client gets PostgreSQL's own 57014 and goes on.
@@ -86,4 +86,10 @@ impl Client {
         }
         fatal(SqlState::IDLE_SESSION_TIMEOUT, "terminating connection due to client_idle_timeout")
     }
+}
+
+/// `transaction_timeout` has passed.
+pub(super) fn transaction_timed_out() -> Fault {
+    let message = "terminating connection due to transaction_timeout";
+    Fault::fatal(Blame::Limit, SqlState::TRANSACTION_TIMEOUT, message)
 }

@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) mode: PoolMode,
     // A BEGIN that was answered before went in front of the first request.
     pub(super) began: bool,
+    // When its transaction began: it may have read elsewhere before.
+    pub(super) begun: Instant,
     // When it was linked, when the last request went out, when the server last said something.
     pub(super) since: Instant,
     pub(super) sent: Instant,
@@ -53,6 +55,7 @@ impl Link {
             lane,
             mode,
             began: false,
+            begun: now,
             since: now,
             sent: now,
             heard: now,

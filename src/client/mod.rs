@@ -1,6 +1,7 @@
 //! The clients' face: logging in, the life of a query, leaving. Start at [`serve`].
 
 mod answer;
+mod apart;
 mod asked;
 mod authenticate;
 mod between;

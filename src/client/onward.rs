@@ -71,7 +71,7 @@ impl Client {
                         self.begin_transaction(&mut link.server);
                         self.renew()?;
                         self.stay();
-                        link.since = self.now;
+                        (link.since, link.begun) = (self.now, self.now);
                     } else {
                         self.note_more();
                     }
@@ -147,7 +147,7 @@ impl Client {
         self.drawn.stop();
         self.begin_transaction(&mut link.server);
         let discards = self.must_discard_sequences(&link.server, link.mode);
-        match self.block.take() {
+        match self.block_to_begin() {
             None => link.server.adopt(&mut self.settings, discards),
             Some(block) => {
                 link.server.adopt_and_begin(&mut self.settings, discards, &block.begin, block.portal);

@@ -126,11 +126,13 @@ impl Client {
         }
         let notifications = link.mode == PoolMode::Session || self.has_hidden_listen();
         let queued = self.socket.queued();
+        let apart = self.is_apart();
         let received = loop {
             let statements = self.statements.as_deref_mut();
             let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
             let witness = witness.map(|listening| listening as &mut dyn Witness);
-            let own = self.own.as_deref_mut().filter(|own| own.is_pending());
+            // What is read outside of its block ends nothing.
+            let own = self.own.as_deref_mut().filter(|own| own.is_pending() && !apart);
             let mut both;
             let witness = match own {
                 None => witness,
@@ -142,6 +144,7 @@ impl Client {
             let (socket, settings) = (&mut self.socket, &mut self.settings);
             let hearing = Hearing {
                 blocks: link.mode != PoolMode::Statement,
+                apart,
                 notifications,
                 resets: self.touched.as_ref().map(|touched| touched.resets()),
                 base: &self.base,

@@ -32,6 +32,9 @@ impl Client {
     pub(super) fn release(&mut self, mut link: Link) -> Result<(), Left> {
         self.step(Step::Release);
         let Some(boundary) = link.server.boundary() else { return Err(self.part(link, Left::Gone)) };
+        if self.is_apart() && link.server.has_told_error() {
+            self.fail_block();
+        }
         self.now = clock::now();
         self.observe(&mut link.watch, link.since, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()

@@ -6,7 +6,6 @@
 
 use super::asked::{Asked, Perused};
 use super::between::Request;
-use super::block::Block as Begun;
 use super::connection::Client;
 use super::own::Ran;
 use super::trial::Trial;
@@ -18,7 +17,7 @@ use crate::pool::Lane;
 use crate::router::{Ask, Block, Fence, Plan, Reason, To, Wish, decide, is_fresh, lsn};
 use crate::server::Server;
 use crate::session::OwnSetting;
-use crate::sql::{Change, Facts, Fingerprint, Isolation, Name, Relation, Told, Verb, Verdict};
+use crate::sql::{Change, Facts, Fingerprint, Name, Relation, Told, Verb, Verdict};
 use crate::wire::frontend::kind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +47,8 @@ pub(super) struct Route {
     // Where the last transaction ran.
     ran: Option<Ran>,
     itself: Itself,
+    // It is a plain read of a block that goes on without it, as long as a replica runs it.
+    apart: bool,
     // The text that it has refused as one that writes.
     pub(super) suspect: Option<Fingerprint>,
     draw: u64,
@@ -123,8 +124,8 @@ impl Client {
         let asks = wanted.is_some() || ruled.is_some();
         let (wanted, ruled) = if asks && self.asks_own(&request.bytes) { (None, None) } else { (wanted, ruled) };
         let (mut asked, perused) = self.asked(request, scope);
-        let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun));
-        if block != Block::None {
+        let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun, request, asked.verdict));
+        if matches!(block, Block::ReadOnly | Block::Other) {
             // What else it will read nobody knows.
             asked.height = self.height(None, scope);
         }
@@ -133,7 +134,7 @@ impl Client {
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
         route.begin();
-        (route.perused, route.suspect) = (perused, None);
+        (route.perused, route.suspect, route.apart) = (perused, None, block == Block::Apart);
         route.alone = block == Block::None && is_one(request);
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
@@ -216,9 +217,9 @@ impl Client {
         }
     }
 
-    /// The request is a read that replicas alone may serve, and there is none that can.
+    /// The request is a read that replicas alone may serve, and there is none that can. In a block that may write it goes where that will go.
     pub(super) fn lacks_replica(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.plan.reason == Reason::NoReplica)
+        self.route.as_ref().is_some_and(|route| route.plan.reason == Reason::NoReplica && !route.apart)
             && self.shape.watch.as_ref().is_some_and(|watch| watch.requires_replicas())
     }
 
@@ -387,29 +388,6 @@ impl Client {
             Written::Any => fences.raise(None::<std::iter::Empty<&[u8]>>, newest),
         }
     }
-
-    /// What the block that is to begin is to the router.
-    fn around(&self, begun: &Begun) -> Block {
-        if self.rules.max_prepared_statements == 0 {
-            // What is bound in it is not judged again.
-            return Block::Other;
-        }
-        let facts = self.read(begun.begin.as_bytes(), self.own_readings());
-        let Some(Verb::Begin(begin)) = facts.statements.only().map(|only| &only.verb) else { return Block::Other };
-        let reads = begin.read_only.unwrap_or_else(|| self.is_set(b"default_transaction_read_only", b"on"));
-        if reads && begin.isolation != Some(Isolation::Serializable) { Block::ReadOnly } else { Block::Other }
-    }
-
-    /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
-    /// sessions come so cannot be brought into a client's settings.
-    fn is_serializable(&self) -> bool {
-        self.is_set(b"default_transaction_isolation", b"serializable")
-            || self.shape.lanes.iter().any(|lane| lane.is_serializable())
-    }
-
-    fn is_set(&self, setting: &[u8], value: &[u8]) -> bool {
-        self.settings.get(setting).is_some_and(|set| set.eq_ignore_ascii_case(value))
-    }
 }
 
 impl Route {
@@ -429,14 +407,21 @@ impl Route {
             wanted: None,
             ran: None,
             itself: Itself::No,
+            apart: false,
             suspect: None,
             // So that neighbours draw differently.
             draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }
     }
 
+    /// Whether the request at hand is on a replica, outside of the block around it.
+    pub(super) fn is_apart(&self) -> bool {
+        self.apart && self.to != To::Primary
+    }
+
     /// A transaction begins.
     fn begin(&mut self) {
+        self.apart = false;
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
         self.alone = false;
         match &mut self.written {

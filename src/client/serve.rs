@@ -49,7 +49,8 @@ pub async fn serve(client: &mut Client) -> Left {
         if client.answers(&request) {
             continue;
         }
-        if let Some(fault) = client.failed_block() {
+        let request = client.run_behind_end(request);
+        if let Some(fault) = client.failed_block().or_else(|| client.comes_too_late(&request)) {
             match client.refuse(&fault, request.end) {
                 Ok(()) => continue,
                 Err(left) => return left,
@@ -78,7 +79,9 @@ pub async fn serve(client: &mut Client) -> Left {
             return left;
         }
         client.does(ClientState::Idle);
-        client.tell_news();
+        if client.block.is_none() {
+            client.tell_news();
+        }
     }
 }
 
@@ -164,6 +167,7 @@ impl Client {
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
+        link.begun = self.block.as_ref().and_then(|block| block.read_since).unwrap_or(link.since);
         if whole {
             self.try_out(&request);
         }

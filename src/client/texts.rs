@@ -229,7 +229,7 @@ pub(super) fn begins_with_end(facts: &Facts) -> bool {
 }
 
 /// Behind the semicolon that ends the first statement of a text; such a statement has none within.
-fn end_of_first(text: &[u8], reading: Reading) -> usize {
+pub(super) fn end_of_first(text: &[u8], reading: Reading) -> usize {
     let (begun, mut words, mut end) = (Cell::new(0), false, None);
     Scanner::new(reading).feed_telling(text, &begun, &mut |token| match token {
         Token::Symbol(b';') if words && end.is_none() => end = Some(begun.get() + 1),

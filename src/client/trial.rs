@@ -68,10 +68,10 @@ impl Trial {
 }
 
 impl Client {
-    /// A request is about to be sent. If it goes to a replica, outside of any block, it is on trial; but not for a client that listens,
+    /// A request is about to be sent. If it goes to a replica, outside of any block or of the one around it, it is on trial; but not for a client that listens,
     /// whose ReadyForQuery has to wait for notifications, nor if it asks for what only this replica knows.
     pub(super) fn try_out(&mut self, request: &Request) {
-        let stays = self.block.is_some() || self.listening.is_some() || self.asks_replica_itself();
+        let stays = self.block.is_some() && !self.is_apart() || self.listening.is_some() || self.asks_replica_itself();
         if self.to() == To::Primary || stays {
             return;
         }

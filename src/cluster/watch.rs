@@ -3,7 +3,7 @@
 
 use super::judge::{Answer, Judge, Measure, State};
 use crate::clock;
-use crate::config::{Database, HostRole, ReadYourWrites, Routing, RoutingMode};
+use crate::config::{Database, HostRole, ReadYourWrites, Routing, RoutingMode, TransactionReads};
 use crate::net::Address;
 use crate::pool::Mailbox;
 use crate::router::{ClusterView, Freshness, Role};
@@ -52,6 +52,7 @@ pub(super) struct WatchRules {
     pub mode: RoutingMode,
     pub scope: ReadYourWrites,
     pub replica_required: bool,
+    pub transaction_reads: TransactionReads,
     pub failover_timeout: Duration,
     pub measure: Measure,
 }
@@ -245,6 +246,11 @@ impl Watch {
         rules.replica_required && rules.mode == RoutingMode::Split
     }
 
+    /// Whether a block that may write reads elsewhere before it does.
+    pub fn reads_before_writes(&self) -> bool {
+        self.rules().transaction_reads == TransactionReads::ReplicaUntilWrite
+    }
+
     /// How long a request waits for a primary.
     pub fn failover_timeout(&self) -> Duration {
         self.rules().failover_timeout
@@ -408,6 +414,7 @@ impl WatchRules {
             mode: routing.mode,
             scope: routing.read_your_writes,
             replica_required: routing.replica_required,
+            transaction_reads: routing.transaction_reads,
             failover_timeout: routing.failover_timeout,
             measure: Measure { max_replica_lag: routing.max_replica_lag, interval: routing.monitor_interval },
         }

@@ -1,13 +1,8 @@
 //! Names that are known but have no meaning yet, so that using them is answered with the truth and not with
 //! a wrong guess. A name leaves this file when its feature arrives.
 
-use super::model::TransactionReads;
-
 /// Sections of later versions.
 pub(super) const SECTIONS: [&str; 4] = ["slow_queries", "alert", "notify", "peers"];
-
-/// A value of `[routing]` that has no meaning yet.
-pub(super) const TRANSACTION_READS: TransactionReads = TransactionReads::ReplicaUntilWrite;
 
 /// PgBouncer's other values of `auth_type`.
 pub(super) const AUTH_TYPES: [&str; 5] = ["any", "hba", "ldap", "pam", "peer"];

@@ -31,29 +31,13 @@ pub(super) fn routing(s: &mut Section<'_>, databases: &BTreeMap<String, Database
         monitor_interval: s.or("monitor_interval", Duration::from_millis(100), interval),
         failover_timeout: s.or("failover_timeout", Duration::from_secs(10), duration),
         replica_required: s.or("replica_required", false, boolean),
-        transaction_reads: s.or(
-            "transaction_reads",
-            TransactionReads::Primary,
-            not_later(later::TRANSACTION_READS, "\"primary\"", word(&TRANSACTION_READS)),
-        ),
+        transaction_reads: s.or("transaction_reads", TransactionReads::Primary, word(&TRANSACTION_READS)),
         read_functions: s.or("read_functions", Vec::new(), functions),
         write_functions: s.or("write_functions", Vec::new(), functions),
         rules: rules(s, databases),
     };
     s.unknown_keys(later::key);
     routing
-}
-
-/// `read`, less what has no meaning yet.
-fn not_later<T: PartialEq>(
-    later: T,
-    expected: &'static str,
-    read: impl Fn(&Value<'_>) -> Result<T, Wrong>,
-) -> impl Fn(&Value<'_>) -> Result<T, Wrong> {
-    move |value| {
-        let read = read(value)?;
-        if read == later { Err(Wrong::new(expected, "not supported yet")) } else { Ok(read) }
-    }
 }
 
 /// Names of functions, written as in SQL.

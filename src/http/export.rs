@@ -255,4 +255,13 @@ fn routes(out: &mut Families, counts: &[(String, Counts)]) {
             }
         }
     }
+    let mut family = out.counter(
+        "pgotter_transaction_promotions_total",
+        "Transactions that have read on replicas and moved to the primary, by why.",
+    );
+    for (database, counts) in counts {
+        for ((_, reason), routed) in kinds().zip(&*counts.routes).filter(|(_, routed)| routed.promotions > 0) {
+            family.count(&[("database", database), ("reason", reason.word())], routed.promotions);
+        }
+    }
 }

@@ -126,6 +126,8 @@ pub struct Routed {
     pub decisions: u64,
     /// How long servers were busy with these transactions.
     pub served_us: u64,
+    /// Blocks that have read on replicas, and were then begun on the primary.
+    pub promotions: u64,
 }
 
 /// What servers have answered since it was last asked.
@@ -137,12 +139,20 @@ pub struct Answered {
     pub transactions: u32,
 }
 
+// As [`Routed`].
+#[derive(Debug, Default)]
+struct Tally {
+    decisions: Counter,
+    served_us: Counter,
+    promotions: Counter,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     logins: [Counter; LoginResult::ALL.len()],
     checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     retries: [Counter; Retry::ALL.len()],
-    routes: Routes<(Counter, Counter)>,
+    routes: Routes<Tally>,
     waits: SharedHistogram,
     queries: SharedHistogram,
     pipelines: SharedHistogram,
@@ -189,15 +199,22 @@ impl Meter {
 
     /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
     pub fn routed(&self, kind: usize) {
-        if let Some((decisions, _)) = self.shard.routes.get(kind) {
-            decisions.add(1);
+        if let Some(routed) = self.shard.routes.get(kind) {
+            routed.decisions.add(1);
+        }
+    }
+
+    /// A block that has read on replicas is begun on the primary, as this decision wants it.
+    pub fn promoted(&self, kind: usize) {
+        if let Some(routed) = self.shard.routes.get(kind) {
+            routed.promotions.add(1);
         }
     }
 
     /// A server was busy with such a transaction.
     pub fn served(&self, kind: usize, took: Duration) {
-        if let Some((_, served_us)) = self.shard.routes.get(kind) {
-            served_us.add(micros(took));
+        if let Some(routed) = self.shard.routes.get(kind) {
+            routed.served_us.add(micros(took));
         }
     }
 
@@ -271,9 +288,10 @@ impl Counts {
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
-        for (total, (decisions, served_us)) in self.routes.iter_mut().zip(&*shard.routes) {
-            total.decisions += decisions.get();
-            total.served_us += served_us.get();
+        for (total, routed) in self.routes.iter_mut().zip(&*shard.routes) {
+            total.decisions += routed.decisions.get();
+            total.served_us += routed.served_us.get();
+            total.promotions += routed.promotions.get();
         }
         self.waits.add(&shard.waits.read());
         self.queries.add(&shard.queries.read());

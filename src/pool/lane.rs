@@ -10,6 +10,7 @@ use crate::ids::{ServerId, WorkerId};
 use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
 use crate::session::{Known, Parameter, Settings, Welcome};
+use crate::sql::Isolation;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::io;
@@ -148,9 +149,9 @@ impl Lane {
         self.welcome.load_full()
     }
 
-    /// Whether transactions are serializable there if nobody says otherwise, as far as its newest server says.
-    pub fn is_serializable(&self) -> bool {
-        self.welcome.load().as_ref().is_some_and(|welcome| welcome.serializable)
+    /// How far transactions are isolated there if nobody says otherwise, as far as its newest server says.
+    pub fn isolation(&self) -> Option<Isolation> {
+        self.welcome.load().as_ref()?.isolation
     }
 
     /// Those of a client's settings of which it is not known whether PostgreSQL takes them.

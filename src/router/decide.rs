@@ -11,6 +11,9 @@ pub enum Block {
     None,
     /// One that only reads, at an isolation that a replica knows.
     ReadOnly,
+    /// One that may write and has done nothing yet that must be there: the request runs outside of it, as nothing of it depends on the
+    /// block, and each of its statements sees what is committed by then.
+    Apart,
     /// Any other.
     Other,
 }

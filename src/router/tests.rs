@@ -89,6 +89,23 @@ fn a_block_that_may_write_or_is_serializable_is_the_primarys() {
 }
 
 #[test]
+fn a_plain_read_of_a_block_that_may_write_is_decided_as_one_that_stands_alone() {
+    let mut fence = Fence::default();
+    let apart = |verdict, serializable, fence: &Fence, freshness: &Freshness| {
+        plan(&usual(), &Ask { block: Block::Apart, serializable, ..ask(verdict, fence) }, freshness)
+    };
+    let read = apart(Verdict::Read, false, &fence, &fresh());
+    assert!(matches!(read.to, To::Replica(_)) && read.reason == Reason::Read);
+    assert_eq!(apart(Verdict::Read, true, &fence, &fresh()).reason, Reason::Transaction);
+    for verdict in [Verdict::Catalog, Verdict::Session, Verdict::Utility, Verdict::Lock, Verdict::Write] {
+        let plan = apart(verdict, false, &fence, &fresh());
+        assert_eq!((plan.to, plan.reason.word()), (To::Primary, verdict.word()));
+    }
+    fence.wrote(5);
+    assert_eq!(apart(Verdict::Read, false, &fence, &covering([5, 9, 5])).reason, Reason::Fresh);
+}
+
+#[test]
 fn a_client_reads_where_its_own_write_has_been_replayed_and_nowhere_else() {
     let mut fence = Fence::default();
     fence.wrote(5);

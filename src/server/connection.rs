@@ -379,6 +379,7 @@ impl Server {
     /// Another transaction begins there: what has failed before is nothing to it.
     pub fn forget_failures(&mut self) {
         let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
+        self.exchange.forget_told();
         self.again.forget();
         self.statements.forget_drop();
     }
@@ -396,6 +397,11 @@ impl Server {
     /// The same, and it goes on to be so.
     pub fn has_erred(&self) -> bool {
         self.exchange.has_erred()
+    }
+
+    /// Whether the client was told an error in the transaction under way.
+    pub fn has_told_error(&self) -> bool {
+        self.exchange.has_told_error()
     }
 
     /// What has been answered to the client since the last call.

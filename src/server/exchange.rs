@@ -65,6 +65,12 @@ pub trait Outlet {
         let _ = status;
         true
     }
+    /// The state of the block that the client is in, and the server knows nothing of; `failed`: the client was told an error. `None`: there
+    /// is none.
+    fn around(&self, failed: bool) -> Option<Status> {
+        let _ = failed;
+        None
+    }
     /// The settings put in front of the request are in force; its replies follow.
     fn guard_done(&mut self);
     /// Whether [`Outlet::complete`] is to be asked.
@@ -125,6 +131,7 @@ pub struct Exchange {
     // News for whoever asks next.
     swallowed_error: bool,
     erred: bool,
+    told_error: bool,
     failed_begin: bool,
     tally: Tally,
 }
@@ -147,6 +154,7 @@ impl Default for Exchange {
             said_goodbye: false,
             swallowed_error: false,
             erred: false,
+            told_error: false,
             failed_begin: false,
             tally: Tally::default(),
         }
@@ -316,6 +324,16 @@ impl Exchange {
     /// Whether one has come since the last call of [`Self::take_erred`].
     pub fn has_erred(&self) -> bool {
         self.erred
+    }
+
+    /// Whether the client was told an error since [`Self::forget_told`].
+    pub fn has_told_error(&self) -> bool {
+        self.told_error
+    }
+
+    /// Another transaction begins.
+    pub fn forget_told(&mut self) {
+        self.told_error = false;
     }
 
     /// What has been answered to the client since the last call.

@@ -11,6 +11,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
 use crate::net::{Address, SharedTls, Socket, TcpOptions, Tls};
 use crate::session::{Parameter, Welcome};
+use crate::sql::Isolation;
 use crate::wire::backend::{self, kind};
 use crate::wire::frame;
 use crate::wire::frontend;
@@ -221,7 +222,7 @@ async fn attempt(
     let home = welcome.home(&set, &spec.track_extra);
     if spec.routes {
         let isolation = login.run(ISOLATION, "what its transactions are if nobody says it is not known").await?;
-        welcome.serializable = isolation.iter().any(|(isolation, _)| **isolation == *b"serializable");
+        welcome.isolation = isolation.first().and_then(|(isolation, _)| Isolation::named(isolation));
     }
     login.check_what_follows()?;
     let host = encrypted.then(|| host.to_owned());

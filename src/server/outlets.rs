@@ -31,6 +31,8 @@ pub trait Witness {
 pub struct Hearing<'a> {
     /// Blocks. If not, nothing is passed on from the ReadyForQuery on that shows an open transaction.
     pub blocks: bool,
+    /// What runs is a part of a block that the server knows nothing of.
+    pub apart: bool,
     /// What the server listens to: it does so for this client.
     pub notifications: bool,
     /// Settings that RESET brings to the server's default, and PgOtter then to what the client came with: it is told of that.
@@ -127,6 +129,11 @@ impl Outlet for ToClient<'_, '_> {
         }
         self.kept = self.witness.as_mut().is_some_and(|witness| !witness.ready(status));
         !self.kept
+    }
+
+    fn around(&self, failed: bool) -> Option<Status> {
+        let status = if failed { Status::Failed } else { Status::InTransaction };
+        self.hearing.apart.then_some(status)
     }
 
     fn watches(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::settings::{SESSION_AUTHORIZATION, Settings, TooMuch};
 use super::spelling;
+use crate::sql::Isolation;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ pub struct Welcome {
     pub parameters: Vec<Parameter>,
     /// The settings of a client that asks for none.
     pub settings: Arc<Settings>,
-    /// Its transactions are serializable if nobody says otherwise. Known only if it was asked.
-    pub serializable: bool,
+    /// Of its transactions if nobody says otherwise. Known only if it was asked.
+    pub isolation: Option<Isolation>,
 }
 
 impl Welcome {
@@ -47,7 +48,7 @@ impl Welcome {
     pub fn new(parameters: Vec<Parameter>, extra: &[String]) -> Self {
         let reported = parameters.iter().filter(|(name, _)| is_tracked(name, extra)).cloned();
         let settings = Arc::new(Settings::new(reported.collect()));
-        Self { parameters, settings, serializable: false }
+        Self { parameters, settings, isolation: None }
     }
 
     /// What this server is in when nobody has set anything. `set` is what its connect_query has set: what is reported of it is

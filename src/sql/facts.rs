@@ -170,6 +170,12 @@ impl Facts {
         self.bounds
     }
 
+    /// Whether it depends on the transaction around it, as far as its words and what they stand for say. Its constants may say so as
+    /// well: see [`says_now`](super::says_now).
+    pub fn asks_transaction(&self) -> bool {
+        self.unsure.is_some() || self.bounds.any(Bounds::TRANSACTION)
+    }
+
     /// Whether every text of the same [`shape`](super::shape) has these.
     pub fn hold_for_shape(&self) -> bool {
         // Where a statement stands in the text depends on the constants in front of it.

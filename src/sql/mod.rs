@@ -4,6 +4,7 @@
 
 mod facts;
 mod hint;
+mod moment;
 mod normal;
 mod readings;
 mod scan;
@@ -17,6 +18,7 @@ pub use facts::{
     read, read_body,
 };
 pub use hint::{Hint, Malformed, hint};
+pub use moment::{is_now, says_now};
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
 pub use readings::{Readers, Readings, Ways};
 pub use scan::Scanner;

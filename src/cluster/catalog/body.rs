@@ -2,7 +2,7 @@
 //! where its text is a constant, or one for `format` with nothing but names and constants to be filled in.
 
 use super::graph::{Graph, Kind};
-use crate::sql::{self, Effects, Facts, Functions, Name, Reading, Scanner, Token, Touches};
+use crate::sql::{self, Bounds, Effects, Facts, Functions, Name, Reading, Scanner, Token, Touches};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
@@ -55,6 +55,9 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
     let mut take = |facts: Facts, text: &[u8]| {
         writes |= facts.touches.any(Touches::SEQUENCE_WRITE) || deletes(text);
         does.take(&facts);
+        if sql::says_now(text, reading) || names_any(text, &[b"cursor"]) {
+            does.effects.bounds |= Bounds::TRANSACTION;
+        }
     };
     if plpgsql {
         let (body, texts) = executed(body);
@@ -74,9 +77,12 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
 
 /// Whether a text may write without the facts saying so.
 fn deletes(text: &[u8]) -> bool {
-    [&b"delete"[..], b"truncate", b"refresh"]
-        .into_iter()
-        .any(|word| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word)))
+    names_any(text, &[b"delete", b"truncate", b"refresh"])
+}
+
+/// Whether one of these words is in a text, or a part of one.
+fn names_any(text: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|word| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word)))
 }
 
 /// Keeps which names of the graph a text uses.

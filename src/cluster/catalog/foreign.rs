@@ -2,7 +2,7 @@
 //! an extension in C that keeps something in its session under a harmless name is not found out.
 
 use super::body::Does;
-use crate::sql::{Effects, Touches};
+use crate::sql::{Bounds, Effects, Touches, builtin_effects};
 
 /// What calling the function `name` touches; `symbol` is what it is called in its library.
 pub fn does(language: &[u8], extension: Option<&[u8]>, name: &[u8], symbol: &[u8]) -> Does {
@@ -15,7 +15,9 @@ pub fn does(language: &[u8], extension: Option<&[u8]>, name: &[u8], symbol: &[u8
     };
     // Nobody knows what it reads.
     let beyond = !matches!(language, b"internal") && extension.is_none();
-    let mut does = Does { effects: Effects { beyond, ..touches.into() }, ..Does::default() };
+    let own = builtin_effects(symbol).map_or(Bounds::NOTHING, |does| does.bounds).only(Bounds::TRANSACTION);
+    let bounds = if beyond { Bounds::TRANSACTION } else { own };
+    let mut does = Does { effects: Effects { beyond, bounds, ..touches.into() }, ..Does::default() };
     if name == b"set_limit" && extension == Some(b"pg_trgm") {
         does.settings.push((b"pg_trgm.similarity_threshold".as_slice().into(), false));
     }

@@ -183,7 +183,9 @@ impl Graph {
                 Kind::Routine => names.add_function(&name, node.effects),
                 Kind::Read => names.add_relation(&name, node.effects),
                 Kind::Written => names.add_written(&name, node.effects.touches),
-                Kind::Everywhere if node.effects.is_harmless() => (),
+                Kind::Everywhere if node.effects.is_harmless() => {
+                    names.add_everywhere(node.effects.bounds.only(Bounds::TRANSACTION));
+                }
                 Kind::Everywhere => names.add_everywhere(Bounds::WRITES),
             }
             if !node.settings.is_empty() {

@@ -51,7 +51,7 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 /// built in, so trees are searched for it; but not for `current_setting` (2077, 3294) of a constant (a text, behind the four bytes that
 /// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, but
 /// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
-/// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `n`, it is a relation; `s`, others are read or written
+/// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `m`, it tells when its transaction began, as `CURRENT_DATE` and its like do; `n`, it is a relation; `s`, others are read or written
 /// with it; `u`, its database is not in UTF8.
 ///
 /// What nobody calls by name: operators that words and operator classes stand for, casts, the functions of operator classes, of
@@ -151,6 +151,7 @@ const READ: &str = "\
             WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
     UNION SELECT 'r', c.relname, 'h', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
         JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
+    UNION SELECT kind, name, 'm', '' FROM whole WHERE kind <> 'i' AND tree LIKE '%SQLVALUEFUNCTION :op _ %' AND tree ~ 'SQLVALUEFUNCTION :op [0-8] ' \
     UNION SELECT 'f', p.proname, '!', '' FROM pg_proc p WHERE p.oid >= 16384 AND p.provolatile = 'v' \
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
@@ -275,6 +276,7 @@ fn names(rows: &[Row], claims: &Claims) -> Option<Names> {
                     }
                     b"1" => graph.is(user, Bounds::ONE_SERVER),
                     b"l" => graph.is(user, Bounds::LOCKS_ROWS),
+                    b"m" => graph.is(user, Bounds::TRANSACTION),
                     b"n" => {
                         graph.is(user, Effects { relation: true, ..Effects::NOTHING });
                         graph.add(Kind::Written, user.1);

@@ -299,7 +299,7 @@ fn a_body_that_reads_a_table_reads_and_of_what_is_not_known_it_may_write() {
     let mut graph = Graph::default();
     graph.is((Kind::Read, b"t"), Effects { relation: true, ..Effects::NOTHING });
     let bounds = |text: &str| body::read(&graph, text.as_bytes(), false).effects.bounds;
-    assert!(bounds("select count(*) from t").is_empty());
+    assert!(bounds("select count(*) from t").allow_replicas());
     assert!(bounds("select count(*) from unknown").any(Bounds::WRITES));
 }
 
@@ -343,7 +343,7 @@ fn what_the_configuration_says_of_functions_counts_for_who_uses_them_too() {
     let names = graph.names(&claims);
     let does = |name: &str| names.function(name.as_bytes()).unwrap();
     for name in ["reads", "calls"] {
-        assert!(does(name).bounds.is_empty(), "{name}");
+        assert!(does(name).bounds.allow_replicas(), "{name}");
         // What it was found to do to its session is not taken back.
         assert_eq!(touches(&names, name), "sequence_write", "{name}");
     }
@@ -355,4 +355,25 @@ fn what_the_configuration_says_of_functions_counts_for_who_uses_them_too() {
     graph.add_use((W, b"t"), (R, b"set_config"));
     let names = graph.names(&Claims { reads: vec![b"set_config".as_slice().into()], ..Claims::default() });
     assert!(names.written(b"t").any(Touches::HIDDEN));
+}
+
+#[test]
+fn who_asks_for_its_transaction_is_found_through_all_that_use_it() {
+    let names = names(
+        &[
+            ("asks", "select now()"),
+            ("says", "select 'tomorrow'::date"),
+            ("deep", "plpgsql begin execute 'select ''now''::date'; end"),
+            ("opens", "plpgsql declare c refcursor; begin open c for select 1; return c; end"),
+            ("outer", "select asks()"),
+            ("clean", "select clock_timestamp(), 'known'"),
+        ],
+        &[((Kind::Read, "view"), (R, "outer")), ((Kind::Read, "tree"), (R, "transaction_timestamp"))],
+    );
+    let asks = |does: Effects| does.bounds.any(Bounds::TRANSACTION);
+    for name in ["asks", "says", "deep", "opens", "outer"] {
+        assert!(asks(names.function(name.as_bytes()).unwrap()), "{name}");
+    }
+    assert!(!asks(names.function(b"clean").unwrap()));
+    assert!(asks(names.relation(b"view")) && asks(names.relation(b"tree")));
 }

@@ -66,8 +66,8 @@ fn what_routing_cannot_do_yet_is_refused() {
     };
     routing("mode = \"splits\"", 8, "`mode` must be", "");
     routing("replica_required = 2", 20, "`replica_required` must be", "");
-    let primary = "`transaction_reads` must be \"primary\"";
-    routing("transaction_reads = \"replica_until_write\"", 21, primary, "not supported yet");
+    let reads = "`transaction_reads` must be \"primary\" or \"replica_until_write\"";
+    routing("transaction_reads = \"replica\"", 21, reads, "");
     routing("monitor_interval = \"5ms\"", 20, "at least 10ms", "too short");
     routing("max_replica_lag = 0", 19, "at least 1ms", "");
     routing("read_functions = [\"public.f\"]", 18, "without schema", "public.f");

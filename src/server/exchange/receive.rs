@@ -86,7 +86,15 @@ impl Exchange {
             kind::READY_FOR_QUERY => {
                 self.status = Status::read(body).ok_or(Violation("ReadyForQuery without a status"))?;
                 let show = self.ready(out)?;
-                Ok(if show && !out.ready(self.status) { Verdict::Stop } else { show.into() })
+                if show && !out.ready(self.status) {
+                    return Ok(Verdict::Stop);
+                }
+                let around = out.around(self.told_error).filter(|_| show);
+                Ok(around.map_or(show.into(), |status| {
+                    let mut message = BytesMut::new();
+                    backend::ready_for_query(&mut message, status);
+                    Verdict::Replace(message)
+                }))
             }
             kind::PARAMETER_STATUS => {
                 let (name, value) =
@@ -109,6 +117,7 @@ impl Exchange {
                     return Ok(Verdict::Hide);
                 }
                 out.error();
+                self.told_error |= !matches!(verdict, Verdict::Hide);
                 let instead = if show { out.reword(body) } else { None };
                 Ok(instead.map_or(verdict, Verdict::Replace))
             }

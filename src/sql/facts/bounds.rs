@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// A set of reasons for the primary. The empty set: none of these.
+/// A set: reasons for the primary, and [`Self::TRANSACTION`]. The empty set: none of these.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Bounds(u8);
 
@@ -20,24 +20,34 @@ impl Bounds {
     pub const NODE: Self = Self(1 << 3);
     /// Asks a catalog.
     pub const CATALOG: Self = Self(1 << 4);
+    /// Depends on the transaction around it: it asks for the time at which that began, or leaves there what ends with it. That is no
+    /// reason for the primary by itself.
+    pub const TRANSACTION: Self = Self(1 << 5);
 
-    const NAMES: [(Self, &'static str); 5] = [
+    const NAMES: [(Self, &'static str); 6] = [
         (Self::WRITES, "writes"),
         (Self::LOCKS_ROWS, "locks_rows"),
         (Self::ONE_SERVER, "one_server"),
         (Self::NODE, "node"),
         (Self::CATALOG, "catalog"),
+        (Self::TRANSACTION, "transaction"),
     ];
 
-    /// Nothing at all is in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
+    /// None of it keeps a statement from a replica.
+    pub const fn allow_replicas(self) -> bool {
+        self.0 & !Self::TRANSACTION.0 == 0
     }
 
     /// These, less the others.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// These, as far as they are in `other`.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Some of `other` is in it.

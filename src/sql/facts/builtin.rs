@@ -61,6 +61,7 @@ fn find(name: &[u8]) -> Option<Bounds> {
             Some(b" !") => return Some(Bounds::WRITES),
             Some(b" @") => return Some(Bounds::ONE_SERVER),
             Some(b" =") => return Some(Bounds::NODE),
+            Some(b" ~") => return Some(Bounds::TRANSACTION),
             _ => place = (place + 1) % PLACES,
         }
     }

@@ -239,6 +239,9 @@ impl Machine {
             self.now.judge.bounds |= Bounds::WRITES;
             self.facts.named.beyond = true;
         }
+        if !quoted && !dotted && tells_time(name) {
+            self.now.judge.bounds |= Bounds::TRANSACTION;
+        }
         let place = if self.in_body { Place::No } else { self.place(name, quoted, begins, before) };
         if begins {
             self.begin(name, quoted);
@@ -540,6 +543,11 @@ impl Now {
             _ => false,
         }
     }
+}
+
+/// Words that stand for the time at which the transaction began, with a bracket behind them or without.
+fn tells_time(word: &[u8]) -> bool {
+    matches!(word, b"current_timestamp" | b"current_date" | b"current_time" | b"localtimestamp" | b"localtime")
 }
 
 /// What `DROP` drops.

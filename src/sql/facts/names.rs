@@ -117,7 +117,7 @@ impl Effects {
 
     /// Nothing that matters to a session or to where it may run.
     pub fn is_harmless(self) -> bool {
-        self.touches.is_empty() && self.bounds.is_empty()
+        self.touches.is_empty() && self.bounds.allow_replicas()
     }
 }
 

@@ -245,7 +245,7 @@ impl Machine {
             if defined || own {
                 return;
             }
-            if effects.bounds.is_empty() {
+            if effects.bounds.allow_replicas() {
                 // It may be a view that has come since the catalog was read.
                 now.judge.bounds |= Bounds::WRITES;
             }

@@ -1,7 +1,7 @@
 //! A second reader, with a grammar, of what the first one calls a read: `sqlparser`. It can only take the verdict back, and what it does not
 //! understand it says nothing of. Bounded: long texts, and those that would build a deep tree, it is not given.
 
-use super::{Facts, Functions, Verdict, builtin, keywords};
+use super::{Bounds, Facts, Functions, Verdict, builtin, keywords};
 use crate::sql::scan::Scanner;
 use crate::sql::token::{Reading, Token};
 use sqlparser::ast::{
@@ -136,8 +136,10 @@ impl Witness<'_> {
         let known = builtin::effects(name);
         let harmful = [own, known].into_iter().flatten().any(|does| !does.is_harmless());
         let is_grammar = keywords::kind(name).is_some() || matches!(name, b"rollup" | b"cube");
+        let asks = [own, known].into_iter().flatten().any(|does| does.bounds.any(Bounds::TRANSACTION));
+        let unseen = asks && !self.facts.asks_transaction();
         let unknown = own.is_none() && known.is_none() && !is_grammar;
-        unless(self.facts.verdict() == Verdict::Read && (harmful || unknown))
+        unless(self.facts.verdict() == Verdict::Read && (harmful || unseen || unknown))
     }
 }
 

@@ -139,6 +139,24 @@ pub enum Isolation {
     Serializable,
 }
 
+impl Isolation {
+    /// As the value of a setting, in any case.
+    pub fn named(value: &[u8]) -> Option<Self> {
+        let levels: [(&[u8], Self); 4] = [
+            (b"read uncommitted", Self::ReadUncommitted),
+            (b"read committed", Self::ReadCommitted),
+            (b"repeatable read", Self::RepeatableRead),
+            (b"serializable", Self::Serializable),
+        ];
+        levels.into_iter().find(|(name, _)| value.eq_ignore_ascii_case(name)).map(|(_, level)| level)
+    }
+
+    /// Whether each statement has a snapshot of its own.
+    pub fn is_by_statement(self) -> bool {
+        matches!(self, Self::ReadUncommitted | Self::ReadCommitted)
+    }
+}
+
 /// What `PREPARE` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepare {

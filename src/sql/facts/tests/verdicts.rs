@@ -188,3 +188,42 @@ fn what_both_readers_have_said_of_a_statement_is_kept_for_the_rules_it_was_read_
     assert_eq!((told.confirmed(default), told.confirmed(other)), (Some(Verdict::Read), None), "the first one counts");
     assert!(!told.is_of(&Knowledge::new(2, Arc::new(Names::new()), false)), "of another catalog nothing is kept");
 }
+
+#[test]
+fn what_asks_for_its_transaction_is_a_read_all_the_same_and_says_so() {
+    let mut names = Names::new();
+    for name in ["asks", "now"] {
+        names.add_function(name.as_bytes(), Bounds::TRANSACTION);
+    }
+    names.add_function(b"clean", Touches::NOTHING);
+    names.add_relation(b"recent", Bounds::TRANSACTION);
+    let catalog = Catalog(names);
+    let asks = |text: &str| {
+        let facts = read(text.as_bytes(), Reading::default(), &catalog);
+        assert_eq!(facts.verdict(), Verdict::Read, "{text}");
+        assert_eq!(facts.confirmed(text.as_bytes(), Reading::default(), &catalog), Verdict::Read, "{text}");
+        facts.asks_transaction()
+    };
+    for text in [
+        "select now()",
+        "select a from t where b > pg_catalog.now() - interval '1 day'",
+        "select transaction_timestamp(), age(a) from t",
+        "select current_timestamp",
+        "select Current_Date - 1, localtime(2)",
+        "select asks(1)",
+        "select * from recent",
+        "select 1; select now(); select 2",
+        "select (select max(a) from t where b < localtimestamp)",
+    ] {
+        assert!(asks(text), "{text}");
+    }
+    for text in [
+        "select 1",
+        "select clean(now) from t",
+        "select \"current_date\" from t",
+        "select clock_timestamp(), statement_timestamp()",
+        "select * from t where a = 'current_date'",
+    ] {
+        assert!(!asks(text), "{text}");
+    }
+}

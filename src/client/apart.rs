@@ -1,0 +1,253 @@
+//! Reads of a block that may write, before it does: with `transaction_reads = "replica_until_write"` each runs on a replica outside of the
+//! block, in a transaction of its own, and no server is held between them. The first statement that is no such read begins the block
+//! on the primary (`client/block.rs`), where it stays.
+//!
+//! At READ COMMITTED a statement has a snapshot of its own in either case. What tells the difference is kept out: reads that ask when their
+//! transaction began or leave something in it (portals) are not plain, the client is told that it is in a block, and an error fails that.
+//! What is left are the locks on tables that a read takes: they end with it.
+
+use super::between::Request;
+use super::block::{Block as Begun, Said};
+use super::connection::Client;
+use super::texts::{begins_with_end, end_of_first};
+use super::wanted::texts;
+use crate::fault::{Blame, Fault, SqlState};
+use crate::router::Block;
+use crate::sql::{Begin, Facts, Isolation, Value, Verb, Verdict, is_now, says_now};
+use crate::wire::backend;
+use crate::wire::frame::{self, take_cstr, take_i32};
+use crate::wire::frontend::{self, kind};
+use bytes::BytesMut;
+
+impl Client {
+    /// What the block that has been answered and has no server is to the router, for this request in it.
+    pub(super) fn around(&self, begun: &Begun, request: &Request, verdict: Verdict) -> Block {
+        if self.rules.max_prepared_statements == 0 {
+            // What is bound in it is not judged again.
+            return Block::Other;
+        }
+        let facts = self.read(begun.begin.as_bytes(), self.own_readings());
+        let Some(Verb::Begin(begin)) = facts.statements.only().map(|only| &only.verb) else { return Block::Other };
+        let only_reads = || self.is_set(b"default_transaction_read_only", b"on");
+        match begin.read_only.unwrap_or_else(only_reads) {
+            true if begin.isolation != Some(Isolation::Serializable) => Block::ReadOnly,
+            false if verdict == Verdict::Read && self.reads_apart(begin) && self.stands_apart(request) => Block::Apart,
+            _ => Block::Other,
+        }
+    }
+
+    /// Whether plain reads of such a block run outside of it. Not for a client that listens: between two transactions it would be told.
+    fn reads_apart(&self, begin: &Begin) -> bool {
+        let Some(watch) = self.shape.watch.as_ref().filter(|watch| watch.reads_before_writes()) else { return false };
+        let default = || match self.settings.get(b"default_transaction_isolation") {
+            Some(set) => Isolation::named(set),
+            None => self.shape.lanes.get(watch.view().primary?)?.isolation(),
+        };
+        let isolation = begin.isolation.or_else(default);
+        isolation.is_some_and(Isolation::is_by_statement) && begin.deferrable != Some(true) && self.listening.is_none()
+    }
+
+    /// Whether a whole request means the same outside of its block: nothing of it asks for the block's time, and no portal is left. It is
+    /// known to read.
+    fn stands_apart(&self, request: &Request) -> bool {
+        let mut bound = false;
+        frame::all(&request.bytes).all(|(kind, mut body)| match kind {
+            kind::QUERY => take_cstr(&mut body).is_some_and(|text| self.is_timeless(text)),
+            kind::PARSE => {
+                take_cstr(&mut body).zip(take_cstr(&mut body)).is_some_and(|(_, text)| self.is_timeless(text))
+            }
+            kind::BIND => {
+                let names = take_cstr(&mut body).zip(take_cstr(&mut body));
+                !std::mem::replace(&mut bound, true)
+                    && names.is_some_and(|(portal, name)| portal.is_empty() && self.is_timeless_statement(name))
+                    && values(body).is_some_and(|values| !values.into_iter().any(is_now))
+            }
+            // All of its rows.
+            kind::EXECUTE => std::mem::take(&mut bound) && body == [0; 5],
+            kind::DESCRIBE | kind::CLOSE => body.first() == Some(&b'S') || body == b"P\0",
+            kind::SYNC => !bound,
+            _ => false,
+        })
+    }
+
+    /// Of a statement that was prepared in an earlier request. One that is parsed in the same is looked at there.
+    fn is_timeless_statement(&self, name: &[u8]) -> bool {
+        let Some(statement) = self.statements.as_ref().and_then(|statements| statements.get(name)) else { return true };
+        let Some(text) = statement.text() else { return false };
+        statement.readings().only(text) == Some(self.settings.reading()) && self.is_timeless(text)
+    }
+
+    fn is_timeless(&self, text: &[u8]) -> bool {
+        let reading = self.settings.reading();
+        !says_now(text, reading) && !self.pool.catalog().read(text, reading).asks_transaction()
+    }
+
+    /// Whether the request at hand runs outside of the block around it, which goes on.
+    pub(super) fn is_apart(&self) -> bool {
+        self.block.is_some() && self.route.as_ref().is_some_and(|route| route.is_apart())
+    }
+
+    /// The block that is to be begun in front of the request at hand.
+    pub(super) fn block_to_begin(&mut self) -> Option<Box<Begun>> {
+        if self.is_apart() {
+            let now = self.now;
+            if let Some(block) = &mut self.block {
+                block.read_since.get_or_insert(now);
+                // What is read has put another in its place.
+                block.portal = false;
+            }
+            return None;
+        }
+        let block = self.block.take()?;
+        if block.read_since.is_some() {
+            self.meter.promoted(self.planned().kind());
+        }
+        Some(block)
+    }
+
+    /// Why a request is not run: its block has read, and PostgreSQL would not let it say any more how. There it would be the first one.
+    ///
+    /// Source: `check_transaction_isolation` and `check_transaction_deferrable` in PostgreSQL's `src/backend/commands/variable.c`.
+    pub(super) fn comes_too_late(&self, request: &Request) -> Option<Fault> {
+        self.block.as_ref().filter(|block| block.read_since.is_some())?;
+        let runs = frame::all(&request.bytes).any(|(kind, _)| matches!(kind, kind::QUERY | kind::BIND));
+        let is_late = |text: &[u8]| says_how_to_read(text, &self.read(text, self.own_readings()));
+        let late = runs && texts(self, &request.bytes).any(is_late);
+        let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
+        late.then(|| Fault::error(Blame::Client, SqlState::ACTIVE_SQL_TRANSACTION, message))
+    }
+
+    /// What a text says that ends a block without a server in which something was read or has failed, whatever comments it has.
+    pub(super) fn ends_block(&self, text: &[u8]) -> Option<Said> {
+        let block = self.block.as_ref()?;
+        if block.read_since.is_none() && !block.is_failed() || text.len() > ENDS_MAX {
+            return None;
+        }
+        let facts = self.read(text, self.own_readings());
+        match facts.statements.only().filter(|_| facts.unsure.is_none())?.verb {
+            Verb::Commit { chain: false } => Some(Said::Commit),
+            Verb::Rollback { chain: false } => Some(Said::Rollback),
+            _ => None,
+        }
+    }
+
+    /// A Query that begins with the end of a failed block and goes on: the client is told of the end, and the rest is run.
+    pub(super) fn run_behind_end(&mut self, mut request: Request) -> Request {
+        if !self.block.as_ref().is_some_and(|block| block.is_failed()) || request.end != Some(kind::QUERY) {
+            return request;
+        }
+        let Some(text) = frame::first(&request.bytes).and_then(|(_, body, _)| body.strip_suffix(b"\0")) else {
+            return request;
+        };
+        let (readings, facts) = (self.own_readings(), self.read(text, self.own_readings()));
+        let ends = |verb: &Verb| matches!(verb, Verb::Commit { chain: false } | Verb::Rollback { chain: false });
+        let ends = begins_with_end(&facts) && facts.statements.get(0).is_some_and(|first| ends(&first.verb));
+        let Some(reading) = readings.only(text).filter(|_| ends) else { return request };
+        let rest = text.get(end_of_first(text, reading)..).unwrap_or_default().to_vec();
+        self.end_failed_block();
+        let mut told = BytesMut::new();
+        backend::command_complete(&mut told, b"ROLLBACK");
+        self.socket.queue(told);
+        request.bytes = BytesMut::new();
+        frontend::message(&mut request.bytes, kind::QUERY, |out| frontend::put_cstr(out, &rest));
+        request
+    }
+
+    /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
+    /// sessions come so cannot be brought into a client's settings.
+    pub(super) fn is_serializable(&self) -> bool {
+        self.is_set(b"default_transaction_isolation", b"serializable")
+            || self.shape.lanes.iter().any(|lane| lane.isolation() == Some(Isolation::Serializable))
+    }
+
+    fn is_set(&self, setting: &[u8], value: &[u8]) -> bool {
+        self.settings.get(setting).is_some_and(|set| set.eq_ignore_ascii_case(value))
+    }
+}
+
+/// A longer text ends no block here.
+const ENDS_MAX: usize = 512;
+
+/// What a Bind supplies, by what stands behind the names in it; NULLs left out. `None`: it is none.
+fn values(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
+    let formats = take_count(&mut rest)?;
+    rest = rest.get(2 * formats..)?;
+    let mut values = Vec::new();
+    for _ in 0..take_count(&mut rest)? {
+        if let Ok(length) = usize::try_from(take_i32(&mut rest)?) {
+            let (value, behind) = rest.split_at_checked(length)?;
+            rest = behind;
+            values.push(value);
+        }
+    }
+    Some(values)
+}
+
+fn take_count(rest: &mut &[u8]) -> Option<usize> {
+    let (count, behind) = rest.split_first_chunk::<2>()?;
+    *rest = behind;
+    Some(usize::from(u16::from_be_bytes(*count)))
+}
+
+/// Whether a text says how its transaction is to read: another isolation level than that of each statement, a snapshot, DEFERRABLE.
+fn says_how_to_read(text: &[u8], facts: &Facts) -> bool {
+    let has = |word: &[u8]| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word));
+    let of_modes = || {
+        !has(b"constraints") && [&b"serializable"[..], b"repeatable", b"snapshot", b"deferrable"].into_iter().any(has)
+    };
+    facts.statements.iter().any(|statement| match &statement.verb {
+        Verb::SetTransaction => of_modes(),
+        _ => statement.settings().iter().any(|setting| match (&*setting.name, &setting.value) {
+            (b"transaction_deferrable", _) => true,
+            (b"transaction_isolation", Value::Literal(level)) => {
+                !Isolation::named(level).is_some_and(Isolation::is_by_statement)
+            }
+            _ => false,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Plain, Reading, read};
+
+    #[test]
+    fn a_text_says_how_to_read_or_something_else() {
+        let says = |text: &str| {
+            let text = text.as_bytes();
+            says_how_to_read(text, &read(text, Reading::default(), &Plain))
+        };
+        for text in [
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "set transaction isolation level repeatable read, read only",
+            "SET TRANSACTION SNAPSHOT '00000003-0000001B-1'",
+            "SET TRANSACTION NOT DEFERRABLE",
+            "SET transaction_isolation = 'repeatable read'",
+            "SET LOCAL transaction_deferrable = on",
+            "SELECT set_config('transaction_isolation', 'serializable', true)",
+        ] {
+            assert!(says(text), "{text}");
+        }
+        for text in [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SET TRANSACTION READ ONLY",
+            "SET CONSTRAINTS snapshot DEFERRED",
+            "SET transaction_isolation = 'read committed'",
+            "SET work_mem = '1MB'",
+            "SELECT 'serializable'",
+        ] {
+            assert!(!says(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_bind_supplies_is_found() {
+        let bind = [0, 1, 0, 0, 0, 3, 0, 0, 0, 2, b'h', b'i', 255, 255, 255, 255, 0, 0, 0, 0, 0, 0];
+        assert_eq!(values(&bind), Some(vec![&b"hi"[..], b""]));
+        assert_eq!(values(&[0, 0, 0, 0]), Some(Vec::new()));
+        for cut in 0..20 {
+            assert_eq!(values(&bind[..cut]), None, "cut at {cut}");
+        }
+    }
+}
