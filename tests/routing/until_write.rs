@@ -53,6 +53,15 @@ fn on_a_replica(frames: &[Frame]) {
     assert!(REPLICAS.contains(&host.as_str()), "it ran on {host}");
 }
 
+/// By Parse, Bind and Execute.
+fn request(text: &str, values: &[&[u8]]) -> Vec<u8> {
+    [extended(text, values), sync()].concat()
+}
+
+fn by_messages(text: &str) -> Vec<u8> {
+    request(text, &[])
+}
+
 fn begin(client: &mut Raw) {
     let frames = client.ask("BEGIN");
     assert_eq!((tag(&frames).as_str(), status(&frames)), ("BEGIN", 'T'));
@@ -128,11 +137,11 @@ fn a_block_that_only_reads_never_comes_to_the_primary_and_holds_no_server() {
         assert_eq!((tag(&frames).as_str(), status(&frames)), (said, 'I'), "{end}");
     }
     for end in ["COMMIT", "ROLLBACK"] {
-        client.send(&extended("BEGIN", &[]));
+        client.send(&request("BEGIN", &[]));
         client.until_ready();
-        client.send(&extended(WHERE, &[]));
+        client.send(&request(WHERE, &[]));
         on_a_replica(&client.until_ready());
-        client.send(&extended(end, &[]));
+        client.send(&request(end, &[]));
         let frames = client.until_ready();
         assert_eq!((tag(&frames).as_str(), status(&frames)), (end, 'I'));
     }
@@ -199,7 +208,7 @@ fn the_time_of_a_block_is_one_and_asked_of_the_primary() {
     begin(&mut client);
     on_a_replica(&client.ask(&format!("SELECT {host}, plain()")));
     on_a_replica(&client.ask(&format!(
-        "SELECT {host}, clock_timestamp(), 'known', 'a now_here'::text IS NULL FROM generate_series(1, 2)"
+        "SELECT {host}, clock_timestamp(), 'known', 'nowhere'::text IS NULL FROM generate_series(1, 2)"
     )));
     client.ask("COMMIT");
     for asks in [
@@ -233,7 +242,7 @@ fn the_time_of_a_block_is_one_and_asked_of_the_primary() {
         client.ask("DEALLOCATE s");
     }
     begin(&mut client);
-    let parameter = |value: &[u8]| extended(&format!("SELECT {host}, $1::timestamptz"), &[value]);
+    let parameter = |value: &[u8]| request(&format!("SELECT {host}, $1::timestamptz"), &[value]);
     client.send(&parameter(b"2020-01-01"));
     on_a_replica(&client.until_ready());
     client.send(&parameter(b"Now"));
@@ -248,7 +257,7 @@ fn the_time_of_a_block_is_one_and_asked_of_the_primary() {
 fn an_error_behind_the_first_rows_fails_the_block() {
     let (world, mut client) = world();
     let fails = "SELECT repeat('x', 9000), 1 / (5 - n) FROM generate_series(1, 9) n";
-    let forms: [fn(&str) -> Vec<u8>; 2] = [query, |text| extended(text, &[])];
+    let forms: [fn(&str) -> Vec<u8>; 2] = [query, by_messages];
     for form in forms {
         let begun = on_primarys_log(&world, "pgotter.begin");
         for end in ["ROLLBACK", "COMMIT", "/* c */ COMMIT WORK", "rollback -- c"] {
@@ -307,7 +316,7 @@ fn a_read_that_a_replica_refuses_runs_in_the_block_on_the_primary() {
     world.pause_replay(true);
     world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
     let (moved, promoted) = (world.retries("not_replayed"), promotions(&world, "retry"));
-    for form in [query("SELECT b FROM t"), extended("SELECT b FROM t", &[])] {
+    for form in [query("SELECT b FROM t"), by_messages("SELECT b FROM t")] {
         let mut client = world.client();
         begin(&mut client);
         on_a_replica(&client.ask(WHERE));
@@ -440,7 +449,7 @@ fn how_to_read_can_be_said_before_the_first_read_and_not_behind_it() {
     assert_eq!((tag(&client.ask(strict)).as_str(), in_block(&client.ask(WHERE)).as_str()), ("SET", PRIMARY));
     assert_eq!(client.value("SHOW transaction_isolation"), "repeatable read");
     client.ask("COMMIT");
-    let forms: [fn(&str) -> Vec<u8>; 2] = [query, |text| extended(text, &[])];
+    let forms: [fn(&str) -> Vec<u8>; 2] = [query, by_messages];
     for form in forms {
         for late in [strict, "SET transaction_isolation = 'serializable'", "SET TRANSACTION DEFERRABLE"] {
             until_apart(&mut client);
