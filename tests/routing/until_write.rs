@@ -136,6 +136,21 @@ fn a_block_that_only_reads_never_comes_to_the_primary_and_holds_no_server() {
         let frames = client.ask(end);
         assert_eq!((tag(&frames).as_str(), status(&frames)), (said, 'I'), "{end}");
     }
+    begin(&mut client);
+    for (text, said) in [
+        ("COPY t TO STDOUT", "COPY 1"),
+        ("EXPLAIN (COSTS OFF) SELECT a FROM t", "EXPLAIN"),
+        ("VALUES (1), (2)", "SELECT 2"),
+        ("TABLE t", "SELECT 1"),
+        ("SELECT a FROM t; SELECT a FROM t WHERE a = 0", "SELECT 0"),
+    ] {
+        let frames = client.ask(text);
+        assert_eq!((error_code(&frames), tag(&frames).as_str(), status(&frames)), (None, said, 'T'), "{text}");
+    }
+    assert_eq!(status(&client.ask("")), 'T');
+    client.send(&sync());
+    assert_eq!(status(&client.until_ready()), 'T');
+    client.ask("COMMIT");
     for end in ["COMMIT", "ROLLBACK"] {
         client.send(&request("BEGIN", &[]));
         client.until_ready();
@@ -574,4 +589,18 @@ fn where_it_is_not_asked_for_a_block_that_may_write_is_the_primarys() {
         client.ask("COMMIT");
         world.decisions("replica", "read") > reads
     });
+}
+
+#[test]
+fn a_block_that_reads_elsewhere_has_the_time_of_a_transaction() {
+    let limit = "[users.short]\npassword = \"short\"\ntransaction_timeout = \"2s\"";
+    let (world, _client) = world_with(limit);
+    world.on_primary("CREATE ROLE short LOGIN PASSWORD 'short'");
+    world.until_replayed();
+    let mut client = Raw::log_in(world.pgotter.port(), &[("user", "short")]);
+    until_apart(&mut client);
+    begin(&mut client);
+    on_a_replica(&client.ask(WHERE));
+    let code = client.until(b'E').last().and_then(|error| error.field(b'C'));
+    assert_eq!(code.as_deref(), Some("25P04"));
 }
