@@ -27,6 +27,8 @@ mod mistakes;
 mod moved;
 #[path = "routing/observed.rs"]
 mod observed;
+#[path = "routing/own_in_failed.rs"]
+mod own_in_failed;
 #[path = "routing/reads.rs"]
 mod reads;
 #[path = "routing/restarted.rs"]

@@ -88,17 +88,35 @@ fn may_take_back(text: &[u8]) -> bool {
     [&b"reset"[..], b"discard", b"rollback", b"abort"].into_iter().any(begins)
 }
 
-/// Comments within comments are none of those that are skipped.
 fn behind_comments(text: &[u8]) -> &[u8] {
     let mut text = text.trim_ascii_start();
     loop {
         let end = match text.first_chunk() {
             Some(b"--") => memchr::memchr(b'\n', text).map(|at| at + 1),
-            Some(b"/*") => memchr::memmem::find(text, b"*/").map(|at| at + 2),
+            Some(b"/*") => end_of_comment(text),
             _ => return text,
         };
         text = text.get(end.unwrap_or(text.len())..).unwrap_or_default().trim_ascii_start();
     }
+}
+
+/// Behind the comment that begins a text, in which there may be others.
+fn end_of_comment(text: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        match text.get(at..at + 2)? {
+            b"/*" => (at, depth) = (at + 2, depth + 1),
+            b"*/" if depth == 1 => return Some(at + 2),
+            b"*/" => (at, depth) = (at + 2, depth - 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Whether one of a text's statements shows one of them. It comes here if it is not the only one.
+pub(super) fn shows_own(facts: &Facts) -> bool {
+    let shows = |verb: &Verb| matches!(verb, Verb::Show(name) if name.starts_with(OWN));
+    facts.statements.len() > 1 && facts.statements.iter().any(|statement| shows(&statement.verb))
 }
 
 fn setting(name: &[u8]) -> Result<OwnSetting, NoSuch> {
@@ -304,7 +322,7 @@ impl Witness for OwnWitness<'_> {
 
 /// Of a text that sets one among other things, or by code.
 pub(super) fn not_alone() -> Fault {
-    let message = "settings of PgOtter's own cannot be set among other things";
+    let message = "settings of PgOtter's own cannot be set or shown among other things";
     Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message)
         .with_hint("Send SET, RESET and SHOW of a pgotter setting as statements of their own.")
 }

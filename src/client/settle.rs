@@ -3,7 +3,7 @@
 
 use super::connection::Client;
 use super::link::Link;
-use super::own::not_alone;
+use super::own::{not_alone, shows_own};
 use super::serve::Left;
 use super::take_back::Residue;
 use crate::config::PoolMode;
@@ -103,6 +103,9 @@ impl Client {
         self.note_facts(facts)?;
         self.note_sequences(facts, server)?;
         self.bent = self.bent.max(Bent::by(facts));
+        if shows_own(facts) {
+            return Err(not_alone());
+        }
         if is_harmless(facts) {
             if let Some(touched) = &mut self.touched {
                 // It may end a transaction.

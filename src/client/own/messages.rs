@@ -157,8 +157,10 @@ impl Client {
                 _ => return None,
             });
         }
-        // Behind a Flush its portals would have to be kept, as a server does.
-        end.filter(|end| *end == kind::SYNC || bound.is_empty()).map(|end| (steps, end))
+        // Behind a Flush its portals would have to be kept, as a server does, and in a block behind a Sync as well.
+        let is_kept = |portal: &[u8]| self.block.is_some() && !portal.is_empty();
+        let keeps = bound.iter().any(|(portal, _)| is_kept(portal));
+        end.filter(|end| *end == kind::SYNC && !keeps || bound.is_empty()).map(|end| (steps, end))
     }
 
     /// What a Parse makes that is PgOtter's own to answer.
@@ -251,7 +253,7 @@ impl Client {
             return true;
         }
         self.own.get_or_insert_default();
-        if under_way.server().exchange().status() == Status::Failed {
+        if in_failed_block(under_way) {
             under_way.replace_refused(bytes_of(&not_alone()));
             return true;
         }
@@ -276,7 +278,9 @@ impl Client {
         let Some(message) = under_way.message() else { return false };
         let (binds, asks) = (message.kind == kind::BIND, deed == Deed::ShowLsn);
         let portal: Box<[u8]> = if binds { message.body[..at.start - 1].into() } else { Box::default() };
-        if under_way.server().exchange().status() == Status::Failed && !asks {
+        // What returns no rows PostgreSQL describes there, too.
+        let refused = binds || !deed.columns().is_empty();
+        if in_failed_block(under_way) && !asks && refused {
             under_way.replace_refused(bytes_of(&not_alone()));
             return true;
         }
@@ -311,6 +315,9 @@ impl Client {
     /// Describe of a portal.
     pub(in super::super) fn describe_portal(&mut self, under_way: &mut Forwarding<'_>, portal: Range<usize>) {
         match self.own_portal(under_way, portal) {
+            Some(deed) if in_failed_block(under_way) && !deed.columns().is_empty() => {
+                under_way.replace_refused(bytes_of(&not_alone()));
+            }
             Some(deed) => under_way.answer(described(&deed, false), None),
             None => under_way.pass(None),
         }
@@ -319,6 +326,10 @@ impl Client {
     /// Execute of a portal. Says whether it was dealt with.
     pub(in super::super) fn own_execute(&mut self, under_way: &mut Forwarding<'_>, portal: Range<usize>) -> bool {
         let Some(deed) = self.own_portal(under_way, portal) else { return false };
+        if in_failed_block(under_way) {
+            under_way.replace_refused(bytes_of(&not_alone()));
+            return true;
+        }
         let exchange = under_way.server().exchange();
         let alone = exchange.status_behind_ours() == Some(Status::Idle);
         let mut out = BytesMut::new();
@@ -340,6 +351,11 @@ impl Client {
         let known = self.statements.as_ref()?.portal(&message.body[portal])?;
         self.deed(known.own.as_ref()?)
     }
+}
+
+/// Then PostgreSQL says so, and nothing else is heard.
+fn in_failed_block(under_way: &Forwarding<'_>) -> bool {
+    under_way.server().exchange().status() == Status::Failed
 }
 
 fn deed_of_portal(name: &[u8], bound: &[(&[u8], Deed)]) -> Option<Deed> {
