@@ -32,9 +32,9 @@ impl Asked {
     /// Nothing that would matter.
     const NOTHING: Self = Self { verdict: Verdict::Read, height: 0, wrote: false };
 
-    /// Unless a text like this one has been found to write.
-    fn unless_it_wrote(self, writers: &Writers, text: &[u8], reading: Reading) -> Self {
-        let wrote = self.verdict == Verdict::Read && writers.have(text, reading);
+    /// Unless a text of this name has been found to write.
+    fn unless_it_wrote(self, writers: &Writers, name: impl FnOnce() -> Option<Fingerprint>) -> Self {
+        let wrote = self.verdict == Verdict::Read && writers.have(name);
         Self { verdict: if wrote { Verdict::Write } else { self.verdict }, wrote, ..self }
     }
 
@@ -87,7 +87,7 @@ impl Client {
         }
         let (facts, verdict) = self.pool.catalog().judge(text, reading);
         let asked = Asked { verdict, height: self.height(facts.relations(), scope), wrote: false };
-        let asked = asked.unless_it_wrote(&self.pool.catalog().writers, text, reading);
+        let asked = asked.unless_it_wrote(&self.pool.catalog().writers, || facts.fingerprint(text, reading));
         (asked, Some(Perused { facts, reading, edition, length: text.len() }))
     }
 
@@ -161,7 +161,7 @@ impl Client {
         let reading = self.settings.reading();
         let relations = told.relations().filter(|_| told.confirmed(reading).is_some());
         let asked = Asked { verdict, height: self.height(relations, scope), wrote: false };
-        Some(asked.unless_it_wrote(&self.pool.catalog().writers, body, reading))
+        Some(asked.unless_it_wrote(&self.pool.catalog().writers, || told.fingerprint(body, reading)))
     }
 
     /// Where a statement that has been prepared may run, as both readers say. Once that is certain it costs a comparison.

@@ -34,6 +34,7 @@ pub use touches::Touches;
 pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Value, Verb};
 pub use verdict::Verdict;
 
+use super::normal::Fingerprint;
 use super::scan::Scanner;
 use super::token::{Reading, Token, Unsure};
 use machine::Machine;
@@ -116,6 +117,8 @@ pub struct Facts {
     by_constants: bool,
     // What the second reader has said.
     agreed: OnceLock<bool>,
+    // Of every text that has these facts, as they are kept by shape.
+    fingerprint: OnceLock<Option<Fingerprint>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +166,12 @@ impl Facts {
             Other => !only.touches.any(Touches::HIDDEN),
             _ => true,
         }
+    }
+
+    /// The fingerprint of the text that was read by these rules, or of another of its shape, which has the same. Costs a reading once for facts
+    /// that are kept.
+    pub fn fingerprint(&self, text: &[u8], reading: Reading) -> Option<Fingerprint> {
+        *self.fingerprint.get_or_init(|| Fingerprint::of_text(text, reading))
     }
 
     /// What of it bears on where it may run, beside what it touches.

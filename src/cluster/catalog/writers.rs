@@ -1,37 +1,47 @@
 //! Texts that were taken for reads, that a replica has refused because they write (25006), and that the primary has run then: by their
 //! fingerprints, so that they are not tried on a replica again.
 
-use crate::sql::{Fingerprint, Reading};
-use parking_lot::RwLock;
+use crate::sql::Fingerprint;
+use arc_swap::ArcSwapOption;
+use foldhash::HashSet;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 /// Texts that are remembered; of more the oldest is forgotten, and may be tried once again.
 const MAX: usize = 1000;
 
-/// Those of one database.
+/// Those of one database. Read for each read, and written hardly ever.
 #[derive(Debug, Default)]
-pub struct Writers {
-    any: AtomicBool,
-    known: RwLock<VecDeque<Fingerprint>>,
+pub struct Writers(ArcSwapOption<Known>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    names: HashSet<Fingerprint>,
+    // The newest first.
+    order: VecDeque<Fingerprint>,
 }
 
 impl Writers {
     /// A text of this name has written.
     pub fn note(&self, writer: Fingerprint) {
-        let mut known = self.known.write();
-        if known.contains(&writer) {
-            return;
-        }
-        known.truncate(MAX - 1);
-        known.push_front(writer);
-        self.any.store(true, Ordering::Relaxed);
+        self.0.rcu(|known| match known {
+            Some(known) if known.names.contains(&writer) => Some(known.clone()),
+            known => {
+                let mut known = known.as_deref().cloned().unwrap_or_default();
+                while known.order.len() >= MAX {
+                    known.order.pop_back().map(|oldest| known.names.remove(&oldest));
+                }
+                known.order.push_front(writer);
+                known.names.insert(writer);
+                Some(Arc::new(known))
+            }
+        });
     }
 
-    /// Whether a text (up to the zero that ends it) is one of them. Costs a load while there are none.
-    pub fn have(&self, text: &[u8], reading: Reading) -> bool {
-        self.any.load(Ordering::Relaxed)
-            && Fingerprint::of_text(text, reading).is_some_and(|name| self.known.read().contains(&name))
+    /// Whether a text is one of them, whose name is asked for if there are any. Costs no lock.
+    pub fn have(&self, name: impl FnOnce() -> Option<Fingerprint>) -> bool {
+        let known = self.0.load();
+        known.as_ref().is_some_and(|known| name().is_some_and(|name| known.names.contains(&name)))
     }
 }
 
@@ -39,22 +49,26 @@ impl Writers {
 mod tests {
     //! What is remembered, and for how many.
     use super::*;
+    use crate::sql::Reading;
 
-    fn name(text: &str) -> Fingerprint {
-        Fingerprint::of_text(text.as_bytes(), Reading::default()).expect("it has one")
+    fn name(text: &str) -> Option<Fingerprint> {
+        Fingerprint::of_text(text.as_bytes(), Reading::default())
     }
 
     #[test]
     fn a_text_that_differs_in_its_constants_is_the_same_and_the_oldest_is_forgotten() {
         let writers = Writers::default();
-        let have = |text: &str| writers.have(text.as_bytes(), Reading::default());
-        assert!(!have("select f(1)"));
-        writers.note(name("select f(1)"));
-        assert!(have("SELECT f(2)\0types of parameters") && !have("select g(1)"));
-        (0..MAX - 1).for_each(|number| writers.note(name(&format!("select f{number}()"))));
+        let note = |text: &str| writers.note(name(text).expect("it has one"));
+        let have = |text: &str| writers.have(|| name(text));
+        assert!(!writers.have(|| panic!("there are none")));
+        note("select f(1)");
+        assert!(have("SELECT f(2)\0types of parameters") && !have("select g(1)") && !writers.have(|| None));
+        (0..MAX - 1).for_each(|number| note(&format!("select f{number}()")));
+        note("select f0()");
         assert!(have("select f(3)"));
-        writers.note(name("select g()"));
+        note("select g()");
         assert!(!have("select f(3)") && have("select f0()") && have("select g()"));
-        assert_eq!(writers.known.read().len(), MAX);
+        let known = writers.0.load_full().expect("there are some");
+        assert_eq!((known.names.len(), known.order.len()), (MAX, MAX));
     }
 }

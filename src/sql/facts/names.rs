@@ -2,6 +2,7 @@
 //! catalog: who fills it does.
 
 use super::{Bounds, Change, Facts, Name, Relation, Touches, Verdict};
+use crate::sql::normal::Fingerprint;
 use crate::sql::token::Reading;
 use foldhash::HashMap;
 use std::ops::{BitOr, BitOrAssign};
@@ -292,6 +293,8 @@ pub struct Told {
     facts: Option<Facts>,
     // Where it may run after both readers were asked, and by which rules it was read then.
     confirmed: OnceLock<(Reading, Verdict)>,
+    // And what names it by those.
+    fingerprint: OnceLock<(Reading, Option<Fingerprint>)>,
 }
 
 impl Knowledge {
@@ -328,8 +331,9 @@ impl Knowledge {
         let relations = facts.relations().map(<[Relation]>::to_vec);
         let along = facts.along().into();
         let is_undone = facts.is_undone();
-        let (edition, facts, confirmed) = (self.edition, keep.then_some(facts), OnceLock::new());
-        Arc::new(Told { edition, verdict, change, is_undone, relations, along, facts, confirmed })
+        let (edition, facts) = (self.edition, keep.then_some(facts));
+        let (confirmed, fingerprint) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Told { edition, verdict, change, is_undone, relations, along, facts, confirmed, fingerprint })
     }
 }
 
@@ -353,6 +357,13 @@ impl Told {
     /// Keeps that, for the first rules by which it was asked.
     pub fn confirm(&self, reading: Reading, verdict: Verdict) {
         let _ = self.confirmed.set((reading, verdict));
+    }
+
+    /// The fingerprint of its text if that is read by these rules; kept for the first that are asked for.
+    pub fn fingerprint(&self, text: &[u8], reading: Reading) -> Option<Fingerprint> {
+        let of_text = || Fingerprint::of_text(text, reading);
+        let (by, kept) = self.fingerprint.get_or_init(|| (reading, of_text()));
+        if *by == reading { *kept } else { of_text() }
     }
 
     /// See [`Facts::relations`].
