@@ -7,6 +7,7 @@
 //! and `t.f` for `f(t)` where no catalog knows `f`; functions behind tables and views are asked for through
 //! [`Functions::relation`].
 
+mod body;
 mod bounds;
 mod builtin;
 mod call;
@@ -16,6 +17,7 @@ mod head;
 mod keywords;
 mod machine;
 mod names;
+mod now;
 mod relations;
 mod second;
 mod set_config;
@@ -62,7 +64,7 @@ pub fn read(text: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
 
 /// The facts of the body of a function in PL/pgSQL. Its statements are not told apart.
 pub fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
-    machine::read_body(body, reading, functions)
+    body::read_body(body, reading, functions)
 }
 
 /// Reads one text in pieces, cut anywhere. Keeps less than a kibibyte, and beyond that what [`Facts`] keeps and, of a `SET` and

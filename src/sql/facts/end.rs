@@ -1,6 +1,8 @@
 //! The end of a statement: what it was, and what it touches beside the names in it.
 
-use super::machine::{Body, Machine, Now, Shape};
+use super::body::Body;
+use super::machine::Machine;
+use super::now::{Now, Shape};
 use super::set_config::Called;
 use super::verb::{Discard, Name, Prepare, Setting, Statement, Value, Verb};
 use super::words::First;

@@ -1,82 +1,16 @@
-//! From tokens to facts: follows one statement after the other, and what `DO` runs with a machine inside. Nothing it keeps
+//! From tokens to facts: follows one statement after the other, and hands each token to what it may matter to. Nothing it keeps
 //! grows with the text beyond the bounds of [`Facts`], of [`Head`] and of one `set_config`.
 
+use super::body::Body;
 use super::call::{Held, Last, Schema};
 use super::head::Head;
-use super::relations::{Place, Sources};
+use super::now::{Now, Shape};
+use super::relations::Place;
 use super::set_config::SetConfig;
-use super::verb::{Name, Setting};
-use super::verdict::Judge;
+use super::verb::Setting;
 use super::words::{First, Key};
 use super::{Bounds, Effects, Facts, Functions, Touches, builtin};
-use crate::sql::scan::Scanner;
 use crate::sql::token::{Reading, Token};
-
-/// A `SELECT` of nothing but `set_config`, as far as it is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// In front of an item.
-    Item,
-    Schema,
-    Dot,
-    Name,
-    Inside,
-    /// Behind an item.
-    Closed,
-    As,
-    Label,
-    /// It is another statement.
-    #[default]
-    No,
-}
-
-/// Where the first `AS` outside brackets stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Definition {
-    #[default]
-    Ahead,
-    /// It was the last word.
-    Here,
-    Behind,
-}
-
-/// The statement under way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Now {
-    pub(super) first: First,
-    /// Tokens of it have been seen.
-    pub(super) begun: bool,
-    pub(super) touches: Touches,
-    /// What it touches if it writes.
-    pub(super) written: Touches,
-    pub(super) writes: bool,
-    pub(super) copies_in: bool,
-    pub(super) shape: Shape,
-    /// Where the statement of `PREPARE` begins.
-    pub(super) body: Option<usize>,
-    /// What only its verdict needs.
-    pub(super) judge: Judge,
-    pub(super) sources: Sources,
-    /// What is executed inside another statement.
-    pub(super) executed: Option<Name>,
-    kept: bool,
-    pub(super) depth: u32,
-    // One for each of the outer brackets: an operand follows when it closes.
-    before_operand: u64,
-    /// `EXPLAIN` with its options, so far.
-    pub(super) opening: bool,
-    // Of `CREATE … AS`.
-    definition: Definition,
-    routine: bool,
-    atomic: u32,
-}
-
-/// The body of a `DO`.
-#[derive(Clone, Debug)]
-pub(super) struct Body {
-    pub(super) scanner: Scanner,
-    pub(super) machine: Machine,
-}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machine {
@@ -87,7 +21,7 @@ pub(super) struct Machine {
     pub(super) now: Now,
     pub(super) head: Head,
     pub(super) held: Held,
-    last: Last,
+    pub(super) last: Last,
     pub(super) call: Option<Box<SetConfig>>,
     // The bracket of `current_setting` is open, and the setting not named yet.
     asks: bool,
@@ -299,73 +233,6 @@ impl Machine {
         self.last = Last::Word;
     }
 
-    /// What a word behind the first one changes.
-    fn follow(&mut self, name: &[u8], quoted: bool, key: Key, (last, before): (Last, Key), at: usize) {
-        let now = &mut self.now;
-        let outside = now.depth == 0;
-        let is_to = last == Last::Word && !self.held.quoted && self.held.name() == b"to";
-        now.follow(name, quoted, key, (before, is_to));
-        // A label is no keyword.
-        let named = self.held.before.1 == Key::As && now.first != First::Prepare;
-        let fills = matches!(before, Key::Insert | Key::Merge) && !named;
-        let is_name = matches!(before, Key::As | Key::On | Key::For);
-        let locks = before == Key::Keys && key == Key::Update && now.judge.bounds.any(Bounds::LOCKS_ROWS);
-        if let Some(prepared) = now.executed.as_mut().filter(|name| name.is_empty()) {
-            *prepared = name.into();
-        }
-        // What is gone touches nothing: only of what runs by itself, or under a name that others have, is it worth a look.
-        if now.first == First::Drop && self.last == Last::Word && drops_code(name) {
-            now.touches |= Touches::DEFINES;
-        }
-        if before == Key::Language && now.first == First::Do && name != b"plpgsql" {
-            now.touches |= Touches::DYNAMIC;
-        }
-        match key {
-            Key::Plain => (),
-            Key::Temp if matches!(before, Key::Create | Key::Local | Key::Into | Key::Replace) => {
-                now.touches |= Touches::TEMP;
-            }
-            // In PL/pgSQL it names variables.
-            Key::Into if !fills && !self.in_body => now.touches |= Touches::CREATES,
-            Key::Create => now.touches |= Touches::CREATES,
-            Key::Insert | Key::Merge | Key::Update | Key::Delete if !is_name && !locks => {
-                now.writes = true;
-                if key != Key::Delete {
-                    now.touches |= Touches::SEQUENCE_WRITE;
-                }
-            }
-            Key::From if outside && now.first == First::Copy => {
-                now.copies_in = true;
-                now.touches |= Touches::SEQUENCE_WRITE;
-            }
-            Key::Routine if matches!(before, Key::Create | Key::Replace) => now.routine = true,
-            Key::Atomic if before == Key::Begin && now.routine && outside => now.atomic += 1,
-            // Each statement inside ends with a semicolon: no `END` of `CASE`, nor a name, stands here.
-            Key::End if now.atomic > 0 && (last == Last::Semicolon || before == Key::Atomic) => now.atomic -= 1,
-            Key::Extension if matches!(before, Key::Create | Key::Alter) => now.touches |= Touches::HIDDEN,
-            Key::For if outside && now.first == First::Declare => now.kept = false,
-            Key::As if outside && now.first == First::Prepare && now.body.is_none() => {
-                now.kept = false;
-                // As long as it is written.
-                now.body = Some(at + name.len());
-            }
-            Key::Execute if self.in_body => now.touches |= Touches::HIDDEN | Touches::DYNAMIC,
-            Key::Execute if now.executed.is_none() && now.runs_here() => now.executed = Some(Name::default()),
-            _ => (),
-        }
-        if outside {
-            now.definition = match now.definition {
-                Definition::Ahead if key != Key::As => Definition::Ahead,
-                Definition::Ahead => Definition::Here,
-                _ => Definition::Behind,
-            };
-            if now.opening && key == Key::Create {
-                now.first = First::Create;
-            }
-            now.opening &= key == Key::Analyze;
-        }
-    }
-
     fn symbol(&mut self, symbol: u8, at: usize, functions: &dyn Functions) {
         match symbol {
             b'(' => self.open(functions),
@@ -479,29 +346,6 @@ impl Machine {
         }
     }
 
-    fn shape_behind(&self, begins: bool, key: Key) -> Shape {
-        match self.now.shape {
-            _ if begins && key == Key::Select && self.now.depth == 0 => Shape::Item,
-            Shape::Inside => Shape::Inside,
-            Shape::Item | Shape::Dot if self.held.is_set_config() => Shape::Name,
-            Shape::Item if self.held.name() == b"pg_catalog" => Shape::Schema,
-            Shape::Closed if key == Key::As => Shape::As,
-            Shape::As => Shape::Label,
-            _ => Shape::No,
-        }
-    }
-
-    fn shape_at(&self, symbol: u8) -> Shape {
-        match (self.now.shape, symbol) {
-            (Shape::Schema, b'.') => Shape::Dot,
-            (Shape::Name, b'(') => Shape::Inside,
-            (Shape::Inside, b')') if self.now.depth == 1 => Shape::Closed,
-            (Shape::Inside, _) => Shape::Inside,
-            (Shape::Closed | Shape::Label, b',') => Shape::Item,
-            _ => Shape::No,
-        }
-    }
-
     /// Behind a statement.
     pub(super) fn reset(&mut self) {
         self.now = Now::default();
@@ -529,62 +373,7 @@ impl Machine {
     }
 }
 
-impl Now {
-    fn takes(&mut self, effects: Effects) {
-        self.touches |= effects.touches;
-        self.judge.bounds |= effects.bounds;
-    }
-
-    /// `EXECUTE` here names a prepared statement.
-    fn runs_here(&self) -> bool {
-        match self.first {
-            First::Explain => self.opening && self.depth == 0,
-            First::Create => self.definition == Definition::Here && self.depth == 0,
-            _ => false,
-        }
-    }
-}
-
 /// Words that stand for the time at which the transaction began, with a bracket behind them or without.
 fn tells_time(word: &[u8]) -> bool {
     matches!(word, b"current_timestamp" | b"current_date" | b"current_time" | b"localtimestamp" | b"localtime")
-}
-
-/// What `DROP` drops.
-fn drops_code(what: &[u8]) -> bool {
-    matches!(
-        what,
-        b"function" | b"procedure" | b"routine" | b"aggregate" | b"trigger" | b"rule" | b"policy" | b"extension"
-    )
-}
-
-/// See [`super::read_body`].
-pub(super) fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions) -> Facts {
-    let Body { mut scanner, mut machine } = Body::new(reading);
-    scanner.feed(body, &mut |token| machine.token(token, 0, functions));
-    let sure = scanner.finish(&mut |token| machine.token(token, 0, functions));
-    machine.settle(functions);
-    let mut facts = machine.finish(0);
-    facts.unsure = sure.err().or(facts.unsure);
-    facts
-}
-
-impl Body {
-    fn new(reading: Reading) -> Self {
-        let machine = Machine { in_body: true, ..Machine::new(reading) };
-        Self { scanner: Scanner::new(reading), machine }
-    }
-
-    fn feed(&mut self, part: &[u8], functions: &dyn Functions) {
-        let Self { scanner, machine } = self;
-        scanner.feed(part, &mut |token| machine.token(token, 0, functions));
-    }
-
-    /// The text that it stands in is over, or the statement.
-    pub(super) fn finish(self) -> Facts {
-        let Self { scanner, mut machine } = self;
-        let end = scanner.finish(&mut |_| ());
-        let facts = machine.finish(0);
-        Facts { unsure: end.err().or(facts.unsure), ..facts }
-    }
 }

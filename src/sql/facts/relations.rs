@@ -2,7 +2,8 @@
 //! of a `FROM`. A name that a `WITH` of the same text has defined is none, unless the database has a relation of that name, too.
 
 use super::call::{Last, Schema};
-use super::machine::{Machine, Now};
+use super::machine::Machine;
+use super::now::Now;
 use super::verb::Name;
 use super::words::{First, Key};
 use super::{Bounds, Effects, Facts, Functions, Touches};

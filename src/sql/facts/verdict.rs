@@ -3,7 +3,7 @@
 //! A replica refuses what writes, but not all that must not run there: it runs `ALTER SYSTEM`, `CHECKPOINT`, `LOAD`, `DO`, `CALL`, `LOCK`,
 //! `COPY … TO PROGRAM` and grants advisory locks that exclude nobody. So whatever is not known to be a read is the primary's.
 
-use super::machine::Now;
+use super::now::Now;
 use super::words::{First, Key};
 use super::{Bounds, Facts, Touches};
 use std::fmt;
