@@ -3,6 +3,7 @@
 
 mod database;
 mod named;
+mod ruled;
 
 use super::MISTAKE;
 use super::init::Stop;
@@ -12,7 +13,9 @@ use crate::sql::{
     self, Facts, Fingerprint, Functions, Hint, Malformed, Names, Normalizer, Plain, Reader, Reading, Scanner, Token,
     Verdict,
 };
+use database::Said;
 use named::{Known, Named, quoted};
+use ruled::{Ruled, Rules};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -35,8 +38,15 @@ pub struct Args {
     /// postgresql://user:password@host[:port]/database. Without a password in it, PGPASSWORD is taken
     #[arg(long, value_name = "NAME|URL")]
     database: Option<String>,
+    /// As which user a client sends it, for the rules of the configuration
+    #[arg(long, value_name = "NAME", requires = "database")]
+    user: Option<String>,
+    /// And with which application_name
+    #[arg(long, value_name = "NAME", requires = "database")]
+    application_name: Option<String>,
     /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements, hint (or
-    /// null; "malformed"), granted, functions (name, volatility or null), tables (schema or null, name, written), all_tables
+    /// null; "malformed"), granted, rule (number, rule; or null), rules_for_some (the same, of those that want to know more of the client),
+    /// functions (name, volatility or null), tables (schema or null, name, written), all_tables
     #[arg(long)]
     json: bool,
 }
@@ -51,7 +61,8 @@ pub fn run(args: Args, config: Option<&Path>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (names, volatility) = asked;
+    let (names, volatility, mut rules) = asked;
+    (rules.user, rules.application_name) = (args.user, args.application_name);
     let functions: &dyn Functions = names.as_ref().map_or(&Plain, |names| names);
     let known = Known { functions, volatility: &volatility };
     let text = match (args.sql, args.file) {
@@ -65,7 +76,7 @@ pub fn run(args: Args, config: Option<&Path>) -> ExitCode {
         },
         (None, None) => Vec::new(),
     };
-    let explained = Explained::of(&text, &known);
+    let explained = Explained::of(&text, &known, &rules);
     if args.json {
         println!("{}", explained.json());
     } else {
@@ -75,18 +86,18 @@ pub fn run(args: Args, config: Option<&Path>) -> ExitCode {
 }
 
 /// What a database knows; without one nothing.
-type Asked = (Option<Names>, BTreeMap<Box<[u8]>, Volatility>);
+type Asked = (Option<Names>, BTreeMap<Box<[u8]>, Volatility>, Rules);
 
 fn ask(database: String, config: Option<&Path>) -> Result<Asked, Stop> {
     let failure = |message: String| Stop { code: 1, message };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure(format!("could not start the runtime: {error}")))?;
     runtime.block_on(async {
-        let (mut server, claims) = database::connect(database, config).await?;
+        let (mut server, Said { claims, rules }) = database::connect(database, config).await?;
         let unread = || failure("the catalog could not be read".to_owned());
         let names = read_catalog(&mut server, &claims).await.ok_or_else(unread)?;
         let volatility = read_volatility(&mut server).await.ok_or_else(unread)?;
-        Ok((Some(names), volatility))
+        Ok((Some(names), volatility, rules))
     })
 }
 
@@ -95,6 +106,7 @@ struct Explained {
     facts: Facts,
     verdict: Verdict,
     hint: Result<Option<Box<str>>, Malformed>,
+    ruled: Ruled,
     // With a replica that has everything.
     plan: Plan,
     granted: bool,
@@ -104,7 +116,7 @@ struct Explained {
 }
 
 impl Explained {
-    fn of(text: &[u8], known: &Known<'_>) -> Self {
+    fn of(text: &[u8], known: &Known<'_>, rules: &Rules) -> Self {
         let functions = known.functions;
         let facts = sql::read(text, Reading::default(), functions);
         let verdict = facts.confirmed(text, Reading::default(), functions);
@@ -116,9 +128,10 @@ impl Explained {
         let sure = scanner.finish(&mut |token: Token<'_>| normalizer.token(token)).is_ok();
         let fingerprint = normalizer.finish().filter(|_| sure).map(Fingerprint::of);
         let hint = sql::hint(text, Reading::default());
-        let (plan, granted) = decided(verdict, hint.ok().flatten());
+        let ruled = Ruled::of(rules, &facts, fingerprint);
+        let (plan, granted) = decided(verdict, hint.ok().flatten(), ruled.wish());
         let hint = hint.map(|hint| hint.map(|hint| hint.to_string().into()));
-        Self { facts, verdict, hint, plan, granted, at, fingerprint, named }
+        Self { facts, verdict, hint, ruled, plan, granted, at, fingerprint, named }
     }
 
     fn server(&self) -> &'static str {
@@ -134,11 +147,12 @@ impl Explained {
             Err(_) => quoted("malformed"),
         };
         format!(
-            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{},\"hint\":{hint},\"granted\":{}{}}}",
+            "{{\"verdict\":\"{}\",\"reason\":\"{}\",\"at\":{at},\"fingerprint\":{fingerprint},\"statements\":{},\"hint\":{hint},\"granted\":{}{}{}}}",
             self.server(),
             self.plan.reason,
             self.facts.statements.len(),
             self.granted,
+            self.ruled.json(),
             self.named.json(),
         )
     }
@@ -149,7 +163,11 @@ impl Explained {
             out.push_str(&pointed_at(text, at));
         }
         let verdict = self.verdict;
-        let why = if self.plan.reason == Reason::Hint { "a hint asks for it" } else { because(verdict) };
+        let why = match self.plan.reason {
+            Reason::Hint => "a hint asks for it",
+            Reason::Rule => "a rule asks for it",
+            _ => because(verdict),
+        };
         let _ = writeln!(out, "{} ({}): {why}", self.server(), self.plan.reason);
         if let Some(unsure) = self.facts.unsure {
             let _ = writeln!(out, "it has {unsure}");
@@ -162,6 +180,11 @@ impl Explained {
             Ok(Some(hint)) => drop(writeln!(out, "hint {hint} is not granted")),
             Err(malformed) => drop(writeln!(out, "it has {malformed}")),
         }
+        out.push_str(&self.ruled.plain(match &self.hint {
+            Ok(Some(_)) => " is not heeded: a hint goes before it",
+            _ if self.granted => "",
+            _ => " is not granted",
+        }));
         out.push_str(&self.named.plain());
         if let Some(advice) = advice(verdict) {
             let _ = writeln!(out, "{advice}");
@@ -173,8 +196,9 @@ impl Explained {
     }
 }
 
-/// Where a text goes, if there is a replica that has everything, and it is the host that a hint names; and whether that is what is asked.
-fn decided(verdict: Verdict, hint: Option<Hint<'_>>) -> (Plan, bool) {
+/// Where a text goes, if there is a replica that has everything, and it is the host that a hint or a rule names; and whether that is what is
+/// asked.
+fn decided(verdict: Verdict, hint: Option<Hint<'_>>, rule: Option<Wish>) -> (Plan, bool) {
     let mut view = ClusterView::fixed([(Role::Primary, 1), (Role::Standby, 1)]);
     view.hosts.iter_mut().for_each(|host| host.eligible = host.role == Role::Standby);
     let freshness = Freshness::new(2);
@@ -184,7 +208,8 @@ fn decided(verdict: Verdict, hint: Option<Hint<'_>>) -> (Plan, bool) {
         Hint::Replica { stale } => Wish::Replica { stale },
         Hint::Host(_) => Wish::Host(1),
     });
-    let (fence, by_hint) = (Fence::default(), wish.map(|wish| (wish, Reason::Hint)));
+    let fence = Fence::default();
+    let asked = wish.map(|wish| (wish, Reason::Hint)).or(rule.map(|wish| (wish, Reason::Rule)));
     let ask = Ask {
         verdict,
         block: Block::None,
@@ -192,12 +217,12 @@ fn decided(verdict: Verdict, hint: Option<Hint<'_>>) -> (Plan, bool) {
         fence: &fence,
         height: 0,
         after: 0,
-        wish: by_hint,
+        wish: asked,
         draw: 0,
     };
     let plan = decide(&view, &freshness, &ask, |_| 0);
     let replica = if let To::Replica(replica) = plan.to { Some(replica.host()) } else { None };
-    (plan, wish.is_none_or(|wish| wish.is_granted(&view, replica)))
+    (plan, asked.is_none_or(|(wish, _)| wish.is_granted(&view, replica)))
 }
 
 /// Where the token begins from which on the text was what it is.

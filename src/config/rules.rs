@@ -5,6 +5,7 @@ use super::model::{Database, RouteRule, RuleRoute};
 use super::section::{Section, Value, Wrong};
 use super::values::{self, found};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Rules at most: each is looked at for each request.
 const RULES_MAX: usize = 1000;
@@ -104,11 +105,59 @@ impl RouteRule {
     }
 }
 
+impl fmt::Display for RouteRule {
+    /// As it is written in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint = self.fingerprint.map(|fingerprint| format!("{fingerprint:016x}"));
+        let route = Some(self.route.to_string());
+        let members = [
+            ("table", &self.table),
+            ("fingerprint", &fingerprint),
+            ("application_name", &self.application_name),
+            ("user", &self.user),
+            ("route", &route),
+        ];
+        let given = members.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let given: Vec<_> = given.map(|(key, value)| format!("{key} = {}", quoted(value))).collect();
+        write!(f, "{{ {} }}", given.join(", "))
+    }
+}
+
+/// As a string of TOML. What it cannot hold as it is becomes a space.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace(char::is_control, " "))
+}
+
+impl fmt::Display for RuleRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Primary => f.write_str("primary"),
+            Self::Replica => f.write_str("replica"),
+            Self::ReplicaStale => f.write_str("replica stale"),
+            Self::Host(name) => write!(f, "host={name}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    //! Patterns.
+    //! Patterns, and rules as they are written.
 
+    use super::super::RuleRoute;
     use super::RouteRule;
+
+    #[test]
+    fn a_rule_is_shown_as_it_is_written() {
+        let rule = RouteRule {
+            table: Some("s.\"Audit\"_*".to_owned()),
+            fingerprint: Some(0xa1),
+            application_name: None,
+            user: Some("app".to_owned()),
+            route: RuleRoute::Host("pg-2:5433".to_owned()),
+        };
+        let written = r#"{ table = "s.\"Audit\"_*", fingerprint = "00000000000000a1", user = "app", route = "host=pg-2:5433" }"#;
+        assert_eq!(rule.to_string(), written);
+    }
 
     #[test]
     fn a_star_stands_for_anything() {

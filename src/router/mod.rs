@@ -6,6 +6,7 @@ mod decide;
 mod fence;
 mod fences;
 mod reason;
+mod rules;
 mod view;
 mod wish;
 
@@ -13,6 +14,7 @@ pub use decide::{Ask, Block, Plan, ReplicaSafe, To, decide, is_fresh, kinds};
 pub use fence::Fence;
 pub use fences::Fences;
 pub use reason::Reason;
+pub use rules::{is_for_client, is_for_text};
 pub use view::{ClusterView, Freshness, HostView, Role, lsn};
 pub use wish::Wish;
 

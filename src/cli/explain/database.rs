@@ -1,6 +1,7 @@
 //! The way to the database that is asked: by a URL, or by its name in the configuration, as whoever asks its hosts what they are. Does
 //! not know what is asked.
 
+use super::ruled::Rules;
 use crate::cli::init::{self, Stop};
 use crate::cli::{MISTAKE, load};
 use crate::cluster::{Claims, logins_to_ask};
@@ -13,13 +14,22 @@ use std::path::Path;
 /// No answer is longer.
 const ANSWER: usize = 1024;
 
-/// Logs in to what `--database` names, and tells what its configuration says of functions. `file` is that of `-c`.
+/// What the configuration says of a database.
+#[derive(Default)]
+pub struct Said {
+    /// Of its functions.
+    pub claims: Claims,
+    /// Of where requests run.
+    pub rules: Rules,
+}
+
+/// Logs in to what `--database` names, and tells what its configuration says. `file` is that of `-c`.
 ///
 /// # Errors
 /// There is no such database, no configuration, or nobody is let in.
-pub async fn connect(database: String, file: Option<&Path>) -> Result<(Box<Server>, Claims), Stop> {
+pub async fn connect(database: String, file: Option<&Path>) -> Result<(Box<Server>, Said), Stop> {
     if database.contains("://") {
-        return Ok((init::connect(&[database]).await?, Claims::default()));
+        return Ok((init::connect(&[database]).await?, Said::default()));
     }
     // What is wrong with it has been said.
     let config = load(file).map_err(|_| mistake("the configuration cannot be read".to_owned()))?;
@@ -31,7 +41,9 @@ pub async fn connect(database: String, file: Option<&Path>) -> Result<(Box<Serve
         let advice = "set its monitor_user, or say --database postgresql://…";
         return Err(mistake(format!("{} names nobody who could ask {database}; {advice}", config.file.display())));
     }
-    Ok((primary_of(&config, &logins).await?, Claims::new(&config.routing)))
+    let hosts = config.database(&database).map(|entry| entry.hosts.clone()).unwrap_or_default();
+    let rules = Rules { rules: config.routing.rules.clone(), hosts, ..Rules::default() };
+    Ok((primary_of(&config, &logins).await?, Said { claims: Claims::new(&config.routing), rules }))
 }
 
 /// The first server that takes writes, else the first that lets anybody in: a replica may be behind.
