@@ -33,7 +33,7 @@ VERSIONS ?= 15 16 17 18
 # Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
 define run_tests
 @file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
-status=0 && { PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; } && \
+status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; } && \
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
