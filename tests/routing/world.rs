@@ -41,13 +41,7 @@ impl World {
     pub fn started(mode: &str, routing: &str, environment: &[(&str, &str)], way: fn(u16) -> u16) -> Self {
         let settings = vec!["otter.host = 'primary'".to_owned(), "log_statement = 'all'".to_owned()];
         let mut primary = postgres(&Options { max_connections: 200, settings, ..Options::default() });
-        let replicas = REPLICAS.map(|name| {
-            let replica = must(primary.replica());
-            must(replica.set(&format!("otter.host = '{name}'")));
-            must(replica.psql("postgres", "SELECT pg_reload_conf()"));
-            must(replica.wait_until("postgres", &format!("SELECT current_setting('otter.host') = '{name}'")));
-            replica
-        });
+        let replicas = REPLICAS.map(|name| must(primary.replica_with(&format!("otter.host = '{name}'"))));
         must(primary.wait_for_replicas(2));
         let replicas = Vec::from(replicas);
         let http = ports::free_port();

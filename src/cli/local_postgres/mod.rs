@@ -107,7 +107,7 @@ impl LocalPostgres {
         let home = state.new_folder("cluster")?;
         let mut cluster = Self { state, home, port: options.port };
         let template = cluster.state.template()?;
-        cluster.run(Command::new("cp").arg("-r").arg(&template).arg(cluster.data_dir()))?;
+        cluster.copy(&template, &cluster)?;
         cluster.configure(options)?;
         cluster.start_on_a_port(options.port)?;
         if options.auth == HostAuth::Md5 {
@@ -119,32 +119,44 @@ impl LocalPostgres {
     /// Starts a streaming replica of this primary, on a free port, with the primary's settings, and waits until it
     /// accepts connections. It may still lag: see [`Self::wait_for_replicas`].
     ///
-    /// Uses pg_basebackup. Where there is none (PostgreSQL's packages from npm) the primary is stopped for the copy,
-    /// which ends its clients.
-    ///
     /// # Errors
     /// As [`Self::primary`].
     pub fn replica(&mut self) -> Result<Self, Error> {
+        self.replica_with("")
+    }
+
+    /// As [`Self::replica`], with further lines of postgresql.conf.
+    ///
+    /// While the primary has all of its WAL, the replica begins where the primary did, with a copy of the same template,
+    /// and streams the rest: half of what pg_basebackup takes, and no checkpoint. Later, pg_basebackup; where there is none
+    /// (PostgreSQL's packages from npm) the primary is stopped for the copy, which ends its clients.
+    ///
+    /// # Errors
+    /// As [`Self::primary`].
+    pub fn replica_with(&mut self, settings: &str) -> Result<Self, Error> {
         let home = self.state.new_folder("cluster")?;
         let mut replica = Self { state: Arc::clone(&self.state), home, port: 0 };
         let name = replica.home.file_name().map(|name| name.to_string_lossy().replace('-', "_")).unwrap_or_default();
         let upstream =
             format!("host={} port={} user={SUPERUSER} application_name={name}", self.socket_dir().display(), self.port);
-        let programs = &self.state.programs;
-        if let Some(pg_basebackup) = programs.server_program("pg_basebackup") {
+        let template = self.state.template()?;
+        if self.has_all_wal_since(&template) {
+            self.copy(&template, &replica)?;
+            for file in ["postgresql.conf", "postgresql.auto.conf", "pg_hba.conf"] {
+                self.run(Command::new("cp").arg(self.data_dir().join(file)).arg(replica.data_dir()))?;
+            }
+            replica.follow(&upstream)?;
+        } else if let Some(pg_basebackup) = self.state.programs.server_program("pg_basebackup") {
             let mut command = Command::new(pg_basebackup);
             command.arg("-D").arg(replica.data_dir()).args(["-d", &upstream, "-R", "-X", "stream", "-c", "fast"]);
             self.run(command.arg("--no-sync"))?;
         } else {
             self.stop(StopMode::Fast)?;
-            self.run(Command::new("cp").arg("-r").arg(self.data_dir()).arg(replica.data_dir()))?;
+            self.copy(&self.data_dir(), &replica)?;
             self.start()?;
-            self.state.append(
-                &replica.data_dir().join("postgresql.auto.conf"),
-                &format!("primary_conninfo = '{upstream}'\n"),
-            )?;
-            self.state.append(&replica.data_dir().join("standby.signal"), "")?;
+            replica.follow(&upstream)?;
         }
+        replica.set(settings)?;
         replica.start_on_a_port(0)?;
         Ok(replica)
     }
@@ -158,7 +170,7 @@ impl LocalPostgres {
         let started = self.run(pg_ctl.arg("-l").arg(self.log_file()));
         started.map_err(|error| error.with_log(&self.log()))?;
         // pg_ctl is content with a standby that does not accept connections yet.
-        self.wait_until("postgres", "SELECT true")
+        wait_for("the server to accept connections", || self.accepts())
     }
 
     /// Stops the server and waits until it has gone.
@@ -314,6 +326,31 @@ impl LocalPostgres {
         let method = options.auth.method();
         hba.push_str(&format!("host all all 127.0.0.1/32 {method}\nhost replication all 127.0.0.1/32 {method}\n"));
         self.state.write(&self.data_dir().join("pg_hba.conf"), &hba)
+    }
+
+    /// Whether the WAL reaches back to `template`, from which every cluster here begins.
+    fn has_all_wal_since(&self, template: &Path) -> bool {
+        let segments = fs::read_dir(template.join("pg_wal")).into_iter().flatten().flatten();
+        let mut segments = segments.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name());
+        segments.all(|segment| self.data_dir().join("pg_wal").join(segment).exists())
+    }
+
+    /// `data` becomes the data directory of `to`.
+    fn copy(&self, data: &Path, to: &Self) -> Result<(), Error> {
+        self.run(Command::new("cp").arg("-r").arg(data).arg(to.data_dir()))
+    }
+
+    /// Makes what was copied from a stopped primary a standby.
+    fn follow(&self, upstream: &str) -> Result<(), Error> {
+        let data = self.data_dir();
+        self.state.append(&data.join("postgresql.auto.conf"), &format!("primary_conninfo = '{upstream}'\n"))?;
+        self.state.append(&data.join("standby.signal"), "")
+    }
+
+    /// Whether the postmaster says so. Source: miscadmin.h, `LOCK_FILE_LINE_PM_STATUS`.
+    fn accepts(&self) -> bool {
+        let file = fs::read_to_string(self.data_dir().join("postmaster.pid")).unwrap_or_default();
+        file.lines().nth(7).is_some_and(|status| status.trim_end() == "ready")
     }
 
     /// Starts on `wanted`; if that is 0, on a free port, and on another one when somebody was quicker.

@@ -109,6 +109,7 @@ impl StateDir {
         let mut initdb = Command::new(self.programs.bin.join("initdb"));
         initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "-U", SUPERUSER]);
         self.output(initdb.arg("--pwfile").arg(&password).arg("-D").arg(&path))?;
+        spare_zeros(&path.join("pg_wal")).map_err(Error::io(format!("shorten the WAL of {}", path.display())))?;
         *template = Some(path.clone());
         Ok(path)
     }
@@ -185,6 +186,23 @@ impl Drop for StateDir {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// The zeros at the end of WAL that has hardly begun become a hole, which copies have too: 15 of a data directory's 39 MB.
+fn spare_zeros(wal: &Path) -> io::Result<()> {
+    const PAGE: usize = 8192;
+    for entry in fs::read_dir(wal)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let bytes = fs::read(entry.path())?;
+            let begun = bytes.chunks(PAGE).rposition(|page| page != [0; PAGE]).map_or(0, |last| (last + 1) * PAGE);
+            let segment = OpenOptions::new().write(true).open(entry.path())?;
+            let size = segment.metadata()?.len();
+            segment.set_len(u64::try_from(begun).unwrap_or(size))?;
+            segment.set_len(size)?;
+        }
+    }
+    Ok(())
 }
 
 /// The processes whose working directory is `folder` or inside it.
