@@ -229,7 +229,7 @@ pub enum TransactionReads {
 
 /// `[routing]`: what holds for databases with more than one host.
 pub struct Routing {
-    /// Default observe.
+    /// Default split.
     pub mode: RoutingMode,
     /// Default tables.
     pub read_your_writes: ReadYourWrites,

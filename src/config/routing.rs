@@ -25,7 +25,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Reads the section.
 pub(super) fn routing(s: &mut Section<'_>, databases: &BTreeMap<String, Database>) -> Routing {
     let routing = Routing {
-        mode: s.or("mode", RoutingMode::Observe, word(&MODES)),
+        mode: s.or("mode", RoutingMode::Split, word(&MODES)),
         read_your_writes: s.or("read_your_writes", ReadYourWrites::Tables, word(&SCOPES)),
         max_replica_lag: s.or("max_replica_lag", Duration::from_secs(10), positive),
         monitor_interval: s.or("monitor_interval", Duration::from_millis(100), interval),

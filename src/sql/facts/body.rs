@@ -25,7 +25,8 @@ pub(super) fn read_body(body: &[u8], reading: Reading, functions: &dyn Functions
 
 impl Body {
     pub(super) fn new(reading: Reading) -> Self {
-        let machine = Machine { in_body: true, ..Machine::new(reading) };
+        let mut machine = Machine::new(reading);
+        machine.in_body = true;
         Self { scanner: Scanner::new(reading), machine }
     }
 
