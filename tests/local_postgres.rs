@@ -21,6 +21,20 @@ fn a_replica_streams_what_its_primary_writes() {
 }
 
 #[test]
+fn a_replica_streams_from_a_primary_that_keeps_no_old_wal() {
+    let settings = vec!["wal_keep_size = 0".to_owned()];
+    let mut primary = postgres(&Options { settings, ..Options::default() });
+    must(primary.psql("postgres", "CREATE TABLE seen (n int); INSERT INTO seen VALUES (42)"));
+    must(primary.psql("postgres", "SELECT pg_switch_wal()"));
+    must(primary.psql("postgres", "CHECKPOINT"));
+    let first = primary.data_dir().join("pg_wal/000000010000000000000001");
+    assert!(!first.exists(), "the replica could begin where its primary did");
+    let replica = must(primary.replica_with("work_mem = '7MB'"));
+    must(primary.wait_for_replicas(1));
+    assert_eq!(must(replica.psql("postgres", "SELECT n, current_setting('work_mem') FROM seen")), "42|7MB");
+}
+
+#[test]
 fn a_server_survives_every_way_of_stopping_on_the_same_port() {
     let mut server = postgres(&Options::default());
     let port = server.port();
