@@ -101,10 +101,72 @@ fn a_database_is_asked_by_its_name_in_the_configuration() {
 }
 
 #[test]
+fn the_rule_that_decides_is_told_in_its_own_words() {
+    let server = postgres(&Options::default());
+    must(server.psql("postgres", "create table audit_log (a int); create table orders (a int)"));
+    let file = must(state().new_folder("rules")).join("pooler.toml");
+    let (port, user) = (server.port(), SUPERUSER);
+    let (_, out, _) = explain(&["select 1 from orders where a = 7"]);
+    let fingerprint = out.lines().find_map(|line| line.strip_prefix("fingerprint ")).unwrap_or_default().to_owned();
+    let rules = [
+        "{ application_name = \"dash*\", user = \"reporting\", route = \"replica stale\" }".to_owned(),
+        "{ table = \"public.audit_*\", route = \"primary\" }".to_owned(),
+        format!("{{ fingerprint = \"{fingerprint}\", route = \"host=127.0.0.1:{port}\" }}"),
+        "{ table = \"*\", route = \"replica\" }".to_owned(),
+    ];
+    must(state().write(
+        &file,
+        &format!(
+            "[pooler]\nauth_type = \"trust\"\n[databases.shop]\ndbname = \"postgres\"\nhosts = [\"127.0.0.1:{port}\"]\n\
+             monitor_user = \"{user}\"\nmonitor_password = \"{SUPERUSER_PASSWORD}\"\n[routing]\nrules = [{}]\n",
+            rules.join(",\n")
+        ),
+    ));
+    let said = |more: &[&str], text: &str| {
+        let file = file.display().to_string();
+        let (code, out, err) = explain(&[&["-c", &file, "--database", "shop"][..], more, &[text]].concat());
+        assert_eq!(code, Some(0), "{out}{err}");
+        out
+    };
+    let [first, second, third, fourth] = &rules;
+    for (text, verdict, told) in [
+        ("select a from audit_log", "primary (rule): a rule asks for it", format!("rule 2 {second}\n")),
+        ("select 1 from orders where a = 8", "replica (rule): a rule asks for it", format!("rule 3 {third}\n")),
+        ("select a from orders", "replica (rule)", format!("rule 4 {fourth}\n")),
+        ("delete from orders", "primary (write)", format!("rule 4 {fourth} is not granted\n")),
+        (
+            "select a from orders /* pgotter: primary */",
+            "primary (hint)",
+            format!("rule 4 {fourth} is not heeded: a hint goes before it\n"),
+        ),
+        ("select 1", "replica (read)", String::new()),
+    ] {
+        let out = said(&[], text);
+        let perhaps = format!("for some clients rule 1 {first}\n");
+        assert!(out.contains(verdict) && out.contains(&format!("{told}{perhaps}")), "{text}:\n{out}");
+        let out = said(&["--user", "app"], text);
+        assert!(out.contains(verdict) && out.contains(&told) && !out.contains("for some clients"), "{text}:\n{out}");
+    }
+    let dashboard = ["--user", "reporting", "--application-name", "dashboard"];
+    let out = said(&dashboard, "select a from audit_log");
+    assert!(out.contains("replica (rule)") && out.contains(&format!("rule 1 {first}\n")), "{out}");
+    let out = said(&["--json"], "select a from audit_log");
+    let quoted = |rule: &str| rule.replace('"', "\\\"");
+    let expected = format!(
+        r#""reason":"rule","at":null,"fingerprint":"{}","statements":1,"hint":null,"granted":true,"rule":{{"number":2,"rule":"{}"}},"rules_for_some":[{{"number":1,"rule":"{}"}}],"functions""#,
+        out.split("fingerprint\":\"").nth(1).and_then(|rest| rest.get(..16)).unwrap_or_default(),
+        quoted(second),
+        quoted(first)
+    );
+    assert!(out.contains(&expected), "{out}\n{expected}");
+    assert_eq!(explain(&["--user", "app", "select 1"]).0, Some(2), "whose rules?");
+}
+
+#[test]
 fn json_is_one_line() {
     let (_, out, _) = explain(&["--json", "insert into t values (1)"]);
     let begin = r#"{"verdict":"primary","reason":"write","at":0,"fingerprint":""#;
-    let end = r#"","statements":1,"hint":null,"granted":true,"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
+    let end = r#"","statements":1,"hint":null,"granted":true,"rule":null,"rules_for_some":[],"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
     assert!(out.starts_with(begin) && out.ends_with(&format!("{end}\n")), "{out}");
     let (_, out, _) = explain(&["--json", "select 1; table t"]);
     assert!(out.starts_with(r#"{"verdict":"replica","reason":"read","at":null,"#), "{out}");

@@ -155,7 +155,8 @@ mod tests {
             user: Some("app".to_owned()),
             route: RuleRoute::Host("pg-2:5433".to_owned()),
         };
-        let written = r#"{ table = "s.\"Audit\"_*", fingerprint = "00000000000000a1", user = "app", route = "host=pg-2:5433" }"#;
+        let written =
+            r#"{ table = "s.\"Audit\"_*", fingerprint = "00000000000000a1", user = "app", route = "host=pg-2:5433" }"#;
         assert_eq!(rule.to_string(), written);
     }
 

@@ -76,8 +76,7 @@ impl Ruled {
 
     /// Members of an object, with a comma in front.
     pub fn json(&self) -> String {
-        let shown =
-            |Shown { number, rule }: &Shown| format!("{{\"number\":{number},\"rule\":{}}}", quoted(rule));
+        let shown = |Shown { number, rule }: &Shown| format!("{{\"number\":{number},\"rule\":{}}}", quoted(rule));
         let decides = self.decides.as_ref().map_or("null".to_owned(), |(rule, _)| shown(rule));
         let perhaps: Vec<_> = self.perhaps.iter().map(shown).collect();
         format!(",\"rule\":{decides},\"rules_for_some\":[{}]", perhaps.join(","))
@@ -92,7 +91,8 @@ fn wish(route: &RuleRoute, hosts: &[Host]) -> Option<Wish> {
         RuleRoute::ReplicaStale => Wish::Replica { stale: true },
         RuleRoute::Host(name) => {
             let is_named = |host: &&Host| {
-                host.host.eq_ignore_ascii_case(name) || format!("{}:{}", host.host, host.port).eq_ignore_ascii_case(name)
+                host.host.eq_ignore_ascii_case(name)
+                    || format!("{}:{}", host.host, host.port).eq_ignore_ascii_case(name)
             };
             let mut named = hosts.iter().filter(is_named);
             named.next().filter(|_| named.next().is_none())?;
