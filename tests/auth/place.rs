@@ -9,16 +9,14 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+
+pub use super::support::waiting::eventually;
 
 /// What PostgreSQL may ask for.
 pub const SERVER_METHODS: [&str; 4] = ["trust", "password", "md5", "scram-sha-256"];
 
 /// What a client may be asked for.
 pub const CLIENT_METHODS: [&str; 4] = ["trust", "plain", "md5", "scram-sha-256"];
-
-/// What has not happened by then never will.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A role that PostgreSQL asks for a proof by `method`, whose password is its name and "'s secret".
 pub struct Role {
@@ -152,13 +150,4 @@ pub fn log_in_to(database: &str, port: u16, user: &str, password: &str) -> Resul
         connection.await.unwrap().unwrap();
         Ok(row.get(0))
     })
-}
-
-/// Waits for a condition that has to come true.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

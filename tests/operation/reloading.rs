@@ -1,29 +1,10 @@
 //! Writing a configuration and having it reloaded.
 
 use super::support::PgOtter;
-use super::world::{cluster, config, eventually, host};
-use rustix::process::Signal;
-use std::fs;
+use super::world::{cluster, config, host};
 
-/// How many reloads have ended, well or not.
-fn reloads(pooler: &PgOtter) -> (usize, usize) {
-    let log = pooler.log();
-    (log.matches("configuration reloaded").count(), log.matches("reload refused").count())
-}
-
-/// Sends SIGHUP and waits until the file has been read. Whether it is in force.
-pub fn reload(pooler: &mut PgOtter) -> bool {
-    let before = reloads(pooler);
-    pooler.signal(Signal::HUP);
-    eventually("the reload", || reloads(pooler) != before);
-    reloads(pooler).0 > before.0
-}
-
-/// Writes the file and reloads it.
-pub fn reload_with(pooler: &mut PgOtter, text: &str) -> bool {
-    fs::write(pooler.config_file(), text).unwrap();
-    reload(pooler)
-}
+#[allow(unused_imports)]
+pub use super::support::waiting::{reload, reload_with};
 
 /// As `world::pgotter` begins one: `pooler` are lines for `[pooler]`, `rest` those behind the host of `[databases."*"]`.
 #[track_caller]

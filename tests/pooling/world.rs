@@ -5,10 +5,9 @@ use super::talk::Client;
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-/// What has not happened by then never will.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+#[allow(unused_imports)]
+pub use super::support::waiting::{PATIENCE, eventually};
 
 /// The cluster for tests that do not stop it.
 pub fn cluster() -> &'static LocalPostgres {
@@ -53,15 +52,6 @@ pub fn config(port: u16, host: &str, pooler: &str, rest: &str) -> String {
 /// As a host is written in a configuration.
 pub fn host(server: &LocalPostgres) -> String {
     format!("127.0.0.1:{}", server.port())
-}
-
-/// Waits for a condition that has to come true.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// How the process ends, which it must do soon.

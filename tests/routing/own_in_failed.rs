@@ -37,12 +37,7 @@ fn said(client: &mut Raw, begin: &[&str], way: &str, text: &str) -> (Vec<String>
     let (before, failing, then, answers) = match way {
         "simple" => (vec![], query(FAILS), query(text), 1),
         "extended" => (vec![], query(FAILS), [extended(text), sync()].concat(), 1),
-        "prepared before" => (
-            vec![prepares],
-            query(FAILS),
-            [bind("", "own", &[]), execute("", 0), sync()].concat(),
-            1,
-        ),
+        "prepared before" => (vec![prepares], query(FAILS), [bind("", "own", &[]), execute("", 0), sync()].concat(), 1),
         "described" => (vec![prepares], query(FAILS), [describe(b'S', "own"), sync()].concat(), 1),
         "bound before" => (vec![prepares, binds], query(FAILS), [execute("held", 0), sync()].concat(), 1),
         "its portal described" => (vec![prepares, binds], query(FAILS), [describe(b'P', "held"), sync()].concat(), 1),
@@ -53,10 +48,11 @@ fn said(client: &mut Raw, begin: &[&str], way: &str, text: &str) -> (Vec<String>
         _ => (vec![], vec![], [extended(FAILS), extended(text), sync()].concat(), 1),
     };
     let mut heard = Vec::new();
-    for (request, answers) in before.into_iter().map(|request| (request, 1)).chain([
-        (failing.clone(), usize::from(!failing.is_empty())),
-        (then, answers),
-    ]) {
+    for (request, answers) in before
+        .into_iter()
+        .map(|request| (request, 1))
+        .chain([(failing.clone(), usize::from(!failing.is_empty())), (then, answers)])
+    {
         client.send(&request);
         (0..answers).for_each(|_| heard.extend(client.until_ready()));
     }

@@ -1,15 +1,13 @@
 //! A primary and two replicas that can be told apart, and a PgOtter in front of them.
 
 use crate::support::raw::{Raw, error_code};
+use crate::support::waiting::reload_with;
 use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
-use rustix::process::Signal;
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
 
-/// What has not happened by then never will.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use crate::support::waiting::eventually;
 
 /// A read that says where it runs.
 pub const WHERE: &str = "SELECT current_setting('otter.host')";
@@ -167,26 +165,4 @@ fn config(port: u16, hosts: &[u16], rest: &str) -> String {
          hosts = [{}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n{rest}\n",
         hosts.join(", ")
     )
-}
-
-/// Writes another configuration and waits until it has been read. Whether it is in force.
-fn reload_with(pooler: &mut PgOtter, text: &str) -> bool {
-    let reloads = |pooler: &PgOtter| {
-        let log = pooler.log();
-        (log.matches("configuration reloaded").count(), log.matches("reload refused").count())
-    };
-    let before = reloads(pooler);
-    std::fs::write(pooler.config_file(), text).unwrap();
-    pooler.signal(Signal::HUP);
-    eventually("the reload", || reloads(pooler) != before);
-    reloads(pooler).0 > before.0
-}
-
-/// Waits for a condition that has to come true.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

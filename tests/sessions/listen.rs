@@ -1,8 +1,8 @@
 //! LISTEN and NOTIFY of clients that share one server: each hears what PostgreSQL would tell it.
 
 use crate::support::raw::*;
+use crate::support::waiting::eventually;
 use crate::support::{PgOtter, must, psql, shared_postgres};
-use std::time::Instant;
 
 fn one_server() -> PgOtter {
     PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1")
@@ -11,14 +11,6 @@ fn one_server() -> PgOtter {
 /// What the superuser sees, without a pooler between.
 fn look(sql: &str) -> String {
     must(shared_postgres().psql("postgres", sql))
-}
-
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(since.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
 }
 
 /// A NotificationResponse: process, channel and payload.

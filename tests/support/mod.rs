@@ -8,6 +8,7 @@ pub mod elsewhere;
 pub mod random;
 pub mod raw;
 mod skipped;
+pub mod waiting;
 
 #[allow(unused_imports)]
 pub use skipped::{could_not_run, needs_root};
