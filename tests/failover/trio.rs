@@ -18,7 +18,7 @@ pub struct Trio {
 impl Trio {
     /// Three of the test's own, with a table `t`.
     pub fn start() -> Self {
-        let mut primary = postgres(&Options { max_connections: 60, ..Options::default() });
+        let mut primary = postgres(&Options::default());
         must(primary.psql("postgres", &format!("CREATE ROLE {ROLE} LOGIN; GRANT ALL ON SCHEMA public TO PUBLIC")));
         must(primary.psql("postgres", "CREATE TABLE t (v int8); GRANT ALL ON t TO PUBLIC"));
         let replicas: Vec<_> = (0..2).map(|_| must(primary.replica())).collect();

@@ -62,7 +62,7 @@ impl HostAuth {
 pub struct Options {
     /// TCP port on 127.0.0.1. 0 = a free one. Default 0.
     pub port: u16,
-    /// Default 100.
+    /// Default 100, the least that a primary with replicas may have: they begin with what initdb has written down.
     pub max_connections: u32,
     /// For TCP connections. Default trust.
     pub auth: HostAuth,
