@@ -18,6 +18,7 @@ use crate::wire::backend;
 use crate::wire::frame::{self, take_cstr, take_i32};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
+use std::time::Instant;
 
 impl Client {
     /// What the block that has been answered and has no server is to the router, for this request in it.
@@ -89,20 +90,30 @@ impl Client {
 
     /// The block that is to be begun in front of the request at hand.
     pub(super) fn block_to_begin(&mut self) -> Option<Box<Begun>> {
-        if self.is_apart() {
-            let now = self.now;
-            if let Some(block) = &mut self.block {
-                block.read_since.get_or_insert(now);
-                // What is read has put another in its place.
-                block.portal = false;
-            }
+        let apart = self.is_apart();
+        let block = self.block.as_mut()?;
+        if apart {
+            block.read_since.get_or_insert(self.now);
+            // What is read has put another in its place.
+            block.portal = false;
+        }
+        let read_since = block.read_since;
+        if let Some(route) = &mut self.route {
+            route.read_since = read_since;
+        }
+        if apart {
             return None;
         }
-        let block = self.block.take()?;
-        if block.read_since.is_some() {
+        if read_since.is_some() {
             self.meter.promoted(self.planned().kind());
         }
-        Some(block)
+        self.block.take()
+    }
+
+    /// When the block at hand has to be over that has read and has no server.
+    pub(super) fn end_of_block(&self) -> Option<Instant> {
+        let since = self.block.as_ref()?.read_since?;
+        since.checked_add(self.shape.settings.transaction_timeout?)
     }
 
     /// Why a request is not run: its block has read, and PostgreSQL would not let it say any more how. There it would be the first one.
@@ -132,17 +143,17 @@ impl Client {
     }
 
     /// A Query that begins with the end of a failed block and goes on: the client is told of the end, and the rest is run.
-    pub(super) fn run_behind_end(&mut self, mut request: Request) -> Request {
+    pub(super) fn run_behind_end(&mut self, request: &mut Request) {
         if !self.block.as_ref().is_some_and(|block| block.is_failed()) || request.end != Some(kind::QUERY) {
-            return request;
+            return;
         }
         let Some(text) = frame::first(&request.bytes).and_then(|(_, body, _)| body.strip_suffix(b"\0")) else {
-            return request;
+            return;
         };
         let (readings, facts) = (self.own_readings(), self.read(text, self.own_readings()));
         let ends = |verb: &Verb| matches!(verb, Verb::Commit { chain: false } | Verb::Rollback { chain: false });
         let ends = begins_with_end(&facts) && facts.statements.get(0).is_some_and(|first| ends(&first.verb));
-        let Some(reading) = readings.only(text).filter(|_| ends) else { return request };
+        let Some(reading) = readings.only(text).filter(|_| ends) else { return };
         let rest = text.get(end_of_first(text, reading)..).unwrap_or_default().to_vec();
         self.end_failed_block();
         let mut told = BytesMut::new();
@@ -150,7 +161,6 @@ impl Client {
         self.socket.queue(told);
         request.bytes = BytesMut::new();
         frontend::message(&mut request.bytes, kind::QUERY, |out| frontend::put_cstr(out, &rest));
-        request
     }
 
     /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose

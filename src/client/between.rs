@@ -85,9 +85,7 @@ impl Client {
         let limits = &self.shape.settings;
         let in_block = limits.idle_transaction_timeout.filter(|_| self.block.is_some());
         let limit = in_block.or(limits.client_idle_timeout);
-        let begun = self.block.as_ref().and_then(|block| block.read_since);
-        let last = begun.and_then(|begun| begun.checked_add(limits.transaction_timeout?));
-        let deadline = earlier(last, limit.and_then(|limit| self.now.checked_add(limit)));
+        let deadline = earlier(self.end_of_block(), limit.and_then(|limit| self.now.checked_add(limit)));
         match turn(self, None, deadline).await {
             Event::Client => {
                 self.now = clock::now();
@@ -103,7 +101,7 @@ impl Client {
                 // A cancel finds nothing to cancel.
                 if mail.kill { Err(Left::Refused(self.dismissal())) } else { Ok(()) }
             }
-            Event::Deadline if last.is_some_and(|last| last <= clock::now()) => {
+            Event::Deadline if self.end_of_block().is_some_and(|end| end <= clock::now()) => {
                 Err(Left::Refused(transaction_timed_out()))
             }
             Event::Deadline if in_block.is_some() => Err(Left::Refused(Fault::fatal(

@@ -52,7 +52,12 @@ impl Client {
         } else {
             None
         };
-        earlier(phase, after(link.begun, limits.transaction_timeout))
+        earlier(phase, after(self.began(link), limits.transaction_timeout))
+    }
+
+    /// When its transaction began, which may have read elsewhere before.
+    fn began(&self, link: &Link) -> Instant {
+        self.route.as_ref().and_then(|route| route.read_since).unwrap_or(link.since)
     }
 
     /// A deadline has passed: which one follows from what the link is doing.
@@ -69,7 +74,7 @@ impl Client {
             );
         }
         let transaction = link.mode != PoolMode::Session || exchange.owes() || exchange.status() != Status::Idle;
-        if transaction && over(link.begun, limits.transaction_timeout) {
+        if transaction && over(self.began(link), limits.transaction_timeout) {
             return Err(Left::Refused(transaction_timed_out()));
         }
         if exchange.owes() {

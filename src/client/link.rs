@@ -31,8 +31,6 @@ pub(super) struct Link {
     pub(super) mode: PoolMode,
     // A BEGIN that was answered before went in front of the first request.
     pub(super) began: bool,
-    // When its transaction began: it may have read elsewhere before.
-    pub(super) begun: Instant,
     // When it was linked, when the last request went out, when the server last said something.
     pub(super) since: Instant,
     pub(super) sent: Instant,
@@ -55,7 +53,6 @@ impl Link {
             lane,
             mode,
             began: false,
-            begun: now,
             since: now,
             sent: now,
             heard: now,

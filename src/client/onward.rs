@@ -71,7 +71,7 @@ impl Client {
                         self.begin_transaction(&mut link.server);
                         self.renew()?;
                         self.stay();
-                        (link.since, link.begun) = (self.now, self.now);
+                        link.since = self.now;
                     } else {
                         self.note_more();
                     }

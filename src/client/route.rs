@@ -20,7 +20,7 @@ use crate::session::OwnSetting;
 use crate::sql::{Change, Facts, Fingerprint, Name, Relation, Told, Verb, Verdict};
 use crate::wire::frontend::kind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a client's requests have come to so far.
 pub(super) struct Route {
@@ -49,6 +49,8 @@ pub(super) struct Route {
     itself: Itself,
     // It is a plain read of a block that goes on without it, as long as a replica runs it.
     apart: bool,
+    // Its block has read elsewhere before, since then.
+    pub(super) read_since: Option<Instant>,
     // The text that it has refused as one that writes.
     pub(super) suspect: Option<Fingerprint>,
     draw: u64,
@@ -408,6 +410,7 @@ impl Route {
             ran: None,
             itself: Itself::No,
             apart: false,
+            read_since: None,
             suspect: None,
             // So that neighbours draw differently.
             draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -421,7 +424,7 @@ impl Route {
 
     /// A transaction begins.
     fn begin(&mut self) {
-        self.apart = false;
+        (self.apart, self.read_since) = (false, None);
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
         self.alone = false;
         match &mut self.written {

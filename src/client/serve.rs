@@ -37,7 +37,7 @@ pub enum Left {
 /// Serves a client that has been welcomed until it leaves.
 pub async fn serve(client: &mut Client) -> Left {
     loop {
-        let request = match client.next_request().await {
+        let mut request = match client.next_request().await {
             Ok(request) => request,
             Err(left) => return left,
         };
@@ -49,7 +49,7 @@ pub async fn serve(client: &mut Client) -> Left {
         if client.answers(&request) {
             continue;
         }
-        let request = client.run_behind_end(request);
+        client.run_behind_end(&mut request);
         if let Some(fault) = client.failed_block().or_else(|| client.comes_too_late(&request)) {
             match client.refuse(&fault, request.end) {
                 Ok(()) => continue,
@@ -167,7 +167,6 @@ impl Client {
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
         let mut link = Link::new(server, lane, mode, received, self.now);
-        link.begun = self.block.as_ref().and_then(|block| block.read_since).unwrap_or(link.since);
         if whole {
             self.try_out(&request);
         }
