@@ -171,7 +171,7 @@ impl Machine {
         if !(name.is_ascii() || self.reading.utf8 && functions.is_utf8()) {
             // What has this name in the database is not known.
             self.now.judge.bounds |= Bounds::WRITES;
-            self.facts.named.beyond = true;
+            self.facts.named.lose();
         }
         if !quoted && !dotted && tells_time(name) {
             self.now.judge.bounds |= Bounds::TRANSACTION;

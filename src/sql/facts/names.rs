@@ -188,6 +188,11 @@ impl Names {
         }
     }
 
+    /// Whether there is a relation of this name, in any schema.
+    pub fn has_relation(&self, name: &[u8]) -> bool {
+        self.relations.get(name).is_some_and(|effects| effects.relation)
+    }
+
     /// Any statement may do this.
     pub fn add_everywhere(&mut self, bounds: Bounds) {
         self.everywhere |= bounds;

@@ -1,12 +1,12 @@
-//! Which relations a text names, found by the words around them: behind `FROM`, `JOIN`, `TABLE`, `INTO`, `UPDATE`, and between the commas
-//! of a `FROM`. A name that a `WITH` of the same text has defined is none, unless the database has a relation of that name, too.
+//! Which relations a text names, found by the words around them: behind `FROM`, `JOIN`, `TABLE`, `INTO`, `UPDATE`, the `USING` of a `DELETE`
+//! or `MERGE`, and between the commas of such a list. A name that a `WITH` of the same text has defined is none, unless the database has a relation of that name, too.
 
 use super::call::{Last, Schema};
 use super::machine::Machine;
 use super::now::Now;
 use super::verb::Name;
 use super::words::{First, Key};
-use super::{Bounds, Effects, Facts, Functions, Touches};
+use super::{Bounds, Effects, Facts, Functions, Statement, Touches, Verb, Verdict};
 
 /// Relations that are kept of one text; of one that names more not all are known.
 pub const RELATIONS_MAX: usize = 64;
@@ -54,6 +54,8 @@ pub(super) struct Sources {
     lists: u64,
     // Its WITH is under way.
     withs: u64,
+    // It is a DELETE or MERGE whose USING may come.
+    uses: u64,
     recursive: bool,
     /// What a name here would be.
     expects: Place,
@@ -69,6 +71,8 @@ pub(super) struct Named {
     pub(super) relations: Vec<Relation>,
     /// There are others.
     pub(super) beyond: bool,
+    /// The text may name some that are not kept.
+    pub(super) lost: bool,
     // Where the one stands that was named last.
     last: Option<usize>,
     // What is written with those that are written.
@@ -96,12 +100,22 @@ impl Sources {
                 self.begin_query(depth, bit);
                 match name {
                     b"table" => Place::Read,
+                    b"merge" | b"delete" => {
+                        self.uses |= bit;
+                        Place::No
+                    }
                     b"update" if before != Key::For && before != Key::Keys => Place::Written,
                     _ => Place::No,
                 }
             }
             b"from" if before == Key::Delete => Place::Written,
             b"from" if is(self.queries) && before != Key::Distinct => {
+                self.lists |= bit;
+                Place::Read
+            }
+            // Those behind it are a join's.
+            b"using" if is(self.uses) => {
+                self.uses &= !bit;
                 self.lists |= bit;
                 Place::Read
             }
@@ -123,6 +137,7 @@ impl Sources {
         self.queries |= bit;
         self.lists &= !bit;
         self.withs &= !bit;
+        self.uses &= !bit;
         self.define(depth);
     }
 
@@ -147,6 +162,7 @@ impl Sources {
         let bit = bit(depth);
         self.queries &= !bit;
         self.withs &= !bit;
+        self.uses &= !bit;
         self.lists &= !bit;
         if self.expects == Place::Read {
             self.lists |= bit;
@@ -189,7 +205,7 @@ impl Machine {
             // Deeper than is followed.
             if now.depth >= u64::BITS && matches!(name, b"from" | b"table" | b"join") {
                 now.judge.bounds |= Bounds::WRITES;
-                self.facts.named.beyond = true;
+                self.facts.named.lose();
             }
             if sources.keyword(name, now.depth, begins || now.opening, last, before) {
                 return Place::No;
@@ -204,7 +220,9 @@ impl Machine {
         if last == Last::Word && self.held.place == Place::Read {
             // COPY has none: `COPY BINARY t FROM` is another way to write one.
             let follows = !quoted && matches!(name, b"from" | b"to");
-            self.facts.named.beyond |= now.first == First::Copy && now.depth == 0 && !follows;
+            if now.first == First::Copy && now.depth == 0 && !follows {
+                self.facts.named.lose();
+            }
             return Place::Alias;
         }
         std::mem::take(&mut sources.expects)
@@ -258,7 +276,7 @@ impl Machine {
     pub(super) fn copy_into(&mut self, functions: &dyn Functions) {
         let named = &mut self.facts.named;
         let Some(into) = named.last.and_then(|last| named.relations.get_mut(last)) else {
-            named.beyond = true;
+            named.lose();
             return;
         };
         into.written = true;
@@ -276,6 +294,11 @@ impl Now {
 }
 
 impl Named {
+    /// One that is not kept.
+    pub(super) fn lose(&mut self) {
+        (self.beyond, self.lost) = (true, true);
+    }
+
     pub(super) fn are_few(&self, few: usize) -> bool {
         self.relations.len() <= few && self.along.len() <= few
     }
@@ -295,7 +318,7 @@ impl Named {
             let family = if effects.more { functions.family(name) } else { None };
             self.relations.push(Relation { schema, name: name.into(), written, family: family.map(Name::from) });
         } else {
-            self.beyond = true;
+            self.lose();
         }
         if written {
             self.note_along(effects, name, functions);
@@ -333,5 +356,19 @@ impl Facts {
     /// Those that it names, of which there may be more.
     pub fn named_relations(&self) -> &[Relation] {
         &self.named.relations
+    }
+
+    /// Whether those are all that stand in its text, whatever is used by what it calls and names. Of a text that is certain, and of
+    /// statements that say by their words where a relation is named: queries, writes, COPY, and EXPLAIN and cursors of these.
+    pub fn names_every_relation(&self) -> bool {
+        let writes = || self.named.relations.iter().any(|relation| relation.written);
+        let tells = |only: &Statement| match only.verb {
+            // What it makes by INTO is named as nothing else is.
+            Verb::Select => only.verdict < Verdict::Write,
+            Verb::Explain => only.verdict < Verdict::Write || writes(),
+            Verb::Write | Verb::Copy { .. } | Verb::Declare { .. } => true,
+            _ => only.verb.names_no_relation(),
+        };
+        self.unsure.is_none() && !self.named.lost && self.statements.iter().all(tells)
     }
 }

@@ -113,6 +113,25 @@ pub enum Verb {
     Lock,
 }
 
+impl Verb {
+    /// Whether such a statement is about none, by its text.
+    pub fn names_no_relation(&self) -> bool {
+        use Verb::{Copy, Declare, Execute, Explain, Lock, Other, Prepare, Select, Write};
+        !matches!(
+            self,
+            Select
+                | Write
+                | Copy { .. }
+                | Explain
+                | Declare { .. }
+                | Other
+                | Lock
+                | Prepare(_)
+                | Execute { within: true, .. }
+        )
+    }
+}
+
 /// What `BEGIN` says, where it says something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begin {
