@@ -57,6 +57,8 @@ pub struct Cluster {
     keyring: Arc<Keyring>,
     statements: Arc<StatementCache>,
     server_numbers: Arc<Numbers>,
+    // Of prepared statements, on whatever server.
+    statement_numbers: Arc<Numbers>,
     workers: usize,
     tls: SharedTls,
     start: StartSteward,
@@ -101,6 +103,7 @@ impl Cluster {
             keyring: Arc::default(),
             statements,
             server_numbers: Arc::default(),
+            statement_numbers: Arc::default(),
             tls,
             start,
             wake_clients,
@@ -121,7 +124,8 @@ impl Cluster {
             books.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_unused());
         }
         let settings = books.config.resolve(database, &name.1)?;
-        let (home, numbers) = (self.home(books.pools.len()), self.server_numbers.clone());
+        let numbers = (self.server_numbers.clone(), self.statement_numbers.clone());
+        let home = self.home(books.pools.len());
         let catalog = self.catalog(&mut books.catalogs, &books.config.routing, database);
         let pool = Pool::new((database, &name.1), forced.is_some(), home, settings, numbers, catalog);
         pool.set_shape(self.shape(books, &pool, &[])?);

@@ -56,7 +56,7 @@ impl Pool {
         forced: bool,
         home: WorkerId,
         settings: Resolved,
-        numbers: Arc<Numbers>,
+        (numbers, statement_numbers): (Arc<Numbers>, Arc<Numbers>),
         catalog: Arc<Catalog>,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Pool {
             forced,
             shape: ArcSwap::from_pointee(Shape::removed(settings)),
             clients: Arc::default(),
-            statements: Mutex::new(StatementTable::new(STATEMENTS)),
+            statements: Mutex::new(StatementTable::new(STATEMENTS, statement_numbers)),
             catalog,
             asks_for_sequences: Applications::default(),
             keeps_for_sequences: Applications::default(),

@@ -1,6 +1,7 @@
 //! The statements of a pool's clients: equal ones are one.
 
 use super::{Certain, Statement};
+use crate::ids::Numbers;
 use crate::session::Settings;
 use crate::sql::Readings;
 use foldhash::HashMap;
@@ -22,15 +23,16 @@ pub struct StatementTable {
     bytes: usize,
     max: usize,
     sweep_at: usize,
-    last: u64,
+    numbers: Arc<Numbers>,
     generation: u64,
 }
 
 impl StatementTable {
-    /// For at most `max` bytes of statements that clients have.
-    pub fn new(max: usize) -> Self {
+    /// For at most `max` bytes of statements that clients have. They are named by these `numbers`, which all tables share: a client may
+    /// take a statement to another pool's servers.
+    pub fn new(max: usize, numbers: Arc<Numbers>) -> Self {
         let (table, hasher) = (HashMap::default(), RandomState::default());
-        Self { table, hasher, bytes: 0, max, sweep_at: SPARE.min(max), last: 0, generation: 0 }
+        Self { table, hasher, bytes: 0, max, sweep_at: SPARE.min(max), numbers, generation: 0 }
     }
 
     /// What is charged now.
@@ -49,10 +51,10 @@ impl StatementTable {
             return Some(found.clone());
         }
         self.make_room(body.len() + OVERHEAD)?;
-        self.last += 1;
         let readings = Readings::certain(settings.reading());
+        let number = self.numbers.next();
         let statement =
-            Arc::new(Statement::named(self.last, Some(self.generation), Some(body), settings, Certain::All, readings));
+            Arc::new(Statement::named(number, Some(self.generation), Some(body), settings, Certain::All, readings));
         self.bytes += cost(&statement);
         self.table.entry(hash).or_default().push(statement.clone());
         Some(statement)
@@ -72,15 +74,13 @@ impl StatementTable {
         certain: Certain,
         readings: Readings,
     ) -> Arc<Statement> {
-        self.last += 1;
-        Arc::new(Statement::named(self.last, None, Some(body), settings, certain, readings))
+        Arc::new(Statement::named(self.numbers.next(), None, Some(body), settings, certain, readings))
     }
 
     /// One that is its client's alone, whose body was too long to be kept.
     pub fn alone(&mut self, settings: &Arc<Settings>) -> Arc<Statement> {
-        self.last += 1;
         let readings = Readings::certain(settings.reading());
-        Arc::new(Statement::named(self.last, None, None, settings, Certain::Nothing, readings))
+        Arc::new(Statement::named(self.numbers.next(), None, None, settings, Certain::Nothing, readings))
     }
 
     /// Drops what no client has once that may be much. `None`: what clients have is too much.

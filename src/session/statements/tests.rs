@@ -17,7 +17,7 @@ fn unnamed(body: Option<&[u8]>) -> Statement {
 
 #[test]
 fn equal_statements_are_one_whatever_the_application_is_called() {
-    let mut table = StatementTable::new(64 << 20);
+    let mut table = StatementTable::new(64 << 20, Arc::default());
     let first = table.share(b"select 1\0\0\0", &settings(b"UTC", b"a")).unwrap();
     let second = table.share(b"select 1\0\0\0", &settings(b"UTC", b"b")).unwrap();
     assert!(Arc::ptr_eq(&first, &second));
@@ -25,7 +25,7 @@ fn equal_statements_are_one_whatever_the_application_is_called() {
 
 #[test]
 fn statements_that_differ_in_text_types_or_time_zone_are_not_shared() {
-    let mut table = StatementTable::new(64 << 20);
+    let mut table = StatementTable::new(64 << 20, Arc::default());
     let utc = settings(b"UTC", b"");
     let names: Vec<_> = [
         table.share(b"select $1\0\0\0", &utc),
@@ -40,7 +40,7 @@ fn statements_that_differ_in_text_types_or_time_zone_are_not_shared() {
 
 #[test]
 fn statements_that_no_client_has_are_dropped_when_they_become_many() {
-    let mut table = StatementTable::new(64 << 20);
+    let mut table = StatementTable::new(64 << 20, Arc::default());
     let utc = settings(b"UTC", b"");
     let kept = table.share(b"kept\0\0\0", &utc).unwrap();
     for number in 0..40u8 {
@@ -52,7 +52,7 @@ fn statements_that_no_client_has_are_dropped_when_they_become_many() {
 
 #[test]
 fn what_clients_have_is_bounded() {
-    let mut table = StatementTable::new(64 << 20);
+    let mut table = StatementTable::new(64 << 20, Arc::default());
     let utc = settings(b"UTC", b"");
     let mut clients = Vec::new();
     let refused = (0..80u32).find(|number| {
@@ -96,7 +96,7 @@ fn one_client_cannot_prepare_without_end() {
 
 #[test]
 fn a_server_gives_up_the_statement_that_went_unused_for_longest() {
-    let (mut table, mut server) = (StatementTable::new(64 << 20), ServerStatements::default());
+    let (mut table, mut server) = (StatementTable::new(64 << 20, Arc::default()), ServerStatements::default());
     let statements = [&b"a"[..], b"b", b"c"].map(|body| table.share(body, &Arc::default()).unwrap());
     assert_eq!(server.parsed(&statements[0], 2), None);
     assert_eq!(server.parsed(&statements[1], 2), None);
@@ -110,7 +110,7 @@ fn a_server_gives_up_the_statement_that_went_unused_for_longest() {
 #[test]
 fn a_refused_parse_leaves_no_name_and_a_skipped_one_what_there_was() {
     let (mut table, mut client, mut server) =
-        (StatementTable::new(64 << 20), Statements::default(), ServerStatements::default());
+        (StatementTable::new(64 << 20, Arc::default()), Statements::default(), ServerStatements::default());
     let statement = table.share(b"a", &Arc::default()).unwrap();
     client.put(b"s", Some(statement.clone()));
     server.parsed(&statement, 10);
