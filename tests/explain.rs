@@ -113,12 +113,15 @@ fn the_rule_that_decides_is_told_in_its_own_words() {
         "{ table = \"public.audit_*\", route = \"primary\" }".to_owned(),
         format!("{{ fingerprint = \"{fingerprint}\", route = \"host=127.0.0.1:{port}\" }}"),
         "{ table = \"*\", route = \"replica\" }".to_owned(),
+        "{ database = \"shop\", table = \"logs.*\", route = \"database=logs\" }".to_owned(),
+        "{ database = \"logs\", table = \"own.*\", route = \"database=shop\" }".to_owned(),
     ];
     must(state().write(
         &file,
         &format!(
             "[pooler]\nauth_type = \"trust\"\n[databases.shop]\ndbname = \"postgres\"\nhosts = [\"127.0.0.1:{port}\"]\n\
-             monitor_user = \"{user}\"\nmonitor_password = \"{SUPERUSER_PASSWORD}\"\n[routing]\nrules = [{}]\n",
+             monitor_user = \"{user}\"\nmonitor_password = \"{SUPERUSER_PASSWORD}\"\n\
+             [databases.logs]\ndbname = \"postgres\"\nhosts = [\"127.0.0.1:{port}\"]\n[routing]\nrules = [{}]\n",
             rules.join(",\n")
         ),
     ));
@@ -128,7 +131,7 @@ fn the_rule_that_decides_is_told_in_its_own_words() {
         assert_eq!(code, Some(0), "{out}{err}");
         out
     };
-    let [first, second, third, fourth] = &rules;
+    let [first, second, third, fourth, fifth, _] = &rules;
     for (text, verdict, told) in [
         ("select a from audit_log", "primary (rule): a rule asks for it", format!("rule 2 {second}\n")),
         ("select 1 from orders where a = 8", "replica (rule): a rule asks for it", format!("rule 3 {third}\n")),
@@ -147,13 +150,16 @@ fn the_rule_that_decides_is_told_in_its_own_words() {
         let out = said(&["--user", "app"], text);
         assert!(out.contains(verdict) && out.contains(&told) && !out.contains("for some clients"), "{text}:\n{out}");
     }
+    let (out, home) = (said(&[], "select a from logs.events"), said(&[], "select a from own.events"));
+    assert!(out.contains(&format!("rule 5 {fifth} says where its tables are\n")), "{out}");
+    assert!(!home.contains("says where"), "{home}");
     let dashboard = ["--user", "reporting", "--application-name", "dashboard"];
     let out = said(&dashboard, "select a from audit_log");
     assert!(out.contains("replica (rule)") && out.contains(&format!("rule 1 {first}\n")), "{out}");
     let out = said(&["--json"], "select a from audit_log");
     let quoted = |rule: &str| rule.replace('"', "\\\"");
     let expected = format!(
-        r#""reason":"rule","at":null,"fingerprint":"{}","statements":1,"hint":null,"granted":true,"rule":{{"number":2,"rule":"{}"}},"rules_for_some":[{{"number":1,"rule":"{}"}}],"functions""#,
+        r#""reason":"rule","at":null,"fingerprint":"{}","statements":1,"hint":null,"granted":true,"rule":{{"number":2,"rule":"{}"}},"rules_for_some":[{{"number":1,"rule":"{}"}}],"rules_to_databases":[],"functions""#,
         out.split("fingerprint\":\"").nth(1).and_then(|rest| rest.get(..16)).unwrap_or_default(),
         quoted(second),
         quoted(first)
@@ -166,7 +172,7 @@ fn the_rule_that_decides_is_told_in_its_own_words() {
 fn json_is_one_line() {
     let (_, out, _) = explain(&["--json", "insert into t values (1)"]);
     let begin = r#"{"verdict":"primary","reason":"write","at":0,"fingerprint":""#;
-    let end = r#"","statements":1,"hint":null,"granted":true,"rule":null,"rules_for_some":[],"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
+    let end = r#"","statements":1,"hint":null,"granted":true,"rule":null,"rules_for_some":[],"rules_to_databases":[],"functions":[],"tables":[{"schema":null,"name":"t","written":true}],"all_tables":true}"#;
     assert!(out.starts_with(begin) && out.ends_with(&format!("{end}\n")), "{out}");
     let (_, out, _) = explain(&["--json", "select 1; table t"]);
     assert!(out.starts_with(r#"{"verdict":"replica","reason":"read","at":null,"#), "{out}");

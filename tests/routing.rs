@@ -13,6 +13,8 @@ mod attributes;
 mod blocks;
 #[path = "routing/claimed.rs"]
 mod claimed;
+#[path = "routing/entries.rs"]
+mod entries;
 #[path = "routing/forgetful.rs"]
 mod forgetful;
 #[path = "routing/fresh.rs"]

@@ -62,14 +62,14 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let metrics = count(&config);
     let memory = Arc::new(Memory::new(budget::usual_memory(available::memory())));
     memory.set_budget(config.pooler.memory_budget);
+    let gate = open_gate(config.clone(), registry.clone(), memory.clone(), metrics.clone(), workers.clone())?;
     let shared = Arc::new(Shared {
-        in_force: Arc::new(InForce::new(&config, memory.clone())),
+        in_force: Arc::new(InForce::new(&config, memory, gate.cluster.clone(), metrics.clone())),
         registry: registry.clone(),
         clients: Arc::default(),
         metrics: metrics.clone(),
     });
     let losses = start_workers(queues, &shared)?;
-    let gate = open_gate(config.clone(), registry.clone(), memory, metrics.clone(), workers.clone())?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     if let Some(listening) = endpoint {
         serve_views(listening, &door)?;

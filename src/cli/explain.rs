@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "database")]
     application_name: Option<String>,
     /// As one line of JSON: verdict ("replica" or "primary"), reason, at (in bytes, or null), fingerprint (or null), statements, hint (or
-    /// null; "malformed"), granted, rule (number, rule; or null), rules_for_some (the same, of those that want to know more of the client),
+    /// null; "malformed"), granted, rule (number, rule; or null), rules_for_some (the same, of those that want to know more of the client), rules_to_databases (of those that say where tables are),
     /// functions (name, volatility or null), tables (schema or null, name, written), all_tables
     #[arg(long)]
     json: bool,

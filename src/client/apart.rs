@@ -37,7 +37,8 @@ impl Client {
         }
     }
 
-    /// Whether plain reads of such a block run outside of it. Not for a client that listens: between two transactions it would be told.
+    /// Whether plain reads of such a block run outside of it. Not for a client that listens: between two transactions it would be told. Nor for one
+    /// whose tables may be in another entry: a block is in one.
     fn reads_apart(&self, begin: &Begin) -> bool {
         let Some(watch) = self.shape.watch.as_ref().filter(|watch| watch.reads_before_writes()) else { return false };
         let default = || match self.settings.get(b"default_transaction_isolation") {
@@ -45,7 +46,10 @@ impl Client {
             None => self.shape.lanes.get(watch.view().primary?)?.isolation(),
         };
         let isolation = begin.isolation.or_else(default);
-        isolation.is_some_and(Isolation::is_by_statement) && begin.deferrable != Some(true) && self.listening.is_none()
+        isolation.is_some_and(Isolation::is_by_statement)
+            && begin.deferrable != Some(true)
+            && self.listening.is_none()
+            && self.elsewhere.is_none()
     }
 
     /// Whether a whole request means the same outside of its block: nothing of it asks for the block's time, and no portal is left. It is

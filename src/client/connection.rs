@@ -13,6 +13,7 @@ use super::serve::Left;
 use super::settle::{Bent, Pin};
 use super::texts::Passing;
 use super::timer::Timer;
+use super::visit::Elsewhere;
 use crate::clock;
 use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
@@ -132,6 +133,8 @@ pub struct Client {
     pub(super) own: Option<Box<OwnSettings>>,
     // Where its transactions go; None: there is nothing to choose from.
     pub(super) route: Option<Box<Route>>,
+    // Where rules may send its transactions; None: nowhere.
+    pub(super) elsewhere: Option<Box<Elsewhere>>,
     // Reads a text that is handed on in parts.
     pub(super) passing: Option<Box<Passing>>,
     // What it came with, and RESET returns to.
@@ -210,7 +213,7 @@ impl Client {
         // Before what it counts: a reload in between shows as one more.
         let generation = in_force.generation();
         let rules = in_force.rules();
-        Self {
+        let mut client = Self {
             id,
             socket,
             gather: Gather::default(),
@@ -222,6 +225,7 @@ impl Client {
             block: None,
             own: None,
             route: None,
+            elsewhere: None,
             passing: None,
             base: Arc::default(),
             listening: None,
@@ -249,7 +253,9 @@ impl Client {
             presence,
             shown: Arc::default(),
             _seat: seat,
-        }
+        };
+        client.look_for_elsewhere();
+        client
     }
 
     /// Its socket, for its last words.
@@ -270,7 +276,7 @@ impl Client {
                 Left::Gone => "connection lost",
                 Left::Refused(_) => "refused",
             };
-            let (database, user) = (self.pool.database.escape_debug(), self.presence.user().escape_debug());
+            let (database, user) = (self.home_pool().database.escape_debug(), self.presence.user().escape_debug());
             tracing::info!(client = %self.id, peer = %self.presence.peer(), %database, %user, why, "leave");
         }
     }
@@ -311,6 +317,6 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.pool.client_left();
+        self.home_pool().client_left();
     }
 }

@@ -3,8 +3,10 @@
 use super::connection::{Client, Rules};
 use super::serve::Left;
 use super::take_back::Partings;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::metrics;
 use crate::net::Memory;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -17,15 +19,20 @@ pub struct InForce {
     generation: AtomicU32,
     /// Servers that clients have left and that are not back yet.
     pub partings: Partings,
+    /// Where clients find the pool of another entry than their own, and who counts what they do there.
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) metrics: Arc<metrics::Registry>,
 }
 
 impl InForce {
     /// The rules at start.
-    pub fn new(config: &Config, memory: Arc<Memory>) -> Self {
+    pub fn new(config: &Config, memory: Arc<Memory>, cluster: Arc<Cluster>, metrics: Arc<metrics::Registry>) -> Self {
         Self {
             rules: ArcSwap::from_pointee(Rules::new(config, memory)),
             generation: AtomicU32::new(0),
             partings: Partings::default(),
+            cluster,
+            metrics,
         }
     }
 
@@ -60,7 +67,9 @@ impl Client {
         self.rules = self.in_force.rules();
         self.shape = self.pool.shape();
         self.forget_replicas();
-        if self.shape.lanes.is_empty() { Err(Left::Refused(database_removed())) } else { Ok(()) }
+        self.look_for_elsewhere();
+        // Elsewhere that is an error of one request.
+        if self.shape.lanes.is_empty() && !self.is_visiting() { Err(Left::Refused(database_removed())) } else { Ok(()) }
     }
 }
 

@@ -11,8 +11,10 @@ mod checkout;
 mod connection;
 mod deadlines;
 mod deallocate;
+mod elsewhere;
 mod failover;
 mod frozen;
+mod guest;
 mod heal;
 mod in_force;
 mod link;
@@ -42,6 +44,7 @@ mod texts;
 mod timer;
 mod trial;
 mod turn;
+mod visit;
 mod wanted;
 mod welcome;
 

@@ -37,8 +37,8 @@ impl Client {
             && !link.server.exchange().guard_pending()
             && !link.server.exchange().is_full()
             && (!link.is_refused() || self.is_pinned())
-            // What comes next may be for the primary.
-            && !(self.to() != To::Primary && !self.gather.is_passing() && link.server.exchange().will_answer())
+            // What comes next may be for the primary, or for another database.
+            && !(self.may_lead_elsewhere() && !self.gather.is_passing() && link.server.exchange().will_answer())
             && !link.awaits_cancel()
             && !link.server.awaits_again()
             && !self.awaits_effects(link)
@@ -63,6 +63,7 @@ impl Client {
                     }
                     let begins = link.is_at_rest();
                     if begins {
+                        self.must_not_stay()?;
                         if self.to() != To::Primary {
                             // Nothing keeps a client at a replica.
                             return Err(Left::Refused(tied_to_replica()));
@@ -81,7 +82,8 @@ impl Client {
                         self.look_for_hint(&chunk, link);
                     }
                     let readings = self.readings(&link.server);
-                    let found = if whole { self.examine(&mut chunk, link.mode, readings) } else { Found::default() };
+                    let listens = whole && !self.is_visiting();
+                    let found = if listens { self.examine(&mut chunk, link.mode, readings) } else { Found::default() };
                     let at = if begins { At::Transaction } else { At::Nothing };
                     if found.is_nothing() {
                         self.send_at(at, link, chunk, first)?;
@@ -102,6 +104,11 @@ impl Client {
         }
         link.server.send_wanted_sync();
         Ok(())
+    }
+
+    /// Whether the next request may be for another server than this one.
+    fn may_lead_elsewhere(&self) -> bool {
+        self.to() != To::Primary || self.elsewhere.is_some()
     }
 
     /// What the next request names depends on whether an earlier one is skipped, or is a COPY that ends with it. COPY data names
@@ -162,6 +169,9 @@ impl Client {
     pub(super) fn begin_transaction(&mut self, server: &mut Server) {
         self.drawn.begin();
         self.bent = Bent::No;
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.path_bent = false;
+        }
         server.forget_failures();
         if let Some(statements) = &mut self.statements {
             statements.end_portals();

@@ -37,7 +37,7 @@ const fn text(name: &'static str) -> Column {
 }
 
 /// Where the last statement ran, why, and what is set.
-const ROUTE_COLUMNS: [Column; 4] = [text("host"), text("role"), text("reason"), text("route")];
+const ROUTE_COLUMNS: [Column; 5] = [text("host"), text("role"), text("reason"), text("route"), text("database")];
 const AFTER_LSN_COLUMNS: [Column; 1] = [text("pgotter.after_lsn")];
 
 /// Where a client's last transaction ran, or runs.
@@ -271,10 +271,17 @@ impl Client {
         if setting != OwnSetting::Route {
             return vec![value];
         }
-        let ran = self.ran();
+        let here = || self.shown_place(self.ran());
+        let [host, role, reason, database] = self.last_elsewhere().cloned().unwrap_or_else(here);
+        vec![host, role, reason, value, database]
+    }
+
+    /// Where something ran: host, role, reason, database.
+    pub(super) fn shown_place(&self, ran: Option<Ran>) -> [Cell; 4] {
         let host = ran.and_then(|ran| self.shape.lanes.get(ran.host)).map(|lane| lane.address().to_string());
         let (role, reason) = (ran.map(|ran| ran.role), ran.map(|ran| ran.reason.word()));
-        vec![host.into(), role.into(), reason.into(), value]
+        let database = ran.map(|_| self.pool.database.as_str());
+        [host.into(), role.into(), reason.into(), database.into()]
     }
 
     /// The transaction is over that may have changed them.

@@ -11,6 +11,7 @@
 
 use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
+use super::guest::beyond_gathering;
 use super::link::Link;
 use super::names::{Said, read};
 use super::route::{not_here, tied_to_replica};
@@ -67,6 +68,9 @@ impl Client {
                 Said::Parse { .. } if !message.whole && self.to() != To::Primary => {
                     return Err(Left::Refused(tied_to_replica()));
                 }
+                Said::Parse { .. } if !message.whole && self.elsewhere.is_some() => {
+                    return Err(Left::Refused(Fault { severity: Severity::Fatal, ..beyond_gathering() }));
+                }
                 Said::Parse { name } if self.own_parse(&mut under_way, name.clone()) => (),
                 Said::Parse { name } if self.rules.max_prepared_statements == 0 => {
                     self.pass_parse(&mut under_way, name, lane);
@@ -79,6 +83,8 @@ impl Client {
                     let fault = not_here(Verdict::Function);
                     return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
                 }
+                // Its number is that of another function here.
+                Said::Call if self.is_visiting() => return Err(self.no_call_here()),
                 Said::Call => {
                     self.touch_hidden();
                     under_way.pass(None);
@@ -103,6 +109,11 @@ impl Client {
         let (name, body) = (&message.body[at.clone()], &message.body[at.end + 1..]);
         let body = Some(body).filter(|_| message.whole);
         let (certain, readings) = (self.certain(under_way), self.readings(under_way.server()));
+        if let Some(body) = body.filter(|_| self.elsewhere.is_some())
+            && let Err(fault) = self.keep_entry_by_name(Some(body.split(|&byte| byte == 0).next().unwrap_or_default()))
+        {
+            return under_way.replace_refused(bytes_of(&fault));
+        }
         let statements = self.statements.get_or_insert_default();
         if name.is_empty() {
             return self.parse_unnamed(under_way, at);
@@ -182,6 +193,9 @@ impl Client {
         };
         if self.own.is_some() && self.own_use(under_way, &at, &statement) {
             return;
+        }
+        if let Err(fault) = self.keep_entry_by_name(statement.text()) {
+            return under_way.refuse_to_run(at, bytes_of(&fault));
         }
         let Some(message) = under_way.message() else { return };
         let name = &message.body[at.clone()];

@@ -35,6 +35,11 @@ impl Presence {
         }
     }
 
+    /// The database to which it has logged in.
+    pub fn database(&self) -> &str {
+        &self.pool.database
+    }
+
     /// As it logged in.
     pub fn user(&self) -> &str {
         self.user.as_deref().unwrap_or(&self.pool.user)

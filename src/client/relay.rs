@@ -41,7 +41,8 @@ impl Client {
                         return Ok(());
                     }
                     if (self.must_restore(&link) || self.must_settle(&mut link))
-                        && let Err(left) = Box::pin(self.look_back(&mut link)).await
+                        && let Err(left) =
+                            Box::pin(self.look_back(&mut link)).await.and_then(|()| self.must_be_free(&link))
                     {
                         return Err(self.part(link, left));
                     }
@@ -124,12 +125,15 @@ impl Client {
         if self.awaits_rest() {
             return Ok(());
         }
-        let notifications = link.mode == PoolMode::Session || self.has_hidden_listen();
+        let (notifications, visiting) =
+            (link.mode == PoolMode::Session || self.has_hidden_listen(), self.is_visiting());
         let queued = self.socket.queued();
         let apart = self.is_apart();
         let received = loop {
             let statements = self.statements.as_deref_mut();
-            let witness = self.listening.as_deref_mut().filter(|_| link.mode != PoolMode::Session);
+            // Elsewhere it neither listens nor is told of it.
+            let listens = link.mode != PoolMode::Session && !visiting;
+            let witness = self.listening.as_deref_mut().filter(|_| listens);
             let witness = witness.map(|listening| listening as &mut dyn Witness);
             // What is read outside of its block ends nothing.
             let own = self.own.as_deref_mut().filter(|own| own.is_pending() && !apart);

@@ -71,6 +71,7 @@ impl Client {
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
     fn note_resets(&mut self, facts: &Facts, query: bool) {
         self.bent = self.bent.max(Bent::by(facts));
+        self.note_path(facts);
         let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
         touched.note_resets(facts, &self.base, query);
         self.touched = Some(touched).filter(|touched| !touched.resets().is_empty());

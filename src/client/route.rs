@@ -131,7 +131,8 @@ impl Client {
             // What else it will read nobody knows.
             asked.height = self.height(None, scope);
         }
-        let after = lsn(self.own_value(OwnSetting::AfterLsn)).unwrap_or(0);
+        // It is a position at home.
+        let after = lsn(self.own_value(OwnSetting::AfterLsn)).filter(|_| !self.is_visiting()).unwrap_or(0);
         let serializable = self.is_serializable();
         let Some(watch) = &self.shape.watch else { return };
         let route = self.route.get_or_insert_with(new);
@@ -264,6 +265,7 @@ impl Client {
 
     /// The request at hand is about to run there.
     pub(super) fn note_where(&mut self, lane: &Arc<Lane>) {
+        self.note_entry();
         let Some(route) = &mut self.route else { return };
         let host = self.shape.lanes.iter().position(|known| Arc::ptr_eq(known, lane));
         let role = if route.to == To::Primary { "primary" } else { "replica" };
@@ -431,6 +433,11 @@ impl Route {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),
         }
+    }
+
+    /// A replica has not answered what was sent, and it is the primary's next.
+    pub(super) fn is_to_run_again(&self) -> bool {
+        self.again.is_some()
     }
 
     fn write_anything(&mut self) {

@@ -14,19 +14,25 @@ impl Client {
             return None;
         }
         let texts: Vec<&[u8]> = texts(self, request).collect();
-        let rule = self.rules.routes.iter().find(|rule| self.is_ruled(rule, &texts))?;
+        let mut of_hosts = self.rules.routes.iter().filter(|rule| !matches!(rule.route, RuleRoute::Database(_)));
+        let rule = of_hosts.find(|rule| self.is_ruled(rule, &texts))?;
         Some(match &rule.route {
             RuleRoute::Primary => Wish::Primary,
             RuleRoute::Replica => Wish::Replica { stale: false },
             RuleRoute::ReplicaStale => Wish::Replica { stale: true },
             // Perhaps one of another database.
             RuleRoute::Host(name) => Wish::Host(self.shape.watch.as_ref()?.find(name)?),
+            // That is decided before, see `client/elsewhere.rs`.
+            RuleRoute::Database(_) => return None,
         })
     }
 
     fn is_ruled(&self, rule: &RouteRule, texts: &[&[u8]]) -> bool {
+        let (database, user) = (self.presence.database(), self.presence.user());
         let application_name = self.settings.get(b"application_name").unwrap_or_default();
-        if is_for_client(rule, Some(self.presence.user().as_bytes()), Some(application_name)) != Some(true) {
+        if !rule.is_for(database, user)
+            || is_for_client(rule, Some(user.as_bytes()), Some(application_name)) != Some(true)
+        {
             return false;
         }
         let reading = self.settings.reading();

@@ -98,7 +98,7 @@ impl Client {
             let here = Place::of(server.id);
             server.note_draw(self.id, self.drawn.at == here);
             self.drawn.at = here;
-            if self.pool.keeps_for_sequences.has(&self.settings) && !forgets(facts) {
+            if self.pool.keeps_for_sequences.has(&self.settings) && !forgets(facts) && !self.is_visiting() {
                 self.drawn.kept = Some(0);
             }
         }

@@ -37,6 +37,7 @@ pub enum Left {
 /// Serves a client that has been welcomed until it leaves.
 pub async fn serve(client: &mut Client) -> Left {
     loop {
+        client.end_visit();
         let mut request = match client.next_request().await {
             Ok(request) => request,
             Err(left) => return left,
@@ -56,9 +57,17 @@ pub async fn serve(client: &mut Client) -> Left {
                 Err(left) => return left,
             }
         }
+        if client.elsewhere.is_some() {
+            match Box::pin(client.enter(&request)).await {
+                None => (),
+                Some(Ok(())) => continue,
+                Some(Err(left)) => return left,
+            }
+        }
         client.look_for_sequences(&request.bytes, request.first);
         client.route(&request);
-        let (server, lane) = match client.server().await {
+        let found = client.server().await;
+        let (server, lane) = match found.map_err(|why| client.unless_visiting(why)) {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => {
                 client.count_decision();
@@ -161,7 +170,11 @@ impl Client {
         self.count_decision();
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
-        let found = if whole { self.examine(&mut request.bytes, mode, self.own_readings()) } else { Found::default() };
+        let found = if whole && !self.is_visiting() {
+            self.examine(&mut request.bytes, mode, self.own_readings())
+        } else {
+            Found::default()
+        };
         self.tell_ungranted();
         self.note_where(&lane);
         self.does(ClientState::Active(server.id));

@@ -106,6 +106,7 @@ impl Client {
         if shows_own(facts) {
             return Err(not_alone());
         }
+        self.note_path(facts);
         if is_harmless(facts) {
             if let Some(touched) = &mut self.touched {
                 // It may end a transaction.
@@ -125,6 +126,7 @@ impl Client {
             facts = &of_refused;
         }
         if self.pin.is_none() && may_pin(facts) {
+            self.keep_free()?;
             let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
@@ -343,7 +345,7 @@ impl Client {
         self.tell_changes(&told);
     }
 
-    fn put_settings(&mut self, settings: Settings) {
+    pub(super) fn put_settings(&mut self, settings: Settings) {
         self.settings = if settings == *self.base { self.base.clone() } else { Arc::new(settings) };
         self.show_settings();
     }

@@ -85,6 +85,7 @@ impl Client {
                 }
             };
             let confirmed = confirmed.and_then(|()| self.keep_reading(Some(text), &facts));
+            let confirmed = confirmed.and_then(|()| self.keep_entry(Some(text), &facts));
             let status = exchange.status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -169,7 +170,7 @@ impl Client {
         if may_drop_statements(&facts) {
             server.await_drop();
         }
-        let kept = self.keep_reading(None, &facts);
+        let kept = self.keep_reading(None, &facts).and_then(|()| self.keep_entry(None, &facts));
         match kept.and_then(|()| self.touch(&facts, Sent::Otherwise, server, lane)) {
             Ok(()) => self.note_streamed(&facts),
             Err(fault) => {
@@ -187,7 +188,7 @@ impl Client {
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = self.read(text, self.readings(under_way.server()));
         if message.whole
-            && let Err(fault) = self.keep_reading(Some(text), &facts)
+            && let Err(fault) = self.keep_reading(Some(text), &facts).and_then(|()| self.keep_entry(Some(text), &facts))
         {
             return under_way.replace_refused(bytes_of(&fault));
         }

@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// The first client of a database waits until it is known what its functions do, or that this cannot be found out.
-    async fn read_catalog(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+    pub(super) async fn read_catalog(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
         if self.pool.catalog().is_read() || self.shape.settings.pool_mode == PoolMode::Session {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Client {
 
     /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
     /// the same.
-    async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
         let mut server = match self.checkout(lane, self.now, Some(ANSWER), false).await {
             Ok(server) => server,
             // A reload has taken the lane away: the first request asks the next one.

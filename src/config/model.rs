@@ -255,6 +255,8 @@ pub struct Routing {
 /// One of `[routing] rules`: all of what is given must be so. Texts may have `*` for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteRule {
+    /// The database that its client has logged in to.
+    pub database: Option<String>,
     /// A table that the request names, perhaps with its schema.
     pub table: Option<String>,
     /// Of a text of the request.
@@ -278,6 +280,8 @@ pub enum RuleRoute {
     ReplicaStale,
     /// On this host, with or without its port.
     Host(String),
+    /// On the servers of this entry of `[databases]`. Such a rule has a `table`, and neither `fingerprint` nor `application_name`.
+    Database(String),
 }
 
 /// How much TLS is asked for, in libpq's words; from less to more.

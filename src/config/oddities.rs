@@ -1,6 +1,6 @@
 //! Settings that are allowed, and together hardly what was meant. Nothing here keeps a configuration from being used.
 
-use super::model::{Config, Resolved};
+use super::model::{Config, PoolMode, Resolved, RouteRule, RuleRoute};
 use std::time::Duration;
 
 /// systemd kills what has not ended by then, unless its unit says otherwise (`DefaultTimeoutStopSec`).
@@ -32,7 +32,7 @@ pub fn oddities(config: &Config) -> Vec<String> {
         let of_users = users.filter_map(|user| Some((config.resolve(name, &user)?, user)));
         let mut said = Vec::new();
         for (resolved, user) in of_users {
-            for oddity in odd_pool(config, &resolved) {
+            for oddity in odd_pool(config, &resolved).into_iter().chain(odd_session(config, name, &user, &resolved)) {
                 if !said.contains(&oddity) {
                     let whose = if user.is_empty() { String::new() } else { format!(", user {user}") };
                     found.push(format!("database {name}{whose}: {oddity}"));
@@ -42,6 +42,25 @@ pub fn oddities(config: &Config) -> Vec<String> {
         }
     }
     found
+}
+
+/// A session that no rule can take elsewhere, or that one leads to.
+fn odd_session(config: &Config, database: &str, user: &str, pool: &Resolved) -> Option<&'static str> {
+    if pool.pool_mode != PoolMode::Session {
+        return None;
+    }
+    let mut leads = config.routing.rules.iter().filter_map(|rule| match &rule.route {
+        RuleRoute::Database(entry) => Some((rule, entry)),
+        _ => None,
+    });
+    let to_here = |(_, entry): &(&RouteRule, &String)| *entry == database;
+    if leads.clone().any(|lead| to_here(&lead)) {
+        return Some("pool_mode is session, so what rules of [routing] lead there is refused");
+    }
+    let from_here = leads.any(|(rule, _)| rule.is_for(database, user) || user.is_empty() && rule.user.is_some());
+    from_here.then_some(
+        "pool_mode is session: its clients are not read, and rules that lead to another database do not hold",
+    )
 }
 
 /// What is odd about one pool and its queue.

@@ -1,5 +1,5 @@
 //! `rules` of `[routing]`: which requests run where, by what they name and who sends them. Checks the form, and that each host that is
-//! named is one of some database.
+//! named is one of some database, and each database an entry.
 
 use super::model::{Database, RouteRule, RuleRoute};
 use super::section::{Section, Value, Wrong};
@@ -10,7 +10,7 @@ use std::fmt;
 /// Rules at most: each is looked at for each request.
 const RULES_MAX: usize = 1000;
 
-const ROUTES: &str = "\"primary\", \"replica\", \"replica stale\" or \"host=NAME\"";
+const ROUTES: &str = "\"primary\", \"replica\", \"replica stale\", \"host=NAME\" or \"database=NAME\"";
 
 /// Reads them.
 pub(super) fn rules(section: &mut Section<'_>, databases: &BTreeMap<String, Database>) -> Vec<RouteRule> {
@@ -37,22 +37,31 @@ fn rule(outer: &mut Section<'_>, item: &Value<'_>, databases: &BTreeMap<String, 
     let mut section = Section::new(outer.notes, Some(table), "a rule", item.span());
     let (of_table, application_name) =
         (section.get("table", values::name), section.get("application_name", values::name));
-    let (user, fingerprint) = (section.get("user", values::name), section.get("fingerprint", fingerprint));
+    let (user, database) = (section.get("user", values::name), section.get("database", values::name));
+    let fingerprint = section.get("fingerprint", fingerprint);
     let route = section.get("route", |value| route(value, databases));
     section.unknown_keys(|_| None);
-    let conditions = ["table", "application_name", "user", "fingerprint"];
-    for (lacks, help) in [
-        (!section.has("route"), "a rule needs `route`"),
+    let conditions = ["table", "application_name", "user", "fingerprint", "database"];
+    let leaves = matches!(route, Some(RuleRoute::Database(_)));
+    for (wrong, help, label) in [
+        (!section.has("route"), "a rule needs `route`", "without"),
         (
             conditions.iter().all(|key| !section.has(key)),
-            "a rule needs one of `table`, `fingerprint`, `application_name`, `user`",
+            "a rule needs one of `table`, `fingerprint`, `application_name`, `user`, `database`",
+            "without",
+        ),
+        (leaves && !section.has("table"), "a rule that leads to another database needs `table`", "without"),
+        (
+            leaves && (section.has("fingerprint") || section.has("application_name")),
+            "a rule that leads to another database knows `table`, `user` and `database`",
+            "it has others",
         ),
     ] {
-        if lacks {
-            section.notes.add(item.span(), help.to_owned(), "without", None);
+        if wrong {
+            section.notes.add(item.span(), help.to_owned(), label, None);
         }
     }
-    Some(RouteRule { table: of_table, fingerprint, application_name, user, route: route? })
+    Some(RouteRule { database, table: of_table, fingerprint, application_name, user, route: route? })
 }
 
 /// 16 hexadecimal digits, as they are shown.
@@ -72,6 +81,11 @@ fn route(value: &Value<'_>, databases: &BTreeMap<String, Database>) -> Result<Ru
         "replica" => RuleRoute::Replica,
         "replica stale" => RuleRoute::ReplicaStale,
         other => {
+            if let Some(name) = other.strip_prefix("database=") {
+                let known = name != "*" && databases.contains_key(name);
+                let wrong = || Wrong::new(ROUTES, "there is no such entry of [databases]");
+                return known.then(|| RuleRoute::Database(name.to_owned())).ok_or_else(wrong);
+            }
             let host = other.strip_prefix("host=").ok_or_else(|| Wrong::new(ROUTES, "none of these"))?;
             let is_it = |known: &super::Host| {
                 known.host.eq_ignore_ascii_case(host)
@@ -86,6 +100,14 @@ fn route(value: &Value<'_>, databases: &BTreeMap<String, Database>) -> Result<Ru
 }
 
 impl RouteRule {
+    /// Whether it is one for clients of this database that have logged in as this user.
+    pub fn is_for(&self, database: &str, user: &str) -> bool {
+        let fits = |pattern: &Option<String>, name: &str| {
+            pattern.as_ref().is_none_or(|pattern| Self::fits(pattern, name.as_bytes()))
+        };
+        fits(&self.database, database) && fits(&self.user, user)
+    }
+
     /// Whether `pattern`, in which `*` stands for any characters, is that of a name.
     pub fn fits(pattern: &str, name: &[u8]) -> bool {
         let mut parts = pattern.as_bytes().split(|&byte| byte == b'*');
@@ -111,6 +133,7 @@ impl fmt::Display for RouteRule {
         let fingerprint = self.fingerprint.map(|fingerprint| format!("{fingerprint:016x}"));
         let route = Some(self.route.to_string());
         let members = [
+            ("database", &self.database),
             ("table", &self.table),
             ("fingerprint", &fingerprint),
             ("application_name", &self.application_name),
@@ -135,6 +158,7 @@ impl fmt::Display for RuleRoute {
             Self::Replica => f.write_str("replica"),
             Self::ReplicaStale => f.write_str("replica stale"),
             Self::Host(name) => write!(f, "host={name}"),
+            Self::Database(name) => write!(f, "database={name}"),
         }
     }
 }
@@ -149,6 +173,7 @@ mod tests {
     #[test]
     fn a_rule_is_shown_as_it_is_written() {
         let rule = RouteRule {
+            database: None,
             table: Some("s.\"Audit\"_*".to_owned()),
             fingerprint: Some(0xa1),
             application_name: None,

@@ -42,7 +42,7 @@ mod tests {
 
     fn rule(user: Option<&str>, application_name: Option<&str>, table: Option<&str>) -> RouteRule {
         let [user, application_name, table] = [user, application_name, table].map(|name| name.map(str::to_owned));
-        RouteRule { table, fingerprint: None, application_name, user, route: RuleRoute::Primary }
+        RouteRule { database: None, table, fingerprint: None, application_name, user, route: RuleRoute::Primary }
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn a_client_sets_where_it_runs_and_is_shown_where_it_ran() {
     world.define("t (a int)", "");
     let mut client = world.client();
     let host = |server: &pgotter::cli::local_postgres::LocalPostgres| format!("127.0.0.1:{}", server.port());
-    assert_eq!(rows(&client.ask("SHOW pgotter.route")), [["NULL", "NULL", "NULL", ""]]);
+    assert_eq!(rows(&client.ask("SHOW pgotter.route")), [["NULL", "NULL", "NULL", "", "NULL"]]);
     for (server, name) in world.replicas.iter().zip(REPLICAS) {
         let at = host(server);
         assert_eq!(tags(&client.ask(&format!("SET pgotter.route = 'host={at}'"))), ["SET"]);
@@ -54,7 +54,10 @@ fn a_client_sets_where_it_runs_and_is_shown_where_it_ran() {
         let shown = client.ask("SHOW pgotter.route");
         assert_eq!(
             (rows(&shown), tags(&shown)),
-            (vec![vec![at.clone(), "replica".into(), "hint".into(), format!("host={at}")]], vec!["SHOW".to_owned()])
+            (
+                vec![vec![at.clone(), "replica".into(), "hint".into(), format!("host={at}"), "postgres".into()]],
+                vec!["SHOW".to_owned()]
+            )
         );
         assert_eq!(rows(&run(&mut client, "SHOW pgotter.route")), rows(&shown));
         for position in [client.ask("SHOW pgotter.lsn"), run(&mut client, "SHOW pgotter.lsn")] {
@@ -152,7 +155,7 @@ fn a_block_that_only_reads_runs_where_it_is_set() {
         let set = format!("SET LOCAL pgotter.route = '{host}'");
         assert_eq!(tags(&if extended { run(&mut client, &set) } else { client.ask(&set) }), ["SET"]);
         assert_eq!(client.value(WHERE), REPLICAS[1]);
-        assert_eq!(rows(&client.ask("SHOW pgotter.route"))[0][1..], ["replica", "hint", &host]);
+        assert_eq!(rows(&client.ask("SHOW pgotter.route"))[0][1..], ["replica", "hint", &host, "postgres"]);
         client.ask("COMMIT");
         assert_eq!(route(&mut client), "");
     }
@@ -280,7 +283,8 @@ fn where_there_is_one_host_it_is_answered_as_well() {
     let mut client = Raw::log_in(pgotter.port(), &[]);
     client.ask("SET pgotter.route = 'replica'");
     let shown = rows(&client.ask("SHOW pgotter.route"));
-    assert_eq!(shown, [[format!("127.0.0.1:{}", server.port()), "primary".into(), "single".into(), "replica".into()]]);
+    let host = format!("127.0.0.1:{}", server.port());
+    assert_eq!(shown, [[host, "primary".into(), "single".into(), "replica".into(), "postgres".into()]]);
     assert_eq!(rows(&run(&mut client, "SHOW pgotter.route")), shown);
     assert_eq!(client.value("SELECT coalesce(current_setting('pgotter.route', true), 'unheard')"), "unheard");
     assert!(client.value("SHOW pgotter.lsn").contains('/'));

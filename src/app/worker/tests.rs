@@ -1,8 +1,9 @@
 //! What an idle client costs, and what a bug in a steward does not.
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::config;
-use crate::net::Memory;
+use crate::net::{Memory, Tls};
 use crate::pool::Chore;
 use crate::pool::stage::Stage;
 use std::io;
@@ -23,10 +24,12 @@ fn shared() -> Arc<Shared> {
     let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
     let text = "[pooler]\nauth_type = \"trust\"\n[databases.\"*\"]\nhosts = [\"localhost\"]";
     let config = config::parse(text, Path::new("pooler.toml"), &no_file, &|_| None, 1);
-    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let config = Arc::new(config.unwrap_or_else(|report| panic!("{report}")));
     let (registry, _) = Registry::new();
-    let in_force = Arc::new(InForce::new(&config, Arc::new(Memory::new(1 << 30))));
     let metrics = Arc::new(metrics::Registry::new(1, clock::now()));
+    let tls = Tls::load(&config).unwrap_or_else(|report| panic!("{report}")).share();
+    let cluster = Arc::new(Cluster::new(config.clone(), tls, Box::new(|_, _| ()), Box::new(|| ())));
+    let in_force = Arc::new(InForce::new(&config, Arc::new(Memory::new(1 << 30)), cluster, metrics.clone()));
     Arc::new(Shared { in_force, registry, clients: Arc::default(), metrics })
 }
 

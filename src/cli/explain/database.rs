@@ -42,7 +42,8 @@ pub async fn connect(database: String, file: Option<&Path>) -> Result<(Box<Serve
         return Err(mistake(format!("{} names nobody who could ask {database}; {advice}", config.file.display())));
     }
     let hosts = config.database(&database).map(|entry| entry.hosts.clone()).unwrap_or_default();
-    let rules = Rules { rules: config.routing.rules.clone(), hosts, ..Rules::default() };
+    let (rules, name) = (config.routing.rules.clone(), database.clone());
+    let rules = Rules { rules, database: name, hosts, ..Rules::default() };
     Ok((primary_of(&config, &logins).await?, Said { claims: Claims::new(&config.routing), rules }))
 }
 

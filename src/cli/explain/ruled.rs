@@ -11,6 +11,8 @@ use std::fmt::Write;
 pub struct Rules {
     /// In their order.
     pub rules: Vec<RouteRule>,
+    /// The database that its client has logged in to.
+    pub database: String,
     /// Those of the database.
     pub hosts: Vec<Host>,
     /// As which a client has logged in. `None`: it is not told.
@@ -30,26 +32,32 @@ pub struct Ruled {
     decides: Option<(Shown, Option<Wish>)>,
     // In front of it, of clients that were not told.
     perhaps: Vec<Shown>,
+    // Its tables are said to be in another entry of the configuration.
+    leads: Vec<Shown>,
 }
 
 impl Ruled {
     pub fn of(rules: &Rules, facts: &Facts, fingerprint: Option<Fingerprint>) -> Self {
-        let mut ruled = Self { decides: None, perhaps: Vec::new() };
+        let mut ruled = Self { decides: None, perhaps: Vec::new(), leads: Vec::new() };
         let any = |is_it: &dyn Fn(&Relation) -> bool| facts.named_relations().iter().any(is_it);
         let name = |name: &Option<String>| name.as_ref().map(|name| name.as_bytes().to_vec());
         let (user, application_name) = (name(&rules.user), name(&rules.application_name));
         for (at, rule) in rules.rules.iter().enumerate() {
             let shown = || Shown { number: at + 1, rule: rule.to_string() };
-            if !is_for_text(rule, || fingerprint, any) {
+            let pattern = rule.database.as_deref();
+            let here = pattern.is_none_or(|pattern| RouteRule::fits(pattern, rules.database.as_bytes()));
+            if !here || !is_for_text(rule, || fingerprint, any) {
                 continue;
             }
-            match is_for_client(rule, user.as_deref(), application_name.as_deref()) {
-                Some(true) => {
+            match (is_for_client(rule, user.as_deref(), application_name.as_deref()), &rule.route) {
+                (Some(true), RuleRoute::Database(entry)) if *entry == rules.database => (),
+                (Some(true), RuleRoute::Database(_)) => ruled.leads.push(shown()),
+                (Some(true), _) => {
                     ruled.decides = Some((shown(), wish(&rule.route, &rules.hosts)));
                     break;
                 }
-                Some(false) => (),
-                None => ruled.perhaps.push(shown()),
+                (Some(false), _) => (),
+                (None, _) => ruled.perhaps.push(shown()),
             }
         }
         ruled
@@ -68,6 +76,9 @@ impl Ruled {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "rule {number} {rule}{fate}");
         }
+        for Shown { number, rule } in &self.leads {
+            let _ = writeln!(out, "rule {number} {rule} says where its tables are");
+        }
         for Shown { number, rule } in &self.perhaps {
             let _ = writeln!(out, "for some clients rule {number} {rule}");
         }
@@ -78,8 +89,9 @@ impl Ruled {
     pub fn json(&self) -> String {
         let shown = |Shown { number, rule }: &Shown| format!("{{\"number\":{number},\"rule\":{}}}", quoted(rule));
         let decides = self.decides.as_ref().map_or("null".to_owned(), |(rule, _)| shown(rule));
-        let perhaps: Vec<_> = self.perhaps.iter().map(shown).collect();
-        format!(",\"rule\":{decides},\"rules_for_some\":[{}]", perhaps.join(","))
+        let list = |rules: &[Shown]| rules.iter().map(shown).collect::<Vec<_>>().join(",");
+        let (perhaps, leads) = (list(&self.perhaps), list(&self.leads));
+        format!(",\"rule\":{decides},\"rules_for_some\":[{perhaps}],\"rules_to_databases\":[{leads}]")
     }
 }
 
@@ -89,6 +101,7 @@ fn wish(route: &RuleRoute, hosts: &[Host]) -> Option<Wish> {
         RuleRoute::Primary => Wish::Primary,
         RuleRoute::Replica => Wish::Replica { stale: false },
         RuleRoute::ReplicaStale => Wish::Replica { stale: true },
+        RuleRoute::Database(_) => return None,
         RuleRoute::Host(name) => {
             let is_named = |host: &&Host| {
                 host.host.eq_ignore_ascii_case(name)

@@ -417,3 +417,30 @@ fn tls_settings_have_pgbouncers_names_and_defaults() {
     );
     assert_eq!(pooler.server_tls, ServerTls { sslmode: SslMode::VerifyFull, ..ServerTls::default() });
 }
+
+#[test]
+fn a_rule_may_lead_to_another_database_for_clients_of_one() {
+    let rule = "{ database = \"shop*\", table = \"logs.*\", user = \"a*\", route = \"database=logs\" }";
+    let logs = "[databases.logs]\nhosts = [\"b\"]\n";
+    let config = good(&format!("{BASE}{logs}[routing]\nrules = [{rule}]\n"));
+    let [rule] = &config.routing.rules[..] else { panic!("one rule was given") };
+    assert_eq!(rule.route, RuleRoute::Database("logs".to_owned()));
+    for (database, user, is_for) in
+        [("shop", "ann", true), ("shop_2", "a", true), ("crm", "ann", false), ("shop", "bob", false)]
+    {
+        assert_eq!(rule.is_for(database, user), is_for, "{database} {user}");
+    }
+    assert_eq!(oddities(&config), [""; 0]);
+    let session = format!(
+        "{BASE}{logs}pool_mode = \"session\"\n[routing]\nrules = [{{ table = \"a\", route = \"database=logs\" }}]\n"
+    );
+    let said = oddities(&good(&session));
+    assert!(
+        said.iter().any(|line| line.contains("database logs") && line.contains("pool_mode is session")),
+        "{said:?}"
+    );
+    let home = BASE.replace("hosts = [\"pg-0\"]", "hosts = [\"pg-0\"]\npool_mode = \"session\"");
+    let said =
+        oddities(&good(&format!("{home}{logs}[routing]\nrules = [{{ table = \"a\", route = \"database=logs\" }}]\n")));
+    assert!(said.iter().any(|line| line.contains("database *") && line.contains("are not read")), "{said:?}");
+}

@@ -79,6 +79,19 @@ fn what_routing_cannot_do_yet_is_refused() {
     routing("rules = [{ table = \"a\", route = \"master\" }]", 33, "`route` must be \"primary\"", "none of these");
     routing("rules = [{ table = \"a\", route = \"host=x\" }]", 33, "`route` must be", "no database has this host");
     routing("rules = [{ fingerprint = \"abc\", route = \"primary\" }]", 26, "16 hexadecimal digits", "pgotter explain");
+    let elsewhere = "there is no such entry of [databases]";
+    for route in ["database=nowhere", "database=*", "database="] {
+        let line = format!("rules = [{{ table = \"a\", route = \"{route}\" }}]");
+        routing(&line, 33, "\"host=NAME\" or \"database=NAME\"", elsewhere);
+    }
+    let named = format!("{REST}\n[databases.logs]\nhosts = [\"b\"]");
+    for (rule, message) in [
+        ("database = \"shop\", route = \"database=logs\"", "that leads to another database needs `table`"),
+        ("table = \"a\", application_name = \"x\", route = \"database=logs\"", "knows `table`, `user` and `database`"),
+    ] {
+        let text = format!("[pooler]\nauth_type = \"trust\"\n[routing]\nrules = [{{ {rule} }}]{named}");
+        refused(&text, 4, 10, message, "");
+    }
     routing("rules = \"x\"", 9, "`rules` must be a list", "audit_*");
 }
 
