@@ -52,10 +52,9 @@ impl Ruled {
             match (is_for_client(rule, user.as_deref(), application_name.as_deref()), &rule.route) {
                 (Some(true), RuleRoute::Database(entry)) if *entry == rules.database => (),
                 (Some(true), RuleRoute::Database(_)) => ruled.leads.push(shown()),
-                (Some(true), _) => {
-                    ruled.decides = Some((shown(), wish(&rule.route, &rules.hosts)));
-                    break;
-                }
+                // The first one counts.
+                _ if ruled.decides.is_some() => (),
+                (Some(true), _) => ruled.decides = Some((shown(), wish(&rule.route, &rules.hosts))),
                 (Some(false), _) => (),
                 (None, _) => ruled.perhaps.push(shown()),
             }
