@@ -341,7 +341,8 @@ impl Client {
 
     fn beginning_belongs(&self, text: &[u8]) -> Result<Belongs, Misplaced> {
         let facts = sql::read(text, self.settings.reading(), &**self.pool.catalog().known());
-        self.on_map(bends_path(&facts), |map| map.relations(facts.named_relations()))
+        // What it does to the search path counts at its end.
+        self.on_map(false, |map| map.relations(facts.named_relations()))
     }
 
     fn statement_belongs(&self, name: &[u8]) -> Result<Belongs, Misplaced> {
