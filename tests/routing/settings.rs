@@ -76,7 +76,7 @@ fn a_client_sets_where_it_runs_and_is_shown_where_it_ran() {
     assert_eq!(client.value(WHERE), PRIMARY);
     assert_eq!(
         rows(&client.ask("show pgotter.route;")),
-        [[host(&world.primary), "primary".into(), "hint".into(), "primary".into()]]
+        [[host(&world.primary), "primary".into(), "hint".into(), "primary".into(), "postgres".into()]]
     );
     assert_ne!(client.value(&format!("/* pgotter: replica */ {WHERE}")), PRIMARY, "a hint counts before it");
     let frames = client.ask("INSERT INTO t VALUES (1)");
@@ -84,7 +84,7 @@ fn a_client_sets_where_it_runs_and_is_shown_where_it_ran() {
     assert_eq!(rows(&client.ask("SHOW pgotter.route"))[0][1..3], ["primary", "write"]);
     client.ask("SET pgotter.route = ''");
     eventually("reads run on replicas", || client.value(WHERE) != PRIMARY);
-    assert_eq!(rows(&client.ask("SHOW pgotter.route"))[0][2..], ["read", ""]);
+    assert_eq!(rows(&client.ask("SHOW pgotter.route"))[0][2..], ["read", "", "postgres"]);
     assert_unheard(&world);
 }
 
