@@ -56,7 +56,7 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`")]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`, `Queries` and `Routes`")]
 pub enum Show {
     Clients,
     Config,
@@ -65,6 +65,7 @@ pub enum Show {
     Hosts,
     Lists,
     Pools,
+    Queries,
     Routes,
     Servers,
     State,
@@ -78,7 +79,7 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 16] = [
+const SHOWN: [(&str, Show); 17] = [
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
@@ -86,6 +87,7 @@ const SHOWN: [(&str, Show); 16] = [
     ("hosts", Show::Hosts),
     ("lists", Show::Lists),
     ("pools", Show::Pools),
+    ("queries", Show::Queries),
     ("routes", Show::Routes),
     ("servers", Show::Servers),
     ("state", Show::State),

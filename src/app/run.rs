@@ -64,7 +64,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     memory.set_budget(config.pooler.memory_budget);
     let gate = open_gate(config.clone(), registry.clone(), memory.clone(), metrics.clone(), workers.clone())?;
     let shared = Arc::new(Shared {
-        in_force: Arc::new(InForce::new(&config, memory, gate.cluster.clone(), metrics.clone())),
+        in_force: Arc::new(InForce::new(&config, memory, gate.cluster.clone())),
         registry: registry.clone(),
         clients: Arc::default(),
         metrics: metrics.clone(),

@@ -3,12 +3,13 @@
 use crate::client::{Client, InForce, Left, LoggedIn, Registry, Rules, serve, welcome};
 use crate::clock;
 use crate::ids::{ClientId, Numbers, WorkerId};
-use crate::metrics;
+use crate::metrics::{self, Meters};
 use crate::pool::{Lane, Steward};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -45,6 +46,14 @@ pub struct Shared {
     pub metrics: Arc<metrics::Registry>,
 }
 
+/// One worker, for the tasks of its clients.
+struct Worker {
+    shared: Arc<Shared>,
+    id: WorkerId,
+    // They stay on its thread.
+    meters: Rc<Meters>,
+}
+
 impl Workers {
     /// The ends of the workers' job queues, to be run by [`work`].
     pub fn new(count: usize) -> (Self, Vec<UnboundedReceiver<Job>>) {
@@ -67,13 +76,14 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("invariant: a runtime needs two descriptors, which the budget keeps");
+    let worker = Rc::new(Worker { shared: shared.clone(), id, meters: Rc::new(Meters::new(&shared.metrics, id)) });
     runtime.block_on(async {
         tokio::task::spawn_local(beat(shared.metrics.clone(), usize::from(id.0)));
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Client(client) => {
                     probe(&shared.in_force.rules(), &client);
-                    drop(tokio::task::spawn_local(guarded(shared.clone(), id, client)));
+                    drop(tokio::task::spawn_local(guarded(worker.clone(), client)));
                 }
                 Job::Steward(steward, lane) => drop(tokio::task::spawn_local(tended(shared.clone(), steward, lane))),
             }
@@ -97,11 +107,11 @@ fn probe(rules: &Rules, client: &LoggedIn) {
 }
 
 /// A bug in one client's task closes that client and its server, and is counted.
-async fn guarded(shared: Arc<Shared>, worker: WorkerId, logged_in: Box<LoggedIn>) {
-    let id = ClientId(shared.clients.next());
-    let task = pin!(run_client(&shared, worker, id, logged_in));
+async fn guarded(worker: Rc<Worker>, logged_in: Box<LoggedIn>) {
+    let id = ClientId(worker.shared.clients.next());
+    let task = pin!(run_client(&worker, id, logged_in));
     if let Err(panic) = caught(task).await {
-        shared.metrics.process.client_panics.fetch_add(1, Ordering::Relaxed);
+        worker.shared.metrics.process.client_panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(client = %id, panic = words(&*panic), "a client's task panicked; its connection is closed");
     }
 }
@@ -128,10 +138,11 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
 }
 
-async fn run_client(shared: &Arc<Shared>, worker: WorkerId, id: ClientId, logged_in: Box<LoggedIn>) {
+async fn run_client(worker: &Worker, id: ClientId, logged_in: Box<LoggedIn>) {
     let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let shared = &worker.shared;
     let welcomed: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(welcome(*logged_in, id, worker, shared.in_force.clone(), &shared.registry, &shared.metrics, waker));
+        Box::pin(welcome(*logged_in, id, worker.id, shared.in_force.clone(), &shared.registry, &worker.meters, waker));
     let Some(mut client) = welcomed.await else { return };
     let left = serve(&mut client).await;
     Box::pin(part(client, left)).await;

@@ -1,6 +1,7 @@
 //! One client that has logged in, and what its task needs at hand.
 
 use super::block::Block;
+use super::counted::Outgoing;
 use super::in_force::InForce;
 use super::listen::Listening;
 use super::lookout::Lookout;
@@ -19,12 +20,13 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Meter, Repeated};
+use crate::metrics::{Meter, Meters, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,12 +152,13 @@ pub struct Client {
     pub(super) generation: u32,
     pub(super) worker: WorkerId,
     pub(super) meter: Meter,
+    // Of all databases.
+    pub(super) meters: Rc<Meters>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
-    // Since when nothing of what is queued for it could be sent, and how much had been until then.
-    // Boxed: most clients never are.
-    pub(super) stalled: Option<Box<(Instant, u64)>>,
+    // What is on its way to it, where that is of interest.
+    pub(super) outgoing: Option<Box<Outgoing>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -204,7 +207,7 @@ impl Client {
         mailbox: Arc<Mailbox>,
         pool: Arc<Pool>,
         in_force: Arc<InForce>,
-        meter: Meter,
+        (meters, meter): (Rc<Meters>, Meter),
         registration: Registration,
         presence: Arc<Presence>,
         seat: Seat,
@@ -239,8 +242,9 @@ impl Client {
             generation,
             worker,
             meter,
+            meters,
             timer: Timer::default(),
-            stalled: None,
+            outgoing: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,
@@ -317,6 +321,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.note_delivered();
         self.home_pool().client_left();
     }
 }

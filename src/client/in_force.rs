@@ -6,7 +6,6 @@ use super::take_back::Partings;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fault::{Blame, Fault, SqlState};
-use crate::metrics;
 use crate::net::Memory;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -19,20 +18,18 @@ pub struct InForce {
     generation: AtomicU32,
     /// Servers that clients have left and that are not back yet.
     pub partings: Partings,
-    /// Where clients find the pool of another entry than their own, and who counts what they do there.
+    /// Where clients find the pool of another entry than their own.
     pub(super) cluster: Arc<Cluster>,
-    pub(super) metrics: Arc<metrics::Registry>,
 }
 
 impl InForce {
     /// The rules at start.
-    pub fn new(config: &Config, memory: Arc<Memory>, cluster: Arc<Cluster>, metrics: Arc<metrics::Registry>) -> Self {
+    pub fn new(config: &Config, memory: Arc<Memory>, cluster: Arc<Cluster>) -> Self {
         Self {
             rules: ArcSwap::from_pointee(Rules::new(config, memory)),
             generation: AtomicU32::new(0),
             partings: Partings::default(),
             cluster,
-            metrics,
         }
     }
 

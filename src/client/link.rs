@@ -35,6 +35,10 @@ pub(super) struct Link {
     pub(super) since: Instant,
     pub(super) sent: Instant,
     pub(super) heard: Instant,
+    // That was just now.
+    pub(super) just_heard: bool,
+    // Microseconds that its first statement has waited for it, until that is sent.
+    pub(super) waited_us: u32,
     pub(super) watch: Stopwatch,
     // A statement was cancelled because its time was up: when patience ends.
     pub(super) overdue: Option<Instant>,
@@ -56,6 +60,8 @@ impl Link {
             since: now,
             sent: now,
             heard: now,
+            just_heard: false,
+            waited_us: watch.waited_us(),
             watch,
             overdue: None,
             cancel_again: false,

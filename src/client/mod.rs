@@ -9,6 +9,7 @@ mod block;
 mod block_messages;
 mod checkout;
 mod connection;
+mod counted;
 mod deadlines;
 mod deallocate;
 mod elsewhere;

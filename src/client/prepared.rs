@@ -14,6 +14,7 @@ use super::deallocate::{EMPTY, bind_deallocate};
 use super::guest::beyond_gathering;
 use super::link::Link;
 use super::names::{Said, read};
+use super::request::is_copy;
 use super::route::{not_here, tied_to_replica};
 use super::serve::Left;
 use super::settle::{Bent, Sent};
@@ -42,10 +43,19 @@ impl Client {
     /// # Errors
     /// FATAL 54000 for a name that is too long to be read.
     pub(super) fn send(&mut self, link: &mut Link, mut chunk: BytesMut, first: Option<u8>) -> Result<(), Left> {
-        let Link { server, lane, mode, .. } = &mut *link;
+        let Link { server, lane, mode, sent, waited_us, .. } = &mut *link;
         if *mode == PoolMode::Session {
             self.read_resets(server, &chunk, first);
-            server.send(chunk);
+            if first.is_none_or(is_copy) || server.exchange().is_skipping() {
+                server.send(chunk);
+                return Ok(());
+            }
+            let mut under_way = server.forward(chunk, *sent, std::mem::take(waited_us));
+            while under_way.message().is_some() {
+                self.time_in_session(&mut under_way);
+                under_way.pass(None);
+            }
+            under_way.finish();
             return Ok(());
         }
         if first.is_none() {
@@ -59,9 +69,12 @@ impl Client {
             server.send(chunk);
             return Ok(());
         }
-        let mut under_way = server.forward(chunk);
+        let mut under_way = server.forward(chunk, *sent, std::mem::take(waited_us));
         while let Some(message) = under_way.message() {
-            match read(&message).map_err(Left::Refused)? {
+            let said = read(&message).map_err(Left::Refused)?;
+            self.time(&mut under_way, &said);
+            let Some(message) = under_way.message() else { break };
+            match said {
                 Said::Other => under_way.pass(None),
                 Said::Query => self.query(&mut under_way, lane),
                 // What it says is told too late.
@@ -257,6 +270,7 @@ impl Client {
                 .and_then(|()| self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)),
             None => self.note_told(told.as_deref()),
         };
+        self.time_portal(under_way, &at, statement.pattern());
         let judged = judged.and_then(|()| match told.as_ref() {
             Some(told) if !replaced => {
                 self.confirm_here(told.verdict, || self.confirmed(statement, told, Catalog::judge_at_once))

@@ -61,6 +61,7 @@ impl Client {
 
     /// Something has happened while the server is there.
     fn heed(&mut self, event: Event, link: &mut Link) -> Result<(), Left> {
+        link.just_heard = false;
         match event {
             Event::Client => self.now = clock::now(),
             Event::Server => self.hear(link)?,
@@ -97,6 +98,7 @@ impl Client {
 
     /// What has been done is over: what has it left behind?
     async fn look_back(&mut self, link: &mut Link) -> Result<(), Left> {
+        link.just_heard = false;
         if self.must_restore(link) {
             self.restore(link).await?;
         }
@@ -160,6 +162,10 @@ impl Client {
                 other => break other,
             }
         };
+        if link.server.exchange().awaits_time() {
+            (link.heard, link.just_heard) = (clock::now(), true);
+            link.server.ended_at(link.heard);
+        }
         let answered = link.server.take_answered();
         // It may have been PgOtter's own that was answered.
         self.note_answered(&link.server, self.socket.queued() > queued);
@@ -175,6 +181,7 @@ impl Client {
         self.meter.heard(self.socket.queued() - queued, answered);
         // Behind that: what was held back is counted when it is shown.
         self.judge();
+        self.count_ended(link);
         link.watch.note(answered);
         if let Err(violation) = received {
             tracing::error!(server = %link.server.id, client = %self.id, reason = violation.0, "protocol violation by the server");
@@ -197,7 +204,7 @@ impl Client {
         let limits = &self.shape.settings;
         let timed =
             self.keeps_for_sequences() || limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
-        if timed {
+        if timed && !link.just_heard {
             link.heard = clock::now();
         }
         let exchange = link.server.exchange();
@@ -211,7 +218,7 @@ impl Client {
             )));
         }
         if !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
-            let now = if timed { link.heard } else { clock::now() };
+            let now = if timed || link.just_heard { link.heard } else { clock::now() };
             self.observe(&mut link.watch, link.since, now);
         }
         Ok(())

@@ -35,7 +35,7 @@ impl Client {
         if self.is_apart() && link.server.has_told_error() {
             self.fail_block();
         }
-        self.now = clock::now();
+        self.now = if link.just_heard { link.heard } else { clock::now() };
         self.observe(&mut link.watch, link.since, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()
         {
@@ -58,9 +58,10 @@ impl Client {
     }
 
     /// The client leaves its server; another task brings the server back.
-    pub(super) fn part(&mut self, link: Link, left: Left) -> Left {
+    pub(super) fn part(&mut self, mut link: Link, left: Left) -> Left {
         self.step(Step::Part);
         self.note_answered(&link.server, true);
+        self.lose_statements(&mut link);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
         let cut = link.server.exchange().cut_incoming();
         let residue = self.residue(&link);
@@ -93,9 +94,10 @@ impl Client {
     }
 
     /// The server has gone; the client hears what that means for what it sent.
-    pub(super) fn bereave(&mut self, link: Link) -> Left {
+    pub(super) fn bereave(&mut self, mut link: Link) -> Left {
         self.step(Step::Bereave);
         self.note_answered(&link.server, true);
+        self.lose_statements(&mut link);
         let exchange = link.server.exchange();
         if exchange.said_fatal() || exchange.cut_incoming() {
             return Left::Gone;

@@ -38,6 +38,11 @@ impl Stopwatch {
         self.answered != Answered::default()
     }
 
+    /// Microseconds from when the request was received until there was a server.
+    pub fn waited_us(&self) -> u32 {
+        self.waited_us
+    }
+
     fn waited(&self) -> Duration {
         Duration::from_micros(self.waited_us.into())
     }

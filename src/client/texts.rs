@@ -71,6 +71,7 @@ impl Client {
         if !message.whole {
             self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
+            under_way.time(self.stat(None), false);
         } else {
             let readings = self.readings(under_way.server());
             let is_own = is_own(text);
@@ -86,7 +87,9 @@ impl Client {
             };
             let confirmed = confirmed.and_then(|()| self.keep_reading(Some(text), &facts));
             let confirmed = confirmed.and_then(|()| self.keep_entry(Some(text), &facts));
-            let status = exchange.status_behind_ours();
+            let stat = self.counted_as(&facts, text, readings);
+            under_way.time(stat, false);
+            let status = under_way.server().exchange().status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
             {
@@ -186,7 +189,10 @@ impl Client {
     pub(super) fn pass_parse(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>, lane: &Arc<Lane>) {
         let Some(message) = under_way.message() else { return };
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = self.read(text, self.readings(under_way.server()));
+        let readings = self.readings(under_way.server());
+        let facts = self.read(text, readings);
+        let reading = readings.only(text).filter(|_| message.whole);
+        let pattern = reading.and_then(|reading| facts.pattern(text, reading).cloned());
         if message.whole
             && let Err(fault) = self.keep_reading(Some(text), &facts).and_then(|()| self.keep_entry(Some(text), &facts))
         {
@@ -195,6 +201,7 @@ impl Client {
         if !message.whole || self.touch(&facts, Sent::Otherwise, under_way.server_mut(), lane).is_err() {
             self.touch_hidden();
         }
+        under_way.know_statement(name.clone(), pattern);
         if self.listening.is_some() && name.is_empty() {
             return self.parse_unnamed(under_way, name);
         }
@@ -203,6 +210,9 @@ impl Client {
 
     /// Bind of one of those. Whether it is looked at again when it is executed LISTEN has to know.
     pub(super) fn pass_bind(&mut self, under_way: &mut Forwarding<'_>, name: Range<usize>) {
+        if under_way.message().is_some_and(|message| message.kind == kind::BIND) {
+            self.time_own_portal(under_way, &name);
+        }
         let bound = under_way.message().filter(|message| message.kind == kind::BIND);
         let (Some(message), Some(statements)) = (bound, self.statements.as_deref()) else {
             return under_way.pass(None);

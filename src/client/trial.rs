@@ -109,6 +109,11 @@ impl Client {
         named
     }
 
+    /// Whether nothing was shown yet of an answer that may be the primary's.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.trial.is_some())
+    }
+
     fn trial(&mut self) -> Option<&mut Trial> {
         self.route.as_mut()?.trial.as_mut()
     }

@@ -46,6 +46,7 @@ fn poll(
     let mut server_queued = 0;
     let mut server_full = false;
     let sent = client.socket.poll_flush(cx);
+    client.note_sent(&sent);
     if let Some(server) = server.as_deref_mut() {
         server_full = server.exchange().is_full();
         let socket = server.socket();
@@ -73,7 +74,7 @@ fn poll(
         return Poll::Ready(Event::TooMuch);
     }
     match sent {
-        Poll::Ready(Ok(())) => client.stalled = None,
+        Poll::Ready(Ok(())) => (),
         Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
         Poll::Pending => note_stall(client),
     }
@@ -162,15 +163,14 @@ fn wait(
 /// Any byte taken starts the client's write deadline anew.
 fn note_stall(client: &mut Client) {
     let sent = client.socket.sent();
-    match &mut client.stalled {
-        Some(stalled) if stalled.1 == sent => (),
-        Some(stalled) => **stalled = (clock::now(), sent),
-        None => client.stalled = Some(Box::new((clock::now(), sent))),
+    let stalled = &mut client.outgoing.get_or_insert_default().stalled;
+    if stalled.is_none_or(|(_, before)| before != sent) {
+        *stalled = Some((clock::now(), sent));
     }
 }
 
 fn write_deadline(client: &Client) -> Option<Instant> {
-    let (since, _) = client.stalled.as_deref().copied()?;
+    let (since, _) = client.outgoing.as_ref()?.stalled?;
     since.checked_add(client.rules.client_write_timeout?)
 }
 

@@ -13,13 +13,14 @@ use crate::cluster::Target;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{self, LoginResult};
+use crate::metrics::{LoginResult, Meters};
 use crate::pool::{Lane, Mailbox};
 use crate::router::To;
 use crate::server::{CleanServer, may_log_in, vet};
 use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub async fn welcome(
     worker: WorkerId,
     in_force: Arc<InForce>,
     registry: &Registry,
-    metrics: &metrics::Registry,
+    meters: &Rc<Meters>,
     waker: Waker,
 ) -> Option<Client> {
     logged_in.socket.unpark().ok()?;
@@ -45,7 +46,7 @@ pub async fn welcome(
     let activity = ClientActivity::new(id, line, clock::now());
     let presence = Arc::new(Presence::new(activity, logged_in.pool.clone(), logged_in.user.user(), logged_in.writer));
     let registration = registry.enter(mailbox.clone(), Some(presence.clone()), logged_in.long_key);
-    let meter = metrics.known_meter(worker, &logged_in.pool.database);
+    let meter = meters.known_meter(&logged_in.pool.database);
     let mut client = Client::new(
         id,
         worker,
@@ -53,7 +54,7 @@ pub async fn welcome(
         mailbox,
         logged_in.pool,
         in_force,
-        meter,
+        (meters.clone(), meter),
         registration,
         presence,
         logged_in.seat,
@@ -67,7 +68,7 @@ pub async fn welcome(
     match welcomed {
         Ok(welcome) => {
             // Its servers have let us in: there is such a database.
-            client.meter = metrics.meter(worker, &client.pool.database);
+            client.meter = meters.meter(&client.pool.database);
             client.meter.login(LoginResult::Ok);
             client.meter.received(client.socket.received().len());
             client.greet(&welcome);

@@ -8,6 +8,7 @@
 mod console;
 mod find;
 mod hosts;
+mod insight;
 mod later;
 mod model;
 mod oddities;

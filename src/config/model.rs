@@ -21,6 +21,8 @@ pub struct Config {
     pub http: Http,
     /// `[routing]`.
     pub routing: Routing,
+    /// `[insight]`.
+    pub insight: Insight,
 }
 
 /// When a server goes back to its pool.
@@ -185,6 +187,17 @@ pub struct Pooler {
 pub struct Http {
     /// Where it listens. None = off. Default 127.0.0.1:9127.
     pub listen: Option<SocketAddr>,
+}
+
+/// `[insight]`: what is counted for each statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Insight {
+    /// Fingerprints that each worker counts by themselves. Default 5,000, 100 to 1,000,000.
+    pub max_fingerprints: usize,
+    /// Bytes that all workers together take for it. Default 64 MiB, 1 MiB to 1 TiB.
+    pub insight_memory: usize,
+    /// Fingerprints that have series of their own in /metrics. Default 50, at most 1,000.
+    pub exported_fingerprints: usize,
 }
 
 /// What is done with what the router decides.

@@ -3,6 +3,7 @@
 
 use super::console::is_console;
 use super::hosts::hosts;
+use super::insight::insight;
 use super::later;
 use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
@@ -31,7 +32,7 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 5] = ["pooler", "databases", "users", "http", "routing"];
+const SECTIONS: [&str; 6] = ["pooler", "databases", "users", "http", "routing", "insight"];
 
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
@@ -60,9 +61,11 @@ pub fn parse(
     let http = http(&mut notes, root);
     let (table, place) = subtable(&mut notes, root, "routing");
     let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place), &databases);
+    let (table, place) = subtable(&mut notes, root, "insight");
+    let insight = insight(&mut Section::new(&mut notes, table, "[insight]", place));
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing })
+        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight })
     } else {
         Err(notes.into_report())
     }

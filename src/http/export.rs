@@ -4,6 +4,7 @@
 use super::Views;
 use super::family::{Families, Family};
 use super::pools::Pools;
+use super::statements::statements;
 use crate::cluster::{HostSeen, Watch};
 use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry, Routed};
 use crate::net::Memory;
@@ -34,6 +35,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     waits(&mut out, &counts);
     queries(&mut out, &counts);
     routes(&mut out, &counts);
+    statements(&mut out, views);
     out.text()
 }
 

@@ -31,6 +31,12 @@ impl SharedHistogram {
         self.sum_us.add(micros(took));
     }
 
+    /// Counts what another one has.
+    pub(super) fn add(&self, other: &Histogram) {
+        self.buckets.iter().zip(other.buckets).for_each(|(total, more)| total.add(more));
+        self.sum_us.add(other.sum_us);
+    }
+
     pub(super) fn read(&self) -> Histogram {
         let mut buckets = [0; BUCKETS];
         for (total, counter) in buckets.iter_mut().zip(&self.buckets) {

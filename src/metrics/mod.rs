@@ -1,22 +1,28 @@
 //! Counting: what /metrics and `SHOW STATS` are made of. It is written on the query path and never asked there.
 //!
-//! Each worker counts for each database in a shard of its own, through a [`Meter`] that stays on its thread; whoever
-//! wants to know adds the shards up and asks no worker anything. Knows no label format, no protocol and no clock.
+//! Each worker counts for each database in a shard of its own, and for each statement in a book of its own, through a [`Meter`] that
+//! stays on its thread; whoever wants to know adds them up and asks no worker anything. Knows no label format, no protocol and no clock.
 
 mod counter;
 mod host;
 mod ladder;
+mod latency;
+mod meter;
 mod process;
 mod registry;
 mod repeated;
 mod shard;
+mod statements;
 
 pub use host::{ConnectResult, HostCounts, HostMeter};
 pub use ladder::{Histogram, LADDER};
+pub use latency::Latency;
+pub use meter::{Meter, Meters};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
-pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Meter, ROUTES, Retry, Routed};
+pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, ROUTES, Retry, Routed};
+pub use statements::{Call, Description, Name, Numbers, Seen, Series, Stat};
 
 #[cfg(test)]
 mod tests;

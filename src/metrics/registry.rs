@@ -1,11 +1,13 @@
 //! Every shard by database and worker, and their sums.
 
 use super::process::Process;
-use super::shard::{Counts, LoginResult, Meter, Shard};
+use super::shard::{Counts, LoginResult, Shard};
+use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
 use crate::ids::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Databases that the configuration does not name (`*` serves any name) and that are counted by their own name. Further
@@ -21,11 +23,15 @@ pub struct Registry {
     pub process: Process,
     workers: usize,
     databases: Mutex<Databases>,
+    // Of each worker's statements.
+    shelves: Vec<Arc<Shelf>>,
+    limits: Arc<Limits>,
+    exported: Exported,
 }
 
 #[derive(Default)]
 struct Databases {
-    shards: BTreeMap<String, Vec<Arc<Shard>>>,
+    shards: BTreeMap<Arc<str>, Vec<Arc<Shard>>>,
     unnamed: usize,
 }
 
@@ -61,34 +67,64 @@ pub struct Totals {
 impl Registry {
     /// Nothing counted yet; `workers` threads will count, and the front. `now` is when the process starts.
     pub fn new(workers: usize, now: Instant) -> Self {
-        let databases = Databases { shards: BTreeMap::from([(OTHER.to_owned(), shards(workers))]), unnamed: 0 };
-        Self { process: Process::new(workers, now), workers, databases: Mutex::new(databases) }
+        let databases = Databases { shards: BTreeMap::from([(OTHER.into(), shards(workers))]), unnamed: 0 };
+        Self {
+            process: Process::new(workers, now),
+            workers,
+            databases: Mutex::new(databases),
+            shelves: (0..workers).map(|_| Arc::default()).collect(),
+            limits: Arc::default(),
+            exported: Exported::default(),
+        }
     }
 
     /// The configuration names this database: it is counted by its name, however many others there are.
     pub fn expect(&self, database: &str) {
         let workers = self.workers;
-        self.databases.lock().shards.entry(database.to_owned()).or_insert_with(|| shards(workers));
+        self.databases.lock().shards.entry(database.into()).or_insert_with(|| shards(workers));
     }
 
-    /// For `worker`'s clients of a database that is known to exist.
-    pub fn meter(&self, worker: WorkerId, database: &str) -> Meter {
+    /// This database is known to exist: it is counted by its name, if there are not too many.
+    pub(super) fn name(&self, database: &str) {
         let mut databases = self.databases.lock();
         if !databases.shards.contains_key(database) && databases.unnamed < UNNAMED_MAX {
             databases.unnamed += 1;
-            databases.shards.insert(database.to_owned(), shards(self.workers));
+            databases.shards.insert(database.into(), shards(self.workers));
         }
-        databases.meter(usize::from(worker.0), database)
     }
 
-    /// For `worker`'s clients of a database that may not exist: whatever they say gets no name of its own.
-    pub fn known_meter(&self, worker: WorkerId, database: &str) -> Meter {
-        self.databases.lock().meter(usize::from(worker.0), database)
+    /// Where this thread counts for a database, and under which name.
+    pub(super) fn shard(&self, writer: usize, database: &str) -> (Arc<str>, Arc<Shard>) {
+        self.databases.lock().shard(writer, database)
+    }
+
+    /// Where this worker counts for statements.
+    pub(super) fn book(&self, worker: WorkerId) -> Book {
+        let shelf = self.shelves.get(usize::from(worker.0)).cloned();
+        let shelf = shelf.expect("invariant: there is a shelf for every worker");
+        Book::new(shelf, self.limits.clone(), self.workers)
+    }
+
+    /// For how many fingerprints each worker counts, and how many bytes of memory all of them take for it. What there is beyond that
+    /// is folded into `other` when the next one comes.
+    pub fn limit_statements(&self, fingerprints: usize, bytes: usize) {
+        self.limits.fingerprints.store(fingerprints, Ordering::Relaxed);
+        self.limits.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What has been counted for each statement of each database. The workers go on counting meanwhile.
+    pub fn statements(&self) -> Vec<Seen> {
+        see(&self.shelves, &|_, _| false)
+    }
+
+    /// The same, with at most so many fingerprints by name; see [`Series`]. Numbers never go down from one call to the next.
+    pub fn exported_statements(&self, max: usize) -> Vec<Series> {
+        self.exported.series(max, &|keep| see(&self.shelves, keep))
     }
 
     /// A login has ended on the front thread. The database is what the client says.
     pub fn front_login(&self, database: &str, result: LoginResult) {
-        self.databases.lock().meter(self.workers, database).login(result);
+        self.shard(self.workers, database).1.login(result);
     }
 
     /// The name that this database is counted under.
@@ -104,7 +140,7 @@ impl Registry {
             shards.iter().for_each(|shard| counts.add(shard));
             counts
         };
-        shards.into_iter().map(|(name, shards)| (name, sum(shards))).collect()
+        shards.into_iter().map(|(name, shards)| (name.to_string(), sum(shards))).collect()
     }
 
     /// Totals of every database that is known, by name; [`OTHER`] only once something was counted there.
@@ -116,10 +152,10 @@ impl Registry {
 }
 
 impl Databases {
-    fn meter(&self, writer: usize, database: &str) -> Meter {
-        let shards = self.shards.get(database).or_else(|| self.shards.get(OTHER));
-        let shard = shards.and_then(|shards| shards.get(writer));
-        Meter::new(shard.cloned().expect("invariant: there are shards for every worker and the front"))
+    fn shard(&self, writer: usize, database: &str) -> (Arc<str>, Arc<Shard>) {
+        let found = self.shards.get_key_value(database).or_else(|| self.shards.get_key_value(OTHER));
+        let shard = found.and_then(|(label, shards)| Some((label.clone(), shards.get(writer)?.clone())));
+        shard.expect("invariant: there are shards for every worker and the front")
     }
 }
 

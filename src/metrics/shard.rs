@@ -1,10 +1,7 @@
 //! What one worker has counted for one database, and the end that it counts with.
 
 use super::counter::{Counter, SharedHistogram};
-use super::ladder::{Histogram, micros};
-use std::marker::PhantomData;
-use std::sync::Arc;
-use std::time::Duration;
+use super::ladder::Histogram;
 
 /// How a login ended. The order is that of [`LoginResult::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,111 +138,33 @@ pub struct Answered {
 
 // As [`Routed`].
 #[derive(Debug, Default)]
-struct Tally {
-    decisions: Counter,
-    served_us: Counter,
-    promotions: Counter,
+pub(super) struct Tally {
+    pub decisions: Counter,
+    pub served_us: Counter,
+    pub promotions: Counter,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    logins: [Counter; LoginResult::ALL.len()],
-    checkout_failures: [Counter; CheckoutFailure::ALL.len()],
-    retries: [Counter; Retry::ALL.len()],
-    routes: Routes<Tally>,
-    waits: SharedHistogram,
-    queries: SharedHistogram,
-    pipelines: SharedHistogram,
-    served_us: Counter,
-    transactions: SharedHistogram,
-    query_count: Counter,
-    transaction_count: Counter,
-    bytes_received: Counter,
-    bytes_sent: Counter,
+    pub logins: [Counter; LoginResult::ALL.len()],
+    pub checkout_failures: [Counter; CheckoutFailure::ALL.len()],
+    pub retries: [Counter; Retry::ALL.len()],
+    pub routes: Routes<Tally>,
+    pub waits: SharedHistogram,
+    pub queries: SharedHistogram,
+    pub pipelines: SharedHistogram,
+    pub served_us: Counter,
+    pub transactions: SharedHistogram,
+    pub query_count: Counter,
+    pub transaction_count: Counter,
+    pub bytes_received: Counter,
+    pub bytes_sent: Counter,
 }
 
-/// Counts for one database. A shard has one writer: all its meters are on one worker's thread.
-#[derive(Clone)]
-pub struct Meter {
-    shard: Arc<Shard>,
-    // Not Send: two threads that count in one cell would lose counts.
-    _one_thread: PhantomData<*const ()>,
-}
-
-impl Meter {
-    pub(super) fn new(shard: Arc<Shard>) -> Self {
-        Self { shard, _one_thread: PhantomData }
-    }
-
+impl Shard {
     /// A login has ended.
     pub fn login(&self, result: LoginResult) {
-        self.shard.logins[result as usize].add(1);
-    }
-
-    /// A client has got a server; 0 if it did not have to wait.
-    pub fn assigned(&self, waited: Duration) {
-        self.shard.waits.observe(waited);
-    }
-
-    /// A client's request was refused because there is no server for it.
-    pub fn not_assigned(&self, why: CheckoutFailure) {
-        self.shard.checkout_failures[why as usize].add(1);
-    }
-
-    /// A client's request was sent once more in place of its error.
-    pub fn retried(&self, why: Retry) {
-        self.shard.retries[why as usize].add(1);
-    }
-
-    /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
-    pub fn routed(&self, kind: usize) {
-        if let Some(routed) = self.shard.routes.get(kind) {
-            routed.decisions.add(1);
-        }
-    }
-
-    /// A block that has read on replicas is begun on the primary, as this decision wants it.
-    pub fn promoted(&self, kind: usize) {
-        if let Some(routed) = self.shard.routes.get(kind) {
-            routed.promotions.add(1);
-        }
-    }
-
-    /// A server was busy with such a transaction.
-    pub fn served(&self, kind: usize, took: Duration) {
-        if let Some(routed) = self.shard.routes.get(kind) {
-            routed.served_us.add(micros(took));
-        }
-    }
-
-    /// Bytes have come from a client.
-    pub fn received(&self, bytes: usize) {
-        self.shard.bytes_received.add(bytes as u64);
-    }
-
-    /// A server has said something that its client gets: bytes, and what they were the end of.
-    pub fn heard(&self, bytes: usize, answered: Answered) {
-        self.shard.bytes_sent.add(bytes as u64);
-        if answered != Answered::default() {
-            self.shard.query_count.add(answered.queries.into());
-            self.shard.transaction_count.add(answered.transactions.into());
-        }
-    }
-
-    /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent. Several at once are one sample.
-    pub fn answered(&self, queries: u32, total: Duration, server: Duration) {
-        match queries {
-            0 => return,
-            1 => self.shard.queries.observe(total),
-            _ => self.shard.pipelines.observe(total),
-        }
-        self.shard.served_us.add(micros(server));
-    }
-
-    /// A transaction is over, or several in a pipeline: how long it had its server.
-    pub fn transaction(&self, took: Duration) {
-        self.shard.transactions.observe(took);
+        self.logins[result as usize].add(1);
     }
 }
 

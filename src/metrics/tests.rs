@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::now;
 use crate::ids::WorkerId;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ONE: Answered = Answered { queries: 1, transactions: 1 };
@@ -41,9 +42,9 @@ fn sums_of_short_durations_are_right_on_the_average() {
 
 #[test]
 fn workers_and_the_front_are_added_up() {
-    let registry = Registry::new(2, now());
+    let registry = Arc::new(Registry::new(2, now()));
     for worker in [0, 1] {
-        let meter = registry.meter(WorkerId(worker), "shop");
+        let meter = Meters::new(&registry, WorkerId(worker)).meter("shop");
         meter.login(LoginResult::Ok);
         meter.received(10);
         meter.assigned(us(30));
@@ -73,8 +74,8 @@ fn workers_and_the_front_are_added_up() {
 
 #[test]
 fn a_pipeline_is_one_sample_and_all_its_queries() {
-    let registry = Registry::new(1, now());
-    let meter = registry.meter(WorkerId(0), "shop");
+    let registry = Arc::new(Registry::new(1, now()));
+    let meter = Meters::new(&registry, WorkerId(0)).meter("shop");
     meter.heard(0, Answered { queries: 3, transactions: 1 });
     meter.answered(3, us(900), us(900));
     meter.answered(0, us(900), us(900));
@@ -84,19 +85,20 @@ fn a_pipeline_is_one_sample_and_all_its_queries() {
 
 #[test]
 fn what_an_unknown_database_is_called_never_becomes_a_label() {
-    let registry = Registry::new(1, now());
+    let registry = Arc::new(Registry::new(1, now()));
     registry.front_login("made up", LoginResult::Auth);
-    registry.known_meter(WorkerId(0), "made up, too").login(LoginResult::NoServer);
+    Meters::new(&registry, WorkerId(0)).known_meter("made up, too").login(LoginResult::NoServer);
     assert_eq!(counts(&registry, OTHER).logins.iter().sum::<u64>(), 2);
     assert_eq!((registry.counts().len(), registry.label("made up")), (1, OTHER));
 }
 
 #[test]
 fn databases_that_are_not_configured_are_counted_together_beyond_a_hundred() {
-    let registry = Registry::new(1, now());
+    let registry = Arc::new(Registry::new(1, now()));
     registry.expect("shop");
+    let meters = Meters::new(&registry, WorkerId(0));
     for number in 0..150 {
-        registry.meter(WorkerId(0), &format!("tenant{number}")).heard(0, ONE);
+        meters.meter(&format!("tenant{number}")).heard(0, ONE);
     }
     registry.expect("late");
     assert_eq!(registry.counts().len(), 103);

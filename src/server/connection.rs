@@ -3,8 +3,9 @@
 use super::again::Again;
 use super::belief::Belief;
 use super::cancel::CancelTarget;
-use super::exchange::{Boundary, Exchange, Violation};
+use super::exchange::{Boundary, Ended, Exchange, Violation};
 use super::outlets::{Hearing, Nowhere, ToClient, Witness};
+use super::portals::Portals;
 use super::sequences::Sequences;
 use super::slot::Slot;
 use crate::activity::{Line, ServerActivity, ServerState};
@@ -51,6 +52,8 @@ pub struct Server {
     pub(super) statements: ServerStatements,
     // The request sent last, as far as it may be sent once more.
     pub(super) again: Again,
+    // As what its client is counted when it executes one.
+    pub(super) portals: Portals,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
     // It has said what the primary does not say, or a read-only transaction does.
@@ -107,6 +110,7 @@ impl Server {
             sequences: Sequences::Nobodys,
             statements: ServerStatements::default(),
             again: Again::default(),
+            portals: Portals::default(),
             stale: false,
             role_in_doubt: false,
             leaked: false,
@@ -166,6 +170,8 @@ impl Server {
         self.activity.does(ServerState::Idle);
         // What was answered when its client had gone is not the next one's, nor what it has sent.
         let _ = self.exchange.take_answered();
+        self.exchange.forget_statements();
+        self.portals.end();
         self.again.forget();
         self.socket.end_bulk();
     }
@@ -382,6 +388,7 @@ impl Server {
         self.exchange.forget_told();
         self.again.forget();
         self.statements.forget_drop();
+        self.portals.end();
     }
 
     /// See [`Exchange::take_failed_begin`].
@@ -402,6 +409,21 @@ impl Server {
     /// Whether the client was told an error in the transaction under way.
     pub fn has_told_error(&self) -> bool {
         self.exchange.has_told_error()
+    }
+
+    /// Says when statements have ended that it has not been said of yet.
+    pub fn ended_at(&mut self, now: Instant) {
+        self.exchange.ended_at(now);
+    }
+
+    /// See [`Exchange::take_ended`].
+    pub fn take_ended(&mut self) -> Option<Ended> {
+        self.exchange.take_ended()
+    }
+
+    /// See [`Exchange::lose_statements`].
+    pub fn lose_statements(&mut self) {
+        self.exchange.lose_statements();
     }
 
     /// What has been answered to the client since the last call.

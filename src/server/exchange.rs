@@ -11,6 +11,7 @@ mod receive;
 mod refusal;
 mod tally;
 mod tangle;
+mod timing;
 
 use super::reply_queue::{Awaits, Disposition, ReplyQueue};
 use crate::metrics::Answered;
@@ -22,8 +23,11 @@ use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
 pub(super) use refusal::FAILS;
+use std::time::Instant;
 use tally::Tally;
 use tangle::Tangle;
+use timing::Timing;
+pub use timing::{Ended, Outcome, Timed};
 
 /// More replies than this are never owed: the client is not read until some have come. PostgreSQL itself keeps back
 /// at most 8 KiB of replies of 5 bytes each, so that a client that waits for nothing is never locked out.
@@ -134,6 +138,7 @@ pub struct Exchange {
     told_error: bool,
     failed_begin: bool,
     tally: Tally,
+    timing: Timing,
 }
 
 impl Default for Exchange {
@@ -157,6 +162,7 @@ impl Default for Exchange {
             told_error: false,
             failed_begin: false,
             tally: Tally::default(),
+            timing: Timing::default(),
         }
     }
 }
@@ -260,7 +266,42 @@ impl Exchange {
         if matches!(awaits, Awaits::Query | Awaits::FunctionCall) && self.unsynced {
             self.tangle.query_unsynced();
         }
-        self.queue.push(awaits, disposition)
+        let owed = self.queue.push(awaits, disposition);
+        let is_statement = matches!(awaits, Awaits::Query | Awaits::FunctionCall | Awaits::Execute);
+        if owed && is_statement && disposition.is_shown() && self.timing.sent() {
+            self.queue.time();
+        }
+        owed
+    }
+
+    /// The next statement of the client's is this one; `None`: it is not known yet.
+    pub fn time(&mut self, timed: Option<Timed>) {
+        self.timing.next(timed);
+    }
+
+    /// Whether statements have ended of which it is to be said when that was, see [`Self::ended_at`].
+    pub fn awaits_time(&self) -> bool {
+        self.timing.awaits_time()
+    }
+
+    /// They have ended now.
+    pub fn ended_at(&mut self, now: Instant) {
+        self.timing.at(now);
+    }
+
+    /// A statement that has ended since the last call, the last one first.
+    pub fn take_ended(&mut self) -> Option<Ended> {
+        self.timing.take()
+    }
+
+    /// The client does not hear how those end that are under way: they have failed.
+    pub fn lose_statements(&mut self) {
+        self.timing.lose();
+    }
+
+    /// They are nobody's any more.
+    pub fn forget_statements(&mut self) {
+        self.timing.forget();
     }
 
     /// Marks the guard as sent: the next ReadyForQuery is its own.

@@ -2,16 +2,18 @@
 //! put in front of them. Bytes that do not change are not copied if nothing changes at all.
 
 use super::connection::Server;
-use super::exchange::FAILS;
+use super::exchange::{FAILS, Timed};
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
+use crate::metrics::Stat;
 use crate::session::{Effect, Frozen, Has, ServerStatements, Statement};
-use crate::sql::literal;
+use crate::sql::{Pattern, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";
@@ -37,6 +39,9 @@ pub struct Forwarding<'a> {
     begins: bool,
     // A Sync has been passed, which is the last message then.
     synced: bool,
+    // When all of it goes, and how many microseconds the first statement in it has waited for that.
+    sent: Instant,
+    waited_us: u32,
 }
 
 /// Settings that are others while a statement is prepared: each with its value meanwhile, and its value before and behind it.
@@ -61,10 +66,11 @@ pub struct Message<'a> {
 }
 
 impl Server {
-    /// Begins with a chunk whose first byte is that of a message.
-    pub fn forward(&mut self, chunk: BytesMut) -> Forwarding<'_> {
-        let begins = self.exchange.status_behind_ours() == Some(Status::Idle);
-        Forwarding { server: self, chunk, at: 0, copied: 0, out: BytesMut::new(), begins, synced: false }
+    /// Begins with a chunk whose first byte is that of a message. It goes now, after the first statement in it has waited for so many
+    /// microseconds.
+    pub fn forward(&mut self, chunk: BytesMut, sent: Instant, waited_us: u32) -> Forwarding<'_> {
+        let (begins, out) = (self.exchange.status_behind_ours() == Some(Status::Idle), BytesMut::new());
+        Forwarding { server: self, chunk, at: 0, copied: 0, out, begins, synced: false, sent, waited_us }
     }
 }
 
@@ -105,6 +111,40 @@ impl Forwarding<'_> {
     /// The server it goes to.
     pub fn server(&self) -> &Server {
         self.server
+    }
+
+    /// The message is a statement, and counted as this.
+    pub fn time(&mut self, stat: Arc<Stat>, goes_on: bool) {
+        let (sent, waited_us) = (self.sent, std::mem::take(&mut self.waited_us));
+        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on }));
+    }
+
+    /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that.
+    pub fn time_execute(&mut self, portal: Range<usize>, unknown: impl FnOnce() -> Arc<Stat>) {
+        let from = self.at + HEAD;
+        let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
+        let (stat, goes_on) = self.server.portals.execute(portal).unwrap_or_else(|| (unknown(), false));
+        self.time(stat, goes_on);
+    }
+
+    /// The message binds the portal at `portal` in its body, which is counted as this when it is executed.
+    pub fn bind_portal(&mut self, portal: Range<usize>, stat: Arc<Stat>) {
+        let from = self.at + HEAD;
+        let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
+        self.server.portals.bind(portal, stat);
+    }
+
+    /// The message prepares the statement that is named at `name` in its body, where names are the server's.
+    pub fn know_statement(&mut self, name: Range<usize>, pattern: Option<Arc<Pattern>>) {
+        let from = self.at + HEAD;
+        let name = self.chunk.get(from + name.start..from + name.end).unwrap_or_default();
+        self.server.portals.parse(name, pattern);
+    }
+
+    /// What was prepared under the name at `name` in the message's body, where names are the server's.
+    pub fn known_statement(&self, name: Range<usize>) -> Option<Arc<Pattern>> {
+        let message = self.message()?;
+        self.server.portals.statement(message.body.get(name)?).cloned()
     }
 
     /// It goes as it is.
@@ -267,6 +307,7 @@ impl Forwarding<'_> {
     /// Queues what has become of the chunk. Nothing may be left of it.
     pub fn finish(mut self) {
         self.server.again.forget();
+        self.server.exchange.time(None);
         if self.copied == 0 && self.out.is_empty() {
             self.server.queue(self.chunk);
             return;

@@ -93,6 +93,7 @@ pub async fn reset(mut server: Box<Server>, _from: Boundary, query: &str) -> Opt
     }
     // A session names and drops its statements as it likes.
     server.statements.doubt();
+    server.portals.forget();
     server.statements.put_unnamed(None);
     let boundary = server.boundary()?;
     Some(CleanServer::kept(server, boundary))

@@ -70,9 +70,11 @@ struct Entry {
     disposition: Disposition,
     // The first of `effects` is of this entry, or of one behind it.
     effect: bool,
+    // It is a statement whose time is taken.
+    timed: bool,
 }
 
-/// Answers owed, oldest first. Three bytes each; the caller bounds the length.
+/// Answers owed, oldest first. Four bytes each; the caller bounds the length.
 #[derive(Default)]
 pub struct ReplyQueue {
     entries: VecDeque<Entry>,
@@ -99,7 +101,7 @@ impl ReplyQueue {
             return false;
         }
         self.skipping = false;
-        self.entries.push_back(Entry { awaits, disposition, effect: false });
+        self.entries.push_back(Entry { awaits, disposition, effect: false, timed: false });
         self.sent += 1;
         true
     }
@@ -111,6 +113,7 @@ impl ReplyQueue {
                 awaits: Awaits::Invented,
                 disposition: Disposition::Forward,
                 effect: false,
+                timed: false,
             });
             self.sent += 1;
             self.invented.push_back(message);
@@ -141,6 +144,29 @@ impl ReplyQueue {
             last.effect = true;
             self.effects.push_back(effect);
         }
+    }
+
+    /// The last message is a statement whose time is taken.
+    pub fn time(&mut self) {
+        if let Some(last) = self.entries.back_mut() {
+            last.timed = true;
+        }
+    }
+
+    /// Whether the oldest entry is.
+    pub fn is_timed(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.timed)
+    }
+
+    /// How many of them are in front of the next Sync.
+    pub fn timed_to_sync(&self) -> usize {
+        let to_sync = self.entries.iter().take_while(|entry| entry.awaits != Awaits::Sync);
+        to_sync.filter(|entry| entry.timed).count()
+    }
+
+    /// Whether a Sync comes behind nothing of the client's that runs.
+    pub fn comes_to_sync(&self) -> bool {
+        self.entries.iter().find(|entry| entry.timed || entry.awaits == Awaits::Sync).is_some_and(|entry| !entry.timed)
     }
 
     /// The oldest entry.

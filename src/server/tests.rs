@@ -9,5 +9,6 @@ mod newborn;
 mod repairing;
 mod replies;
 mod talk;
+mod timing;
 mod tiny_postgres;
 mod withheld;

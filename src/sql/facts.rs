@@ -37,11 +37,12 @@ pub use verb::{Begin, Discard, Isolation, Name, Prepare, Setting, Statement, Val
 pub use verdict::Verdict;
 
 use super::normal::Fingerprint;
+use super::pattern::Pattern;
 use super::scan::Scanner;
 use super::token::{Reading, Token, Unsure};
 use machine::Machine;
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Statements of one text that are kept; in a longer text nothing is sure ([`Unsure::Overfull`]).
 pub const STATEMENTS_MAX: usize = 4096;
@@ -119,8 +120,8 @@ pub struct Facts {
     by_constants: bool,
     // What the second reader has said.
     agreed: OnceLock<bool>,
-    // Of every text that has these facts, as they are kept by shape.
-    fingerprint: OnceLock<Option<Fingerprint>>,
+    // What it is called; None: it has no name.
+    pub(super) pattern: OnceLock<Option<Arc<Pattern>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl Facts {
     /// The fingerprint of the text that was read by these rules, or of another of its shape, which has the same. Costs a reading once for facts
     /// that are kept.
     pub fn fingerprint(&self, text: &[u8], reading: Reading) -> Option<Fingerprint> {
-        *self.fingerprint.get_or_init(|| Fingerprint::of_text(text, reading))
+        self.pattern(text, reading).map(|pattern| pattern.fingerprint)
     }
 
     /// What of it bears on where it may run, beside what it touches.

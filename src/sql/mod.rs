@@ -6,6 +6,7 @@ mod facts;
 mod hint;
 mod moment;
 mod normal;
+mod pattern;
 mod readings;
 mod scan;
 mod shape;
@@ -20,6 +21,7 @@ pub use facts::{
 pub use hint::{Hint, Malformed, hint};
 pub use moment::{is_now, says_now};
 pub use normal::{Fingerprint, NORMAL_MAX, Normalizer};
+pub use pattern::{PATTERN_MAX, Pattern};
 pub use readings::{Readers, Readings, Ways};
 pub use scan::Scanner;
 pub use shape::{SHAPE_MAX, shape};

@@ -2,6 +2,7 @@
 //! again. Process-wide, bounded in bytes; what was unused for longest goes first.
 
 use super::facts::{Facts, Knowledge, read};
+use super::pattern::PATTERN_MAX;
 use super::shape::shape;
 use super::token::Reading;
 use foldhash::fast::RandomState;
@@ -105,7 +106,8 @@ impl Equivalent<Key> for Wanted<'_> {
 
 impl Weighter<Key, Arc<Facts>> for Weights {
     fn weight(&self, key: &Key, _: &Arc<Facts>) -> u64 {
-        (ENTRY + key.shape.len()) as u64
+        // The pattern of a shape is about as long as that.
+        (ENTRY + key.shape.len() + key.shape.len().min(PATTERN_MAX)) as u64
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// PgBouncer 1.25; `s` text, `i` int4, `N` numeric. Source: its `src/admin.c` and `src/stats.c`.
-const SHOWN: [(&str, &str); 15] = [
+const SHOWN: [(&str, &str); 16] = [
     (
         "POOLS",
         "database:s user:s cl_active:i cl_waiting:i cl_active_cancel_req:i cl_waiting_cancel_req:i sv_active:i \
@@ -49,6 +49,11 @@ const SHOWN: [(&str, &str); 15] = [
     ("CONFIG", "key:s value:s default:s changeable:s"),
     // PgOtter's own.
     ("HOSTS", "database:s host:s port:i role:s state:s weight:i timeline:N lsn:s lag_bytes:N lag_ms:N reason:s"),
+    (
+        "QUERIES",
+        "database:s fingerprint:s kind:s calls:N errors:N rows:N total_ms:s mean_ms:s p50_ms:s p95_ms:s p99_ms:s \
+         wait_ms:s share:s query:s",
+    ),
     (
         "USERS",
         "name:s pool_size:s reserve_pool_size:s pool_mode:s max_user_connections:i current_connections:i \
@@ -119,8 +124,8 @@ fn what_an_installed_pgbouncer_shows_has_the_same_types_here() {
     let pooler = pgotter("", "");
     let (mut ours, mut theirs) = (console(&pooler), Client::connect(port, BOSS, "pgbouncer"));
     let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        // Debian 12 has PgBouncer 1.18, which has no SHOW STATE yet; SHOW HOSTS is none of its.
-        for (what, _) in SHOWN.into_iter().filter(|(what, _)| !["STATE", "HOSTS"].contains(what)) {
+        // Debian 12 has PgBouncer 1.18, which has no SHOW STATE yet; SHOW HOSTS and QUERIES are none of its.
+        for (what, _) in SHOWN.into_iter().filter(|(what, _)| !["STATE", "HOSTS", "QUERIES"].contains(what)) {
             let (ours, theirs) = (named(&show(&mut ours, what)), named(&show(&mut theirs, what)));
             let name = |column: &String| column.split(':').next().unwrap().to_owned();
             let common = |columns: &[String], others: &[String]| -> Vec<String> {

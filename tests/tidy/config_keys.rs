@@ -14,6 +14,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("User", "users", ""),
     ("Http", "http", ""),
     ("Routing", "routing", ""),
+    ("Insight", "insight", ""),
 ];
 
 /// Fields that hold what another key led to, and are no keys themselves.

@@ -8,6 +8,7 @@ mod configured;
 mod counted;
 mod hosts;
 mod pools;
+mod queries;
 mod routes;
 mod sockets;
 mod wall;
@@ -50,6 +51,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
         Show::Pools => pools::COLUMNS.to_vec(),
+        Show::Queries => queries::COLUMNS.to_vec(),
         Show::Routes => routes::COLUMNS.to_vec(),
         Show::State => vec![text("key"), text("value")],
         Show::Stats => counted::STATS.to_vec(),
@@ -73,6 +75,7 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),
         Show::Pools => pools::pools(desk),
+        Show::Queries => queries::queries(desk),
         Show::Routes => routes::routes(desk),
         Show::State => counted::state(desk),
         Show::Stats | Show::StatsTotals | Show::StatsAverages => counted::stats(desk, show),

@@ -9,7 +9,7 @@ use crate::pool::stage::Stage;
 use std::io;
 use std::path::Path;
 
-fn size_of_future<F: Future>(_: fn(Arc<Shared>, WorkerId, Box<LoggedIn>) -> F) -> usize {
+fn size_of_future<F: Future>(_: fn(Rc<Worker>, Box<LoggedIn>) -> F) -> usize {
     size_of::<F>()
 }
 
@@ -29,7 +29,7 @@ fn shared() -> Arc<Shared> {
     let metrics = Arc::new(metrics::Registry::new(1, clock::now()));
     let tls = Tls::load(&config).unwrap_or_else(|report| panic!("{report}")).share();
     let cluster = Arc::new(Cluster::new(config.clone(), tls, Box::new(|_, _| ()), Box::new(|| ())));
-    let in_force = Arc::new(InForce::new(&config, Arc::new(Memory::new(1 << 30)), cluster, metrics.clone()));
+    let in_force = Arc::new(InForce::new(&config, Arc::new(Memory::new(1 << 30)), cluster));
     Arc::new(Shared { in_force, registry, clients: Arc::default(), metrics })
 }
 

@@ -192,7 +192,7 @@ impl Client {
         let mut error = BytesMut::new();
         backend::error_response(&mut error, fault);
         let readings = self.readings(&link.server);
-        let mut under_way = link.server.forward(held.bytes);
+        let mut under_way = link.server.forward(held.bytes, link.sent, 0);
         match under_way.message().filter(|message| message.kind == kind::QUERY) {
             Some(message) => {
                 let mut facts = Arc::new(Facts::default());

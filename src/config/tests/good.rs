@@ -45,13 +45,14 @@ fn the_reference_documents_every_field_of_the_model() {
         ("Database", "#[databases.", ""),
         ("User", "#[users.", ""),
         ("Routing", "#[routing]", ""),
+        ("Insight", "#[insight]", ""),
     ] {
         let body = model.split(&format!("pub struct {name} {{")).nth(1).and_then(|rest| rest.split("\n}").next());
         let body = body.expect("invariant: the model has this struct");
         let start = REFERENCE.find(section).expect("invariant: the reference has this section");
         let rest = &REFERENCE[start + 1..];
         // Sections of one kind stand together; the next kind ends them.
-        let end = ["#[databases.", "#[users.", "#[routing]"]
+        let end = ["#[databases.", "#[users.", "#[routing]", "#[insight]"]
             .iter()
             .filter(|next| **next != section)
             .filter_map(|next| rest.find(next));
@@ -71,7 +72,7 @@ fn the_reference_documents_every_field_of_the_model() {
                 assert!(facts.contains(word), "`{field}` in {section}: no {word:?} in {facts:?}");
             }
         }
-        assert!(fields >= 5, "{name} was not read");
+        assert!(fields >= if name == "Insight" { 3 } else { 5 }, "{name} was not read");
     }
 }
 
@@ -104,6 +105,12 @@ fn what_routing_does_by_default_is_what_the_reference_says() {
     let shop = &good(&reference_in_use()).databases["shop"];
     assert_eq!(shop.monitor_user.as_deref(), Some("pgotter"));
     assert!(shop.monitor_password.is_some());
+}
+
+#[test]
+fn what_is_counted_by_default_is_what_the_reference_says() {
+    let (reference, default) = (good(&reference_in_use()).insight, good(BASE).insight);
+    assert_same!(reference, default, max_fingerprints insight_memory exported_fingerprints);
 }
 
 #[test]

@@ -60,6 +60,17 @@ fn what_comes_later_is_called_not_supported_yet() {
 }
 
 #[test]
+fn what_cannot_be_counted_is_refused() {
+    let insight = |line: &str, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[insight]\n{line}{REST}"), 4, column, message, more);
+    };
+    insight("max_fingerprints = 99", 20, "`max_fingerprints` must be", "");
+    insight("insight_memory = \"1KiB\"", 18, "`insight_memory` must be", "");
+    insight("exported_fingerprints = -1", 25, "`exported_fingerprints` must be", "");
+    insight("max_fingerprint = 500", 1, "in [insight]", "`max_fingerprints`");
+}
+
+#[test]
 fn what_routing_cannot_do_yet_is_refused() {
     let routing = |line: &str, column, message: &str, more: &str| {
         refused(&format!("[pooler]\nauth_type = \"trust\"\n[routing]\n{line}{REST}"), 4, column, message, more);

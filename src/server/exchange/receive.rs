@@ -11,6 +11,9 @@ use bytes::{Buf, BytesMut};
 /// The longest message that is kept back until it is whole because it must be understood.
 const UNDERSTOOD: usize = 64 * 1024;
 
+/// Bytes of the longest CommandComplete that is kept back for the number of rows in it. PostgreSQL's tags have 64.
+const TAG: usize = 128;
+
 impl Exchange {
     /// Walks over what has come from the server and passes on what the client is to see. What is left in `inbox` is
     /// the beginning of a message that cannot be judged yet.
@@ -49,7 +52,7 @@ impl Exchange {
             }
             let Some(head) = inbox.get(at..).and_then(Head::read) else { break };
             let total = head.frame_len().ok_or(Violation("message length below 4"))?;
-            let verdict = match (head.kind, needed(head.kind, total, out.watches())) {
+            let verdict = match (head.kind, self.needed(head.kind, total, out)) {
                 (kind::DATA_ROW | kind::COPY_DATA, _) => self.row()?.into(),
                 (other, 0) => self.step(other)?.into(),
                 (other, bytes) => {
@@ -106,13 +109,14 @@ impl Exchange {
                 })
             }
             kind::ERROR_RESPONSE => {
-                let (left, erred) = (self.queue.left_of_one(), self.erred);
+                let (left, erred, ended) = (self.queue.left_of_one(), self.erred, self.timing.len());
                 let verdict = self.error(body);
                 self.queue.take_undone().for_each(|(effect, failed)| out.take_back(effect, failed));
                 let show = matches!(verdict, Verdict::Show);
                 if show && out.cures(body, left.filter(|_| self.loss.is_none() && !self.doubt.is_lasting())) {
                     self.erred = erred;
                     self.tally.take_back_query();
+                    self.timing.take_back(ended);
                     self.queue.hide_end();
                     return Ok(Verdict::Hide);
                 }
@@ -122,6 +126,9 @@ impl Exchange {
                 Ok(instead.map_or(verdict, Verdict::Replace))
             }
             kind::COMMAND_COMPLETE => {
+                if self.queue.is_timed() {
+                    self.timing.tag(body);
+                }
                 let show = self.step(message)?;
                 let instead = body.strip_suffix(b"\0").filter(|_| show).and_then(|tag| out.complete(tag));
                 Ok(instead.map_or(show.into(), Verdict::Replace))
@@ -136,18 +143,36 @@ impl Exchange {
         }
     }
 
+    /// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
+    fn needed(&self, message: u8, total: usize, out: &impl Outlet) -> usize {
+        match message {
+            kind::COMMAND_COMPLETE if total <= TAG && self.queue.is_timed() => total,
+            kind::COMMAND_COMPLETE if total <= UNDERSTOOD && out.watches() => total,
+            // Not for what is in it.
+            kind::NOTIFICATION_RESPONSE => HEAD,
+            kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
+            // Severity and code come first; the rest may be a very long context.
+            kind::ERROR_RESPONSE | kind::NOTICE_RESPONSE => total.min(UNDERSTOOD),
+            _ => 0,
+        }
+    }
+
     fn ready(&mut self, out: &mut impl Outlet) -> Result<bool, Violation> {
         if self.doubt.is_lasting() {
             return Ok(true);
         }
         let answers = self.queue.front().map(|(awaits, _)| awaits);
         let by_sync = answers == Some(Awaits::Sync);
+        if self.queue.is_timed() {
+            self.timing.answered(false);
+        }
         let disposition = self.queue.pop_sync_point().ok_or(Violation("ReadyForQuery that nothing asked for"))?;
         // A Query commits the extended messages before it.
         self.unsynced &= !self.queue.is_empty();
         self.copy_in = false;
         self.tangle.ready(self.status, by_sync, self.queue.is_empty() && !self.unsynced);
         self.doubt.answered(&self.queue);
+        self.timing.ready();
         if disposition.is_shown() {
             if !by_sync {
                 self.tally.query();
@@ -173,6 +198,7 @@ impl Exchange {
         if self.doubt.error() {
             // From now on nothing is expected, and everything is passed on.
             self.queue = ReplyQueue::new();
+            self.timing.lose();
             self.unsynced = false;
         }
         let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };
@@ -181,8 +207,14 @@ impl Exchange {
             if disposition.is_shown() {
                 self.tally.query();
             }
+            self.timing.skip(self.queue.timed_to_sync());
             self.queue.skip_to_sync()
         } else {
+            match awaits {
+                Awaits::Sync => self.timing.fail_at_sync(),
+                _ if self.queue.is_timed() => self.timing.fail(),
+                _ => (),
+            }
             self.queue.fail_simple()
         };
         match disposition {
@@ -263,14 +295,24 @@ impl Exchange {
                     self.tally.query();
                 }
             }
+            let timed = self.queue.is_timed();
+            if timed && message == kind::PORTAL_SUSPENDED {
+                self.timing.suspended();
+            }
             self.queue.pop();
+            if timed {
+                self.timing.answered(self.queue.comes_to_sync());
+            }
             self.doubt.answered(&self.queue);
         }
         Ok(disposition.is_shown())
     }
 
     /// A row, or a piece of COPY data; says whether the client sees it. Never a row that nobody asked for.
-    fn row(&self) -> Result<bool, Violation> {
+    fn row(&mut self) -> Result<bool, Violation> {
+        if self.queue.is_timed() {
+            self.timing.row();
+        }
         match self.queue.front() {
             _ if self.doubt.is_lasting() => Ok(true),
             Some((Awaits::Query | Awaits::Execute, disposition)) => Ok(disposition.is_shown()),
@@ -292,19 +334,6 @@ enum Verdict {
 impl From<bool> for Verdict {
     fn from(show: bool) -> Self {
         if show { Self::Show } else { Self::Hide }
-    }
-}
-
-/// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
-fn needed(message: u8, total: usize, watched: bool) -> usize {
-    match message {
-        kind::COMMAND_COMPLETE if watched && total <= UNDERSTOOD => total,
-        // Not for what is in it.
-        kind::NOTIFICATION_RESPONSE => HEAD,
-        kind::READY_FOR_QUERY | kind::PARAMETER_STATUS if total <= UNDERSTOOD => total,
-        // Severity and code come first; the rest may be a very long context.
-        kind::ERROR_RESPONSE | kind::NOTICE_RESPONSE => total.min(UNDERSTOOD),
-        _ => 0,
     }
 }
 

@@ -26,10 +26,10 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Facts, Knowledge, Readings, Told, Touches, Verb};
+use crate::sql::{self, Facts, Knowledge, Pattern, Readings, Told, Touches, Verb};
 use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of a statement's name that count; PostgreSQL keeps names in a table with keys of `NAMEDATALEN` - 1 bytes.
 const NAME_MAX: usize = 63;
@@ -51,6 +51,8 @@ pub struct Statement {
     generation: Option<u64>,
     // What running it may touch of its session, as far as was known when it was last run.
     told: ArcSwapOption<Told>,
+    // As what it is counted, once that is known.
+    pattern: OnceLock<Option<Arc<Pattern>>>,
 }
 
 /// A statement's name on servers.
@@ -73,7 +75,17 @@ impl Statement {
     pub fn unnamed(body: Option<&[u8]>, settings: &Arc<Settings>, readings: Readings) -> Self {
         let (id, name) = (ServerName(0), Box::default());
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), certain: Certain::Nothing, readings, generation: None, told }
+        Self {
+            id,
+            name,
+            body,
+            settings: settings.clone(),
+            certain: Certain::Nothing,
+            readings,
+            generation: None,
+            told,
+            pattern: OnceLock::new(),
+        }
     }
 
     fn named(
@@ -87,7 +99,17 @@ impl Statement {
         let id = ServerName(id);
         let name = id.to_string().into();
         let (body, told) = (body.map(Box::from), ArcSwapOption::empty());
-        Self { id, name, body, settings: settings.clone(), certain, readings, generation, told }
+        Self {
+            id,
+            name,
+            body,
+            settings: settings.clone(),
+            certain,
+            readings,
+            generation,
+            told,
+            pattern: OnceLock::new(),
+        }
     }
 
     /// What it is called on servers.
@@ -126,8 +148,14 @@ impl Statement {
         let Some(body) = &self.body else { return told };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
         let facts = self.readings.facts(text, |reading| sql::read(text, reading, known));
+        self.pattern.get_or_init(|| facts.pattern(text, self.readings.only(text)?).cloned());
         self.tell(facts, known);
         self.told.load()
+    }
+
+    /// As what it is counted. `None`: its text cannot be read, or it was not asked yet what it does, see [`Self::told`].
+    pub fn pattern(&self) -> Option<&Arc<Pattern>> {
+        self.pattern.get()?.as_ref()
     }
 
     /// These are the facts of its text, read with this.

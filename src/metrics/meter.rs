@@ -1,0 +1,156 @@
+//! The ends that a worker counts with. They stay on its thread, so that each cell has one writer.
+
+use super::ladder::micros;
+use super::registry::Registry;
+use super::shard::{Answered, CheckoutFailure, LoginResult, Retry, Shard};
+use super::statements::{Book, Call, Description, Name, Place, Stat};
+use crate::ids::WorkerId;
+use foldhash::HashMap;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one worker counts with, for all databases.
+pub struct Meters {
+    registry: Arc<Registry>,
+    worker: WorkerId,
+    book: Rc<Book>,
+    databases: RefCell<HashMap<Arc<str>, Meter>>,
+}
+
+/// Counts for one database, for one worker. Not Send: two threads that count in one cell would lose counts.
+#[derive(Clone)]
+pub struct Meter(Rc<Counting>);
+
+struct Counting {
+    shard: Arc<Shard>,
+    book: Rc<Book>,
+    place: Place,
+}
+
+impl Meters {
+    /// Only for this worker's thread, and only once.
+    pub fn new(registry: &Arc<Registry>, worker: WorkerId) -> Self {
+        let book = Rc::new(registry.book(worker));
+        Self { registry: registry.clone(), worker, book, databases: RefCell::default() }
+    }
+
+    /// For clients of a database that is known to exist.
+    pub fn meter(&self, database: &str) -> Meter {
+        self.registry.name(database);
+        self.known_meter(database)
+    }
+
+    /// For clients of a database that may not exist: whatever they say gets no name of its own.
+    pub fn known_meter(&self, database: &str) -> Meter {
+        let (label, shard) = self.registry.shard(usize::from(self.worker.0), database);
+        let mut databases = self.databases.borrow_mut();
+        // At most as many as there are labels.
+        let number = u32::try_from(databases.len()).unwrap_or(u32::MAX);
+        let meter = databases.entry(label).or_insert_with_key(|label| {
+            let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
+            Meter(Rc::new(Counting { shard, book, place }))
+        });
+        meter.clone()
+    }
+}
+
+#[cfg(test)]
+impl Meters {
+    pub(super) fn book(&self) -> &Book {
+        &self.book
+    }
+}
+
+impl Meter {
+    /// A login has ended.
+    pub fn login(&self, result: LoginResult) {
+        self.0.shard.login(result);
+    }
+
+    /// A client has got a server; 0 if it did not have to wait.
+    pub fn assigned(&self, waited: Duration) {
+        self.0.shard.waits.observe(waited);
+    }
+
+    /// A client's request was refused because there is no server for it.
+    pub fn not_assigned(&self, why: CheckoutFailure) {
+        self.0.shard.checkout_failures[why as usize].add(1);
+    }
+
+    /// A client's request was sent once more in place of its error.
+    pub fn retried(&self, why: Retry) {
+        self.0.shard.retries[why as usize].add(1);
+    }
+
+    /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
+    pub fn routed(&self, kind: usize) {
+        if let Some(routed) = self.0.shard.routes.get(kind) {
+            routed.decisions.add(1);
+        }
+    }
+
+    /// A block that has read on replicas is begun on the primary, as this decision wants it.
+    pub fn promoted(&self, kind: usize) {
+        if let Some(routed) = self.0.shard.routes.get(kind) {
+            routed.promotions.add(1);
+        }
+    }
+
+    /// A server was busy with such a transaction.
+    pub fn served(&self, kind: usize, took: Duration) {
+        if let Some(routed) = self.0.shard.routes.get(kind) {
+            routed.served_us.add(micros(took));
+        }
+    }
+
+    /// Bytes have come from a client.
+    pub fn received(&self, bytes: usize) {
+        self.0.shard.bytes_received.add(bytes as u64);
+    }
+
+    /// A server has said something that its client gets: bytes, and what they were the end of.
+    pub fn heard(&self, bytes: usize, answered: Answered) {
+        self.0.shard.bytes_sent.add(bytes as u64);
+        if answered != Answered::default() {
+            self.0.shard.query_count.add(answered.queries.into());
+            self.0.shard.transaction_count.add(answered.transactions.into());
+        }
+    }
+
+    /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
+    /// they were sent. Several at once are one sample.
+    pub fn answered(&self, queries: u32, total: Duration, server: Duration) {
+        match queries {
+            0 => return,
+            1 => self.0.shard.queries.observe(total),
+            _ => {
+                self.0.shard.pipelines.observe(total);
+                self.0.book.pipeline(&self.0.place, total, server);
+            }
+        }
+        self.0.shard.served_us.add(micros(server));
+    }
+
+    /// A transaction is over, or several in a pipeline: how long it had its server.
+    pub fn transaction(&self, took: Duration) {
+        self.0.shard.transactions.observe(took);
+    }
+
+    /// What is counted for the statement of this name, which is described if it was not met before. A look into a table; no lock,
+    /// unless it is new.
+    pub fn statement(&self, name: Name, describe: impl FnOnce() -> Description) -> Arc<Stat> {
+        self.0.book.stat(&self.0.place, name, describe)
+    }
+
+    /// A statement has been answered.
+    pub fn called(&self, stat: &Stat, call: &Call) {
+        self.0.book.count(&self.0.place, stat, call);
+    }
+
+    /// Its client has all of the answer, so long after the statement had arrived.
+    pub fn delivered(&self, stat: &Stat, total: Duration) {
+        self.0.book.observe_total(&self.0.place, stat, total);
+    }
+}

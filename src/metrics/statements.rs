@@ -1,0 +1,328 @@
+//! What is counted for each statement: calls, errors, rows and times, by database and fingerprint.
+//!
+//! Each worker has a [`Book`] that nobody else writes, and finds a statement's [`Stat`] in it without a lock. The list of them that
+//! readers go through is locked by the worker only when a statement is new, or when there are too many: then the eighth that was
+//! called least is folded into its databases' `other`. What was counted stays counted. Knows no SQL: a statement comes with its
+//! name and a description.
+
+mod export;
+mod seen;
+
+pub(super) use export::Exported;
+pub use export::Series;
+pub(super) use seen::see;
+pub use seen::{Numbers, Seen};
+
+use super::counter::{Counter, SharedHistogram};
+use super::ladder::micros;
+use super::latency::{BLOCK, SharedLatency};
+use foldhash::HashMap;
+use parking_lot::Mutex;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::time::Duration;
+
+/// Of what is folded at once, one part in so many: the work for it is shared out to as many that are new.
+const FOLDED: usize = 8;
+
+/// Bytes of an entry in a book and in the list, beside its [`Stat`].
+const ENTRY: usize = 64;
+
+/// What names a statement within its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// Of its normal form.
+    Fingerprint(u64),
+    /// Those whose text cannot be read, or is too long for it.
+    Unparsed,
+    /// The time of several that were sent at once; their calls are counted with them.
+    Pipeline,
+    /// Those that there was no room for.
+    Other,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fingerprint(fingerprint) => write!(f, "{fingerprint:016x}"),
+            Self::Unparsed => f.write_str("unparsed"),
+            Self::Pipeline => f.write_str("pipeline"),
+            Self::Other => f.write_str("other"),
+        }
+    }
+}
+
+/// What there is to say of a statement, the same for all of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// `read`, `write`, `ddl`, `utility`; empty where it is not known.
+    pub kind: &'static str,
+    /// Its normal form, or the beginning of it.
+    pub text: Box<str>,
+    /// The tables that it names, with commas between them.
+    pub tables: Box<str>,
+}
+
+/// What one worker has counted for one statement. About 2 KiB.
+pub struct Stat {
+    database: Arc<str>,
+    name: Name,
+    description: Description,
+    calls: Counter,
+    errors: Counter,
+    rows: Counter,
+    wait_us: Counter,
+    server_us: Counter,
+    // From its arrival to the end of its answer: for quantiles, and as it is exported.
+    total: SharedLatency,
+    ladder: SharedHistogram,
+    server: SharedLatency,
+    // It has been added to `other`: nothing more is counted here.
+    folded: AtomicBool,
+    // It is exported by its name, which stays so.
+    kept: AtomicBool,
+}
+
+/// One statement that has been answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// By the tags of its answers.
+    pub rows: u64,
+    /// For a server, in microseconds.
+    pub waited_us: u32,
+    /// How long the server took; `None`: it was sent together with others.
+    pub server: Option<Duration>,
+    /// With an error.
+    pub failed: bool,
+    /// It goes on with a portal that was counted when it was begun.
+    pub goes_on: bool,
+}
+
+/// How much there may be; a reload changes it, and it holds when a statement comes that is new.
+pub(super) struct Limits {
+    /// Fingerprints of one worker.
+    pub fingerprints: AtomicUsize,
+    /// Bytes, of all workers together.
+    pub bytes: AtomicUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { fingerprints: AtomicUsize::new(5_000), bytes: AtomicUsize::new(64 << 20) }
+    }
+}
+
+/// What readers see of a worker's book.
+#[derive(Default)]
+pub(super) struct Shelf {
+    stats: Mutex<Vec<Arc<Stat>>>,
+    // Changes before a folding begins and when it is over, see `seen`.
+    folds: AtomicU64,
+}
+
+/// The statements that one worker has met. Stays on its thread.
+pub(super) struct Book {
+    stats: RefCell<HashMap<(u32, Name), Arc<Stat>>>,
+    bytes: Cell<usize>,
+    shelf: Arc<Shelf>,
+    limits: Arc<Limits>,
+    workers: usize,
+}
+
+/// A database in a book.
+pub(super) struct Place {
+    pub number: u32,
+    pub label: Arc<str>,
+}
+
+impl Stat {
+    fn new(database: Arc<str>, name: Name, description: Description) -> Self {
+        Self {
+            database,
+            name,
+            description,
+            calls: Counter::default(),
+            errors: Counter::default(),
+            rows: Counter::default(),
+            wait_us: Counter::default(),
+            server_us: Counter::default(),
+            total: SharedLatency::default(),
+            ladder: SharedHistogram::default(),
+            server: SharedLatency::default(),
+            folded: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+        }
+    }
+
+    /// What it takes of memory.
+    fn bytes(&self) -> usize {
+        let texts = self.description.text.len() + self.description.tables.len();
+        let blocks = self.total.blocks() + self.server.blocks();
+        size_of::<Self>() + ENTRY + texts + blocks * BLOCK
+    }
+
+    /// Says how many blocks of memory that took.
+    fn count(&self, call: &Call) -> usize {
+        if !call.goes_on {
+            self.calls.add(1);
+        }
+        self.errors.add(u64::from(call.failed));
+        self.rows.add(call.rows);
+        self.wait_us.add(call.waited_us.into());
+        let Some(server) = call.server else { return 0 };
+        self.server_us.add(micros(server));
+        usize::from(!call.goes_on && self.server.observe(server))
+    }
+
+    fn observe_total(&self, total: Duration) -> usize {
+        self.ladder.observe(total);
+        usize::from(self.total.observe(total))
+    }
+
+    fn take_over(&self, other: &Self) -> usize {
+        for (total, more) in [
+            (&self.calls, &other.calls),
+            (&self.errors, &other.errors),
+            (&self.rows, &other.rows),
+            (&self.wait_us, &other.wait_us),
+            (&self.server_us, &other.server_us),
+        ] {
+            total.add(more.get());
+        }
+        self.ladder.add(&other.ladder.read());
+        self.total.take_over(&other.total) + self.server.take_over(&other.server)
+    }
+
+    fn may_be_folded(&self) -> bool {
+        matches!(self.name, Name::Fingerprint(_)) && !self.kept.load(Ordering::Relaxed)
+    }
+}
+
+impl Book {
+    /// Nothing in it, on a shelf that readers know; one of so many workers' books.
+    pub fn new(shelf: Arc<Shelf>, limits: Arc<Limits>, workers: usize) -> Self {
+        Self { stats: RefCell::default(), bytes: Cell::new(0), shelf, limits, workers }
+    }
+
+    /// What is counted under this name.
+    pub fn stat(&self, place: &Place, name: Name, describe: impl FnOnce() -> Description) -> Arc<Stat> {
+        if let Some(stat) = self.stats.borrow().get(&(place.number, name)) {
+            return stat.clone();
+        }
+        let is_bounded = matches!(name, Name::Fingerprint(_));
+        let name = if is_bounded && !self.make_room() { Name::Other } else { name };
+        let describe = || if name == Name::Other { Description::default() } else { describe() };
+        self.add((place.number, name), &place.label, describe)
+    }
+
+    fn add(&self, key: (u32, Name), database: &Arc<str>, describe: impl FnOnce() -> Description) -> Arc<Stat> {
+        let mut stats = self.stats.borrow_mut();
+        let stat = stats.entry(key).or_insert_with(|| {
+            let stat = Arc::new(Stat::new(database.clone(), key.1, describe()));
+            self.bytes.set(self.bytes.get() + stat.bytes());
+            self.shelf.stats.lock().push(stat.clone());
+            stat
+        });
+        stat.clone()
+    }
+
+    /// A statement has been answered.
+    pub fn count(&self, place: &Place, stat: &Stat, call: &Call) {
+        self.with(place, stat, |stat| stat.count(call));
+    }
+
+    /// Its client has all of the answer, so long after the statement had arrived.
+    pub fn observe_total(&self, place: &Place, stat: &Stat, total: Duration) {
+        self.with(place, stat, |stat| stat.observe_total(total));
+    }
+
+    /// Several that were sent at once have been answered.
+    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration) {
+        let stat = self.stat(place, Name::Pipeline, Description::default);
+        stat.server_us.add(micros(server));
+        let blocks = usize::from(stat.server.observe(server)) + stat.observe_total(total);
+        self.took(blocks);
+    }
+
+    /// One that was folded while it was under way is counted where it has gone.
+    fn with(&self, place: &Place, stat: &Stat, count: impl FnOnce(&Stat) -> usize) {
+        let blocks = if stat.folded.load(Ordering::Relaxed) {
+            count(&self.stat(place, Name::Other, Description::default))
+        } else {
+            count(stat)
+        };
+        self.took(blocks);
+    }
+
+    fn took(&self, blocks: usize) {
+        if blocks > 0 {
+            self.bytes.set(self.bytes.get() + blocks * BLOCK);
+        }
+    }
+
+    /// Folds until there is room for one more. False: what is left is not to be folded.
+    fn make_room(&self) -> bool {
+        let fingerprints = self.limits.fingerprints.load(Ordering::Relaxed);
+        let bytes = self.limits.bytes.load(Ordering::Relaxed) / self.workers.max(1);
+        while self.stats.borrow().len() >= fingerprints || self.bytes.get() > bytes {
+            if !self.fold() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Folds the eighth that was called least. False: there is nothing to fold.
+    fn fold(&self) -> bool {
+        let mut least: Vec<_> = {
+            let stats = self.stats.borrow();
+            let may_go = stats.iter().filter(|(_, stat)| stat.may_be_folded());
+            may_go.map(|(key, stat)| (stat.calls.get(), *key, stat.database.clone())).collect()
+        };
+        if least.is_empty() {
+            return false;
+        }
+        let last = least.len().div_ceil(FOLDED) - 1;
+        least.select_nth_unstable_by_key(last, |(calls, ..)| *calls);
+        least.truncate(last + 1);
+        // In front of the lock, which they take.
+        let others: Vec<_> = least
+            .iter()
+            .map(|(_, (number, _), database)| self.add((*number, Name::Other), database, Description::default))
+            .collect();
+        let mut listed = self.shelf.stats.lock();
+        self.shelf.folds.fetch_add(1, Ordering::Relaxed);
+        // Whoever reads what follows sees that it is being changed.
+        fence(Ordering::Release);
+        for ((_, key, _), other) in least.iter().zip(others) {
+            let Some(stat) = self.stats.borrow_mut().remove(key) else { continue };
+            stat.folded.store(true, Ordering::Relaxed);
+            self.bytes.set(self.bytes.get().saturating_sub(stat.bytes()));
+            self.took(other.take_over(&stat));
+        }
+        listed.retain(|stat| !stat.folded.load(Ordering::Relaxed));
+        self.shelf.folds.fetch_add(1, Ordering::Release);
+        true
+    }
+}
+
+#[cfg(test)]
+impl Book {
+    pub fn len(&self) -> usize {
+        self.stats.borrow().len()
+    }
+
+    /// As it is kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    pub fn bytes_by_hand(&self) -> usize {
+        self.stats.borrow().values().map(|stat| stat.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

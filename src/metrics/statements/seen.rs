@@ -1,0 +1,146 @@
+//! Statements as a reader sees them: those of all workers, added up, while the workers go on counting.
+
+use super::{Description, Name, Shelf, Stat};
+use crate::metrics::ladder::Histogram;
+use crate::metrics::latency::Latency;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+/// How often a reader that a folding came in between of begins again before it keeps the worker from folding.
+const ATTEMPTS: usize = 3;
+
+/// What was counted for one statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// How often it was run; what was skipped behind an error is not counted.
+    pub calls: u64,
+    /// How often it failed.
+    pub errors: u64,
+    /// Returned or changed.
+    pub rows: u64,
+    /// Waiting for a server.
+    pub wait_us: u64,
+    /// With a server.
+    pub server_us: u64,
+    /// From its arrival to the end of its answer.
+    pub total: Histogram,
+}
+
+impl Numbers {
+    /// Adds another one's.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.errors += other.errors;
+        self.rows += other.rows;
+        self.wait_us += other.wait_us;
+        self.server_us += other.server_us;
+        self.total.add(&other.total);
+    }
+
+    /// What came since it was `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut total = self.total;
+        total.buckets.iter_mut().zip(before.total.buckets).for_each(|(now, before)| *now -= before.min(*now));
+        total.sum_us = total.sum_us.saturating_sub(before.total.sum_us);
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            errors: self.errors.saturating_sub(before.errors),
+            rows: self.rows.saturating_sub(before.rows),
+            wait_us: self.wait_us.saturating_sub(before.wait_us),
+            server_us: self.server_us.saturating_sub(before.server_us),
+            total,
+        }
+    }
+}
+
+/// One statement of one database, by all workers together.
+pub struct Seen {
+    /// As it is counted under.
+    pub database: Arc<str>,
+    /// Within it.
+    pub name: Name,
+    /// What was counted.
+    pub numbers: Numbers,
+    // One for each worker that has met it.
+    first: Arc<Stat>,
+    more: Vec<Arc<Stat>>,
+}
+
+impl Seen {
+    /// What there is to say of it.
+    pub fn description(&self) -> &Description {
+        &self.first.description
+    }
+
+    /// How long servers took for it.
+    pub fn server(&self) -> Latency {
+        self.latency(|stat| stat.server.read())
+    }
+
+    /// How long it took from its arrival to the end of its answer.
+    pub fn total(&self) -> Latency {
+        self.latency(|stat| stat.total.read())
+    }
+
+    fn latency(&self, read: impl Fn(&Stat) -> Latency) -> Latency {
+        let mut latency = Latency::default();
+        std::iter::once(&self.first).chain(&self.more).for_each(|stat| latency.add(&read(stat)));
+        latency
+    }
+}
+
+/// What all of these have, each statement once. Those that are to be kept are not folded from then on.
+pub(in crate::metrics) fn see(shelves: &[Arc<Shelf>], keep: &dyn Fn(&str, Name) -> bool) -> Vec<Seen> {
+    let mut seen: BTreeMap<(Arc<str>, Name), Seen> = BTreeMap::new();
+    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(keep)) {
+        match seen.entry((stat.database.clone(), stat.name)) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().numbers.add(&numbers);
+                known.get_mut().more.push(stat);
+            }
+            Entry::Vacant(new) => {
+                let (database, name) = new.key().clone();
+                new.insert(Seen { database, name, numbers, first: stat, more: Vec::new() });
+            }
+        }
+    }
+    seen.into_values().collect()
+}
+
+impl Shelf {
+    /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
+    fn read(&self, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
+        for _ in 0..ATTEMPTS {
+            let (stats, folds) = {
+                let listed = self.stats.lock();
+                (listed.clone(), self.folds.load(Ordering::Relaxed))
+            };
+            let read = stats.into_iter().map(|stat| stat.read(keep)).collect();
+            fence(Ordering::Acquire);
+            if self.folds.load(Ordering::Relaxed) == folds {
+                return read;
+            }
+        }
+        self.stats.lock().iter().cloned().map(|stat| stat.read(keep)).collect()
+    }
+}
+
+impl Stat {
+    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> (Arc<Self>, Numbers) {
+        if keep(&self.database, self.name) {
+            self.kept.store(true, Ordering::Relaxed);
+        }
+        let numbers = Numbers {
+            calls: self.calls.get(),
+            errors: self.errors.get(),
+            rows: self.rows.get(),
+            wait_us: self.wait_us.get(),
+            server_us: self.server_us.get(),
+            total: self.ladder.read(),
+        };
+        (self, numbers)
+    }
+}

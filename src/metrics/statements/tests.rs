@@ -1,0 +1,189 @@
+//! Counting by statement: bounded, and nothing is lost.
+
+use super::{Call, Description, Name, Stat};
+use crate::clock::now;
+use crate::ids::WorkerId;
+use crate::metrics::{Meter, Meters, Numbers, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+
+const DEFAULT: (usize, usize) = (5_000, 64 << 20);
+
+fn registry(workers: usize, (fingerprints, bytes): (usize, usize)) -> Arc<Registry> {
+    let registry = Arc::new(Registry::new(workers, now()));
+    registry.limit_statements(fingerprints, bytes);
+    registry.expect("shop");
+    registry
+}
+
+fn us(us: u64) -> Duration {
+    Duration::from_micros(us)
+}
+
+fn stat(meter: &Meter, fingerprint: u64) -> Arc<Stat> {
+    let text =
+        format!("select * from table_{fingerprint} where id = ? and name like ? order by something_or_other limit ?");
+    meter.statement(Name::Fingerprint(fingerprint), || Description {
+        kind: "read",
+        text: text.into(),
+        tables: "t".into(),
+    })
+}
+
+/// One call of it, that takes some time.
+fn call(meter: &Meter, stat: &Stat, took: u64) {
+    meter.called(stat, &Call { rows: 2, waited_us: 3, server: Some(us(took)), ..Call::default() });
+    meter.delivered(stat, us(took + 3));
+}
+
+fn totals<'a>(numbers: impl Iterator<Item = &'a Numbers>) -> Numbers {
+    numbers.fold(Numbers::default(), |mut all, numbers| {
+        all.add(numbers);
+        all
+    })
+}
+
+#[test]
+fn fifty_thousand_fingerprints_are_bounded_and_add_up() {
+    let registry = registry(1, DEFAULT);
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let (mut calls, mut took_all, mut most) = (0, 0, 0);
+    for fingerprint in 0..50_000u64 {
+        let stat = stat(&meter, fingerprint);
+        // Every hundredth is busy.
+        for round in 0..if fingerprint % 100 == 0 { 20 } else { 1 + fingerprint % 3 } {
+            let took = 90 + fingerprint % 4_000 + 137 * round;
+            call(&meter, &stat, took);
+            (calls, took_all) = (calls + 1, took_all + took);
+        }
+        most = most.max(meters.book().len());
+        if fingerprint == 4_990 {
+            println!("{} bytes at {} fingerprints", meters.book().bytes(), meters.book().len());
+        }
+    }
+    assert!((4_000..=5_000).contains(&most), "{most}");
+    assert!(meters.book().bytes() < 5_000 * 3_000, "{}", meters.book().bytes());
+    assert_eq!(meters.book().bytes(), meters.book().bytes_by_hand());
+    let seen = registry.statements();
+    let all = totals(seen.iter().map(|seen| &seen.numbers));
+    let expected = (calls, 0, 2 * calls, 3 * calls, took_all, calls, took_all + 3 * calls);
+    assert_eq!(
+        (all.calls, all.errors, all.rows, all.wait_us, all.server_us, all.total.count(), all.total.sum_us),
+        expected
+    );
+    assert_eq!(seen.iter().map(|seen| seen.server().count()).sum::<u64>(), calls);
+    assert_eq!(seen.iter().map(|seen| seen.total().count()).sum::<u64>(), calls);
+    assert!(seen.iter().any(|seen| seen.name == Name::Other && seen.numbers.calls > 40_000));
+    // What is busy stays.
+    assert_eq!(seen.iter().filter(|seen| seen.numbers.calls == 20).count(), 500);
+}
+
+#[test]
+fn memory_is_a_bound_of_its_own_and_shared_out_among_workers() {
+    let registry = registry(2, (5_000, 2 << 20));
+    for worker in 0..2 {
+        let meters = Meters::new(&registry, WorkerId(worker));
+        let meter = meters.meter("shop");
+        for fingerprint in 0..3_000 {
+            call(&meter, &stat(&meter, fingerprint), 100 + fingerprint);
+        }
+        // One more than there was room for, with its blocks, and the blocks of `other`.
+        let bytes = meters.book().bytes();
+        assert!(bytes > 1 << 19 && bytes < (1 << 20) + 16 * 1024, "{bytes}");
+    }
+    let seen = registry.statements();
+    assert_eq!(totals(seen.iter().map(|seen| &seen.numbers)).calls, 6_000);
+}
+
+#[test]
+fn one_that_is_folded_while_it_is_under_way_counts_in_other() {
+    let registry = registry(1, (8, 64 << 20));
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let under_way = stat(&meter, 1);
+    for fingerprint in 2..20 {
+        call(&meter, &stat(&meter, fingerprint), 100);
+    }
+    assert!(!registry.statements().iter().any(|seen| seen.name == Name::Fingerprint(1)));
+    meter.called(&under_way, &Call { failed: true, server: Some(us(50)), ..Call::default() });
+    meter.delivered(&under_way, us(70));
+    let seen = registry.statements();
+    let other = seen.iter().find(|seen| seen.name == Name::Other).expect("there are others");
+    assert_eq!((other.numbers.errors, totals(seen.iter().map(|seen| &seen.numbers)).calls), (1, 19));
+    // It comes again, and is a new one.
+    call(&meter, &stat(&meter, 1), 100);
+    let seen = registry.statements();
+    let again = seen.iter().find(|seen| seen.name == Name::Fingerprint(1)).expect("it is there");
+    assert_eq!((again.numbers.calls, again.numbers.errors, &*again.description().tables), (1, 0, "t"));
+}
+
+#[test]
+fn what_goes_on_or_was_sent_with_others_is_counted_as_that() {
+    let registry = registry(1, DEFAULT);
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let cursor = stat(&meter, 1);
+    meter.called(&cursor, &Call { rows: 10, server: Some(us(1000)), ..Call::default() });
+    meter.called(&cursor, &Call { rows: 5, server: Some(us(500)), goes_on: true, ..Call::default() });
+    let piped = stat(&meter, 2);
+    (0..3).for_each(|_| meter.called(&piped, &Call { rows: 1, ..Call::default() }));
+    meter.answered(3, us(900), us(800));
+    let seen = registry.statements();
+    let of = |name| seen.iter().find(|seen| seen.name == name).expect("it is there");
+    let numbers = |name| (of(name).numbers.calls, of(name).numbers.rows, of(name).numbers.server_us);
+    assert_eq!(numbers(Name::Fingerprint(1)), (1, 15, 1500));
+    assert_eq!(of(Name::Fingerprint(1)).server().count(), 1);
+    assert_eq!((numbers(Name::Fingerprint(2)), numbers(Name::Pipeline)), ((3, 3, 0), (0, 0, 800)));
+    assert_eq!(of(Name::Pipeline).total().quantile(0.5), Some(us(928)));
+}
+
+#[test]
+fn databases_and_workers_are_told_apart_and_added_up() {
+    let registry = registry(2, DEFAULT);
+    registry.expect("bank");
+    for worker in [0, 1] {
+        let meters = Meters::new(&registry, WorkerId(worker));
+        for (database, count) in [("shop", 2), ("bank", 1)] {
+            let meter = meters.meter(database);
+            (0..count).for_each(|_| call(&meter, &stat(&meter, 7), 100 + 1000 * u64::from(worker)));
+        }
+    }
+    let seen = registry.statements();
+    let of = |database: &str| seen.iter().find(|seen| &*seen.database == database).expect("it is there");
+    assert_eq!((of("shop").numbers.calls, of("bank").numbers.calls, seen.len()), (4, 2, 2));
+    let shop = of("shop").server();
+    assert_eq!((shop.quantile(0.5), shop.quantile(0.9)), (Some(us(100)), Some(us(1088))));
+}
+
+/// Exported calls by name; a scrape before it is not to be higher.
+fn scrape(registry: &Registry, max: usize, before: &mut Vec<(String, u64)>) -> u64 {
+    let all = registry.exported_statements(max);
+    let now: Vec<_> = all.iter().map(|series| (series.name.to_string(), series.numbers.calls)).collect();
+    for (name, calls) in before.iter() {
+        let found = now.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} is gone"));
+        assert!(found.1 >= *calls, "{name} went from {calls} to {}", found.1);
+    }
+    let fingerprints = all.iter().filter(|series| matches!(series.name, Name::Fingerprint(_))).count();
+    assert!(fingerprints <= max, "{fingerprints}");
+    *before = now;
+    before.iter().map(|(_, calls)| calls).sum()
+}
+
+#[test]
+fn series_stay_never_go_down_and_add_up_whatever_is_folded() {
+    let registry = registry(1, (100, 64 << 20));
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let (mut calls, mut before) = (0, Vec::new());
+    for round in 0..40u64 {
+        for fingerprint in (0..4).chain(round * 31..round * 31 + 60) {
+            call(&meter, &stat(&meter, fingerprint), 100 + fingerprint);
+            calls += 1;
+        }
+        // More of them have a name after a reload.
+        let max = if round < 20 { 10 } else { 15 };
+        assert_eq!(scrape(&registry, max, &mut before), calls, "round {round}");
+    }
+    assert_eq!(before.len(), 15 + 1);
+}

@@ -1,0 +1,258 @@
+//! How long the client's own statements take: what is under way, in the order in which it will be answered, and what has come of
+//! what was. Knows no clock: whoever takes what has ended says when that was.
+//!
+//! A Query or FunctionCall has ended with its ReadyForQuery. An Execute has with its own answer, unless nothing but its Sync is
+//! behind it: that may have to commit, or fail to, and ends with ReadyForQuery.
+
+use crate::metrics::{Call, Stat};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A statement under way.
+#[derive(Clone)]
+pub struct Timed {
+    /// What it is counted as.
+    pub stat: Arc<Stat>,
+    /// When it went to the server.
+    pub sent: Instant,
+    /// Microseconds that it had waited for it.
+    pub waited_us: u32,
+    /// It goes on with a portal that was begun before.
+    pub goes_on: bool,
+}
+
+/// What came of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered.
+    Done,
+    /// With an error.
+    Failed,
+    /// Not at all: PostgreSQL skipped it behind an error of another.
+    Skipped,
+    /// It had been answered, and its transaction could not be committed.
+    FailedLate,
+}
+
+/// A statement that has ended.
+pub struct Ended {
+    /// Which one.
+    pub timed: Timed,
+    /// How.
+    pub outcome: Outcome,
+    /// It was sent while others were under way, or others were sent while it was: how long it took is not known.
+    pub together: bool,
+    rows: u64,
+    // As soon as somebody has looked at a clock.
+    at: Option<Instant>,
+}
+
+struct UnderWay {
+    timed: Timed,
+    rows: u64,
+    failed: bool,
+    together: bool,
+}
+
+/// Statements under way, and those that have ended since they were taken last.
+#[derive(Default)]
+pub(super) struct Timing {
+    // Goes with the next message that is a statement.
+    next: Option<Timed>,
+    under_way: VecDeque<UnderWay>,
+    // An Execute that waits for the end of its Sync.
+    ending: Option<UnderWay>,
+    // The last Execute that did not: its Sync, which may still fail, was not sent yet.
+    open: Option<Timed>,
+    ended: Vec<Ended>,
+    // Of the oldest one, so far.
+    data_rows: u64,
+}
+
+impl Ended {
+    /// When it did.
+    pub fn at(&self) -> Instant {
+        self.at.unwrap_or(self.timed.sent)
+    }
+
+    /// What is counted. `None`: nothing is, as it was not run.
+    pub fn call(&self) -> Option<Call> {
+        let Timed { sent, waited_us, goes_on, .. } = self.timed;
+        let took = self.at().saturating_duration_since(sent);
+        match self.outcome {
+            Outcome::Skipped => None,
+            // Its call and its time were counted.
+            Outcome::FailedLate => Some(Call { failed: true, goes_on: true, ..Call::default() }),
+            outcome => Some(Call {
+                rows: self.rows,
+                waited_us,
+                server: (!self.together).then_some(took),
+                failed: outcome == Outcome::Failed,
+                goes_on,
+            }),
+        }
+    }
+
+    /// When it had arrived; `None` where how long it took from there is nobody's sample.
+    pub fn received(&self) -> Option<Instant> {
+        let Timed { sent, waited_us, goes_on, .. } = self.timed;
+        let is_sample = matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together && !goes_on;
+        let waited = Duration::from_micros(waited_us.into());
+        is_sample.then(|| sent.checked_sub(waited).unwrap_or(sent))
+    }
+}
+
+impl Timing {
+    /// The next statement that is sent is this one.
+    pub fn next(&mut self, timed: Option<Timed>) {
+        self.next = timed;
+    }
+
+    /// A statement of the client's goes to the server. True: it is timed, and so is to be its entry.
+    pub fn sent(&mut self) -> bool {
+        let Some(timed) = self.next.take() else { return false };
+        let mut others = self.under_way.iter_mut().chain(&mut self.ending).peekable();
+        let together = others.peek().is_some();
+        others.for_each(|other| other.together = true);
+        self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, together });
+        true
+    }
+
+    /// The oldest one is answered with this tag.
+    pub fn tag(&mut self, tag: &[u8]) {
+        if let Some(first) = self.under_way.front_mut() {
+            first.rows = first.rows.saturating_add(rows(tag));
+        }
+    }
+
+    /// A row of the oldest one.
+    pub fn row(&mut self) {
+        self.data_rows += 1;
+    }
+
+    /// The oldest one is answered as far as it was asked for: no tag tells how many rows that were.
+    pub fn suspended(&mut self) {
+        let rows = self.data_rows;
+        if let Some(first) = self.under_way.front_mut() {
+            first.rows = first.rows.saturating_add(rows);
+        }
+    }
+
+    /// The oldest one, which goes on to its ReadyForQuery, has failed.
+    pub fn fail(&mut self) {
+        if let Some(first) = self.under_way.front_mut() {
+            first.failed = true;
+        }
+    }
+
+    /// The oldest one has been answered. `ending`: it has ended when its Sync has.
+    pub fn answered(&mut self, ending: bool) {
+        self.data_rows = 0;
+        let Some(first) = self.under_way.pop_front() else { return };
+        self.end_last();
+        self.open = None;
+        if ending {
+            self.ending = Some(first);
+        } else {
+            self.open = Some(first.timed.clone());
+            self.end(first);
+        }
+    }
+
+    /// An error in the extended protocol: of these that are under way the oldest has failed, be it in a message in front of it, and the
+    /// others are skipped.
+    pub fn skip(&mut self, count: usize) {
+        self.data_rows = 0;
+        self.end_last();
+        for at in 0..count {
+            let Some(mut first) = self.under_way.pop_front() else { return };
+            first.failed |= at == 0;
+            let outcome = if at == 0 { Outcome::Failed } else { Outcome::Skipped };
+            self.put(first, outcome);
+        }
+    }
+
+    /// A Sync has failed, and with it what stands in front of it.
+    pub fn fail_at_sync(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.failed = true;
+        } else if let Some(timed) = self.open.take() {
+            self.put(UnderWay { timed, rows: 0, failed: true, together: false }, Outcome::FailedLate);
+        }
+    }
+
+    /// A ReadyForQuery came.
+    pub fn ready(&mut self) {
+        self.end_last();
+        self.open = None;
+    }
+
+    /// Nothing is known any more, or is going to be: all that is under way has failed.
+    pub fn lose(&mut self) {
+        self.next = None;
+        self.end_last();
+        while let Some(first) = self.under_way.pop_front() {
+            self.put(first, Outcome::Failed);
+        }
+    }
+
+    /// How many have ended that nobody has taken.
+    pub fn len(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Those that have ended since there were so many have not: they are sent once more.
+    pub fn take_back(&mut self, len: usize) {
+        self.ended.truncate(len);
+    }
+
+    /// Those of which it was not said yet have ended now. Whether there are any is what it is asked for in front.
+    pub fn at(&mut self, now: Instant) {
+        self.ended.iter_mut().rev().take_while(|ended| ended.at.is_none()).for_each(|ended| ended.at = Some(now));
+    }
+
+    /// Whether it is to be said when something has ended.
+    pub fn awaits_time(&self) -> bool {
+        self.ended.last().is_some_and(|ended| ended.at.is_none())
+    }
+
+    /// One that has ended, the last one first.
+    pub fn take(&mut self) -> Option<Ended> {
+        self.ended.pop()
+    }
+
+    /// Nobody asks any more.
+    pub fn forget(&mut self) {
+        (self.next, self.ending, self.open, self.data_rows) = (None, None, None, 0);
+        self.under_way.clear();
+        self.ended.clear();
+    }
+
+    fn end_last(&mut self) {
+        if let Some(ending) = self.ending.take() {
+            self.end(ending);
+        }
+    }
+
+    fn end(&mut self, one: UnderWay) {
+        let outcome = if one.failed { Outcome::Failed } else { Outcome::Done };
+        self.put(one, outcome);
+    }
+
+    fn put(&mut self, UnderWay { timed, rows, together, .. }: UnderWay, outcome: Outcome) {
+        self.ended.push(Ended { timed, outcome, together, rows, at: None });
+    }
+}
+
+/// Rows that a command says it has returned or changed: the last word of its tag, if that is a number. Source: PostgreSQL
+/// documentation, "Message Formats", CommandComplete.
+fn rows(tag: &[u8]) -> u64 {
+    let tag = tag.strip_suffix(b"\0").unwrap_or(tag);
+    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (word, number) = tag.split_at(tag.len() - digits);
+    if !word.ends_with(b" ") {
+        return 0;
+    }
+    number.iter().fold(0u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}

@@ -1,0 +1,68 @@
+//! As what a server's client is counted when it executes a portal; and, where names of statements are not carried from server to
+//! server, what they stand for. Bounded: what there is no room for is not known.
+
+use crate::metrics::Stat;
+use crate::session::key;
+use crate::sql::Pattern;
+use foldhash::HashMap;
+use std::sync::Arc;
+
+/// Portals with names of one transaction, and statements of one server, that are known.
+const KNOWN_MAX: usize = 1000;
+
+/// What is known of them.
+#[derive(Default)]
+pub(super) struct Portals {
+    unnamed: Option<Portal>,
+    named: HashMap<Box<[u8]>, Portal>,
+    // None: it could not be read.
+    statements: HashMap<Box<[u8]>, Option<Arc<Pattern>>>,
+}
+
+struct Portal {
+    stat: Arc<Stat>,
+    executed: bool,
+}
+
+impl Portals {
+    /// A portal is bound.
+    pub fn bind(&mut self, portal: &[u8], stat: Arc<Stat>) {
+        let bound = Portal { stat, executed: false };
+        if portal.is_empty() {
+            self.unnamed = Some(bound);
+        } else if self.named.len() < KNOWN_MAX || self.named.contains_key(key(portal)) {
+            self.named.insert(key(portal).into(), bound);
+        }
+    }
+
+    /// One is executed: as what that is counted, and whether it goes on with what was begun.
+    pub fn execute(&mut self, portal: &[u8]) -> Option<(Arc<Stat>, bool)> {
+        let found = if portal.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(key(portal)) }?;
+        Some((found.stat.clone(), std::mem::replace(&mut found.executed, true)))
+    }
+
+    /// A statement is prepared under this name.
+    pub fn parse(&mut self, name: &[u8], pattern: Option<Arc<Pattern>>) {
+        if self.statements.len() < KNOWN_MAX || self.statements.contains_key(key(name)) {
+            self.statements.insert(key(name).into(), pattern);
+        }
+    }
+
+    /// What it is.
+    pub fn statement(&self, name: &[u8]) -> Option<&Arc<Pattern>> {
+        self.statements.get(key(name))?.as_ref()
+    }
+
+    /// Its transaction is over.
+    pub fn end(&mut self) {
+        self.unnamed = None;
+        if !self.named.is_empty() {
+            self.named.clear();
+        }
+    }
+
+    /// Its session is.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
