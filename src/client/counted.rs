@@ -7,7 +7,7 @@ use super::link::Link;
 use super::names::{Said, read};
 use crate::clock;
 use crate::metrics::{Description, Name, Stat};
-use crate::server::Forwarding;
+use crate::server::{Forwarding, Timed};
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,8 +28,10 @@ pub(super) struct Outgoing {
 
 struct Answer {
     stat: Arc<Stat>,
-    received: Instant,
-    ended: Instant,
+    sent: Instant,
+    waited_us: u32,
+    // The server, for all of it.
+    took: Duration,
 }
 
 impl Client {
@@ -122,17 +124,15 @@ impl Client {
 
     fn count_all(&mut self, link: &mut Link) {
         while let Some(ended) = link.server.take_ended() {
-            if let Some(call) = ended.call() {
-                self.meter.called(&ended.timed.stat, &call);
-            }
-            if let Some(received) = ended.received() {
-                let at = ended.at();
-                let answer = Answer { stat: ended.timed.stat, received, ended: at };
-                let outgoing = self.outgoing.get_or_insert_default();
-                match outgoing.first {
-                    None => outgoing.first = Some(answer),
-                    Some(_) => outgoing.more.push(answer),
-                }
+            let Some(call) = ended.call() else { continue };
+            self.meter.called(&ended.timed.stat, &call);
+            let Some(took) = call.server.filter(|_| ended.is_sample()) else { continue };
+            let Timed { stat, sent, waited_us, .. } = ended.timed;
+            let answer = Answer { stat, sent, waited_us, took };
+            match &mut self.outgoing {
+                None => self.outgoing = Some(Box::new(Outgoing { first: Some(answer), ..Outgoing::default() })),
+                Some(outgoing) if outgoing.first.is_none() => outgoing.first = Some(answer),
+                Some(outgoing) => outgoing.more.push(answer),
             }
         }
     }
@@ -150,9 +150,11 @@ impl Client {
     pub(super) fn note_delivered(&mut self) {
         let Some(outgoing) = self.outgoing.take() else { return };
         let now = outgoing.late.then(clock::now);
-        for answer in outgoing.first.into_iter().chain(outgoing.more) {
-            let total: Duration = now.unwrap_or(answer.ended).saturating_duration_since(answer.received);
-            self.meter.delivered(&answer.stat, total);
-        }
+        let deliver = |answer: &Answer| {
+            let took = now.map_or(answer.took, |now| now.saturating_duration_since(answer.sent));
+            self.meter.delivered(&answer.stat, took + Duration::from_micros(answer.waited_us.into()));
+        };
+        outgoing.first.iter().for_each(deliver);
+        outgoing.more.iter().for_each(deliver);
     }
 }

@@ -168,9 +168,15 @@ impl Stat {
         if !call.goes_on {
             self.calls.add(1);
         }
-        self.errors.add(u64::from(call.failed));
-        self.rows.add(call.rows);
-        self.wait_us.add(call.waited_us.into());
+        if call.failed {
+            self.errors.add(1);
+        }
+        if call.rows > 0 {
+            self.rows.add(call.rows);
+        }
+        if call.waited_us > 0 {
+            self.wait_us.add(call.waited_us.into());
+        }
         let Some(server) = call.server else { return 0 };
         self.server_us.add(micros(server));
         usize::from(!call.goes_on && self.server.observe(server))

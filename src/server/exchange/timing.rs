@@ -7,7 +7,7 @@
 use crate::metrics::{Call, Stat};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A statement under way.
 #[derive(Clone)]
@@ -94,12 +94,9 @@ impl Ended {
         }
     }
 
-    /// When it had arrived; `None` where how long it took from there is nobody's sample.
-    pub fn received(&self) -> Option<Instant> {
-        let Timed { sent, waited_us, goes_on, .. } = self.timed;
-        let is_sample = matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together && !goes_on;
-        let waited = Duration::from_micros(waited_us.into());
-        is_sample.then(|| sent.checked_sub(waited).unwrap_or(sent))
+    /// Whether how long it took from its arrival is a sample of its own.
+    pub fn is_sample(&self) -> bool {
+        matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together && !self.timed.goes_on
     }
 }
 
@@ -112,9 +109,10 @@ impl Timing {
     /// A statement of the client's goes to the server. True: it is timed, and so is to be its entry.
     pub fn sent(&mut self) -> bool {
         let Some(timed) = self.next.take() else { return false };
-        let mut others = self.under_way.iter_mut().chain(&mut self.ending).peekable();
-        let together = others.peek().is_some();
-        others.for_each(|other| other.together = true);
+        let together = !self.under_way.is_empty() || self.ending.is_some();
+        if together {
+            self.under_way.iter_mut().chain(&mut self.ending).for_each(|other| other.together = true);
+        }
         self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, together });
         true
     }
