@@ -51,7 +51,7 @@ struct Worker {
     shared: Arc<Shared>,
     id: WorkerId,
     // They stay on its thread.
-    meters: Rc<Meters>,
+    meters: Meters,
 }
 
 impl Workers {
@@ -76,7 +76,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("invariant: a runtime needs two descriptors, which the budget keeps");
-    let worker = Rc::new(Worker { shared: shared.clone(), id, meters: Rc::new(Meters::new(&shared.metrics, id)) });
+    let worker = Rc::new(Worker { shared: shared.clone(), id, meters: Meters::new(&shared.metrics, id) });
     runtime.block_on(async {
         tokio::task::spawn_local(beat(shared.metrics.clone(), usize::from(id.0)));
         while let Some(job) = jobs.recv().await {

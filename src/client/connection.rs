@@ -20,13 +20,12 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Meter, Meters, Repeated};
+use crate::metrics::{Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -152,8 +151,6 @@ pub struct Client {
     pub(super) generation: u32,
     pub(super) worker: WorkerId,
     pub(super) meter: Meter,
-    // Of all databases.
-    pub(super) meters: Rc<Meters>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
@@ -207,7 +204,7 @@ impl Client {
         mailbox: Arc<Mailbox>,
         pool: Arc<Pool>,
         in_force: Arc<InForce>,
-        (meters, meter): (Rc<Meters>, Meter),
+        meter: Meter,
         registration: Registration,
         presence: Arc<Presence>,
         seat: Seat,
@@ -242,7 +239,6 @@ impl Client {
             generation,
             worker,
             meter,
-            meters,
             timer: Timer::default(),
             outgoing: None,
             hung_up: false,

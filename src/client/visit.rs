@@ -160,7 +160,7 @@ impl Client {
             return Ok(at);
         }
         let pool = self.in_force.cluster.pool(entry, self.presence.user()).ok_or_else(|| no_entry(entry))?;
-        let (shape, meter) = (pool.shape(), self.meters.meter(entry));
+        let (shape, meter) = (pool.shape(), self.meter.of(entry));
         others.push(Other { entry: entry.into(), pool, shape, route: None, meter, stale: false });
         Ok(others.len() - 1)
     }

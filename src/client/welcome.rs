@@ -20,7 +20,6 @@ use crate::server::{CleanServer, may_log_in, vet};
 use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -35,7 +34,7 @@ pub async fn welcome(
     worker: WorkerId,
     in_force: Arc<InForce>,
     registry: &Registry,
-    meters: &Rc<Meters>,
+    meters: &Meters,
     waker: Waker,
 ) -> Option<Client> {
     logged_in.socket.unpark().ok()?;
@@ -54,7 +53,7 @@ pub async fn welcome(
         mailbox,
         logged_in.pool,
         in_force,
-        (meters.clone(), meter),
+        meter,
         registration,
         presence,
         logged_in.seat,

@@ -7,12 +7,14 @@ use super::statements::{Book, Call, Description, Name, Place, Stat};
 use crate::ids::WorkerId;
 use foldhash::HashMap;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What one worker counts with, for all databases.
-pub struct Meters {
+pub struct Meters(Rc<Worker>);
+
+struct Worker {
     registry: Arc<Registry>,
     worker: WorkerId,
     book: Rc<Book>,
@@ -27,30 +29,41 @@ struct Counting {
     shard: Arc<Shard>,
     book: Rc<Book>,
     place: Place,
+    worker: Weak<Worker>,
 }
 
 impl Meters {
     /// Only for this worker's thread, and only once.
     pub fn new(registry: &Arc<Registry>, worker: WorkerId) -> Self {
         let book = Rc::new(registry.book(worker));
-        Self { registry: registry.clone(), worker, book, databases: RefCell::default() }
+        Self(Rc::new(Worker { registry: registry.clone(), worker, book, databases: RefCell::default() }))
     }
 
     /// For clients of a database that is known to exist.
     pub fn meter(&self, database: &str) -> Meter {
-        self.registry.name(database);
-        self.known_meter(database)
+        self.0.meter(database)
     }
 
     /// For clients of a database that may not exist: whatever they say gets no name of its own.
     pub fn known_meter(&self, database: &str) -> Meter {
+        self.0.known_meter(database)
+    }
+}
+
+impl Worker {
+    fn meter(self: &Rc<Self>, database: &str) -> Meter {
+        self.registry.name(database);
+        self.known_meter(database)
+    }
+
+    fn known_meter(self: &Rc<Self>, database: &str) -> Meter {
         let (label, shard) = self.registry.shard(usize::from(self.worker.0), database);
         let mut databases = self.databases.borrow_mut();
         // At most as many as there are labels.
         let number = u32::try_from(databases.len()).unwrap_or(u32::MAX);
         let meter = databases.entry(label).or_insert_with_key(|label| {
             let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
-            Meter(Rc::new(Counting { shard, book, place }))
+            Meter(Rc::new(Counting { shard, book, place, worker: Rc::downgrade(self) }))
         });
         meter.clone()
     }
@@ -59,11 +72,17 @@ impl Meters {
 #[cfg(test)]
 impl Meters {
     pub(super) fn book(&self) -> &Book {
-        &self.book
+        &self.0.book
     }
 }
 
 impl Meter {
+    /// The one of another database that is known to exist.
+    pub fn of(&self, database: &str) -> Self {
+        // The worker goes when all of its clients have gone.
+        self.0.worker.upgrade().map_or_else(|| self.clone(), |worker| worker.meter(database))
+    }
+
     /// A login has ended.
     pub fn login(&self, result: LoginResult) {
         self.0.shard.login(result);

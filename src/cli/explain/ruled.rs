@@ -39,13 +39,19 @@ pub struct Ruled {
 impl Ruled {
     pub fn of(rules: &Rules, facts: &Facts, fingerprint: Option<Fingerprint>) -> Self {
         let mut ruled = Self { decides: None, perhaps: Vec::new(), leads: Vec::new() };
-        let any = |is_it: &dyn Fn(&Relation) -> bool| facts.named_relations().iter().any(is_it);
+        let named = facts.named_relations();
         let name = |name: &Option<String>| name.as_ref().map(|name| name.as_bytes().to_vec());
         let (user, application_name) = (name(&rules.user), name(&rules.application_name));
         for (at, rule) in rules.rules.iter().enumerate() {
             let shown = || Shown { number: at + 1, rule: rule.to_string() };
             let pattern = rule.database.as_deref();
             let here = pattern.is_none_or(|pattern| RouteRule::fits(pattern, rules.database.as_bytes()));
+            // Of a name without a schema the search path decides, which is not known here.
+            let by_path = matches!(rule.route, RuleRoute::Database(_))
+                && rule.table.as_ref().is_some_and(|table| table.contains('.'));
+            let any = |is_it: &dyn Fn(&Relation) -> bool| {
+                named.iter().filter(|relation| !by_path || relation.schema.is_some()).any(is_it)
+            };
             if !here || !is_for_text(rule, || fingerprint, any) {
                 continue;
             }
