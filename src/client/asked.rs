@@ -153,7 +153,7 @@ impl Client {
             return Some(Asked::NOTHING);
         }
         let statement = self.statements.as_ref()?.get(name)?;
-        let told = statement.told(&self.pool.catalog().known());
+        let told = self.pool.catalog().told(statement);
         let told = told.as_ref()?;
         let body = statement.body()?;
         let verdict = self.confirmed(statement, told, Catalog::judge);

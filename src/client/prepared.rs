@@ -259,7 +259,7 @@ impl Client {
         if statement.body().is_none() {
             self.touch_hidden();
         }
-        let told = statement.told(&self.pool.catalog().known());
+        let told = self.pool.catalog().told(statement);
         let facts = told.as_ref().and_then(|told| told.facts());
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));

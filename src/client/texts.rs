@@ -168,7 +168,7 @@ impl Client {
         let Passing { readers, known, statement, .. } = *passing;
         let facts = readers.finish(&*known);
         if let Some(statement) = statement {
-            return statement.tell(facts, &known);
+            return statement.tell(Arc::new(facts), &known);
         }
         if may_drop_statements(&facts) {
             server.await_drop();

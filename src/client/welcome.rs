@@ -173,7 +173,13 @@ impl Client {
     /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
     /// the same.
     pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
-        let mut server = match self.checkout(lane, self.now, Some(ANSWER), false).await {
+        let since = self.now;
+        let mut server = match self.checkout(lane, since, Some(ANSWER), false).await {
+            // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
+            Ok(server) if server.opened() >= since => {
+                self.hand_back(lane, server);
+                return Ok(());
+            }
             Ok(server) => server,
             // A reload has taken the lane away: the first request asks the next one.
             Err(NoServer::SentAway) => return Ok(()),

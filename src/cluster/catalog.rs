@@ -16,7 +16,8 @@ mod writers;
 
 use crate::clock;
 use crate::router::Fences;
-use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Verdict};
+use crate::session::Statement;
+use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Told, Verdict};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -104,6 +105,12 @@ impl Catalog {
     /// What a whole text may do, by what is known now.
     pub fn read(&self, text: &[u8], reading: Reading) -> Arc<Facts> {
         self.cache.read(text, reading, &self.known.load())
+    }
+
+    /// What running a prepared statement may do, see [`Statement::told`].
+    pub fn told(&self, statement: &Statement) -> Guard<Option<Arc<Told>>> {
+        let known = self.known.load();
+        statement.told(&known, |text, reading| self.cache.read(text, reading, &known))
     }
 
     /// As [`Self::read`], and where the text may run. Up to [`INLINE_MAX`] bytes both readers have their say; for a longer text whose facts

@@ -26,7 +26,7 @@ pub use table::StatementTable;
 
 use super::settings::Settings;
 use super::touched::is_harmless;
-use crate::sql::{self, Facts, Knowledge, Pattern, Readings, Told, Touches, Verb};
+use crate::sql::{Facts, Knowledge, Pattern, Reading, Readings, Told, Touches, Verb};
 use arc_swap::{ArcSwapOption, Guard};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -138,16 +138,16 @@ impl Statement {
         self.readings
     }
 
-    /// What running it may touch of its session and where it may run, by what is known now. Its text is read again only if that has
+    /// What running it may touch of its session and where it may run, by what is known now. Its text is read again, with that, only if it has
     /// become another; one that has no body was read when it passed. `None`: it is not known.
-    pub fn told(&self, known: &Knowledge) -> Guard<Option<Arc<Told>>> {
+    pub fn told(&self, known: &Knowledge, read: impl Fn(&[u8], Reading) -> Arc<Facts>) -> Guard<Option<Arc<Told>>> {
         let told = self.told.load();
         if told.as_ref().is_some_and(|told| told.is_of(known)) {
             return told;
         }
         let Some(body) = &self.body else { return told };
         let text = body.split(|&byte| byte == 0).next().unwrap_or_default();
-        let facts = self.readings.facts(text, |reading| sql::read(text, reading, known));
+        let facts = self.readings.facts(text, |reading| read(text, reading));
         self.pattern.get_or_init(|| facts.pattern(text, self.readings.only(text)?).cloned());
         self.tell(facts, known);
         self.told.load()
@@ -159,7 +159,7 @@ impl Statement {
     }
 
     /// These are the facts of its text, read with this.
-    pub fn tell(&self, facts: Facts, known: &Knowledge) {
+    pub fn tell(&self, facts: Arc<Facts>, known: &Knowledge) {
         let sets = facts.all_names().next().is_some();
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);

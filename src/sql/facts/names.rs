@@ -293,9 +293,9 @@ pub struct Told {
     pub change: Change,
     /// See [`Facts::is_undone`].
     pub is_undone: bool,
-    relations: Option<Vec<Relation>>,
-    along: Box<[Name]>,
-    facts: Option<Facts>,
+    facts: Arc<Facts>,
+    // They matter themselves, and not only where the text may run.
+    matters: bool,
     // Where it may run after both readers were asked, and by which rules it was read then.
     confirmed: OnceLock<(Reading, Verdict)>,
     // And what names it by those.
@@ -330,15 +330,11 @@ impl Knowledge {
         self.doubtful
     }
 
-    /// What was read with it; `keep`: the facts themselves matter, and not only where the text may run.
-    pub fn told(&self, facts: Facts, keep: bool) -> Arc<Told> {
-        let (verdict, change) = (facts.verdict(), facts.change());
-        let relations = facts.relations().map(<[Relation]>::to_vec);
-        let along = facts.along().into();
-        let is_undone = facts.is_undone();
-        let (edition, facts) = (self.edition, keep.then_some(facts));
-        let (confirmed, fingerprint) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Told { edition, verdict, change, is_undone, relations, along, facts, confirmed, fingerprint })
+    /// What was read with it; `matters`: the facts themselves, and not only where the text may run.
+    pub fn told(&self, facts: Arc<Facts>, matters: bool) -> Arc<Told> {
+        let (verdict, change, is_undone) = (facts.verdict(), facts.change(), facts.is_undone());
+        let (edition, confirmed, fingerprint) = (self.edition, OnceLock::new(), OnceLock::new());
+        Arc::new(Told { edition, verdict, change, is_undone, facts, matters, confirmed, fingerprint })
     }
 }
 
@@ -373,17 +369,17 @@ impl Told {
 
     /// See [`Facts::relations`].
     pub fn relations(&self) -> Option<&[Relation]> {
-        self.relations.as_deref()
+        self.facts.relations()
     }
 
     /// See [`Facts::along`].
     pub fn along(&self) -> &[Name] {
-        &self.along
+        self.facts.along()
     }
 
     /// `None`: the text touches nothing.
     pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_ref()
+        Some(&*self.facts).filter(|_| self.matters)
     }
 }
 

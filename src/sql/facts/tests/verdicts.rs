@@ -180,7 +180,7 @@ fn a_name_outside_ascii_is_not_known_in_another_encoding() {
 fn what_both_readers_have_said_of_a_statement_is_kept_for_the_rules_it_was_read_by() {
     let (default, other) = (Reading::default(), Reading { standard_strings: false, ..Reading::default() });
     let knowledge = Knowledge::new(1, Arc::new(Names::new()), false);
-    let told = knowledge.told(read(b"select 1", default, &knowledge), false);
+    let told = knowledge.told(std::sync::Arc::new(read(b"select 1", default, &knowledge)), false);
     assert_eq!((told.confirmed(default), told.is_of(&knowledge)), (None, true));
     told.confirm(default, Verdict::Read);
     assert_eq!((told.confirmed(default), told.confirmed(other)), (Some(Verdict::Read), None));
