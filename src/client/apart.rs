@@ -15,7 +15,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::router::Block;
 use crate::sql::{Begin, Facts, Isolation, Value, Verb, Verdict, is_now, says_now};
 use crate::wire::backend;
-use crate::wire::frame::{self, take_cstr, take_i32};
+use crate::wire::frame::{self, HEAD, take_cstr, take_i32};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use std::time::Instant;
@@ -92,12 +92,28 @@ impl Client {
         self.block.is_some() && self.route.as_ref().is_some_and(|route| route.is_apart())
     }
 
+    /// Whether a request runs or parses something: PostgreSQL takes a snapshot for no other.
+    pub(super) fn takes_snapshot(&self, request: &Request) -> bool {
+        frame::all(&request.bytes).any(|(kind, body)| match kind {
+            kind::QUERY => {
+                let text = body.strip_suffix(b"\0").unwrap_or(body);
+                let facts = self.read(text, self.own_readings());
+                facts.unsure.is_some() || !facts.statements.is_empty()
+            }
+            kind::PARSE | kind::BIND => true,
+            _ => false,
+        })
+    }
+
     /// The block that is to be begun in front of the request at hand.
     pub(super) fn block_to_begin(&mut self) -> Option<Box<Begun>> {
         let apart = self.is_apart();
+        let reads = self.route.as_ref().is_some_and(|route| route.reads);
         let block = self.block.as_mut()?;
         if apart {
-            block.read_since.get_or_insert(self.now);
+            if reads {
+                block.read_since.get_or_insert(self.now);
+            }
             // What is read has put another in its place.
             block.portal = false;
         }
@@ -114,6 +130,11 @@ impl Client {
         self.block.take()
     }
 
+    /// Whether the client is in a block that has no server, and has read in it.
+    pub(super) fn has_read_in_block(&self) -> bool {
+        self.block.as_ref().is_some_and(|block| block.read_since.is_some())
+    }
+
     /// When the block at hand has to be over that has read and has no server.
     pub(super) fn end_of_block(&self) -> Option<Instant> {
         let since = self.block.as_ref()?.read_since?;
@@ -124,9 +145,11 @@ impl Client {
     ///
     /// Source: `check_transaction_isolation` and `check_transaction_deferrable` in PostgreSQL's `src/backend/commands/variable.c`.
     pub(super) fn comes_too_late(&self, request: &Request) -> Option<Fault> {
-        self.block.as_ref().filter(|block| block.read_since.is_some())?;
+        if !self.has_read_in_block() {
+            return None;
+        }
         let runs = frame::all(&request.bytes).any(|(kind, _)| matches!(kind, kind::QUERY | kind::BIND));
-        let is_late = |text: &[u8]| says_how_to_read(text, &self.read(text, self.own_readings()));
+        let is_late = |text: &[u8]| says_how_to_read(&self.read(text, self.own_readings()));
         let late = runs && texts(self, &request.bytes).any(is_late);
         let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
         late.then(|| Fault::error(Blame::Client, SqlState::ACTIVE_SQL_TRANSACTION, message))
@@ -135,13 +158,16 @@ impl Client {
     /// What a text says that ends a block without a server in which something was read or has failed, whatever comments it has.
     pub(super) fn ends_block(&self, text: &[u8]) -> Option<Said> {
         let block = self.block.as_ref()?;
-        if block.read_since.is_none() && !block.is_failed() || text.len() > ENDS_MAX {
+        // In a failed block nothing else is run, and nothing else is looked at.
+        let looks = block.is_failed() || block.read_since.is_some() && text.len() <= ENDS_MAX;
+        if !looks {
             return None;
         }
         let facts = self.read(text, self.own_readings());
         match facts.statements.only().filter(|_| facts.unsure.is_none())?.verb {
             Verb::Commit { chain: false } => Some(Said::Commit),
             Verb::Rollback { chain: false } => Some(Said::Rollback),
+            Verb::Commit { chain: true } | Verb::Rollback { chain: true } if block.is_failed() => Some(Said::Chain),
             _ => None,
         }
     }
@@ -155,16 +181,53 @@ impl Client {
             return;
         };
         let (readings, facts) = (self.own_readings(), self.read(text, self.own_readings()));
-        let ends = |verb: &Verb| matches!(verb, Verb::Commit { chain: false } | Verb::Rollback { chain: false });
-        let ends = begins_with_end(&facts) && facts.statements.get(0).is_some_and(|first| ends(&first.verb));
-        let Some(reading) = readings.only(text).filter(|_| ends) else { return };
+        let chain = match facts.statements.get(0).filter(|_| begins_with_end(&facts)).map(|first| &first.verb) {
+            Some(Verb::Commit { chain } | Verb::Rollback { chain }) => *chain,
+            _ => return,
+        };
+        let Some(reading) = readings.only(text) else { return };
         let rest = text.get(end_of_first(text, reading)..).unwrap_or_default().to_vec();
-        self.end_failed_block();
+        if chain {
+            self.chain_failed_block(false)
+        } else {
+            self.end_failed_block()
+        }
         let mut told = BytesMut::new();
         backend::command_complete(&mut told, b"ROLLBACK");
         self.socket.queue(told);
         request.bytes = BytesMut::new();
         frontend::message(&mut request.bytes, kind::QUERY, |out| frontend::put_cstr(out, &rest));
+    }
+
+    /// A request that begins with Close in a failed block: that is done, as PostgreSQL does it there, and the rest is what there is to run. Whether there is none.
+    pub(super) fn close_in_failed(&mut self, request: &mut Request) -> bool {
+        let failed = self.block.as_ref().is_some_and(|block| block.is_failed());
+        if !failed || request.first != kind::CLOSE || request.end.is_none() || self.rules.max_prepared_statements == 0 {
+            return false;
+        }
+        let mut told = BytesMut::new();
+        while let Some((kind::CLOSE, body, total)) = frame::first(&request.bytes) {
+            let Some((what @ (b'S' | b'P'), name)) =
+                body.split_first().and_then(|(what, rest)| Some((*what, rest.strip_suffix(b"\0")?)))
+            else {
+                break;
+            };
+            if what == b'S'
+                && let Some(statements) = &mut self.statements
+            {
+                statements.put(name, None);
+            }
+            backend::empty(&mut told, backend::kind::CLOSE_COMPLETE);
+            _ = request.bytes.split_to(total);
+        }
+        self.socket.queue(told);
+        let Some(next) = request.bytes.first() else { return true };
+        request.first = *next;
+        let is_end = request.bytes.len() == HEAD && matches!(request.first, kind::SYNC | kind::FLUSH);
+        if is_end && request.first == kind::SYNC {
+            self.tell_ready();
+        }
+        is_end
     }
 
     /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
@@ -179,7 +242,7 @@ impl Client {
     }
 }
 
-/// A longer text ends no block here.
+/// A longer text ends no block here that has not failed.
 const ENDS_MAX: usize = 512;
 
 /// What a Bind supplies, by what stands behind the names in it; NULLs left out. `None`: it is none.
@@ -203,14 +266,15 @@ fn take_count(rest: &mut &[u8]) -> Option<usize> {
     Some(usize::from(u16::from_be_bytes(*count)))
 }
 
-/// Whether a text says how its transaction is to read: another isolation level than that of each statement, a snapshot, DEFERRABLE.
-fn says_how_to_read(text: &[u8], facts: &Facts) -> bool {
-    let has = |word: &[u8]| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word));
-    let of_modes = || {
-        !has(b"constraints") && [&b"serializable"[..], b"repeatable", b"snapshot", b"deferrable"].into_iter().any(has)
+/// Whether a text says how the transaction around it is to read: another isolation level than that of each statement, a snapshot, DEFERRABLE.
+/// What stands behind an end of that says it of another.
+fn says_how_to_read(facts: &Facts) -> bool {
+    let of_modes = |modes: &Begin| {
+        modes.deferrable.is_some() || modes.isolation.is_some_and(|isolation| !isolation.is_by_statement())
     };
-    facts.statements.iter().any(|statement| match &statement.verb {
-        Verb::SetTransaction => of_modes(),
+    let ends = |verb: &Verb| matches!(verb, Verb::Commit { .. } | Verb::Rollback { .. } | Verb::PrepareTransaction);
+    facts.statements.iter().take_while(|statement| !ends(&statement.verb)).any(|statement| match &statement.verb {
+        Verb::SetTransaction(modes) | Verb::Begin(modes) => of_modes(modes),
         _ => statement.settings().iter().any(|setting| match (&*setting.name, &setting.value) {
             (b"transaction_deferrable", _) => true,
             (b"transaction_isolation", Value::Literal(level)) => {
@@ -228,10 +292,7 @@ mod tests {
 
     #[test]
     fn a_text_says_how_to_read_or_something_else() {
-        let says = |text: &str| {
-            let text = text.as_bytes();
-            says_how_to_read(text, &read(text, Reading::default(), &Plain))
-        };
+        let says = |text: &str| says_how_to_read(&read(text.as_bytes(), Reading::default(), &Plain));
         for text in [
             "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "set transaction isolation level repeatable read, read only",
@@ -240,6 +301,11 @@ mod tests {
             "SET transaction_isolation = 'repeatable read'",
             "SET LOCAL transaction_deferrable = on",
             "SELECT set_config('transaction_isolation', 'serializable', true)",
+            "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET TRANSACTION /* , */ ISOLATION LEVEL SERIALIZABLE; SET CONSTRAINTS ALL DEFERRED",
+            "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            "START TRANSACTION READ ONLY, DEFERRABLE",
+            "SAVEPOINT a; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         ] {
             assert!(says(text), "{text}");
         }
@@ -250,6 +316,13 @@ mod tests {
             "SET transaction_isolation = 'read committed'",
             "SET work_mem = '1MB'",
             "SELECT 'serializable'",
+            "SET TRANSACTION READ ONLY /* not serializable */",
+            "SET TRANSACTION READ ONLY; SELECT 'deferrable'",
+            "SET CONSTRAINTS ALL DEFERRED",
+            "BEGIN",
+            "BEGIN ISOLATION LEVEL READ COMMITTED",
+            "COMMIT; BEGIN ISOLATION LEVEL SERIALIZABLE",
+            "ROLLBACK; SET TRANSACTION DEFERRABLE",
         ] {
             assert!(!says(text), "{text}");
         }

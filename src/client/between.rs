@@ -50,7 +50,10 @@ impl Client {
                         return Some(Ok(request));
                     }
                 }
-                Ok(Gathered::More) if self.draining && self.gather.is_between(self.socket.received()) => {
+                // Who is in the middle of a block may end it, as one that holds a server may.
+                Ok(Gathered::More)
+                    if self.draining && self.gather.is_between(self.socket.received()) && !self.has_read_in_block() =>
+                {
                     return Some(Err(Left::Refused(shutting_down())));
                 }
                 Ok(Gathered::More) => return self.renew().err().map(Err),

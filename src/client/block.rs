@@ -40,6 +40,8 @@ pub(super) enum Said {
     Begin(&'static str),
     Commit,
     Rollback,
+    /// The end of a failed block, and the begin of the next.
+    Chain,
 }
 
 impl Client {
@@ -74,11 +76,16 @@ impl Client {
                 Some(tag)
             }
             // A warning, or an error: PostgreSQL's to say.
-            (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback, None) => None,
+            (Said::Begin(_), Some(_)) | (Said::Commit | Said::Rollback | Said::Chain, None) => None,
             (Said::Commit, Some(false)) => {
                 self.block = None;
                 self.end_own(true);
                 Some("COMMIT")
+            }
+            (Said::Chain, Some(false)) => None,
+            (Said::Chain, Some(true)) => {
+                self.chain_failed_block(portal);
+                Some("ROLLBACK")
             }
             (Said::Commit | Said::Rollback, Some(_)) => {
                 self.end_failed_block();
@@ -91,6 +98,13 @@ impl Client {
     pub(super) fn end_failed_block(&mut self) {
         self.block = None;
         self.end_own(false);
+    }
+
+    /// The same, and another one begins as it did: nothing in it could say otherwise. `portal`: as in [`Block::portal`].
+    pub(super) fn chain_failed_block(&mut self, portal: bool) {
+        let begin = self.block.take().map(|block| block.begin);
+        self.end_own(false);
+        self.block = begin.map(|begin| Box::new(Block { begin, portal, read_since: None, failed: false }));
     }
 
     /// The state of a client without a server.

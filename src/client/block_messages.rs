@@ -13,7 +13,7 @@ use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use std::sync::Arc;
 
-/// A longer request is not looked at.
+/// A longer request is not looked at, but in a failed block.
 const REQUEST_MAX: usize = 512;
 
 /// What such a request says.
@@ -30,7 +30,8 @@ struct Request<'a> {
 impl Client {
     /// Answers a request about a block that has no server, or opens one. `None`: it is for a server.
     pub(super) fn answer_block_messages(&mut self, request: &[u8]) -> Option<BytesMut> {
-        if request.len() > REQUEST_MAX
+        let failed = self.block.as_ref().is_some_and(|block| block.is_failed());
+        if request.len() > REQUEST_MAX && !failed
             || self.shape.settings.pool_mode != PoolMode::Transaction
             || self.rules.max_prepared_statements == 0
         {

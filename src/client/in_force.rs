@@ -52,9 +52,14 @@ impl InForce {
 }
 
 impl Client {
-    /// Takes over what a reload has changed, if there was one. To be called between two transactions.
+    /// Takes over what a reload has changed, if there was one. To be called between two transactions; in a block that has read elsewhere it waits
+    /// for the end of that.
     pub(super) fn renew(&mut self) -> Result<(), Left> {
-        if self.in_force.generation() == self.generation { Ok(()) } else { self.look_again() }
+        if self.in_force.generation() == self.generation || self.has_read_in_block() {
+            Ok(())
+        } else {
+            self.look_again()
+        }
     }
 
     /// As [`Client::renew`], whether the reload is complete or not: the lane that this client knew is gone.

@@ -278,6 +278,7 @@ impl Client {
             _ => Ok(()),
         });
         if let Err(fault) = judged {
+            self.note_refused_here();
             return match miscounted(under_way, statement, at.clone()) {
                 Some(error) => under_way.refuse_unknown(at, error),
                 None => under_way.refuse_to_run(at, bytes_of(&fault)),

@@ -20,7 +20,7 @@ impl Client {
         let frees = |setting: &Setting| READ_ONLY.contains(&&*setting.name) && !is_on(&setting.value);
         let writes = facts.statements.iter().any(|statement| match &statement.verb {
             Verb::Begin(begin) => begin.read_only == Some(false),
-            Verb::SetTransaction => says_write(),
+            Verb::SetTransaction(_) => says_write(),
             Verb::Set(settings) | Verb::SetConfig(settings) => settings.iter().any(frees),
             _ => false,
         });

@@ -28,8 +28,11 @@ pub(super) struct Route {
     // What was decided for the transaction under way, and where it is sent.
     plan: Plan,
     to: To,
-    // In which of its lives the replica was chosen.
+    // In which of its lives the replica was chosen, and by what was known of the catalog.
     life: u64,
+    edition: u64,
+    // Something of it PgOtter itself has refused.
+    refused_here: bool,
     // Something was sent in it that is not known to be a read, and what others must see of it.
     writes: bool,
     written: Written,
@@ -49,6 +52,8 @@ pub(super) struct Route {
     itself: Itself,
     // It is a plain read of a block that goes on without it, as long as a replica runs it.
     apart: bool,
+    // It takes a snapshot for that.
+    pub(super) reads: bool,
     // Its block has read elsewhere before, since then.
     pub(super) read_since: Option<Instant>,
     // The text that it has refused as one that writes.
@@ -125,12 +130,15 @@ impl Client {
         // What is asked of PgOtter is no matter of hosts, and what it asks for that is the primary's.
         let asks = wanted.is_some() || ruled.is_some();
         let (wanted, ruled) = if asks && self.asks_own(&request.bytes) { (None, None) } else { (wanted, ruled) };
+        // In front of the reading: what comes to be known behind it, it may lack.
+        let edition = self.pool.catalog().known().edition();
         let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun, request, asked.verdict));
         if matches!(block, Block::ReadOnly | Block::Other) {
             // What else it will read nobody knows.
             asked.height = self.height(None, scope);
         }
+        let reads_something = block == Block::Apart && self.takes_snapshot(request);
         // It is a position at home.
         let after = lsn(self.own_value(OwnSetting::AfterLsn)).filter(|_| !self.is_visiting()).unwrap_or(0);
         let serializable = self.is_serializable();
@@ -138,6 +146,7 @@ impl Client {
         let route = self.route.get_or_insert_with(new);
         route.begin();
         (route.perused, route.suspect, route.apart) = (perused, None, block == Block::Apart);
+        (route.edition, route.reads) = (edition, reads_something);
         route.alone = block == Block::None && is_one(request);
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
@@ -191,6 +200,24 @@ impl Client {
             To::Primary => true,
             To::Replica(replica) => watch.freshness.life(replica.host()) == route.life,
         }
+    }
+
+    /// Whether what is known of the catalog is what the request at hand was read with, as far as a replica was chosen by it.
+    pub(super) fn still_known(&self) -> bool {
+        let Some(route) = self.route.as_ref().filter(|route| route.to != To::Primary) else { return true };
+        self.pool.catalog().known().edition() == route.edition
+    }
+
+    /// Something of the request at hand is refused by PgOtter itself: whatever a replica says next says nothing of its text.
+    pub(super) fn note_refused_here(&mut self) {
+        if let Some(route) = &mut self.route {
+            route.refused_here = true;
+        }
+    }
+
+    /// Whether that was so, since the last decision.
+    pub(super) fn is_refused_here(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.refused_here)
     }
 
     /// How long a request waits for a server there.
@@ -401,6 +428,8 @@ impl Route {
             plan: Plan::SINGLE,
             to: To::Primary,
             life: 0,
+            edition: 0,
+            refused_here: false,
             writes: false,
             written: Written::These(Vec::new()),
             alone: false,
@@ -412,6 +441,7 @@ impl Route {
             ran: None,
             itself: Itself::No,
             apart: false,
+            reads: false,
             read_since: None,
             suspect: None,
             // So that neighbours draw differently.
@@ -426,9 +456,9 @@ impl Route {
 
     /// A transaction begins.
     fn begin(&mut self) {
-        (self.apart, self.read_since) = (false, None);
+        (self.apart, self.reads, self.read_since) = (false, false, None);
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
-        self.alone = false;
+        (self.alone, self.refused_here) = (false, false);
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),

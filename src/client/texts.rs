@@ -105,10 +105,12 @@ impl Client {
                 under_way.statements().await_drop();
             }
             if let Err(fault) = confirmed {
+                self.note_refused_here();
                 return self.refuse_query(under_way, &facts, bytes_of(&fault));
             }
             let sent = if alone { Sent::Alone } else { Sent::Query };
             if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {
+                self.note_refused_here();
                 return self.refuse_query(under_way, &facts, bytes_of(&fault));
             }
             let portals = self.declare(&facts);

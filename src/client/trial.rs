@@ -195,7 +195,9 @@ impl Client {
         self.meter.retried(why);
         drop(link);
         self.now = clock::now();
-        let suspect = if why == Retry::ReadOnly { self.first_text(&trial.request) } else { None };
+        // PgOtter's own refusal is about the moment, and no sign that the text writes.
+        let by_replica = why == Retry::ReadOnly && !self.is_refused_here();
+        let suspect = if by_replica { self.first_text(&trial.request) } else { None };
         if let Some(route) = &mut self.route {
             route.suspect = suspect;
         }

@@ -196,6 +196,11 @@ impl Judge {
         }
     }
 
+    /// The primary has not flushed in time.
+    pub fn flush_hangs(&mut self) {
+        self.standstill.hangs();
+    }
+
     /// Time has passed.
     pub fn judge(&mut self, now: Instant) {
         let identity = self.identity.or_else(|| self.common_identity(now));

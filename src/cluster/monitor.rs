@@ -20,6 +20,9 @@ mod line;
 /// Longest time for an answer, and for a login. A host that takes longer for so little serves nobody well.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Longest time for a flush: it hangs behind that of anybody else, and as long as it does nobody hears of the host.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Two questions to a host are so far apart at least, whatever is asked of the monitor.
 const QUESTIONS_APART: Duration = Duration::from_millis(10);
 
@@ -149,8 +152,18 @@ impl Cluster {
             match timeout(PATIENCE, line.ask(number)).await {
                 Ok(Some(answer)) => {
                     self.report(watch, |judge, now| judge.answered(at, answer, now));
-                    if watch.must_flush(at, &answer) && !matches!(timeout(PATIENCE, line.flush()).await, Ok(Some(()))) {
-                        return self.report(watch, |judge, now| judge.lost(at, now));
+                    if watch.must_flush(at, &answer) {
+                        match timeout(FLUSH_PATIENCE, line.flush()).await {
+                            Ok(Some(())) => (),
+                            Ok(None) => return self.report(watch, |judge, now| judge.lost(at, now)),
+                            // Whatever it says yet would be no answer to the next question.
+                            Err(_) => {
+                                return self.report(watch, |judge, now| {
+                                    judge.flush_hangs();
+                                    judge.lost(at, now);
+                                });
+                            }
+                        }
                     }
                 }
                 Ok(None) => return self.report(watch, |judge, now| judge.lost(at, now)),

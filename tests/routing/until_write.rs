@@ -3,17 +3,17 @@
 use crate::support::raw::*;
 use crate::world::*;
 
-const UNTIL_WRITE: &str = "transaction_reads = \"replica_until_write\"";
+pub const UNTIL_WRITE: &str = "transaction_reads = \"replica_until_write\"";
 
 /// Says where it runs, and writes.
-const WRITE: &str = "UPDATE t SET a = a + 1 RETURNING current_setting('otter.host')";
+pub const WRITE: &str = "UPDATE t SET a = a + 1 RETURNING current_setting('otter.host')";
 
 /// With a table `t` of one row, and a client whose blocks read on replicas.
-fn world() -> (World, Raw) {
+pub fn world() -> (World, Raw) {
     world_with("")
 }
 
-fn world_with(more: &str) -> (World, Raw) {
+pub fn world_with(more: &str) -> (World, Raw) {
     let world = World::new(&format!("{UNTIL_WRITE}\n{more}"));
     world.define("t (a int)", "INSERT INTO t VALUES (1)");
     let mut client = world.client();
@@ -22,7 +22,7 @@ fn world_with(more: &str) -> (World, Raw) {
 }
 
 /// Waits until a block of this client reads on a replica, and leaves it.
-fn until_apart(client: &mut Raw) {
+pub fn until_apart(client: &mut Raw) {
     eventually("a block reads on a replica", || {
         client.ask("BEGIN");
         let host = client.value(WHERE);
@@ -32,23 +32,23 @@ fn until_apart(client: &mut Raw) {
 }
 
 /// In which state the client is told to be.
-fn status(frames: &[Frame]) -> char {
+pub fn status(frames: &[Frame]) -> char {
     let ready = frames.last().filter(|frame| frame.kind == b'Z').unwrap_or_else(|| panic!("{}", print(frames)));
     char::from(ready.body[0])
 }
 
-fn tag(frames: &[Frame]) -> String {
+pub fn tag(frames: &[Frame]) -> String {
     let complete = frames.iter().rfind(|frame| frame.kind == b'C').unwrap_or_else(|| panic!("{}", print(frames)));
     String::from_utf8_lossy(complete.body.strip_suffix(b"\0").unwrap()).into_owned()
 }
 
 /// The first value of an answer without errors in a block.
-fn in_block(frames: &[Frame]) -> String {
+pub fn in_block(frames: &[Frame]) -> String {
     assert_eq!((error_code(frames), status(frames)), (None, 'T'), "{}", print(frames));
     first_value(frames).unwrap_or_else(|| panic!("{}", print(frames)))
 }
 
-fn on_a_replica(frames: &[Frame]) {
+pub fn on_a_replica(frames: &[Frame]) {
     let host = in_block(frames);
     assert!(REPLICAS.contains(&host.as_str()), "it ran on {host}");
 }
@@ -58,11 +58,11 @@ fn request(text: &str, values: &[&[u8]]) -> Vec<u8> {
     [extended(text, values), sync()].concat()
 }
 
-fn by_messages(text: &str) -> Vec<u8> {
+pub fn by_messages(text: &str) -> Vec<u8> {
     request(text, &[])
 }
 
-fn begin(client: &mut Raw) {
+pub fn begin(client: &mut Raw) {
     let frames = client.ask("BEGIN");
     assert_eq!((tag(&frames).as_str(), status(&frames)), ("BEGIN", 'T'));
 }
@@ -216,7 +216,12 @@ fn the_time_of_a_block_is_one_and_asked_of_the_primary() {
          CREATE VIEW recent AS SELECT at FROM log WHERE at > localtimestamp - interval '1 day'; \
          CREATE FUNCTION inlined() RETURNS timestamptz LANGUAGE sql STABLE BEGIN ATOMIC SELECT current_timestamp; END; \
          CREATE FUNCTION opens() RETURNS refcursor LANGUAGE plpgsql STABLE AS $$ DECLARE c refcursor; BEGIN OPEN c FOR SELECT 1; RETURN c; END $$; \
-         CREATE FUNCTION plain() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'",
+         CREATE FUNCTION opens_this(c refcursor) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN OPEN c FOR SELECT 1; RETURN 1; END $$; \
+         CREATE FUNCTION since(at timestamptz DEFAULT now() - interval '1 day') RETURNS timestamptz LANGUAGE sql IMMUTABLE AS 'SELECT at'; \
+         CREATE FUNCTION of_day(at date DEFAULT current_date) RETURNS date LANGUAGE sql IMMUTABLE AS 'SELECT at'; \
+         CREATE SEQUENCE numbers; \
+         CREATE FUNCTION numbered(n bigint DEFAULT nextval('numbers')) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT n'; \
+         CREATE FUNCTION plain(n int DEFAULT 1) RETURNS int LANGUAGE sql STABLE AS 'SELECT n'",
     );
     let host = "current_setting('otter.host')";
     until_apart(&mut client);
@@ -241,6 +246,10 @@ fn the_time_of_a_block_is_one_and_asked_of_the_primary() {
         "soon()",
         "inlined()",
         "opens()",
+        "opens_this('c')",
+        "since()",
+        "of_day()",
+        "numbered()",
         "(SELECT count(*) FROM recent)",
     ] {
         until_apart(&mut client);

@@ -55,7 +55,7 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
     let mut take = |facts: Facts, text: &[u8]| {
         writes |= facts.touches.any(Touches::SEQUENCE_WRITE) || deletes(text);
         does.take(&facts);
-        if sql::says_now(text, reading) || names_any(text, &[b"cursor"]) {
+        if sql::says_now(text, reading) || names_any(text, &[b"cursor", b"open"]) {
             does.effects.bounds |= Bounds::TRANSACTION;
         }
     };

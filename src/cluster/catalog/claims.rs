@@ -20,8 +20,10 @@ impl Claims {
     }
 }
 
-/// What a function that is claimed to read does, of what was found.
+/// What a function that is claimed to read does, of what was found. One that is seen to insert, update or draw from a sequence runs on the primary all
+/// the same, and others have to see what it does: it still writes.
 pub fn only_reads(found: Effects) -> Effects {
     let touches = found.touches.without(Touches::HIDDEN | Touches::DYNAMIC);
-    Effects { touches, bounds: found.bounds.without(Bounds::WRITES | Bounds::LOCKS_ROWS), ..found }
+    let writes = if touches.any(Touches::SEQUENCE_WRITE) { Bounds::WRITES } else { Bounds::NOTHING };
+    Effects { touches, bounds: found.bounds.without(Bounds::WRITES | Bounds::LOCKS_ROWS) | writes, ..found }
 }

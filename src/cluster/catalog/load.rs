@@ -67,6 +67,7 @@ const READ: &str = "\
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384; \
     WITH whole(kind, name, tree) AS ( \
         SELECT 'f', proname, prosqlbody::text FROM pg_proc WHERE oid >= 16384 AND prosqlbody IS NOT NULL \
+        UNION ALL SELECT 'f', proname, proargdefaults::text FROM pg_proc WHERE oid >= 16384 AND proargdefaults IS NOT NULL \
         UNION ALL SELECT CASE r.ev_type WHEN '1' THEN 'r' ELSE 'w' END, c.relname, r.ev_action::text || ' ' || r.ev_qual::text \
             FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.oid >= 16384 \
         UNION ALL SELECT 'w', c.relname, d.adbin::text FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid WHERE d.oid >= 16384 \

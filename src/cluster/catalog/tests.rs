@@ -325,19 +325,24 @@ fn what_a_tree_asks_for_is_no_matter_to_the_texts_that_ask_for_something_else() 
 #[test]
 fn what_the_configuration_says_of_functions_counts_for_who_uses_them_too() {
     let mut graph = Graph::default();
-    let volatile = "plpgsql begin execute a; return nextval('s'); end";
-    for name in ["reads", "calls", "writes", "uses"] {
+    let volatile = "plpgsql begin execute a; perform set_config('app.x', '1', false); end";
+    for name in ["reads", "calls", "writes", "uses", "inserts", "inserts_by"] {
         graph.add(R, name.as_bytes());
     }
     graph.is((R, b"reads"), Bounds::WRITES);
-    for (name, text) in
-        [("reads", volatile), ("calls", "select reads()"), ("writes", "select 1"), ("uses", "select writes()")]
-    {
+    for (name, text) in [
+        ("reads", volatile),
+        ("calls", "select reads()"),
+        ("writes", "select 1"),
+        ("uses", "select writes()"),
+        ("inserts", "insert into t values (1)"),
+        ("inserts_by", "select inserts()"),
+    ] {
         let does = body::read(&graph, text.trim_start_matches("plpgsql ").as_bytes(), text.starts_with("plpgsql"));
         graph.does(name.as_bytes(), does);
     }
     let claims = Claims {
-        reads: vec![b"reads".as_slice().into()],
+        reads: [b"reads".as_slice(), b"inserts", b"inserts_by"].map(Box::from).into(),
         writes: vec![b"writes".as_slice().into(), b"lower".as_slice().into()],
     };
     let names = graph.names(&claims);
@@ -345,9 +350,10 @@ fn what_the_configuration_says_of_functions_counts_for_who_uses_them_too() {
     for name in ["reads", "calls"] {
         assert!(does(name).bounds.allow_replicas(), "{name}");
         // What it was found to do to its session is not taken back.
-        assert_eq!(touches(&names, name), "sequence_write", "{name}");
+        assert_eq!(touches(&names, name), "settings", "{name}");
     }
-    for name in ["writes", "uses", "lower"] {
+    // Nor what others have to see.
+    for name in ["writes", "uses", "lower", "inserts", "inserts_by"] {
         assert!(does(name).bounds.any(Bounds::WRITES), "{name}");
     }
     // PostgreSQL's own is what it is, whatever is said of it.

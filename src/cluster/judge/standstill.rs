@@ -20,6 +20,8 @@ pub(super) struct Standstill {
     // Since then a read has been kept from replicas.
     awaited: bool,
     flushed: Option<Instant>,
+    // It was made to in vain when this was flushed.
+    stuck: Option<Lsn>,
 }
 
 impl Standstill {
@@ -38,11 +40,17 @@ impl Standstill {
         let is_due = written > flushed
             && self.awaited
             && rests(since, STANDS)
+            && self.stuck != Some(flushed)
             && self.flushed.is_none_or(|flushed| rests(flushed, APART));
         if is_due {
             self.flushed = Some(now);
         }
         is_due
+    }
+
+    /// It was made to, and has not done it in time: its disk stands still. Until that gets on nobody else is to hang there.
+    pub fn hangs(&mut self) {
+        self.stuck = self.at.map(|(_, flushed, _)| flushed);
     }
 }
 
@@ -75,6 +83,24 @@ mod tests {
         assert_eq!(said(&[(0, 9, 9, true), (1000, 9, 9, true), (2000, 9, 10, true)]), [false; 3]);
         let looks = [(0, 9, 7, true), (100, 10, 7, false), (700, 10, 7, false)];
         assert_eq!(said(&looks), [false; 3], "whoever waited for that may have what he wants");
+    }
+
+    #[test]
+    fn one_that_hangs_is_left_alone_until_its_disk_gets_on() {
+        let (start, mut standstill) = (Instant::now(), Standstill::default());
+        let mut look = |standstill: &mut Standstill, at: u64, written: Lsn, flushed: Lsn| {
+            standstill.look(written, flushed, true, start + Duration::from_millis(at))
+        };
+        assert!(!look(&mut standstill, 0, 9, 7));
+        assert!(look(&mut standstill, 500, 9, 7));
+        standstill.hangs();
+        for at in [1500, 5000, 60_000] {
+            assert!(!look(&mut standstill, at, 9, 7), "at {at}");
+        }
+        assert!(!look(&mut standstill, 61_000, 10, 7));
+        assert!(!look(&mut standstill, 62_000, 10, 7), "what is written only is on no disk");
+        assert!(!look(&mut standstill, 63_000, 12, 10));
+        assert!(look(&mut standstill, 64_000, 12, 10));
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Statement {
         let draws = facts.touches.any(Touches::SEQUENCE_READ.and(Touches::SEQUENCE_WRITE));
         let ends = facts.touches.any(Touches::CONTROLS);
         let declares = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::Declare { .. }));
-        let begins = facts.statements.iter().any(|statement| statement.verb == Verb::SetTransaction);
+        let begins = facts.statements.iter().any(|statement| matches!(statement.verb, Verb::SetTransaction(_)));
         let matters = !is_harmless(&facts) || sets || draws || ends || declares || begins;
         self.told.store(Some(known.told(facts, matters)));
     }

@@ -54,7 +54,7 @@ fn concerns_itself(verb: &Verb) -> bool {
     use Verb::*;
     match verb {
         Begin(_) | Commit { .. } | Rollback { .. } | Savepoint(_) | Release(_) | RollbackTo(_) => true,
-        Set(_) | SetTransaction | Reset(_) | ResetAll | Show(_) => true,
+        Set(_) | SetTransaction(_) | Reset(_) | ResetAll | Show(_) => true,
         Prepare(_) | Deallocate(_) | DeallocateAll | Discard(_) => true,
         UnlistenAll | Notify(_) | CloseCursor(_) | CloseAll => true,
         Listen(_)

@@ -374,7 +374,16 @@ fn set(all: &[Piece<'_>]) -> Option<Verb> {
     };
     match all {
         [_, Sign(b"=") | Word(b"to"), ..] | [_, Symbol(b'.'), ..] => (),
-        [Word(b"constraints"), ..] | [Word(b"transaction"), ..] => return Some(Verb::SetTransaction),
+        [Word(b"constraints"), ..] => return Some(Verb::SetTransaction(Begin::default())),
+        [Word(b"transaction"), Word(b"snapshot"), ..] => {
+            let isolation = Some(Isolation::RepeatableRead);
+            return Some(Verb::SetTransaction(Begin { isolation, ..Begin::default() }));
+        }
+        [Word(b"transaction"), modes @ ..] => {
+            let mut begin = Begin::default();
+            transaction_modes(modes, &mut begin);
+            return Some(Verb::SetTransaction(begin));
+        }
         [Word(b"session"), Word(b"characteristics"), Word(b"as"), Word(b"transaction"), modes @ ..] => {
             let mut begin = Begin::default();
             transaction_modes(modes, &mut begin);

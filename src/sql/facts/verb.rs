@@ -59,8 +59,9 @@ pub enum Verb {
     Set(Vec<Setting>),
     /// A `SELECT` of nothing but `set_config` with literal arguments, which does the same and answers with a row.
     SetConfig(Vec<Setting>),
-    /// `SET TRANSACTION` and `SET CONSTRAINTS`: ends with the transaction.
-    SetTransaction,
+    /// `SET TRANSACTION`, with its modes, and `SET CONSTRAINTS`, without: ends with the transaction. `options` is empty. A snapshot is one
+    /// for a transaction that is at least `REPEATABLE READ`, and stands for that.
+    SetTransaction(Begin),
     /// `RESET`. The name is that of the setting, as in [`Setting::name`].
     Reset(Name),
     /// `RESET ALL`. Leaves role and session_authorization alone.

@@ -38,14 +38,9 @@ fn verb(verb: &Verb, text: &[u8]) -> String {
             if !begin.options.is_empty() {
                 out = format!("{out} <{}>", part(&begin.options));
             }
-            let told = [
-                begin.isolation.map(|isolation| format!("{isolation:?}")),
-                begin.read_only.map(|on| if on { "ReadOnly" } else { "ReadWrite" }.to_owned()),
-                begin.deferrable.map(|on| if on { "Deferrable" } else { "NotDeferrable" }.to_owned()),
-            ];
-            told.into_iter().flatten().for_each(|word| out = format!("{out} {word}"));
-            out
+            out + &modes(begin)
         }
+        Verb::SetTransaction(begin) => format!("SetTransaction{}", modes(begin)),
         Verb::Commit { chain: true } => "commit and chain".to_owned(),
         Verb::Rollback { chain: true } => "rollback and chain".to_owned(),
         Verb::Commit { .. } => "commit".to_owned(),
@@ -71,6 +66,15 @@ fn verb(verb: &Verb, text: &[u8]) -> String {
         Verb::Discard(what) => format!("discard {what:?}"),
         plain => format!("{plain:?}"),
     }
+}
+
+fn modes(begin: &Begin) -> String {
+    let told = [
+        begin.isolation.map(|isolation| format!("{isolation:?}")),
+        begin.read_only.map(|on| if on { "ReadOnly" } else { "ReadWrite" }.to_owned()),
+        begin.deferrable.map(|on| if on { "Deferrable" } else { "NotDeferrable" }.to_owned()),
+    ];
+    told.into_iter().flatten().map(|word| format!(" {word}")).collect()
 }
 
 fn assignments(settings: &[Setting]) -> String {
