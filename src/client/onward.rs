@@ -55,6 +55,11 @@ impl Client {
                 Gathered::Terminate => return Err(Left::Terminated),
                 Gathered::More => break,
                 Gathered::Take { bytes, first, end } => {
+                    if link.is_at_rest() && first.is_some() && end.is_some() && self.leaves_for(bytes, link) {
+                        // The server is given back, and the request decides anew.
+                        self.drawn.stop();
+                        break;
+                    }
                     link.sent = self.now;
                     self.presence.activity.requests(self.now);
                     link.server.activity().requests(self.now);

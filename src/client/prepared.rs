@@ -77,6 +77,16 @@ impl Client {
             match said {
                 Said::Other => under_way.pass(None),
                 Said::Query => self.query(&mut under_way, lane),
+                Said::Call if self.to() != To::Primary => {
+                    let fault = not_here(Verdict::Function);
+                    return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
+                }
+                // Its number is that of another function here.
+                Said::Call if self.is_visiting() => return Err(self.no_call_here()),
+                Said::Call => {
+                    self.touch_hidden();
+                    under_way.pass(None);
+                }
                 // What it says is told too late.
                 Said::Parse { .. } if !message.whole && self.to() != To::Primary => {
                     return Err(Left::Refused(tied_to_replica()));
@@ -92,16 +102,6 @@ impl Client {
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name),
-                Said::Call if self.to() != To::Primary => {
-                    let fault = not_here(Verdict::Function);
-                    return Err(Left::Refused(Fault { severity: Severity::Fatal, ..fault }));
-                }
-                // Its number is that of another function here.
-                Said::Call if self.is_visiting() => return Err(self.no_call_here()),
-                Said::Call => {
-                    self.touch_hidden();
-                    under_way.pass(None);
-                }
                 Said::Use { name } => self.name(&mut under_way, name, lane),
                 Said::Execute { portal } => self.execute(&mut under_way, portal),
                 Said::DescribePortal { portal } if self.own.is_some() => self.describe_portal(&mut under_way, portal),

@@ -88,6 +88,8 @@ pub async fn serve(client: &mut Client) -> Left {
             return left;
         }
         client.does(ClientState::Idle);
+        // What it is told next is of its own database.
+        client.end_visit();
         if client.block.is_none() {
             client.tell_news();
         }

@@ -9,7 +9,9 @@ use super::checkout::NoServer;
 use super::connection::Client;
 use super::elsewhere::{Belongs, Misplaced, bends_path};
 use super::guest::elsewhere_only;
+use super::link::Link;
 use super::route::Route;
+use super::sequences::Drawn;
 use super::serve::Left;
 use crate::cluster::{Pool, Shape, Target};
 use crate::config::{PoolMode, RuleRoute};
@@ -35,6 +37,8 @@ pub(super) struct Elsewhere {
     // Something ran where it is; and where its last transaction ran, if that was elsewhere, as it is shown.
     has_run: bool,
     last: Option<[Cell; 4]>,
+    /// Catalogs that are due are to be read before they say where a table is.
+    pub(super) looks_anew: bool,
     /// The transaction under way may have changed its search path.
     pub(super) path_bent: bool,
 }
@@ -46,6 +50,7 @@ struct Other {
     shape: Arc<Shape>,
     route: Option<Box<Route>>,
     meter: Meter,
+    drawn: Drawn,
     // There was a reload since it was looked at.
     stale: bool,
 }
@@ -111,18 +116,21 @@ impl Client {
     }
 
     async fn find_entry(&mut self, request: &Request) -> Result<(), NoServer> {
-        let mut belongs = self.request_belongs(request);
+        self.look_anew(true);
+        let mut belongs = self.request_belongs(&request.bytes);
+        self.look_anew(false);
         if let Err(Misplaced::Unread(rule)) = belongs {
-            // Its catalog tells. Where it cannot be had, nothing is known.
+            // The catalogs tell. Where they cannot be had, what is known of them does, or nothing.
             if self.visit(rule).is_ok() {
                 let arrived = self.arrive().await;
                 self.come_home();
-                match arrived {
-                    Ok(()) | Err(NoServer::Refused(_) | NoServer::SentAway) => (),
-                    Err(left) => return Err(left),
-                }
+                unless_left(arrived)?;
             }
-            belongs = self.request_belongs(request);
+            if let Target::Lane(lane) = self.shape.target(To::Primary) {
+                let lane = lane.clone();
+                unless_left(self.read_catalog_again(&lane).await)?;
+            }
+            belongs = self.request_belongs(&request.bytes);
         }
         match belongs {
             Ok(Belongs::Nowhere | Belongs::Home) => Ok(()),
@@ -131,6 +139,12 @@ impl Client {
                 self.arrive().await
             }
             Err(why) => Err(NoServer::Refused(self.misplaced(&why))),
+        }
+    }
+
+    fn look_anew(&mut self, anew: bool) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.looks_anew = anew;
         }
     }
 
@@ -160,8 +174,8 @@ impl Client {
             return Ok(at);
         }
         let pool = self.in_force.cluster.pool(entry, self.presence.user()).ok_or_else(|| no_entry(entry))?;
-        let (shape, meter) = (pool.shape(), self.meter.of(entry));
-        others.push(Other { entry: entry.into(), pool, shape, route: None, meter, stale: false });
+        let (shape, meter, drawn) = (pool.shape(), self.meter.of(entry), Drawn::default());
+        others.push(Other { entry: entry.into(), pool, shape, route: None, meter, drawn, stale: false });
         Ok(others.len() - 1)
     }
 
@@ -187,6 +201,7 @@ impl Client {
         std::mem::swap(&mut self.shape, &mut other.shape);
         std::mem::swap(&mut self.route, &mut other.route);
         std::mem::swap(&mut self.meter, &mut other.meter);
+        std::mem::swap(&mut self.drawn, &mut other.drawn);
         self.shape = self.pool.shape();
         // It is about what is kept here from now on: that was looked at just now.
         if std::mem::take(&mut other.stale) {
@@ -197,25 +212,35 @@ impl Client {
     /// As at a login there: there is a server, it is known what its functions do, and that its role may still log in.
     async fn arrive(&mut self) -> Result<(), NoServer> {
         let since = self.now;
-        // Where no primary is confirmed, the request waits for one.
-        while let Target::Lane(lane) = self.shape.target(To::Primary) {
-            let lane = lane.clone();
-            let Some(welcome) = lane.welcome() else {
-                match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), true).await {
-                    Ok(server) => self.hand_back(&lane, server),
-                    Err(NoServer::SentAway) if self.look_again().is_ok() => (),
-                    Err(why) => return Err(why),
+        loop {
+            let lane = match self.shape.target(To::Primary) {
+                Target::Lane(lane) => lane.clone(),
+                Target::NoPrimary(watch) => {
+                    let watch = watch.clone();
+                    // What the last one's servers reported will do: the request waits by itself, if it has to.
+                    if let Some(welcome) = self.shape.lane_or_last().and_then(|lane| lane.welcome()) {
+                        self.be_there_as(&welcome.settings);
+                        return Ok(());
+                    }
+                    Box::pin(self.until_primary(&watch, since, true)).await?;
+                    continue;
                 }
-                continue;
+                Target::Removed => return Err(NoServer::SentAway),
             };
-            self.read_catalog(&lane).await?;
-            if lane.must_ask(self.now) {
-                Box::pin(self.ask_for_role(&lane)).await?;
+            if let Some(welcome) = lane.welcome() {
+                self.read_catalog_again(&lane).await?;
+                if lane.must_ask(self.now) {
+                    Box::pin(self.ask_for_role(&lane)).await?;
+                }
+                self.be_there_as(&welcome.settings);
+                return Ok(());
             }
-            self.be_there_as(&welcome.settings);
-            break;
+            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), true).await {
+                Ok(server) => self.hand_back(&lane, server),
+                Err(NoServer::SentAway) if self.look_again().is_ok() => (),
+                Err(why) => return Err(why),
+            }
         }
-        Ok(())
     }
 
     /// Its servers run as their own role, whatever that is called at home.
@@ -233,6 +258,15 @@ impl Client {
             }
             self.settings = Arc::new(settings);
         }
+    }
+
+    /// Whether the request in `bytes` of the inbox, which would begin a transaction, is for another entry's tables, while the client has
+    /// its server only for what it might ask of sequences.
+    pub(super) fn leaves_for(&self, bytes: usize, link: &Link) -> bool {
+        let leads =
+            |request: &[u8]| matches!(self.request_belongs(request), Ok(Belongs::There(_)) | Err(Misplaced::Unread(_)));
+        let request = self.socket.received().get(..bytes).filter(|_| self.elsewhere.is_some() && self.is_kept(link));
+        request.is_some_and(leads)
     }
 
     /// Between two transactions: goes home, unless what it has sent is to be tried there again.
@@ -302,6 +336,14 @@ impl Client {
             }
             (other, _) => other,
         }
+    }
+}
+
+/// Only what ends the client's own connection counts.
+fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
+    match done {
+        Ok(()) | Err(NoServer::Refused(_) | NoServer::SentAway) => Ok(()),
+        Err(left) => Err(left),
     }
 }
 

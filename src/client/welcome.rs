@@ -153,6 +153,11 @@ impl Client {
         if self.pool.catalog().is_read() || self.shape.settings.pool_mode == PoolMode::Session {
             return Ok(());
         }
+        self.read_catalog_again(lane).await
+    }
+
+    /// Reads it if that is due, whether it was read before or not.
+    pub(super) async fn read_catalog_again(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
         let catalog = self.pool.catalog().clone();
         let Some(loading) = catalog.is_due(self.now) else { return Ok(()) };
         Box::pin(async {

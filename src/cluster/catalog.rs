@@ -178,10 +178,15 @@ impl Catalog {
         *self.claims.lock() = claims;
     }
 
+    /// Whether the time has come to read it.
+    pub fn may_be_read(&self, now: Instant) -> bool {
+        let now = self.millis(now);
+        now >= self.due.load(Ordering::Relaxed) && now >= self.rest.load(Ordering::Relaxed)
+    }
+
     /// Whether it is to be read now, which is then the caller's to do. Costs two loads if it is not.
     pub fn is_due(self: &Arc<Self>, now: Instant) -> Option<Loading> {
-        let now = self.millis(now);
-        if now < self.due.load(Ordering::Relaxed) || now < self.rest.load(Ordering::Relaxed) {
+        if !self.may_be_read(now) {
             return None;
         }
         if self.open.load(Ordering::Relaxed) > 0 || self.loading.swap(true, Ordering::SeqCst) {

@@ -64,8 +64,11 @@ impl Client {
         }
     }
 
-    /// Tells the client what has come. Between two transactions only.
+    /// Tells the client what has come. Between two transactions only, and at home: what it has been told of it must see there.
     pub(in super::super) fn tell_news(&mut self) {
+        if self.is_visiting() {
+            return;
+        }
         let Some(listening) = &mut self.listening else { return };
         let pid = self.registration.key().pid;
         let Listening { news, channels, outcome, .. } = &mut **listening;

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_left_alone_until_its_disk_gets_on() {
         let (start, mut standstill) = (Instant::now(), Standstill::default());
-        let mut look = |standstill: &mut Standstill, at: u64, written: Lsn, flushed: Lsn| {
+        let look = |standstill: &mut Standstill, at: u64, written: Lsn, flushed: Lsn| {
             standstill.look(written, flushed, true, start + Duration::from_millis(at))
         };
         assert!(!look(&mut standstill, 0, 9, 7));

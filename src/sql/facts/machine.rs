@@ -76,6 +76,7 @@ impl Machine {
 
     /// The name before this token was not called.
     pub(super) fn settle(&mut self, functions: &dyn Functions) {
+        self.doubt_values();
         if std::mem::take(&mut self.held.waits) && !self.held.first {
             let effects = self.held.mentioned(functions);
             self.add(effects, functions);
@@ -270,6 +271,7 @@ impl Machine {
     }
 
     fn dot(&mut self) {
+        self.doubt_values();
         if std::mem::take(&mut self.held.waits) {
             // Only what is written last names the schema.
             let catalog = self.held.name() == b"pg_catalog";
@@ -290,6 +292,7 @@ impl Machine {
     }
 
     fn open(&mut self, functions: &dyn Functions) {
+        let only = self.last == Last::Word && !self.held.quoted && self.held.name() == b"only";
         let mut before_operand = false;
         let mut begun = None;
         if std::mem::take(&mut self.held.waits) {
@@ -326,7 +329,7 @@ impl Machine {
             self.now.before_operand |= if before_operand { bit } else { 0 };
         }
         self.now.depth = self.now.depth.saturating_add(1);
-        self.now.sources.open(self.now.depth);
+        self.now.sources.open(self.now.depth, only);
         self.last = Last::Open;
     }
 

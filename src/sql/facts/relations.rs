@@ -56,6 +56,10 @@ pub(super) struct Sources {
     withs: u64,
     // It is a DELETE or MERGE whose USING may come.
     uses: u64,
+    // It is a MERGE.
+    merges: u64,
+    // Behind a bracket of a FROM the word VALUES was the last one: a bracket follows, or it is a name.
+    values: bool,
     recursive: bool,
     /// What a name here would be.
     expects: Place,
@@ -89,6 +93,7 @@ impl Sources {
         self.expects = match name {
             b"with" if begins || last == Last::Open => {
                 self.withs |= bit;
+                self.lists &= !bit;
                 self.recursive = false;
                 Place::With
             }
@@ -97,14 +102,18 @@ impl Sources {
                 Place::With
             }
             b"select" | b"values" | b"insert" | b"merge" | b"delete" | b"update" | b"table" => {
+                let acts = self.acts(bit, before);
                 self.begin_query(depth, bit);
+                if name == b"merge" && (begins || matches!(last, Last::Open | Last::Close)) {
+                    self.merges |= bit;
+                }
                 match name {
                     b"table" => Place::Read,
                     b"merge" | b"delete" => {
                         self.uses |= bit;
                         Place::No
                     }
-                    b"update" if before != Key::For && before != Key::Keys => Place::Written,
+                    b"update" if before != Key::For && before != Key::Keys && !acts => Place::Written,
                     _ => Place::No,
                 }
             }
@@ -132,6 +141,28 @@ impl Sources {
         true
     }
 
+    /// Whether a word of the grammar may be a name where it stands, so that what follows is not followed as it has to be. These are
+    /// names in PostgreSQL, but for SELECT and INTO: where those stand unlooked for, something else was.
+    fn is_in_doubt(&mut self, name: &[u8], (depth, copies): (u32, bool), last: Last, before: Key) -> bool {
+        let bit = bit(depth);
+        match name {
+            b"into" => !matches!(before, Key::Insert | Key::Merge),
+            b"select" | b"values" | b"insert" | b"merge" | b"delete" | b"update" | b"set" => {
+                let named = matches!(self.expects, Place::Read | Place::Written);
+                let queries = copies || matches!(name, b"select" | b"values");
+                let begins = last == Last::Open && queries && name != b"set";
+                self.values = begins && name == b"values" && named;
+                (named || (self.lists | self.uses) & bit != 0) && !begins && !self.acts(bit, before)
+            }
+            _ => false,
+        }
+    }
+
+    /// What a MERGE or an ON CONFLICT does stands next.
+    fn acts(&self, bit: u64, before: Key) -> bool {
+        before == Key::Do || before == Key::Blocks && self.merges & bit != 0
+    }
+
     /// Nothing more is defined out here, and all of it can be named.
     fn begin_query(&mut self, depth: u32, bit: u64) {
         self.queries |= bit;
@@ -157,17 +188,19 @@ impl Sources {
         };
     }
 
-    /// A bracket opens; `depth` is that of what is in it.
-    pub(super) fn open(&mut self, depth: u32) {
+    /// A bracket opens, directly behind ONLY or not; `depth` is that of what is in it.
+    pub(super) fn open(&mut self, depth: u32, only: bool) {
         let bit = bit(depth);
+        self.values = false;
+        self.merges &= !bit;
         self.queries &= !bit;
         self.withs &= !bit;
         self.uses &= !bit;
         self.lists &= !bit;
-        if self.expects == Place::Read {
-            self.lists |= bit;
-        } else {
-            self.expects = Place::No;
+        match self.expects {
+            Place::Read => self.lists |= bit,
+            Place::Written if only => (),
+            _ => self.expects = Place::No,
         }
     }
 
@@ -207,6 +240,10 @@ impl Machine {
                 now.judge.bounds |= Bounds::WRITES;
                 self.facts.named.lose();
             }
+            let copies = now.first == First::Copy && now.depth == 1;
+            if sources.is_in_doubt(name, (now.depth, copies), last, before) {
+                self.facts.named.lose();
+            }
             if sources.keyword(name, now.depth, begins || now.opening, last, before) {
                 return Place::No;
             }
@@ -226,6 +263,13 @@ impl Machine {
             return Place::Alias;
         }
         std::mem::take(&mut sources.expects)
+    }
+
+    /// No bracket stands behind the word at hand.
+    pub(super) fn doubt_values(&mut self) {
+        if std::mem::take(&mut self.now.sources.values) {
+            self.facts.named.lose();
+        }
     }
 
     /// What the next word tells of the name at hand: `ROWS FROM (…)` is none, nor is what `SEARCH` in a WITH lists.
