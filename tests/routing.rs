@@ -51,6 +51,8 @@ mod strange;
 mod tenants;
 #[path = "routing/until_write.rs"]
 mod until_write;
+#[path = "routing/visits.rs"]
+mod visits;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]
