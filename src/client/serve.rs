@@ -65,8 +65,14 @@ pub async fn serve(client: &mut Client) -> Left {
             }
         }
         client.look_for_sequences(&request.bytes, request.first);
-        client.route(&request);
-        let found = client.server(&request).await;
+        let found = loop {
+            client.route(&request);
+            match client.server().await {
+                // The catalog has changed while the request waited for a replica: it is decided anew.
+                Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
+                found => break found,
+            }
+        };
         let (server, lane) = match found.map_err(|why| client.unless_visiting(why)) {
             Ok(found) => found,
             Err(NoServer::Refused(fault)) => {
@@ -98,8 +104,8 @@ pub async fn serve(client: &mut Client) -> Left {
 
 impl Client {
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
-    /// on the primary. If the catalog has changed while the request waited for a replica, it is decided anew.
-    async fn server(&mut self, request: &Request) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
+    /// on the primary.
+    async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         let since = self.now;
         loop {
             self.step(Step::Decide);
@@ -118,14 +124,7 @@ impl Client {
             self.step(Step::Checkout);
             let patience = self.patience();
             match self.checkout(&lane, since, patience, true).await {
-                Ok(server) if self.shape.leads_to(self.to(), &lane) && self.still_lives() => {
-                    if self.still_known() {
-                        return Ok((server, lane));
-                    }
-                    self.hand_back(&lane, server);
-                    self.route(request);
-                    continue;
-                }
+                Ok(server) if self.shape.leads_to(self.to(), &lane) && self.still_lives() => return Ok((server, lane)),
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(NoServer::Refused(fault)) if self.may_turn() && fault.blame != Blame::Client => (),
