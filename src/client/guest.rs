@@ -10,11 +10,20 @@ use crate::session::is_role;
 use crate::sql::{Facts, Verb};
 
 impl Client {
-    /// A text with these facts is about to be sent to where the client is; `None`: the text is not at hand any more.
+    /// A text with these facts is about to be sent; `None`: the text is not at hand any more.
+    ///
+    /// # Errors
+    /// As [`Self::keep_reading`] and [`Self::keep_entry`].
+    pub(super) fn may_be_sent(&self, text: Option<&[u8]>, facts: &Facts) -> Result<(), Fault> {
+        self.keep_reading(text, facts)?;
+        self.keep_entry(text, facts)
+    }
+
+    /// The text is about to be sent to where the client is; `None`: the text is not at hand any more.
     ///
     /// # Errors
     /// ERROR 0A000: it names tables that are not there, or would leave something behind that the client could not have at home.
-    pub(super) fn keep_entry(&self, text: Option<&[u8]>, facts: &Facts) -> Result<(), Fault> {
+    fn keep_entry(&self, text: Option<&[u8]>, facts: &Facts) -> Result<(), Fault> {
         if self.elsewhere.is_none() {
             return Ok(());
         }

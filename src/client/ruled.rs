@@ -30,9 +30,7 @@ impl Client {
     fn is_ruled(&self, rule: &RouteRule, texts: &[&[u8]]) -> bool {
         let (database, user) = (self.presence.database(), self.presence.user());
         let application_name = self.settings.get(b"application_name").unwrap_or_default();
-        if !rule.is_for(database, user)
-            || is_for_client(rule, Some(user.as_bytes()), Some(application_name)) != Some(true)
-        {
+        if is_for_client(rule, database, Some(user.as_bytes()), Some(application_name)) != Some(true) {
             return false;
         }
         let reading = self.settings.reading();

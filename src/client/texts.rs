@@ -85,8 +85,7 @@ impl Client {
                     (facts, confirmed)
                 }
             };
-            let confirmed = confirmed.and_then(|()| self.keep_reading(Some(text), &facts));
-            let confirmed = confirmed.and_then(|()| self.keep_entry(Some(text), &facts));
+            let confirmed = confirmed.and_then(|()| self.may_be_sent(Some(text), &facts));
             let stat = self.counted_as(&facts, text, readings);
             under_way.time(stat, false);
             let status = under_way.server().exchange().status_behind_ours();
@@ -175,7 +174,7 @@ impl Client {
         if may_drop_statements(&facts) {
             server.await_drop();
         }
-        let kept = self.keep_reading(None, &facts).and_then(|()| self.keep_entry(None, &facts));
+        let kept = self.may_be_sent(None, &facts);
         match kept.and_then(|()| self.touch(&facts, Sent::Otherwise, server, lane)) {
             Ok(()) => self.note_streamed(&facts),
             Err(fault) => {
@@ -196,7 +195,7 @@ impl Client {
         let reading = readings.only(text).filter(|_| message.whole);
         let pattern = reading.and_then(|reading| facts.pattern(text, reading).cloned());
         if message.whole
-            && let Err(fault) = self.keep_reading(Some(text), &facts).and_then(|()| self.keep_entry(Some(text), &facts))
+            && let Err(fault) = self.may_be_sent(Some(text), &facts)
         {
             return under_way.replace_refused(bytes_of(&fault));
         }

@@ -13,6 +13,7 @@ use super::link::Link;
 use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
+use super::welcome::Reported;
 use crate::cluster::{Pool, Shape, Target};
 use crate::config::{PoolMode, RuleRoute};
 use crate::fault::{Blame, Fault, SqlState};
@@ -211,36 +212,15 @@ impl Client {
 
     /// As at a login there: there is a server, it is known what its functions do, and that its role may still log in.
     async fn arrive(&mut self) -> Result<(), NoServer> {
-        let since = self.now;
-        loop {
-            let lane = match self.shape.target(To::Primary) {
-                Target::Lane(lane) => lane.clone(),
-                Target::NoPrimary(watch) => {
-                    let watch = watch.clone();
-                    // What the last one's servers reported will do: the request waits by itself, if it has to.
-                    if let Some(welcome) = self.shape.lane_or_last().and_then(|lane| lane.welcome()) {
-                        self.be_there_as(&welcome.settings);
-                        return Ok(());
-                    }
-                    Box::pin(self.until_primary(&watch, since, true)).await?;
-                    continue;
-                }
-                Target::Removed => return Err(NoServer::SentAway),
-            };
-            if let Some(welcome) = lane.welcome() {
-                self.read_catalog_again(&lane).await?;
-                if lane.must_ask(self.now) {
-                    Box::pin(self.ask_for_role(&lane)).await?;
-                }
-                self.be_there_as(&welcome.settings);
-                return Ok(());
-            }
-            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), true).await {
-                Ok(server) => self.hand_back(&lane, server),
-                Err(NoServer::SentAway) if self.look_again().is_ok() => (),
-                Err(why) => return Err(why),
+        let Reported { lane, welcome, present } = self.reported(true).await?;
+        if present {
+            self.read_catalog_again(&lane).await?;
+            if lane.must_ask(self.now) {
+                Box::pin(self.ask_for_role(&lane)).await?;
             }
         }
+        self.be_there_as(&welcome.settings);
+        Ok(())
     }
 
     /// Its servers run as their own role, whatever that is called at home.

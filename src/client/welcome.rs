@@ -16,7 +16,7 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{LoginResult, Meters};
 use crate::pool::{Lane, Mailbox};
 use crate::router::To;
-use crate::server::{CleanServer, may_log_in, vet};
+use crate::server::{may_log_in, vet};
 use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
@@ -93,59 +93,64 @@ pub async fn welcome(
     }
 }
 
+/// What the servers of a lane have reported.
+pub(super) struct Reported {
+    pub lane: Arc<Lane>,
+    pub welcome: Arc<Welcome>,
+    /// The lane is the primary's, and may be asked for more.
+    pub present: bool,
+}
+
 impl Client {
     /// What the pool's servers report; opens the first one if need be. A reload may take it away again. From then on the client
     /// has its settings.
     async fn first_welcome(&mut self, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
+        let Reported { lane, welcome, present } = self.reported(false).await?;
+        if present {
+            self.read_catalog(&lane).await?;
+            if lane.must_ask(self.now) {
+                Box::pin(self.ask_for_role(&lane)).await?;
+            }
+        }
+        let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
+        if present {
+            let open = lane.open_questions(&welcome, wanted);
+            if !open.is_empty() {
+                Box::pin(self.vet(&lane, open)).await?;
+            }
+        }
+        self.base = lane.share(settings);
+        self.settings = self.base.clone();
+        Ok(welcome)
+    }
+
+    /// What the pool's servers report; opens the first one if need be, and `notify` says whether the client is told that it waits. While
+    /// no primary is confirmed, what the last one's reported will do: whoever comes meanwhile waits with its request, and not in front of it.
+    pub(super) async fn reported(&mut self, notify: bool) -> Result<Reported, NoServer> {
         let since = self.now;
         loop {
             let lane = match self.shape.target(To::Primary) {
                 Target::Lane(lane) => lane.clone(),
                 Target::NoPrimary(watch) => {
                     let watch = watch.clone();
-                    if let Some(welcome) = self.former_welcome(wanted)? {
-                        return Ok(welcome);
+                    let last = self.shape.lane_or_last().cloned();
+                    if let Some((lane, welcome)) = last.and_then(|lane| Some((lane.clone(), lane.welcome()?))) {
+                        return Ok(Reported { lane, welcome, present: false });
                     }
-                    Box::pin(self.until_primary(&watch, since, false)).await?;
+                    Box::pin(self.until_primary(&watch, since, notify)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),
             };
             if let Some(welcome) = lane.welcome() {
-                self.read_catalog(&lane).await?;
-                if lane.must_ask(self.now) {
-                    Box::pin(self.ask_for_role(&lane)).await?;
-                }
-                let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
-                let open = lane.open_questions(&welcome, wanted);
-                if !open.is_empty() {
-                    Box::pin(self.vet(&lane, open)).await?;
-                }
-                self.base = lane.share(settings);
-                self.settings = self.base.clone();
-                return Ok(welcome);
+                return Ok(Reported { lane, welcome, present: true });
             }
-            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), false).await {
-                Ok(server) => {
-                    if let Some(proof) = server.boundary() {
-                        lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
-                    }
-                }
+            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), notify).await {
+                Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(other) => return Err(other),
             }
         }
-    }
-
-    /// What the last primary's servers reported, while none is confirmed: whoever comes meanwhile waits with its first request, like
-    /// the others, and not with its login.
-    fn former_welcome(&mut self, wanted: &[Parameter]) -> Result<Option<Arc<Welcome>>, NoServer> {
-        let Some(lane) = self.shape.lane_or_last().cloned() else { return Ok(None) };
-        let Some(welcome) = lane.welcome() else { return Ok(None) };
-        let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
-        self.base = lane.share(settings);
-        self.settings = self.base.clone();
-        Ok(Some(welcome))
     }
 
     /// The first client of a database waits until it is known what its functions do, or that this cannot be found out.
@@ -167,9 +172,7 @@ impl Client {
                 Err(why) => return Err(why),
             };
             loading.run(&mut server).await;
-            if let Some(proof) = server.boundary() {
-                lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
-            }
+            self.hand_back(lane, server);
             Ok(())
         })
         .await
@@ -196,9 +199,7 @@ impl Client {
         };
         // One that is dead or busy is closed by its timeout; whoever opens the next one hears of the role.
         let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else { return Ok(()) };
-        if let Some(proof) = server.boundary() {
-            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
-        }
+        self.hand_back(lane, server);
         if may {
             return Ok(());
         }
@@ -217,9 +218,7 @@ impl Client {
             Err(why) => return Err(why),
         };
         let Ok(verdict) = tokio::time::timeout(ANSWER, vet(&mut server, &open)).await else { return Ok(()) };
-        if let Some(proof) = server.boundary() {
-            lane.checkin(self.worker, CleanServer::kept(server, proof), clock::now());
-        }
+        self.hand_back(lane, server);
         match verdict {
             Some(Ok(())) => lane.takes(open),
             Some(Err(fault)) => return Err(NoServer::Refused(fault)),

@@ -13,9 +13,16 @@ pub fn is_for_text(
         && rule.table.as_ref().is_none_or(|table| any(&|relation| is_table(table, relation)))
 }
 
-/// Whether that is so of whoever sends it, as far as they are told: `user` and `application_name`. `None`: what the rule wants to know is not.
-pub fn is_for_client(rule: &RouteRule, user: Option<&[u8]>, application_name: Option<&[u8]>) -> Option<bool> {
-    let asked = [(&rule.user, user), (&rule.application_name, application_name)];
+/// Whether that is so of whoever sends it, in the database that it has logged in to, as far as they are told: `user` and `application_name`.
+/// `None`: what the rule wants to know is not.
+pub fn is_for_client(
+    rule: &RouteRule,
+    database: &str,
+    user: Option<&[u8]>,
+    application_name: Option<&[u8]>,
+) -> Option<bool> {
+    let asked =
+        [(&rule.database, Some(database.as_bytes())), (&rule.user, user), (&rule.application_name, application_name)];
     let mut answers = asked.map(|(pattern, name)| match (pattern, name) {
         (None, _) => Some(true),
         (Some(pattern), Some(name)) => Some(RouteRule::fits(pattern, name)),
@@ -49,12 +56,12 @@ mod tests {
     fn of_a_client_that_is_not_told_nobody_knows_unless_the_rest_is_not_so() {
         let both = rule(Some("app"), Some("dash*"), None);
         let is_for = |user: Option<&str>, name: Option<&str>| {
-            is_for_client(&both, user.map(str::as_bytes), name.map(str::as_bytes))
+            is_for_client(&both, "shop", user.map(str::as_bytes), name.map(str::as_bytes))
         };
         assert_eq!(is_for(Some("app"), Some("dashboard")), Some(true));
         assert_eq!(is_for(Some("app"), None), None);
         assert_eq!([is_for(Some("other"), None), is_for(None, Some("other"))], [Some(false); 2]);
-        assert_eq!(is_for_client(&rule(None, None, None), None, None), Some(true));
+        assert_eq!(is_for_client(&rule(None, None, None), "shop", None, None), Some(true));
     }
 
     #[test]

@@ -44,18 +44,16 @@ impl Ruled {
         let (user, application_name) = (name(&rules.user), name(&rules.application_name));
         for (at, rule) in rules.rules.iter().enumerate() {
             let shown = || Shown { number: at + 1, rule: rule.to_string() };
-            let pattern = rule.database.as_deref();
-            let here = pattern.is_none_or(|pattern| RouteRule::fits(pattern, rules.database.as_bytes()));
             // Of a name without a schema the search path decides, which is not known here.
             let by_path = matches!(rule.route, RuleRoute::Database(_))
                 && rule.table.as_ref().is_some_and(|table| table.contains('.'));
             let any = |is_it: &dyn Fn(&Relation) -> bool| {
                 named.iter().filter(|relation| !by_path || relation.schema.is_some()).any(is_it)
             };
-            if !here || !is_for_text(rule, || fingerprint, any) {
+            if !is_for_text(rule, || fingerprint, any) {
                 continue;
             }
-            match (is_for_client(rule, user.as_deref(), application_name.as_deref()), &rule.route) {
+            match (is_for_client(rule, &rules.database, user.as_deref(), application_name.as_deref()), &rule.route) {
                 (Some(true), RuleRoute::Database(entry)) if *entry == rules.database => (),
                 (Some(true), RuleRoute::Database(_)) => ruled.leads.push(shown()),
                 // The first one counts.
