@@ -174,7 +174,8 @@ impl Client {
         if link.server.take_stale() {
             self.pool.statements().renew();
         }
-        if link.server.take_role_in_doubt() {
+        // Behind the answer that has said so: should the host be fenced, whatever it still says is not passed on.
+        if !link.server.exchange().owes() && link.server.take_role_in_doubt() {
             self.shape.watch.iter().for_each(|watch| watch.ask_now());
         }
         self.heal(link)?;
