@@ -15,7 +15,7 @@ use super::settle::{Bent, Pin};
 use super::texts::Passing;
 use super::timer::Timer;
 use super::visit::Elsewhere;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
@@ -27,7 +27,7 @@ use crate::session::{OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time for the last replies to leave.
 const LAST_FLUSH: Duration = Duration::from_secs(1);

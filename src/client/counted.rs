@@ -5,14 +5,14 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::metrics::{Description, Name, Stat};
 use crate::server::{Forwarding, Timed};
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is on its way to a client. Boxed: most clients have nothing, most of the time.
 #[derive(Default)]

@@ -7,13 +7,14 @@ use super::bulk::Bulk;
 use super::connect::Address;
 use super::stream::Stream;
 use super::tls::Session;
+use crate::clock::Instant;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 /// Receiving from one side stops while the other side has more than this queued.

@@ -4,10 +4,10 @@
 //! A Query or FunctionCall has ended with its ReadyForQuery. An Execute has with its own answer, unless nothing but its Sync is
 //! behind it: that may have to commit, or fail to, and ends with ReadyForQuery.
 
+use crate::clock::Instant;
 use crate::metrics::{Call, Stat};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A statement under way.
 #[derive(Clone)]
