@@ -93,3 +93,33 @@ impl Sub<Duration> for Instant {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_follows_tokios_clock_and_goes_to_its_timers_and_back() {
+        let (before, tokios) = (now(), tokio::time::Instant::now());
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(now() - before, Duration::from_millis(1500));
+        assert_eq!(tokio::time::Instant::from(before), tokios);
+        let later = before + Duration::from_nanos(7);
+        assert_eq!(tokio::time::Instant::from(later), tokios + Duration::from_nanos(7));
+    }
+
+    #[test]
+    fn there_are_moments_before_the_first_and_none_beyond_the_last() {
+        let (now, day) = (now(), Duration::from_secs(86_400));
+        let before = now - day;
+        assert_eq!(
+            (now.saturating_duration_since(before), before.saturating_duration_since(now)),
+            (day, Duration::ZERO)
+        );
+        assert_eq!((now.checked_duration_since(before), before.checked_duration_since(now)), (Some(day), None));
+        assert_eq!(tokio::time::Instant::from(before) + day, tokio::time::Instant::from(now));
+        assert!(before < now && now.checked_sub(day) == Some(before) && before.checked_add(day) == Some(now));
+        assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
+        assert_eq!(now + Duration::MAX, now + Duration::MAX + day, "the last moment there is");
+    }
+}
