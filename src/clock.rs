@@ -1,10 +1,125 @@
-//! The one place that reads the monotonic clock.
+//! The one place that reads the monotonic clock, and what it says.
 //!
 //! Pure rooms (L0 to L2, and `pool::core`) take `now` as an argument and never call this.
 
-use std::time::Instant;
+use std::ops::{Add, AddAssign, Sub};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A moment on the monotonic clock of this process: nanoseconds, so that to compare two or to subtract them, which every statement
+/// does a dozen times, is one instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+/// What [`Instant`]s count from, and what they say of that: moments before it are moments, too.
+static ORIGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
+const AT_ORIGIN: u64 = 1 << 60;
 
 /// Monotonic now. Follows tokio's paused clock inside a paused test runtime. About 25 ns.
 pub fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
+    let now = tokio::time::Instant::now();
+    let origin = *ORIGIN.get_or_init(|| now);
+    Instant(match now.checked_duration_since(origin) {
+        Some(after) => AT_ORIGIN + nanos(after),
+        None => AT_ORIGIN - nanos(origin - now),
+    })
+}
+
+impl Instant {
+    /// How long ago `earlier` was then; zero if it was later.
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// `None`: nobody waits that long.
+    pub fn checked_add(self, after: Duration) -> Option<Self> {
+        self.0.checked_add(u64::try_from(after.as_nanos()).ok()?).map(Self)
+    }
+
+    /// How long ago `earlier` was then; `None` if it was later.
+    pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+    }
+
+    /// `None`: there is no moment so long ago.
+    pub fn checked_sub(self, before: Duration) -> Option<Self> {
+        self.0.checked_sub(u64::try_from(before.as_nanos()).ok()?).map(Self)
+    }
+}
+
+/// For tokio's timers.
+impl From<Instant> for tokio::time::Instant {
+    fn from(at: Instant) -> Self {
+        let origin = *ORIGIN.get_or_init(Self::now);
+        match at.0.checked_sub(AT_ORIGIN) {
+            Some(after) => origin + Duration::from_nanos(after),
+            None => origin - Duration::from_nanos(AT_ORIGIN - at.0),
+        }
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    /// The last moment there is, if that is beyond it: in some 500 years.
+    fn add(self, after: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(after)))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, after: Duration) {
+        *self = *self + after;
+    }
+}
+
+/// As [`Instant::saturating_duration_since`].
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, before: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(before)))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_follows_tokios_clock_and_goes_to_its_timers_and_back() {
+        let (before, tokios) = (now(), tokio::time::Instant::now());
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(now() - before, Duration::from_millis(1500));
+        assert_eq!(tokio::time::Instant::from(before), tokios);
+        let later = before + Duration::from_nanos(7);
+        assert_eq!(tokio::time::Instant::from(later), tokios + Duration::from_nanos(7));
+    }
+
+    #[test]
+    fn there_are_moments_before_the_first_and_none_beyond_the_last() {
+        let (now, day) = (now(), Duration::from_secs(86_400));
+        let before = now - day;
+        assert_eq!(
+            (now.saturating_duration_since(before), before.saturating_duration_since(now)),
+            (day, Duration::ZERO)
+        );
+        assert_eq!((now.checked_duration_since(before), before.checked_duration_since(now)), (Some(day), None));
+        assert_eq!(tokio::time::Instant::from(before) + day, tokio::time::Instant::from(now));
+        assert!(before < now && now.checked_sub(day) == Some(before) && before.checked_add(day) == Some(now));
+        assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
+        assert_eq!(now + Duration::MAX, now + Duration::MAX + day, "the last moment there is");
+    }
 }

@@ -1,9 +1,9 @@
 //! What one client does.
 
 use super::{ClientSeen, Line, Since};
+use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 const IDLE: u64 = 0;
 const WAITING: u64 = u64::MAX;

@@ -12,9 +12,10 @@ pub use client::{ClientActivity, ClientState};
 pub use line::{End, Line, cipher_suite_name};
 pub use server::{ServerActivity, ServerState};
 
+use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One client as it was seen.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! What one server does.
 
 use super::{Line, ServerSeen, Since};
+use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 const IDLE: u64 = 0;
 const REPAIR: u64 = u64::MAX;

@@ -2,10 +2,11 @@
 //!
 //! Source: PgBouncer, `src/stats.c`.
 
+use crate::clock::Instant;
 use crate::metrics::Totals;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many numbers there are for each database.
 pub const NUMBERS: usize = 12;
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn averages_are_over_the_last_whole_period_and_the_one_that_goes_on() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let second = Duration::from_secs(1);
         let averages = Averages::new(start);
         let at = |now, queries, time| {
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn several_databases_are_added_up() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let averages = Averages::new(start);
         let (one, other) = (totals(3, 30), totals(5, 10));
         let (total, averages) = averages.of(start + Duration::from_secs(1), [("a", &one), ("b", &other)].into_iter());

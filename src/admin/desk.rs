@@ -3,7 +3,7 @@
 use super::averages::Averages;
 use super::command::Ending;
 use crate::activity::{ClientActivity, ClientSeen};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
 use crate::config::{Config, Rights};
 use crate::fault::{Blame, Fault, SqlState};
@@ -14,7 +14,7 @@ use crate::wire::startup::CancelKey;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 use tokio::sync::Notify;
 
 /// Consoles at a time: more than there are operators and monitors. Their descriptors are among those that the process

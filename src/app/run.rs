@@ -8,7 +8,7 @@ use super::{available, budget};
 use crate::admin::Desk;
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
 use crate::http;
@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// How often a drain looks whether everybody has left.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -193,10 +192,10 @@ async fn serve_until_the_end(
     let emptied = drain(order, orders, registry, || operator.config().pooler.shutdown_timeout).await;
     if !emptied {
         registry.dismiss(true);
-        empty(registry, Some(Instant::now() + LAST_WORDS)).await;
+        empty(registry, Some(clock::now() + LAST_WORDS)).await;
     }
     // Also where everybody has left: some may have vanished in the middle of a statement.
-    cancelled(&shared.in_force.partings, Instant::now() + LAST_CANCELS).await;
+    cancelled(&shared.in_force.partings, clock::now() + LAST_CANCELS).await;
     match lost {
         Some(_) => Stopped::WorkerLost,
         None if emptied => Stopped::InOrder,
@@ -218,7 +217,7 @@ async fn drain(
             Shutdown::WaitForClients => None,
             Shutdown::WaitForTransactions => {
                 registry.dismiss(false);
-                Some(Instant::now() + shutdown_timeout())
+                Some(clock::now() + shutdown_timeout())
             }
             Shutdown::Now => return false,
         };
@@ -241,14 +240,14 @@ async fn drain(
 
 /// Waits until everybody has left, or for the deadline.
 async fn empty(registry: &Registry, deadline: Option<Instant>) {
-    while !registry.is_empty() && deadline.is_none_or(|at| Instant::now() < at) {
+    while !registry.is_empty() && deadline.is_none_or(|at| clock::now() < at) {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }
 
 /// Waits until what ran for those who were thrown out is cancelled: the connections' end alone would let it run on.
 async fn cancelled(partings: &Partings, deadline: Instant) {
-    while partings.count() > 0 && Instant::now() < deadline {
+    while partings.count() > 0 && clock::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

@@ -5,9 +5,10 @@
 //! nothing about them. A delay and no refusal: behind one address there may be many, and the right password gets in, in its
 //! turn.
 
+use crate::clock::Instant;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(test)]
 mod tests;

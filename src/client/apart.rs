@@ -11,6 +11,7 @@ use super::block::{Block as Begun, Said};
 use super::connection::Client;
 use super::texts::{begins_with_end, end_of_first};
 use super::wanted::texts;
+use crate::clock::Instant;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::router::Block;
 use crate::sql::{Begin, Facts, Isolation, Value, Verb, Verdict, is_now, says_now};
@@ -18,7 +19,6 @@ use crate::wire::backend;
 use crate::wire::frame::{self, HEAD, take_cstr, take_i32};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
-use std::time::Instant;
 
 impl Client {
     /// What the block that has been answered and has no server is to the router, for this request in it.

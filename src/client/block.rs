@@ -5,12 +5,12 @@
 //! such a block is the time of its first statement. Reads may run in front of that, outside of the block (`client/apart.rs`).
 
 use super::connection::Client;
+use crate::clock::Instant;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::HEAD;
 use bytes::BytesMut;
-use std::time::Instant;
 
 /// A longer text is not looked at.
 const TEXT_MAX: usize = 128;

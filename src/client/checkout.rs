@@ -3,14 +3,14 @@
 use super::connection::{Client, Step};
 use super::turn::{Event, earlier, turn};
 use crate::activity::ClientState;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::{Checked, Grant, Lane, Mail, Waiting};
 use crate::server::{CleanServer, LoginError, REPAIR_DEADLINE, Server, probe};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A sign of life may take this long, however little of the client's patience is left.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);

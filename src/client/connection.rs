@@ -1,7 +1,7 @@
 //! One client that has logged in, and what its task needs at hand.
 
 use super::block::Block;
-use super::counted::Outgoing;
+use super::counted::{Answer, Outgoing};
 use super::in_force::InForce;
 use super::listen::Listening;
 use super::lookout::Lookout;
@@ -15,7 +15,7 @@ use super::settle::{Bent, Pin};
 use super::texts::Passing;
 use super::timer::Timer;
 use super::visit::Elsewhere;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
@@ -27,7 +27,7 @@ use crate::session::{OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time for the last replies to leave.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
@@ -155,6 +155,7 @@ pub struct Client {
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
     // What is on its way to it, where that is of interest.
+    pub(super) answer: Option<Answer>,
     pub(super) outgoing: Option<Box<Outgoing>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
@@ -240,6 +241,7 @@ impl Client {
             worker,
             meter,
             timer: Timer::default(),
+            answer: None,
             outgoing: None,
             hung_up: false,
             drawn: Drawn::default(),

@@ -5,31 +5,31 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::metrics::{Description, Name, Stat};
 use crate::server::{Forwarding, Timed};
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// What is on its way to a client. Boxed: most clients have nothing, most of the time.
+/// What is on its way to a client, beyond the one answer that there mostly is. Boxed: most clients have nothing, most of the time.
 #[derive(Default)]
 pub(super) struct Outgoing {
     /// Since when nothing of it could be sent, and how much had been until then.
     pub stalled: Option<(Instant, u64)>,
-    // Not all of it could be sent at once.
-    late: bool,
-    // Statements whose answers are in it.
-    first: Option<Answer>,
+    // Answers to statements, behind the first one.
     more: Vec<Answer>,
 }
 
-struct Answer {
+/// The answer to a statement, until its client has taken it.
+pub(super) struct Answer {
     stat: Arc<Stat>,
     sent: Instant,
     waited_us: u32,
+    // Not all of it could be sent at once.
+    late: bool,
     // The server, for all of it.
     took: Duration,
 }
@@ -46,15 +46,6 @@ impl Client {
         let describe =
             || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
         self.meter.statement(Name::Fingerprint(pattern.fingerprint.0), describe)
-    }
-
-    /// A statement that is known without its text.
-    pub(super) fn time(&self, under_way: &mut Forwarding<'_>, said: &Said) {
-        match said {
-            Said::Execute { portal } => under_way.time_execute(portal.clone(), || self.stat(None)),
-            Said::Call => under_way.time(self.stat(None), false),
-            _ => (),
-        }
     }
 
     /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
@@ -102,7 +93,9 @@ impl Client {
                 under_way.know_statement(name, pattern);
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
-            said => self.time(under_way, &said),
+            Said::Execute { portal } => under_way.time_execute(portal, || self.stat(None)),
+            Said::Call => under_way.time(self.stat(None), false),
+            _ => (),
         }
     }
 
@@ -128,33 +121,34 @@ impl Client {
             self.meter.called(&ended.timed.stat, &call);
             let Some(took) = call.server.filter(|_| ended.is_sample()) else { continue };
             let Timed { stat, sent, waited_us, .. } = ended.timed;
-            let answer = Answer { stat, sent, waited_us, took };
-            match &mut self.outgoing {
-                None => self.outgoing = Some(Box::new(Outgoing { first: Some(answer), ..Outgoing::default() })),
-                Some(outgoing) if outgoing.first.is_none() => outgoing.first = Some(answer),
-                Some(outgoing) => outgoing.more.push(answer),
+            let answer = Answer { stat, sent, waited_us, late: false, took };
+            match &mut self.answer {
+                None => self.answer = Some(answer),
+                Some(_) => self.outgoing.get_or_insert_default().more.push(answer),
             }
         }
     }
 
     /// It was tried to send what is queued. Where all of it went at once, that was when the server had said it.
     pub(super) fn note_sent<E>(&mut self, sent: &Poll<Result<(), E>>) {
-        let Some(outgoing) = &mut self.outgoing else { return };
         match sent {
-            Poll::Pending => outgoing.late = true,
-            Poll::Ready(_) => self.note_delivered(),
+            Poll::Pending => self.answers_under_way().for_each(|answer| answer.late = true),
+            Poll::Ready(_) if self.answer.is_some() || self.outgoing.is_some() => self.note_delivered(),
+            Poll::Ready(_) => (),
         }
+    }
+
+    fn answers_under_way(&mut self) -> impl Iterator<Item = &mut Answer> {
+        self.answer.iter_mut().chain(self.outgoing.iter_mut().flat_map(|outgoing| &mut outgoing.more))
     }
 
     /// The client has everything, or is gone.
     pub(super) fn note_delivered(&mut self) {
-        let Some(outgoing) = self.outgoing.take() else { return };
-        let now = outgoing.late.then(clock::now);
-        let deliver = |answer: &Answer| {
-            let took = now.map_or(answer.took, |now| now.saturating_duration_since(answer.sent));
-            self.meter.delivered(&answer.stat, took + Duration::from_micros(answer.waited_us.into()));
-        };
-        outgoing.first.iter().for_each(deliver);
-        outgoing.more.iter().for_each(deliver);
+        let more = self.outgoing.take().map_or_else(Vec::new, |outgoing| outgoing.more);
+        let mut now = None;
+        for Answer { stat, sent, waited_us, late, took } in self.answer.take().into_iter().chain(more) {
+            let took = if late { now.get_or_insert_with(clock::now).saturating_duration_since(sent) } else { took };
+            self.meter.delivered(&stat, took + Duration::from_micros(waited_us.into()));
+        }
     }
 }

@@ -4,12 +4,12 @@ use super::connection::{Client, Step};
 use super::link::Link;
 use super::serve::Left;
 use super::turn::earlier;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::server::cancel;
 use crate::wire::backend::Status;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A statement that was cancelled because its time was up gets this long to end.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);

@@ -5,10 +5,9 @@ use super::checkout::NoServer;
 use super::connection::{Client, Step};
 use super::turn::{Event, earlier, turn};
 use crate::activity::ClientState;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::Watch;
 use crate::fault::{Blame, Fault, SqlState};
-use std::time::Instant;
 
 impl Client {
     /// Returns once a primary is confirmed, or a reload has made this watch a former one. `since` is when the request came;

@@ -2,12 +2,12 @@
 
 use super::listen::Held;
 use super::stopwatch::Stopwatch;
+use crate::clock::Instant;
 use crate::config::PoolMode;
 use crate::pool::Lane;
 use crate::server::Server;
 use crate::wire::backend::Status;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What a request stands at the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //! is the client's own. What others notify through PgOtter carries the number of the server's process, and so does what
 //! triggers notify.
 
+use crate::clock::Instant;
 use crate::cluster::Hub;
 use crate::fault::Fault;
 use crate::ids::ClientId;
@@ -26,7 +27,6 @@ use deeds::Deed;
 use news::News;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 mod channels;
 mod deeds;

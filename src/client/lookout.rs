@@ -2,9 +2,9 @@
 //! on, within bounds, until its end is found or it is read as usual again. One that has more to say than that is missed
 //! if it resets its connection, and else when its server takes something.
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::net::{Memory, Socket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So long a client is not read before it is read on; then between two looks.
 const PERIOD: Duration = Duration::from_millis(500);

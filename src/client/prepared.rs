@@ -71,10 +71,7 @@ impl Client {
         }
         let mut under_way = server.forward(chunk, *sent, std::mem::take(waited_us));
         while let Some(message) = under_way.message() {
-            let said = read(&message).map_err(Left::Refused)?;
-            self.time(&mut under_way, &said);
-            let Some(message) = under_way.message() else { break };
-            match said {
+            match read(&message).map_err(Left::Refused)? {
                 Said::Other => under_way.pass(None),
                 Said::Query => self.query(&mut under_way, lane),
                 Said::Call if self.to() != To::Primary => {
@@ -84,6 +81,7 @@ impl Client {
                 // Its number is that of another function here.
                 Said::Call if self.is_visiting() => return Err(self.no_call_here()),
                 Said::Call => {
+                    under_way.time(self.stat(None), false);
                     self.touch_hidden();
                     under_way.pass(None);
                 }
@@ -100,10 +98,17 @@ impl Client {
                 }
                 Said::Use { name } if self.rules.max_prepared_statements == 0 => self.pass_bind(&mut under_way, name),
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
+                Said::Execute { portal } => {
+                    under_way.time_execute(portal.clone(), || self.stat(None));
+                    if self.rules.max_prepared_statements == 0 {
+                        under_way.pass(None);
+                    } else {
+                        self.execute(&mut under_way, portal);
+                    }
+                }
                 _ if self.rules.max_prepared_statements == 0 => under_way.pass(None),
                 Said::Parse { name } => self.parse(&mut under_way, name),
                 Said::Use { name } => self.name(&mut under_way, name, lane),
-                Said::Execute { portal } => self.execute(&mut under_way, portal),
                 Said::DescribePortal { portal } if self.own.is_some() => self.describe_portal(&mut under_way, portal),
                 Said::DescribePortal { .. } => under_way.pass(None),
                 Said::Close { name } => self.close(&mut under_way, name),

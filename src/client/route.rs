@@ -10,6 +10,7 @@ use super::connection::Client;
 use super::own::Ran;
 use super::trial::Trial;
 use super::wanted::Wanted;
+use crate::clock::Instant;
 use crate::config::{PoolMode, ReadYourWrites, RoutingMode};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Retry;
@@ -20,7 +21,7 @@ use crate::session::OwnSetting;
 use crate::sql::{Change, Facts, Fingerprint, Name, Relation, Told, Verb, Verdict};
 use crate::wire::frontend::kind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a client's requests have come to so far.
 pub(super) struct Route {

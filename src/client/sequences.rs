@@ -15,7 +15,7 @@
 
 use super::connection::Client;
 use super::link::Link;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
@@ -25,7 +25,7 @@ use crate::sql::{Discard, Facts, Touches, Verb};
 use crate::wire::frontend::kind;
 use memchr::memchr2_iter;
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long an idle client keeps its server for what it might ask while others wait for one, and after how many times that it
 /// goes in any case. Applications ask at once; a second is several ways around the world.

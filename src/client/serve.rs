@@ -8,6 +8,7 @@ use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
 use crate::activity::ClientState;
+use crate::clock::Instant;
 use crate::cluster::Target;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
@@ -18,7 +19,6 @@ use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Bytes of a ReadyForQuery.
 const READY: usize = HEAD + 1;

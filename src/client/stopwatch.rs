@@ -3,8 +3,9 @@
 //! Requests sent while others are still owed their answers are timed together.
 
 use super::connection::Client;
+use crate::clock::Instant;
 use crate::metrics::Answered;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs from a request that was sent while nothing was owed until nothing is owed again. Small, as it is a part of every
 /// client's task.

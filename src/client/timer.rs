@@ -1,11 +1,10 @@
 //! One timer for a client's many deadlines. A deadline that moves later leaves it alone: when it fires too early it is
 //! armed again.
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
@@ -22,7 +21,7 @@ impl Timer {
         };
         loop {
             match &mut self.0 {
-                Some(sleep) if sleep.deadline().into_std() <= deadline => {
+                Some(sleep) if sleep.deadline() <= deadline.into() => {
                     // A task that has received all it may at a time would find every other timer pending.
                     if pin!(unconstrained(sleep.as_mut())).poll(cx).is_pending() {
                         return Poll::Pending;

@@ -9,7 +9,7 @@ use super::between::Request;
 use super::connection::Client;
 use super::link::Link;
 use super::route::Refusal;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::metrics::{Answered, Retry};
 use crate::router::To;
 use crate::session::{Statement, key};
@@ -18,7 +18,7 @@ use crate::wire::frame::{self, HEAD, Head, take_cstr};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time that an answer is held back.
 const HELD: Duration = Duration::from_secs(1);

@@ -1,12 +1,11 @@
 //! The one place where a client's task waits: for its socket, its server's socket, its mailbox, its sends, its timer.
 
 use super::connection::Client;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::pool::Mail;
 use crate::server::Server;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 /// What happened.
 pub enum Event {

@@ -14,7 +14,7 @@ mod load;
 mod spread;
 mod writers;
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::router::Fences;
 use crate::session::Statement;
 use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Told, Verdict};
@@ -22,7 +22,7 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 pub use claims::Claims;

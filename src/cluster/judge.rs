@@ -10,10 +10,11 @@ mod standstill;
 
 pub use host::{Host, State, Why};
 
+use crate::clock::Instant;
 use crate::router::{ClusterView, HostView, Role};
 use samples::Samples;
 use standstill::Standstill;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An answer speaks for its host for so long, and two intervals between questions more. A host that is silent longer is not
 /// written to, however that came about.

@@ -65,7 +65,7 @@ impl Cluster {
     }
 
     /// Takes over what was heard.
-    fn report(&self, watch: &Arc<Watch>, heard: impl FnOnce(&mut super::judge::Judge, std::time::Instant)) {
+    fn report(&self, watch: &Arc<Watch>, heard: impl FnOnce(&mut super::judge::Judge, crate::clock::Instant)) {
         let change = watch.hear(heard);
         if change.primary.is_some() || change.revoked.is_some() {
             self.follow(watch, &change);

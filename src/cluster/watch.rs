@@ -2,7 +2,7 @@
 //! every client reads it without one, and those who wait for a primary. Asks nobody: `monitor` does.
 
 use super::judge::{Answer, Judge, Measure, State};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::config::{Database, HostRole, ReadYourWrites, Routing, RoutingMode, TransactionReads};
 use crate::net::Address;
 use crate::pool::Mailbox;
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 mod shown;

@@ -3,13 +3,13 @@
 use super::Views;
 use super::export::export;
 use super::ready::{Readiness, remarks};
-use crate::clock;
+use crate::clock::{self, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Whoever asks more often than this gets the same text again.
 const FRESH: Duration = Duration::from_secs(1);

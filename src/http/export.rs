@@ -5,6 +5,7 @@ use super::Views;
 use super::family::{Families, Family};
 use super::pools::Pools;
 use super::statements::statements;
+use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
 use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry, Routed};
 use crate::net::Memory;
@@ -12,7 +13,6 @@ use crate::router::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// Requests go to a primary only, for now.
 const ROLE: (&str, &str) = ("role", "primary");

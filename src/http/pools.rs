@@ -1,12 +1,13 @@
 //! What the pools hold at one moment, by database and user, with a bound on how many of each are named.
 
 use super::Views;
+use crate::clock::Instant;
 use crate::cluster::{Pool, Shape};
 use crate::metrics::OTHER;
 use crate::pool::core::Stats;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Users with a label of their own: those with the most connections.
 const USERS: usize = 50;

@@ -5,7 +5,7 @@
 //! ask nobody while they have no clients, and whoever watches /ready may send none before it says yes.
 
 use super::Views;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Watch, server_tcp_options};
 use crate::net::{Address, TcpOptions, Tls};
 use crate::server::{LoginError, knock};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 

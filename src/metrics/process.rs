@@ -1,7 +1,8 @@
 //! What is counted for the process as a whole. All of it is rare, so that any thread may write.
 
+use crate::clock::Instant;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Panics, reloads, and when each thread was last seen.
 pub struct Process {

@@ -3,12 +3,12 @@
 use super::process::Process;
 use super::shard::{Counts, LoginResult, Shard};
 use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
+use crate::clock::Instant;
 use crate::ids::WorkerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// Databases that the configuration does not name (`*` serves any name) and that are counted by their own name. Further
 /// ones are counted together: a counter never changes its label.

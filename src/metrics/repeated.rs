@@ -1,7 +1,8 @@
 //! Events that come in numbers: a few lines of log in each window, the rest is counted.
 
+use crate::clock::Instant;
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Lines in one window, and how long that is.
 const WINDOW: Duration = Duration::from_secs(10);

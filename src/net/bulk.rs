@@ -4,10 +4,10 @@
 //! Measured on COPY … TO STDOUT of 1 GB: see `benches/README.md`.
 
 use super::stream::Stream;
-use crate::clock;
+use crate::clock::{self, Instant};
 use nix::libc;
 use nix::sys::socket::setsockopt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A transfer is long from here on: some 10 ms of it have passed, so that a moment at its end does not matter.
 const LONG: usize = 16 * 1024 * 1024;

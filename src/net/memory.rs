@@ -4,11 +4,11 @@
 //! Only who holds more than [`SMALL`] is counted, so that a small query costs a comparison and nothing shared.
 
 use super::socket::HIGH_WATER;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::fault::{Blame, Fault, SqlState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Who holds no more than this, in bytes, is not counted and never shed.
 pub const SMALL: usize = 64 * 1024;

@@ -7,13 +7,14 @@ use super::bulk::Bulk;
 use super::connect::Address;
 use super::stream::Stream;
 use super::tls::Session;
+use crate::clock::Instant;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 /// Receiving from one side stops while the other side has more than this queued.
@@ -100,7 +101,12 @@ impl Wire {
     /// runtime takes a new stream to be readable until a recv has found nothing: that buffer goes back.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         ready!(self.stream.poll_read_ready(cx))?;
-        buffer.reserve(self.read_size);
+        if buffer.capacity() == 0 {
+            // As `reserve` would, which takes longer to find out that there is nothing to keep.
+            *buffer = BytesMut::with_capacity(self.read_size);
+        } else {
+            buffer.reserve(self.read_size);
+        }
         let room = buffer.capacity() - buffer.len();
         let Poll::Ready(received) = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, buffer) else {
             if buffer.is_empty() {

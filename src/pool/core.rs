@@ -24,7 +24,8 @@ mod service;
 mod shelf;
 mod words;
 
-use std::time::{Duration, Instant};
+use crate::clock::Instant;
+use std::time::Duration;
 
 use crate::ids::WorkerId;
 use ageing::Ageing;

@@ -5,7 +5,7 @@ use super::ledger::{Ledger, Quota, Served};
 use super::mailbox::{Grant, Mailbox};
 use super::steward::{Backoff, Chore, Chores};
 use crate::activity::{ServerActivity, ServerSeen};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::ids::{ServerId, WorkerId};
 use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 mod changes;

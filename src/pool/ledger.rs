@@ -8,10 +8,11 @@
 //! for a place: they give up an idle server at once, one that has waiters of its own only after [`FAIR`].
 
 use super::steward::{Chore, Chores};
+use crate::clock::Instant;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A lane with waiters of its own keeps its places this long from one that waits: handing over costs a login.
 const FAIR: Duration = Duration::from_millis(500);

@@ -4,14 +4,14 @@ use super::core::{Action, Attempt, WaiterId};
 use super::lane::Lane;
 use super::mailbox::Mailbox;
 use super::opening::{Opening, open};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::metrics::{ConnectResult, HostMeter};
 use crate::server::{CancelTarget, LoginError, abandon};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How often idle servers are looked at.

@@ -9,6 +9,7 @@ use super::portals::Portals;
 use super::sequences::Sequences;
 use super::slot::Slot;
 use crate::activity::{Line, ServerActivity, ServerState};
+use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
 use crate::metrics::Answered;
 use crate::net::Socket;
@@ -17,7 +18,7 @@ use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
 /// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.

@@ -14,6 +14,7 @@ mod tangle;
 mod timing;
 
 use super::reply_queue::{Awaits, Disposition, ReplyQueue};
+use crate::clock::Instant;
 use crate::metrics::Answered;
 use crate::session::Effect;
 use crate::wire::backend::Status;
@@ -23,7 +24,6 @@ use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
 pub(super) use refusal::FAILS;
-use std::time::Instant;
 use tally::Tally;
 use tangle::Tangle;
 use timing::Timing;

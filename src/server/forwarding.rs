@@ -4,6 +4,7 @@
 use super::connection::Server;
 use super::exchange::{FAILS, Timed};
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
+use crate::clock::Instant;
 use crate::metrics::Stat;
 use crate::session::{Effect, Frozen, Has, ServerStatements, Statement};
 use crate::sql::{Pattern, literal};
@@ -13,7 +14,6 @@ use crate::wire::frontend::{self, kind};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A statement that no server has.
 pub(super) const NOTHING: &str = "pgotter.nothing";

@@ -3,11 +3,11 @@
 use super::super::desk::{Desk, PGBOUNCER, Process};
 use super::{Row, int4, text};
 use crate::activity::ServerState;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Cluster, Pool};
 use crate::config::{PoolMode, pool_mode_text};
 use crate::wire::rows::{Cell, Column};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) const COLUMNS: [Column; 17] = [
     text("database"),

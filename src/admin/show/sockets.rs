@@ -4,12 +4,12 @@ use super::super::desk::{Desk, Process};
 use super::wall::wall;
 use super::{Row, int4, text};
 use crate::activity::{ClientSeen, ClientState, End, ServerSeen, ServerState, cipher_suite_name};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::ids::{ClientId, ServerId};
 use crate::net::Address;
 use crate::wire::rows::{Cell, Column};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) const COLUMNS: [Column; 21] = [
     text("type"),

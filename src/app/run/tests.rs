@@ -47,9 +47,9 @@ async fn waiting_for_clients_tells_nobody_and_has_no_end() {
 async fn waiting_for_transactions_tells_everybody_and_ends_at_the_timeout() {
     let stage = Stage::new();
     let (_orders, mut received) = unbounded_channel();
-    let since = Instant::now();
+    let since = clock::now();
     assert!(!drain(Shutdown::WaitForTransactions, &mut received, &stage.registry, || PATIENCE).await);
-    assert!(since.elapsed() >= PATIENCE);
+    assert!((clock::now() - since) >= PATIENCE);
     assert_eq!(stage.told(), (true, false));
 }
 
@@ -67,9 +67,9 @@ async fn a_further_order_counts_if_it_is_harder_and_the_same_once_more_means_now
         let stage = Stage::new();
         let (orders, mut received) = unbounded_channel();
         further.iter().for_each(|order| orders.send(*order).expect("somebody listens"));
-        let since = Instant::now();
+        let since = clock::now();
         assert!(!drain(first, &mut received, &stage.registry, || PATIENCE).await);
-        assert_eq!(since.elapsed() < PATIENCE, at_once, "{first:?}, then {further:?}");
+        assert_eq!((clock::now() - since) < PATIENCE, at_once, "{first:?}, then {further:?}");
     }
 }
 
@@ -77,10 +77,10 @@ async fn a_further_order_counts_if_it_is_harder_and_the_same_once_more_means_now
 async fn f23_the_end_waits_until_what_ran_is_cancelled_and_no_longer_than_it_may() {
     let partings = Partings::default();
     let parting = partings.begin();
-    let mut end = Box::pin(cancelled(&partings, Instant::now() + PATIENCE));
+    let mut end = Box::pin(cancelled(&partings, clock::now() + PATIENCE));
     tokio::time::timeout(PATIENCE / 2, &mut end).await.expect_err("a server is not back yet");
     drop(parting);
     tokio::time::timeout(PATIENCE / 4, end).await.expect("it is back");
     let _never = partings.begin();
-    cancelled(&partings, Instant::now() + PATIENCE).await;
+    cancelled(&partings, clock::now() + PATIENCE).await;
 }

@@ -7,7 +7,7 @@ use super::super::texts::begins_with_end;
 use super::Listening;
 use super::deeds::Deed;
 use super::request::Found;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Channel, Listener};
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::pool::Ticket;
@@ -17,7 +17,7 @@ use crate::wire::frame;
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest wait for what a transaction itself has notified.
 const OWN: Duration = Duration::from_millis(50);

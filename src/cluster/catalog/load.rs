@@ -2,13 +2,13 @@
 
 use super::graph::{Graph, Kind};
 use super::{Catalog, Claims, Last, body, foreign};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::server::{Row, Server, ask};
 use crate::sql::{Bounds, Effects, Names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time for each of the two questions; PostgreSQL ends them itself a little earlier.
 const PATIENCE: Duration = Duration::from_secs(6);

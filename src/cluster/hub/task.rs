@@ -3,7 +3,7 @@
 use super::book::{Book, lose};
 use super::conversation::{Conversation, Over};
 use super::{LINGER, Order};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::Pool;
 use crate::fault::{Fault, Severity};
 use crate::ids::ServerId;
@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Interval, interval};
 

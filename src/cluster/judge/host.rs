@@ -2,9 +2,10 @@
 
 use super::samples::Samples;
 use super::{Answer, Lsn};
+use crate::clock::Instant;
 use crate::router::Role;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A replica that was ejected stays away for this long at least, doubled each time, up to the second.
 const REST: Duration = Duration::from_millis(500);

@@ -1,8 +1,9 @@
 //! Where the primary's log has been, and when: what replicas are measured by.
 
 use super::Lsn;
+use crate::clock::Instant;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Positions kept. With one every 100 ms they reach back for a minute and a half, and further, more coarsely, for whoever is
 /// further behind.
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_thinned_out_shows_no_shorter_lag_and_covers_nothing_more() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let mut samples = Samples::default();
         for number in 1..=5_000u64 {
             samples.add(number, number * 10, start + Duration::from_millis(number));
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_primary_that_stands_still_keeps_its_number_rising() {
-        let now = Instant::now();
+        let now = crate::clock::now();
         let mut samples = Samples::default();
         (1..=9).for_each(|number| samples.add(number, 100, now));
         assert_eq!((samples.0.len(), samples.covered_by(100), samples.covered_by(99)), (1, 9, 0));
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_a_crash_has_taken_back_is_not_waited_for() {
-        let now = Instant::now();
+        let now = crate::clock::now();
         let mut samples = Samples::default();
         samples.add(1, 100, now);
         samples.add(2, 300, now);

@@ -5,7 +5,8 @@
 //! Says when the primary is to be made to flush. Pure, and knows of one primary.
 
 use super::Lsn;
-use std::time::{Duration, Instant};
+use crate::clock::Instant;
+use std::time::Duration;
 
 /// It stands still for so long before it is made to.
 const STANDS: Duration = Duration::from_millis(500);
@@ -61,7 +62,7 @@ mod tests {
 
     /// What is said at these milliseconds.
     fn said(looks: &[(u64, Lsn, Lsn, bool)]) -> Vec<bool> {
-        let (start, mut standstill) = (Instant::now(), Standstill::default());
+        let (start, mut standstill) = (crate::clock::now(), Standstill::default());
         let look = |&(at, written, flushed, awaited): &(u64, Lsn, Lsn, bool)| {
             standstill.look(written, flushed, awaited, start + Duration::from_millis(at))
         };
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn one_that_hangs_is_left_alone_until_its_disk_gets_on() {
-        let (start, mut standstill) = (Instant::now(), Standstill::default());
+        let (start, mut standstill) = (crate::clock::now(), Standstill::default());
         let look = |standstill: &mut Standstill, at: u64, written: Lsn, flushed: Lsn| {
             standstill.look(written, flushed, true, start + Duration::from_millis(at))
         };

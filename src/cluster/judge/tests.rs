@@ -24,7 +24,7 @@ impl Court {
     }
 
     fn with(claims: Vec<Option<Role>>) -> Self {
-        let now = Instant::now();
+        let now = crate::clock::now();
         Self { judge: Judge::new(claims.into_iter().map(|claim| (claim, 1)), MEASURE), now, number: 0 }
     }
 

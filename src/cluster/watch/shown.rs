@@ -1,12 +1,12 @@
 //! What was found out about hosts, for operators: rows, one line for a client that has waited, and the log.
 
 use super::{Watch, Watched};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::judge::{Judge, State, Why};
 use crate::net::Address;
 use crate::router::Role;
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A host as an operator sees it.
 pub struct HostSeen {

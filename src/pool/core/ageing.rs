@@ -1,6 +1,7 @@
 //! When a server is too old to go on, so that a pool opened at once does not die at once.
 
-use std::time::{Duration, Instant};
+use crate::clock::Instant;
+use std::time::Duration;
 
 /// Spaces the closing of aged servers: at most one per `lifetime / servers`, except those older
 /// than twice their lifetime.

@@ -2,8 +2,8 @@
 
 use super::words::Service;
 use super::{Action, Actions, Attempt, PoolCore, Pooled, Rest, seat_of, worker_of};
+use crate::clock::Instant;
 use crate::ids::WorkerId;
-use std::time::Instant;
 
 impl<S: Pooled, W> PoolCore<S, W> {
     /// An attempt succeeded on `worker`: the server goes to the oldest waiter, or becomes idle. If

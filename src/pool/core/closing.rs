@@ -2,7 +2,7 @@
 
 use super::words::Service;
 use super::{Action, Actions, CloseReason, Limits, PoolCore, Pooled};
-use std::time::Instant;
+use crate::clock::Instant;
 
 impl<S: Pooled, W> PoolCore<S, W> {
     /// Once a second: closes idle servers that are dead, idle for too long, too old or too many,

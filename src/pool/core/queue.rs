@@ -4,8 +4,8 @@
 //! binary search and not a shift of thousands of entries; there are never more holes than waiters
 //! plus `HOLES_KEPT`.
 
+use crate::clock::Instant;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// Below this many holes a queue is not worth tidying.
 const HOLES_KEPT: usize = 32;

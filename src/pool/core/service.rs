@@ -2,7 +2,7 @@
 
 use super::words::Service;
 use super::{Actions, CloseReason, PoolCore, Pooled};
-use std::time::Instant;
+use crate::clock::Instant;
 
 impl<S: Pooled, W> PoolCore<S, W> {
     /// No server is handed out or opened until [`PoolCore::resume`]; who comes waits. Idle servers are closed, the others

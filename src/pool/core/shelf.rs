@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of waiters or limits.
 
+use crate::clock::Instant;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// How many of the servers that are next in line are asked for a matching state: a match saves the
 /// server one small statement, a long search would cost more than that under the pool's lock.

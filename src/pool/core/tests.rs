@@ -74,7 +74,7 @@ struct Lane {
 impl Lane {
     fn new(limits: Limits) -> Self {
         let core = PoolCore::new(limits, 2);
-        let now = Instant::now();
+        let now = crate::clock::now();
         Self { core, now, servers: 0, generation: 1, attempts: vec![], grants: vec![], closed: vec![] }
     }
 

@@ -1,6 +1,7 @@
 //! What a lane and its caller say to each other. Values only: no rule lives here.
 
-use std::time::{Duration, Instant};
+use crate::clock::Instant;
+use std::time::Duration;
 
 #[cfg(doc)]
 use super::PoolCore;

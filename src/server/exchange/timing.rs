@@ -4,10 +4,10 @@
 //! A Query or FunctionCall has ended with its ReadyForQuery. An Execute has with its own answer, unless nothing but its Sync is
 //! behind it: that may have to commit, or fail to, and ends with ReadyForQuery.
 
+use crate::clock::Instant;
 use crate::metrics::{Call, Stat};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A statement under way.
 #[derive(Clone)]
@@ -247,10 +247,16 @@ impl Timing {
 /// documentation, "Message Formats", CommandComplete.
 fn rows(tag: &[u8]) -> u64 {
     let tag = tag.strip_suffix(b"\0").unwrap_or(tag);
-    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (word, number) = tag.split_at(tag.len() - digits);
-    if !word.ends_with(b" ") {
-        return 0;
+    let (mut rows, mut unit) = (0u64, 1u64);
+    for &byte in tag.iter().rev() {
+        match byte {
+            b'0'..=b'9' => {
+                rows = rows.saturating_add(u64::from(byte - b'0').saturating_mul(unit));
+                unit = unit.saturating_mul(10);
+            }
+            b' ' => return rows,
+            _ => return 0,
+        }
     }
-    number.iter().fold(0u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+    0
 }

@@ -8,7 +8,7 @@ use crate::server::{CancelTarget, Leaving, repair};
 use crate::wire::startup::CancelKey;
 use bytes::BytesMut;
 use socket2::SockRef;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ fn server(stream: TcpStream) -> Box<Server> {
     let cancel =
         CancelTarget { address, key, options, host: None, tls: crate::net::Tls::default().share(), astray: 0.into() };
     let socket = Socket::new(Stream::Tcp(stream), BytesMut::new());
-    Box::new(Server::new(ServerId(1), socket, Default::default(), cancel, Instant::now(), 0))
+    Box::new(Server::new(ServerId(1), socket, Default::default(), cancel, crate::clock::now(), 0))
 }
 
 #[tokio::test]

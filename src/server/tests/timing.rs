@@ -1,12 +1,13 @@
 //! When a statement has ended and how, with hands on the clock.
 
 use super::talk::{ERROR, Talk, frame, said, sent};
+use crate::clock::Instant;
 use crate::clock::now;
 use crate::ids::WorkerId;
 use crate::metrics::{Call, Description, Meter, Meters, Name, Registry};
 use crate::server::{Disposition, Outcome, Timed};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -12,10 +12,11 @@ const HASTE_MS: f64 = 20.0;
 impl Settings {
     /// Whether a server in these settings could let a client with those come to grief by a timeout that is not its own.
     pub fn is_hasty_for(&self, other: &Self) -> bool {
-        TIMEOUTS.iter().any(|name| {
-            let mine = self.own(name);
-            mine.is_some_and(is_short) && mine != other.own(name)
-        })
+        !self.own.is_empty()
+            && TIMEOUTS.iter().any(|name| {
+                let mine = self.own(name);
+                mine.is_some_and(is_short) && mine != other.own(name)
+            })
     }
 }
 

@@ -150,7 +150,7 @@ impl Model {
             core: PoolCore::new(limits.clone(), usize::from(workers)),
             limits,
             workers,
-            now: Instant::now(),
+            now: crate::clock::now(),
             servers: 0,
             generation: 1,
             places: BTreeMap::new(),
