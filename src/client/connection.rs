@@ -154,7 +154,7 @@ pub struct Client {
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
-    // What is on its way to it, where that is of interest.
+    // What is on its way to it, where that is of interest: mostly the answer to one statement.
     pub(super) answer: Option<Answer>,
     pub(super) outgoing: Option<Box<Outgoing>>,
     // It has closed its connection behind a Terminate that is not read yet.

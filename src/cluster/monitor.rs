@@ -6,7 +6,7 @@
 
 use super::Cluster;
 use super::watch::Watch;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::fault::SqlState;
 use crate::ids::ServerId;
 use crate::server::{LoginError, log_in};
@@ -65,7 +65,7 @@ impl Cluster {
     }
 
     /// Takes over what was heard.
-    fn report(&self, watch: &Arc<Watch>, heard: impl FnOnce(&mut super::judge::Judge, crate::clock::Instant)) {
+    fn report(&self, watch: &Arc<Watch>, heard: impl FnOnce(&mut super::judge::Judge, Instant)) {
         let change = watch.hear(heard);
         if change.primary.is_some() || change.revoked.is_some() {
             self.follow(watch, &change);

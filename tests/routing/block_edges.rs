@@ -161,7 +161,7 @@ fn a_read_that_waits_while_the_catalog_changes_is_the_primarys_and_no_write() {
     for begin in ["", "BEGIN READ ONLY"] {
         eventually("it reads on replicas", || reader.value(read) != PRIMARY);
         for holder in &mut holders {
-            // Where a machine is slow the catalog may be in doubt once more.
+            // On a machine that was busy with other work one has been seen to begin on the primary.
             eventually("it holds a server of a replica", || {
                 holder.ask("BEGIN READ ONLY");
                 let holds = in_block(&holder.ask(WHERE)) != PRIMARY;

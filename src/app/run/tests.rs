@@ -49,7 +49,7 @@ async fn waiting_for_transactions_tells_everybody_and_ends_at_the_timeout() {
     let (_orders, mut received) = unbounded_channel();
     let since = clock::now();
     assert!(!drain(Shutdown::WaitForTransactions, &mut received, &stage.registry, || PATIENCE).await);
-    assert!((clock::now() - since) >= PATIENCE);
+    assert!(clock::now() - since >= PATIENCE);
     assert_eq!(stage.told(), (true, false));
 }
 
@@ -69,7 +69,7 @@ async fn a_further_order_counts_if_it_is_harder_and_the_same_once_more_means_now
         further.iter().for_each(|order| orders.send(*order).expect("somebody listens"));
         let since = clock::now();
         assert!(!drain(first, &mut received, &stage.registry, || PATIENCE).await);
-        assert_eq!((clock::now() - since) < PATIENCE, at_once, "{first:?}, then {further:?}");
+        assert_eq!(clock::now() - since < PATIENCE, at_once, "{first:?}, then {further:?}");
     }
 }
 

@@ -1,8 +1,7 @@
 //! When a statement has ended and how, with hands on the clock.
 
 use super::talk::{ERROR, Talk, frame, said, sent};
-use crate::clock::Instant;
-use crate::clock::now;
+use crate::clock::{Instant, now};
 use crate::ids::WorkerId;
 use crate::metrics::{Call, Description, Meter, Meters, Name, Registry};
 use crate::server::{Disposition, Outcome, Timed};
