@@ -8,9 +8,10 @@ use bytes::BytesMut;
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER};
 use pgotter::wire::backend::{self, kind};
 use pgotter::wire::{frame, frontend};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
+use support::waiting::read;
 use support::{PgOtter, client_output, could_not_run, must, psql, shared_postgres, state};
 
 /// No answer in these tests takes longer on a working machine.
@@ -56,7 +57,7 @@ impl Raw {
                 return message;
             }
             let mut buffer = [0; 4096];
-            let received = must(self.stream.read(&mut buffer));
+            let received = must(read(&self.stream, &mut buffer));
             assert!(received > 0, "the connection was closed");
             self.inbox.extend_from_slice(&buffer[..received]);
         }

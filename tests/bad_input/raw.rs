@@ -1,8 +1,9 @@
 //! A client that writes bytes and reads frames. Knows nothing of what is right.
 
 pub use crate::support::raw::{first_packet, message as frame, query};
+use crate::support::waiting::read;
 use pgotter::wire::backend::error_field;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Conn {
     /// False at the end; panics when nothing comes for too long.
     fn receive(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
+        match read(&self.stream, &mut buffer) {
             Ok(0) => false,
             Ok(bytes) => {
                 self.received.extend_from_slice(&buffer[..bytes]);

@@ -1,10 +1,11 @@
 //! A stream without end keeps nothing else from being done: deadlines pass and the process ends.
 
 use super::support::PgOtter;
+use super::support::waiting::read;
 use super::talk::{Client, query};
 use super::world::{PATIENCE, eventually, fresh_role, look, pgotter};
 use rustix::process::Signal;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::time::Instant;
 
 /// A client that reads as fast as it can what no server comes to the end of.
@@ -29,7 +30,7 @@ impl Stream {
         let (mut chunk, mut tail) = (vec![0; 1 << 20], Vec::new());
         while !tail.ends_with(READY) {
             assert!(since.elapsed() < PATIENCE, "it went on and on");
-            match self.client.stream.read(&mut chunk) {
+            match read(&self.client.stream, &mut chunk) {
                 Ok(0) => break,
                 Ok(bytes) => tail.extend_from_slice(&chunk[bytes.saturating_sub(READY.len())..bytes]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => break,

@@ -2,9 +2,10 @@
 
 use super::support::raw::{self, first_packet};
 pub use super::support::raw::{message, query};
+use super::support::waiting::read;
 use super::world::PATIENCE;
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 /// One connection, blocking. A read that takes longer than [`PATIENCE`] fails the test.
@@ -196,9 +197,9 @@ impl Client {
     fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         let mut chunk = [0; 16 * 1024];
         while self.received.len() < bytes {
-            match self.stream.read(&mut chunk) {
+            match read(&self.stream, &mut chunk) {
                 Ok(0) => return None,
-                Ok(read) => self.received.extend_from_slice(&chunk[..read]),
+                Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer in {PATIENCE:?}"),
                 Err(_) => return None,
             }
@@ -232,7 +233,7 @@ pub fn cancel(port: u16, pid: i32, secret: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("PgOtter accepts");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&first_packet(80_877_102, &[&pid.to_be_bytes()[..], secret].concat())).unwrap();
-    let _ = stream.read(&mut [0]);
+    let _ = read(&stream, &mut [0]);
 }
 
 /// StartupMessage 3.0.

@@ -1,8 +1,9 @@
 //! A client that speaks the protocol byte by byte, in any order and any cut, as no driver would. Blocking; every read
 //! has a deadline, so that a test that waits for nothing fails instead of hanging.
 
+use super::waiting::read;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ impl Raw {
     /// False at the end of the connection.
     fn receive(&mut self) -> std::io::Result<bool> {
         let mut buffer = [0; 64 * 1024];
-        match self.stream.read(&mut buffer) {
+        match read(&self.stream, &mut buffer) {
             Ok(bytes) => {
                 self.inbox.extend_from_slice(&buffer[..bytes]);
                 Ok(bytes > 0)

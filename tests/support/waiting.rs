@@ -2,6 +2,7 @@
 
 use super::PgOtter;
 use rustix::process::Signal;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 /// What has not happened by then never will.
@@ -13,6 +14,17 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(since.elapsed() < PATIENCE, "never came true: {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Reads what comes next. Where there is a timeout, a process that is stopped and goes on, as all of a machine may, is interrupted in
+/// that. Source: signal(7).
+pub fn read(mut stream: impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            other => return other,
+        }
     }
 }
 

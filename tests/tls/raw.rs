@@ -1,6 +1,7 @@
 //! A client that speaks TLS by itself, directly or behind an SSLRequest, and PostgreSQL's protocol byte by byte.
 
 use super::support::raw::{PATIENCE, first_packet, startup};
+use super::support::waiting::read;
 use super::world::ours;
 use pgotter::wire::frame::first;
 use pgotter::wire::startup::SSL_REQUEST;
@@ -87,7 +88,7 @@ impl Secure {
                 }
             }
             let mut buffer = [0; 32 * 1024];
-            match self.stream.read(&mut buffer) {
+            match read(&mut self.stream, &mut buffer) {
                 Ok(0) => return frames,
                 Ok(bytes) => self.received.extend_from_slice(&buffer[..bytes]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("nothing came for {PATIENCE:?}"),
