@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod admin;
+pub mod alerts;
 pub mod app;
 pub mod auth;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod ids;
 pub mod metrics;
 pub mod net;
+pub mod notify;
 pub mod pool;
 pub mod router;
 pub mod secret;

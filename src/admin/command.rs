@@ -56,8 +56,9 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`, `Queries` and `Routes`")]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Alerts`, `Hosts`, `Queries` and `Routes`")]
 pub enum Show {
+    Alerts,
     Clients,
     Config,
     Databases,
@@ -79,7 +80,8 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 17] = [
+const SHOWN: [(&str, Show); 18] = [
+    ("alerts", Show::Alerts),
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),

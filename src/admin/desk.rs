@@ -3,6 +3,7 @@
 use super::averages::Averages;
 use super::command::Ending;
 use crate::activity::{ClientActivity, ClientSeen};
+use crate::alerts::Board;
 use crate::clock::{self, Instant};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
 use crate::config::{Config, Rights};
@@ -88,6 +89,7 @@ pub struct Desk<P> {
     pub process: P,
     pub(super) cluster: Arc<Cluster>,
     pub(super) metrics: Arc<Registry>,
+    pub(super) alerts: Arc<Board>,
     pub(super) averages: Averages,
     places: Mutex<Vec<Weak<Place>>>,
     entered: AtomicU64,
@@ -98,12 +100,13 @@ pub struct Desk<P> {
 
 impl<P: Process> Desk<P> {
     /// Nobody is here yet.
-    pub fn new(process: P, cluster: Arc<Cluster>, metrics: Arc<Registry>) -> Self {
+    pub fn new(process: P, cluster: Arc<Cluster>, metrics: Arc<Registry>, alerts: Arc<Board>) -> Self {
         let now = clock::now();
         Self {
             process,
             cluster,
             metrics,
+            alerts,
             averages: Averages::new(now),
             places: Mutex::default(),
             entered: AtomicU64::new(0),

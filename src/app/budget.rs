@@ -80,8 +80,9 @@ fn share(descriptors: u64, config: &Config) -> Budget {
         FORESEEN_POOLS * u64::try_from(config.pooler.default_pool_size.max(20)).unwrap_or(u64::MAX / FORESEEN_POOLS);
     let wanted = wanted(config).map_or(u64::MAX, |servers| u64::try_from(servers).unwrap_or(u64::MAX));
     let servers = wanted.max(foreseen).min(descriptors / 2);
-    // Those of several hosts are asked what they are, over a connection to each.
+    // Those of several hosts are asked what they are, over a connection to each. Webhooks have one each.
     let asked: usize = config.databases.values().map(|entry| entry.hosts.len()).filter(|hosts| *hosts > 1).sum();
+    let asked = asked + config.notify.webhook.len();
     let own = OWN + u64::try_from(asked).unwrap_or(0);
     let fits = usize::try_from(descriptors.saturating_sub(servers + own)).unwrap_or(usize::MAX).max(1);
     Budget { descriptors, servers, clients: config.pooler.max_client_conn.unwrap_or(fits).min(fits) }

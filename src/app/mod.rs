@@ -1,5 +1,6 @@
 //! The process: threads, what they share, starting and stopping. Values are built here and handed down.
 
+mod alerts;
 mod available;
 mod budget;
 mod console;

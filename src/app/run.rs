@@ -1,11 +1,13 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
+use super::alerts::watch;
 use super::front::{Hall, accept, sweep};
 use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
 use super::{available, budget};
 use crate::admin::Desk;
+use crate::alerts::Board;
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
 use crate::clock::{self, Instant};
@@ -70,14 +72,16 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     });
     let losses = start_workers(queues, &shared)?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
+    let board = Arc::<Board>::default();
     if let Some(listening) = endpoint {
-        serve_views(listening, &door)?;
+        serve_views(listening, &door, board.clone())?;
     }
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let cluster = door.load().cluster.clone();
     watch_hosts(cluster.clone())?;
-    let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone()));
+    let watching = watch(door.clone(), board.clone())?;
+    let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone(), board));
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let stopped = runtime.block_on(async {
@@ -98,15 +102,17 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     });
     // A name may be looked up at this moment, for as long as the system likes.
     runtime.shutdown_background();
+    watching.end();
     stopped
 }
 
 /// Starts the endpoint for monitoring, which shows what is behind the door.
-fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>) -> io::Result<()> {
+fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>, alerts: Arc<Board>) -> io::Result<()> {
     let (gate, door) = (door.load_full(), door.clone());
     let seats = gate.seats.clone();
     let views = http::Views {
         metrics: gate.metrics.clone(),
+        alerts,
         cluster: gate.cluster.clone(),
         memory: gate.memory.clone(),
         tls: gate.tls.clone(),

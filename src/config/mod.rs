@@ -5,12 +5,14 @@
 //! of *every* mistake. Knows nothing of sockets or of PostgreSQL: a host that does not exist is no
 //! mistake here. Start reading at `sections.rs`, which has every key with its default and range.
 
+mod alerts;
 mod console;
 mod find;
 mod hosts;
 mod insight;
 mod later;
 mod model;
+mod notify;
 mod oddities;
 mod outside;
 mod report;
@@ -29,9 +31,11 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::{Alert, Condition, Match, Scope};
 pub use console::{Rights, is_console};
 pub use find::{FindError, find};
 pub use model::*;
+pub use notify::{Format, Notify, Webhook};
 pub use oddities::oddities;
 pub use report::{Mistake, Report};
 pub use sections::parse;

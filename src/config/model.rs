@@ -1,10 +1,13 @@
 //! The configuration as the rest of the program sees it: complete, checked, defaults filled in.
 //! Only `config::load` builds one.
 
+use super::alerts::Alert;
+use super::notify::Notify;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything an operator decided. Immutable; a reload builds another.
@@ -23,6 +26,10 @@ pub struct Config {
     pub routing: Routing,
     /// `[insight]`.
     pub insight: Insight,
+    /// `[[alert]]`. Default none, at most 100.
+    pub alerts: Vec<Arc<Alert>>,
+    /// `[notify]`.
+    pub notify: Notify,
 }
 
 /// When a server goes back to its pool.

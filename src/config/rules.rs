@@ -65,7 +65,7 @@ fn rule(outer: &mut Section<'_>, item: &Value<'_>, databases: &BTreeMap<String, 
 }
 
 /// 16 hexadecimal digits, as they are shown.
-fn fingerprint(value: &Value<'_>) -> Result<u64, Wrong> {
+pub(super) fn fingerprint(value: &Value<'_>) -> Result<u64, Wrong> {
     let text = values::name(value)?;
     let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = if digits { u64::from_str_radix(&text, 16).ok() } else { None };

@@ -1,11 +1,13 @@
 //! Every key: name, default, range. The order is that of the model; what a key means is told there and
 //! in `config/reference.toml`.
 
+use super::alerts::alerts;
 use super::console::is_console;
 use super::hosts::hosts;
 use super::insight::insight;
 use super::later;
 use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
+use super::notify::notify;
 use super::outside::Outside;
 use super::report::{Notebook, Report};
 use super::routing::routing;
@@ -32,7 +34,7 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 6] = ["pooler", "databases", "users", "http", "routing", "insight"];
+const SECTIONS: [&str; 8] = ["pooler", "databases", "users", "http", "routing", "insight", "alert", "notify"];
 
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
@@ -63,9 +65,12 @@ pub fn parse(
     let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place), &databases);
     let (table, place) = subtable(&mut notes, root, "insight");
     let insight = insight(&mut Section::new(&mut notes, table, "[insight]", place));
+    let alerts = alerts(&mut notes, root);
+    let table = subtable(&mut notes, root, "notify");
+    let notify = notify(&mut notes, table, &outside);
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight })
+        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight, alerts, notify })
     } else {
         Err(notes.into_report())
     }

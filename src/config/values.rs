@@ -165,7 +165,8 @@ fn duration_in(unit_seconds: f64) -> impl Fn(&Value<'_>) -> Result<Duration, Wro
     }
 }
 
-fn number(value: &Value<'_>) -> Option<f64> {
+/// A number, with or without a point.
+pub(super) fn number(value: &Value<'_>) -> Option<f64> {
     match value.get_ref() {
         DeValue::Float(number) => number.as_str().parse().ok(),
         _ => integer(value)?.to_string().parse().ok(),

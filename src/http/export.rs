@@ -2,6 +2,7 @@
 //! labels do not change once they are out.
 
 use super::Views;
+use super::alerts::alerts;
 use super::family::{Families, Family};
 use super::pools::Pools;
 use super::statements::statements;
@@ -36,6 +37,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     queries(&mut out, &counts);
     routes(&mut out, &counts);
     statements(&mut out, views);
+    alerts(&mut out, views);
     out.text()
 }
 

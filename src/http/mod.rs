@@ -4,6 +4,7 @@
 //! It is for the operator's machines: nobody is asked for a password, and everybody may only look. What a peer can do
 //! is bounded: so many connections, so long a request, so much time.
 
+mod alerts;
 mod answer;
 mod export;
 mod family;
@@ -14,6 +15,7 @@ mod statements;
 
 pub use serve::{Listening, bind, serve};
 
+use crate::alerts::Board;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::metrics::Registry;
@@ -24,6 +26,8 @@ use std::sync::Arc;
 pub struct Views {
     /// What was counted.
     pub metrics: Arc<Registry>,
+    /// What fires.
+    pub alerts: Arc<Board>,
     /// Pools and hosts.
     pub cluster: Arc<Cluster>,
     /// The configuration in force.

@@ -76,6 +76,18 @@ impl Latency {
         self.0.iter().sum()
     }
 
+    /// What is in each bucket, in order.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+
+    /// Counts in a bucket, if there is one of this number.
+    pub(super) fn add_to(&mut self, index: usize, count: u64) {
+        if let Some(bucket) = self.0.get_mut(index) {
+            *bucket += count;
+        }
+    }
+
     /// The duration that this share of all (0 to 1) does not exceed: the middle of the sub-bucket that it is in, which is at most
     /// 6.25 % off; an hour for what takes longer. `None`: nothing was counted.
     pub fn quantile(&self, share: f64) -> Option<Duration> {

@@ -1,6 +1,7 @@
 //! The ends that a worker counts with. They stay on its thread, so that each cell has one writer.
 
 use super::ladder::micros;
+use super::long::Long;
 use super::registry::Registry;
 use super::shard::{Answered, CheckoutFailure, LoginResult, Retry, Shard};
 use super::statements::{Book, Call, Description, Name, Place, Stat};
@@ -29,6 +30,7 @@ struct Counting {
     shard: Arc<Shard>,
     book: Rc<Book>,
     place: Place,
+    long: Arc<Long>,
     worker: Weak<Worker>,
 }
 
@@ -63,7 +65,8 @@ impl Worker {
         let number = u32::try_from(databases.len()).unwrap_or(u32::MAX);
         let meter = databases.entry(label).or_insert_with_key(|label| {
             let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
-            Meter(Rc::new(Counting { shard, book, place, worker: Rc::downgrade(self) }))
+            let long = self.registry.long.clone();
+            Meter(Rc::new(Counting { shard, book, place, long, worker: Rc::downgrade(self) }))
         });
         meter.clone()
     }
@@ -171,5 +174,8 @@ impl Meter {
     /// Its client has all of the answer, so long after the statement had arrived.
     pub fn delivered(&self, stat: &Stat, total: Duration) {
         self.0.book.observe_total(&self.0.place, stat, total);
+        if self.0.long.is_long(total) {
+            self.0.long.note(stat, total);
+        }
     }
 }

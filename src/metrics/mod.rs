@@ -7,22 +7,26 @@ mod counter;
 mod host;
 mod ladder;
 mod latency;
+mod long;
 mod meter;
 mod process;
 mod registry;
 mod repeated;
 mod shard;
 mod statements;
+mod windows;
 
 pub use host::{ConnectResult, HostCounts, HostMeter};
 pub use ladder::{Histogram, LADDER};
 pub use latency::Latency;
+pub use long::{Long, LongCall};
 pub use meter::{Meter, Meters};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
 pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, ROUTES, Retry, Routed};
 pub use statements::{Call, Description, Name, Numbers, Seen, Series, Stat};
+pub use windows::{Key, NAMED, Reading, Recent, Windows};
 
 #[cfg(test)]
 mod tests;

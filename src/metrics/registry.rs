@@ -1,8 +1,10 @@
 //! Every shard by database and worker, and their sums.
 
+use super::long::Long;
 use super::process::Process;
 use super::shard::{Counts, LoginResult, Shard};
 use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
+use super::windows::Windows;
 use crate::clock::Instant;
 use crate::ids::WorkerId;
 use parking_lot::Mutex;
@@ -21,6 +23,10 @@ pub const OTHER: &str = "other";
 pub struct Registry {
     /// What concerns the process as a whole.
     pub process: Process,
+    /// Single statements that took long.
+    pub long: Arc<Long>,
+    /// What was counted lately. Whoever keeps them ticks once a second; see [`Windows`].
+    pub windows: Mutex<Windows>,
     workers: usize,
     databases: Mutex<Databases>,
     // Of each worker's statements.
@@ -70,6 +76,8 @@ impl Registry {
         let databases = Databases { shards: BTreeMap::from([(OTHER.into(), shards(workers))]), unnamed: 0 };
         Self {
             process: Process::new(workers, now),
+            long: Arc::default(),
+            windows: Mutex::new(Windows::new(now)),
             workers,
             databases: Mutex::new(databases),
             shelves: (0..workers).map(|_| Arc::default()).collect(),

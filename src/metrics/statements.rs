@@ -156,6 +156,11 @@ impl Stat {
         }
     }
 
+    /// Whose it is.
+    pub(super) fn about(&self) -> (&Arc<str>, Name, &Description) {
+        (&self.database, self.name, &self.description)
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();

@@ -28,9 +28,9 @@ enum Within {
 const TABLE: &[Row] = &[
     Row { level: "L0", rooms: &["ids", "clock", "secret", "fault"], within: Within::Nothing },
     Row { level: "L1", rooms: &["wire", "sql", "metrics", "config"], within: Within::Nothing },
-    Row { level: "L2", rooms: &["auth", "session", "router", "activity"], within: Within::Nothing },
+    Row { level: "L2", rooms: &["auth", "session", "router", "activity", "alerts"], within: Within::Nothing },
     Row { level: "L3", rooms: &["net", "server", "pool", "cluster"], within: Within::Left },
-    Row { level: "L4", rooms: &["client", "admin", "http"], within: Within::Nothing },
+    Row { level: "L4", rooms: &["client", "admin", "http", "notify"], within: Within::Nothing },
     Row { level: "L5", rooms: &["main", "lib", "cli", "app"], within: Within::All },
 ];
 

@@ -4,6 +4,7 @@
 //! Source of columns and types: PgBouncer 1.25, `src/admin.c` and `src/stats.c`; of meanings: its documentation, "Admin
 //! console".
 
+mod alerts;
 mod configured;
 mod counted;
 mod hosts;
@@ -43,6 +44,7 @@ const fn numeric(name: &'static str) -> Column {
 /// What the rows of an answer have. Empty: it has none, and is a notice.
 pub(super) fn columns(show: Show) -> Vec<Column> {
     match show {
+        Show::Alerts => alerts::COLUMNS.to_vec(),
         Show::Clients | Show::Servers => sockets::COLUMNS.to_vec(),
         Show::Config => configured::CONFIG.to_vec(),
         Show::Databases => configured::DATABASES.to_vec(),
@@ -66,6 +68,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
 /// The rows of an answer.
 pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
     match show {
+        Show::Alerts => alerts::alerts(desk),
         Show::Clients => sockets::clients(desk),
         Show::Servers => sockets::servers(desk),
         Show::Config => configured::config(desk),

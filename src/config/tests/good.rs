@@ -451,3 +451,63 @@ fn a_rule_may_lead_to_another_database_for_clients_of_one() {
         oddities(&good(&format!("{home}{logs}[routing]\nrules = [{{ table = \"a\", route = \"database=logs\" }}]\n")));
     assert!(said.iter().any(|line| line.contains("database *") && line.contains("are not read")), "{said:?}");
 }
+
+#[test]
+fn alerts_have_defaults_by_their_types() {
+    let text = "[[alert]]\ntype = \"single\"\nover = \"5s\"\n[[alert]]\nname = \"errors\"\ntype = \"error_ratio\"\nover = 0.05\n\
+                [[alert]]\ntype = \"pool_wait\"\nover = 2\n[[alert]]\ntype = \"average\"\nover = \"1s\"\n\
+                match = { database = \"shop*\", tables = [\"orders\", \"s.items*\"], kind = \"write\" }\n";
+    let alerts = good(&format!("{BASE}{text}")).alerts;
+    let shown = |at: usize| (alerts[at].name.as_str(), alerts[at].window.as_secs(), alerts[at].scope);
+    assert_eq!(shown(0), ("single", 300, Scope::Fingerprint));
+    assert_eq!(shown(1), ("errors", 300, Scope::Database));
+    assert_eq!(shown(2), ("pool_wait", 30, Scope::Fingerprint));
+    assert_eq!(shown(3), ("average", 300, Scope::Fingerprint));
+    assert_eq!((alerts[3].min_calls, alerts[3].clear, alerts[3].clear_for), (20, 0.8, Duration::from_secs(60)));
+    let matches = &alerts[3].matches;
+    assert!(matches.has_database("shop_eu") && !matches.has_database("web"));
+    for (kind, tables, has) in [
+        ("write", "orders", true),
+        ("write", "public.orders", true),
+        ("write", "a,s.items_2026", true),
+        ("write", "t.items_2026", false),
+        ("write", "", false),
+        ("read", "orders", false),
+    ] {
+        assert_eq!(matches.has_statement(None, kind, tables), has, "{kind} {tables}");
+    }
+}
+
+#[test]
+fn webhooks_are_taken_apart_and_may_stand_elsewhere() {
+    let text = "[notify]\nformat = \"slack\"\nwebhook = [\"https://hooks.example.test/services/T0?x=1\", \"http://[::1]:8080\", \
+                { url = \"http://a\", format = \"json\" }, { url = { env = \"HOOK\" } }]\n";
+    let env = |name: &str| (name == "HOOK").then(|| "https://b:1/c".to_owned());
+    let config = parse(&format!("{BASE}{text}"), Path::new("/etc/otter/pooler.toml"), &read, &env, 6);
+    let notify = config.unwrap_or_else(|report| panic!("{report}")).notify;
+    let hook = |hook: &Webhook| (hook.tls, hook.host.clone(), hook.port, hook.path.expose().clone(), hook.format);
+    let expected = [
+        (true, "hooks.example.test", 443, "/services/T0?x=1", Format::Slack),
+        (false, "::1", 8080, "/", Format::Slack),
+        (false, "a", 80, "/", Format::Json),
+        (true, "b", 1, "/c", Format::Slack),
+    ]
+    .map(|(tls, host, port, path, format)| (tls, host.to_owned(), port, path.to_owned(), format));
+    assert_eq!(notify.webhook.iter().map(hook).collect::<Vec<_>>(), expected);
+    assert_eq!((notify.timeout, notify.retry_for), (Duration::from_secs(10), Duration::from_secs(3600)));
+}
+
+#[test]
+fn the_reference_has_every_key_of_alerts_and_of_who_is_told() {
+    let alerts = include_str!("../alerts.rs");
+    let keys = alerts.split("const KEYS").nth(1).and_then(|rest| rest.split("];").next()).expect("there are keys");
+    let keys: Vec<_> = keys.split('"').skip(1).step_by(2).collect();
+    assert!(keys.len() > 10, "{keys:?}");
+    let notify = ["webhook", "format", "timeout", "retry_for"];
+    for (section, keys) in [("#[[alert]]", &keys[..]), ("#[notify]", &notify)] {
+        let start = REFERENCE.find(section).expect("the reference has this section");
+        for key in keys {
+            assert!(REFERENCE[start..].contains(&format!("\n#{key} = ")), "`{key}` is not in {section}");
+        }
+    }
+}

@@ -53,7 +53,7 @@ fn unknown_names_get_the_nearest_known_one() {
 
 #[test]
 fn what_comes_later_is_called_not_supported_yet() {
-    pooler("[[alert]]\nname = \"x\"", 3, "[alert] is not supported yet", "");
+    pooler("[peers.a]", 2, "[peers] is not supported yet", "");
     pooler("disable_pqexec = 1", 1, "`disable_pqexec` is not supported yet", "PgBouncer");
     pooler("auth_type = \"any\"", 13, "\"scram-sha-256\" or \"cert\"", "not supported yet");
     database("hosts = [\"@pg\"]", 4, 10, "a host such as", "not supported yet");
@@ -68,6 +68,68 @@ fn what_cannot_be_counted_is_refused() {
     insight("insight_memory = \"1KiB\"", 18, "`insight_memory` must be", "");
     insight("exported_fingerprints = -1", 25, "`exported_fingerprints` must be", "");
     insight("max_fingerprint = 500", 1, "in [insight]", "`max_fingerprints`");
+}
+
+#[test]
+fn an_alert_that_says_too_little_or_too_much_is_refused() {
+    let alert = |lines: &str, line, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[[alert]]\n{lines}{REST}"), line, column, message, more);
+    };
+    alert("name = \"x\"", 3, 1, "an alert needs `type`", "\"single\", \"average\"");
+    alert("type = \"singel\"\nover = 1", 4, 8, "`type` must be", "did you mean \"single\"?");
+    alert("type = \"single\"", 4, 8, "needs `over`", "");
+    alert("type = \"single\"\nover = \"5x\"", 5, 8, "`over` must be a duration", "");
+    alert("type = \"single\"\nover = 5\nclear = 0.5", 6, 1, "of type \"single\" has no `clear`", "docs/alerts.md");
+    alert("type = \"single\"\nover = 5\nmin_cals = 5", 6, 1, "unknown key `min_cals` in [[alert]]", "");
+    alert("type = \"average\"\nover = 1\nwindow = \"9s\"", 6, 10, "from 10s to 24h", "too short");
+    alert("type = \"average\"\nover = 1\nwindow = \"2d\"", 6, 10, "from 10s to 24h", "too long");
+    alert("type = \"average\"\nover = 1\nclear = 1.5", 6, 9, "at most 1", "four fifths");
+    alert("type = \"average\"\nover = 1\nmin_calls = 0", 6, 13, "`min_calls` must be", "");
+    alert("type = \"average\"\nover = 1\nscope = \"user\"", 6, 9, "\"fingerprint\" or \"database\"", "");
+    alert("type = \"percentile\"\nover = 1", 4, 8, "needs `quantile`", "");
+    alert("type = \"error_ratio\"\nover = 5", 5, 8, "above 0 and below 1", "five percent");
+    alert("type = \"pool_wait\"\nover = 1\nwindow = 60", 6, 1, "has no `window`", "");
+    alert("type = \"reload_failed\"\nover = 1", 5, 1, "has no `over`", "");
+    alert("type = \"pool_wait\"\nover = 1\nmatch = { kind = \"read\" }", 6, 11, "unknown key `kind`", "database");
+    alert("type = \"average\"\nover = 1\nmatch = { kind = \"reads\" }", 6, 18, "`kind` must be", "\"read\"");
+    alert("type = \"average\"\nover = 1\nmatch = { fingerprint = \"a1\" }", 6, 25, "16 hexadecimal digits", "");
+    alert("type = \"average\"\nover = 1\nmatch = \"shop\"", 6, 9, "`match` must be a table", "");
+    let objective = "type = \"objective\"\ntarget = \"10ms\"\nacceptable = \"50ms\"\ncritical = \"20ms\"";
+    alert(objective, 7, 12, "`critical` must not be below `acceptable`", "");
+    alert(
+        "type = \"single\"\nover = 5\n[[alert]]\ntype = \"single\"\nover = 9",
+        6,
+        1,
+        "two alerts are called \"single\"",
+        "`name`",
+    );
+    refused(
+        &format!("alert = 3\n[pooler]\nauth_type = \"trust\"{REST}"),
+        1,
+        9,
+        "must be a list of tables",
+        "[[alert]]",
+    );
+}
+
+#[test]
+fn a_webhook_that_cannot_be_one_is_refused_and_its_address_is_not_said() {
+    let notify = |line: &str, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[notify]\n{line}{REST}"), 4, column, message, more);
+    };
+    let form = "must be an address such as";
+    notify("webhook = \"https://a/b\"", 11, "`webhook` must be a list", "webhook = [");
+    notify("webhook = [3]", 12, "must be a text", "");
+    notify("webhook = [\"ftp://a/b\"]", 12, form, "neither https:// nor http://");
+    notify("webhook = [\"https:///b\"]", 12, form, "no host");
+    notify("webhook = [\"https://a:0/b\"]", 12, form, "a port from 1");
+    notify("webhook = [\"https://u:p@a/b\"]", 12, form, "a login in it");
+    notify("webhook = [\"https://a/b c\"]", 12, form, "a space");
+    notify("webhook = [\"https://a/b\", \"https://a/b\"]", 27, "may be listed once", "a second time");
+    notify("webhook = [{ url = \"https://a/b\", format = \"slak\" }]", 44, "`format` must be", "\"slack\"");
+    notify("webhook = [{ env = \"NOWHERE\" }]", 12, "each `webhook` must be set", "no variable NOWHERE");
+    notify("webhok = []", 1, "unknown key `webhok` in [notify]", "`webhook`");
+    notify("timeout = 0", 11, "`timeout` must be", "");
 }
 
 #[test]

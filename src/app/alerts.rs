@@ -1,0 +1,179 @@
+//! The thread that looks once a second at what was counted and at what is there, says which alerts fire, and has webhooks told. It reads what others
+//! have written and asks nobody anything.
+
+use crate::alerts::{Alerts, Board, Ending, Event, Look, PoolLook, ReplicaLook, Stamp};
+use crate::client::Gate;
+use crate::clock::{self, Instant};
+use crate::cluster::Pool;
+use crate::config::Config;
+use crate::notify::{Message, Notifier};
+use crate::secret;
+use arc_swap::ArcSwap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+/// Between two looks. The finest windows are as fine.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// At the end of the process, time for what is not told yet.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
+
+/// The thread, until it is told to end.
+pub struct Watching {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+struct Watch {
+    door: Arc<ArcSwap<Gate>>,
+    board: Arc<Board>,
+    notifier: Notifier,
+    config: Option<Arc<Config>>,
+    alerts: Alerts,
+    names: Names,
+}
+
+/// What events are called.
+struct Names {
+    pgotter: String,
+    run: String,
+    events: u64,
+}
+
+/// Starts it.
+///
+/// # Errors
+/// The system has no thread, or no descriptors for one more runtime.
+pub fn watch(door: Arc<ArcSwap<Gate>>, board: Arc<Board>) -> io::Result<Watching> {
+    let notifier = Notifier::start(board.clone())?;
+    let names = Names::new(door.load().config.pooler.listen_port);
+    let mut watch = Watch { door, board, notifier, config: None, alerts: Alerts::default(), names };
+    let (end, ended) = channel();
+    let run = move || {
+        // The first look puts the configuration in force.
+        watch.look();
+        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            watch.look();
+        }
+        watch.notifier.end(LAST_MESSAGES);
+    };
+    let thread = std::thread::Builder::new().name("alerts".to_owned()).spawn(run)?;
+    Ok(Watching { end, thread })
+}
+
+impl Watching {
+    /// Ends it, and waits a moment for webhooks that are being told.
+    pub fn end(self) {
+        drop(self.end);
+        // One that panicked has ended, too.
+        let _ = self.thread.join();
+    }
+}
+
+impl Watch {
+    /// A bug in here costs one look.
+    fn look(&mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.look_once())).is_err() {
+            tracing::error!("looking at alerts panicked; it goes on");
+        }
+    }
+
+    fn look_once(&mut self) {
+        let (now, gate) = (clock::now(), self.door.load_full());
+        let mut events = Vec::new();
+        if self.config.as_ref().is_none_or(|config| !Arc::ptr_eq(config, &gate.config)) {
+            events = self.alerts.define(now, &gate.config.alerts);
+            self.notifier.configure(&gate.config.notify);
+            gate.metrics.long.set_over(self.alerts.single_over());
+            self.config = Some(gate.config.clone());
+        }
+        let seen = see(&gate, now);
+        let statements = gate.metrics.statements();
+        {
+            let mut windows = gate.metrics.windows.lock();
+            windows.tick(now, &statements);
+            events.extend(self.alerts.look(now, &windows, &seen));
+        }
+        self.board.show(self.alerts.rows());
+        events.iter().for_each(|event| self.tell(event, now));
+    }
+
+    fn tell(&mut self, event: &Event, now: Instant) {
+        log(event);
+        let stamp = self.names.stamp(event, now);
+        self.notifier.send(Message { json: event.json(&stamp).into(), slack: event.slack(&stamp).into() });
+    }
+}
+
+impl Names {
+    fn new(port: u16) -> Self {
+        // Source: proc(5).
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let run = secret::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { pgotter: format!("{}:{port}", machine.trim()), run, events: 0 }
+    }
+
+    fn stamp(&mut self, event: &Event, now: Instant) -> Stamp {
+        self.events += 1;
+        // In whole milliseconds.
+        let on_the_wall = |moment: Instant| {
+            let ago = now.saturating_duration_since(moment);
+            let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            (at.saturating_sub(ago).as_secs_f64() * 1e3).round() / 1e3
+        };
+        Stamp {
+            id: format!("{}-{}", self.run, self.events),
+            pgotter: self.pgotter.clone(),
+            at: on_the_wall(event.at),
+            since: on_the_wall(event.since),
+        }
+    }
+}
+
+/// Texts of queries are not for the log.
+fn log(event: &Event) {
+    let (alert, kind, about) = (&event.alert.name, event.alert.condition.word(), event.measured.subject.to_string());
+    let (value, threshold, level) = (event.measured.value, event.threshold, event.level);
+    match event.ending {
+        None => tracing::warn!(alert, kind, about, level, value, threshold, "an alert fires"),
+        Some(Ending::Cleared) => tracing::info!(alert, kind, about, value, threshold, "an alert is over"),
+        Some(Ending::Removed) => tracing::info!(alert, kind, about, "an alert is not configured any more"),
+    }
+}
+
+/// What there is at this moment. Locks each lane's books for a moment.
+fn see(gate: &Gate, now: Instant) -> Look {
+    let (long, more_long) = gate.metrics.long.take();
+    let pools = gate.cluster.pools().iter().map(|pool| see_pool(gate, pool, now)).collect();
+    let mut replicas = Vec::new();
+    for watch in gate.cluster.watches() {
+        let database: Arc<str> = watch.entry.as_str().into();
+        let lags = watch.seen().into_iter().filter_map(|host| Some((host.address.to_string(), host.lag?.0)));
+        replicas.extend(lags.map(|(host, lag)| ReplicaLook { database: database.clone(), host, lag }));
+    }
+    Look { long, more_long, pools, replicas, reload_failed: !gate.metrics.process.reload().0 }
+}
+
+fn see_pool(gate: &Gate, pool: &Pool, now: Instant) -> PoolLook {
+    let shape = pool.shape();
+    let size = shape.settings.pool_size;
+    let share = |places: usize| (size > 0).then(|| places as f64 / size as f64);
+    let (mut oldest_wait, mut taken, mut pinned) = (Duration::ZERO, 0, 0);
+    for lane in &shape.lanes {
+        let stats = lane.stats(now);
+        oldest_wait = oldest_wait.max(stats.oldest_wait);
+        taken = taken.max(stats.active);
+        pinned = pinned.max(lane.pinned());
+    }
+    PoolLook {
+        database: gate.metrics.label(&pool.database).into(),
+        user: pool.user.clone(),
+        oldest_wait,
+        taken: share(taken),
+        pinned: share(pinned),
+    }
+}
