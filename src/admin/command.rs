@@ -56,7 +56,7 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`, `Queries` and `Routes`")]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`, `Queries`, `Routes` and `SlowQueries`")]
 pub enum Show {
     Clients,
     Config,
@@ -68,6 +68,7 @@ pub enum Show {
     Queries,
     Routes,
     Servers,
+    SlowQueries,
     State,
     Stats,
     StatsAverages,
@@ -79,7 +80,7 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 17] = [
+const SHOWN: [(&str, Show); 18] = [
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
@@ -90,6 +91,7 @@ const SHOWN: [(&str, Show); 17] = [
     ("queries", Show::Queries),
     ("routes", Show::Routes),
     ("servers", Show::Servers),
+    ("slow_queries", Show::SlowQueries),
     ("state", Show::State),
     ("stats", Show::Stats),
     ("stats_averages", Show::StatsAverages),

@@ -12,7 +12,7 @@ use crate::wire::rows::Column;
 
 /// PgBouncer's, as far as it is here.
 const HELP: &str = "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n\
-    \tSHOW LISTS|STATE|HOSTS|ROUTES|QUERIES\n\
+    \tSHOW LISTS|STATE|HOSTS|ROUTES|QUERIES|SLOW_QUERIES\n\
     \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n\
     \tRELOAD\n\
     \tPAUSE [<db>]\n\

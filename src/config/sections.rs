@@ -3,7 +3,7 @@
 
 use super::console::is_console;
 use super::hosts::hosts;
-use super::insight::insight;
+use super::insight::{insight, slow_queries};
 use super::later;
 use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::outside::Outside;
@@ -32,7 +32,7 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 6] = ["pooler", "databases", "users", "http", "routing", "insight"];
+const SECTIONS: [&str; 7] = ["pooler", "databases", "users", "http", "routing", "insight", "slow_queries"];
 
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
@@ -63,9 +63,11 @@ pub fn parse(
     let routing = routing(&mut Section::new(&mut notes, table, "[routing]", place), &databases);
     let (table, place) = subtable(&mut notes, root, "insight");
     let insight = insight(&mut Section::new(&mut notes, table, "[insight]", place));
+    let (table, place) = subtable(&mut notes, root, "slow_queries");
+    let slow_queries = slow_queries(&mut Section::new(&mut notes, table, "[slow_queries]", place));
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight })
+        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight, slow_queries })
     } else {
         Err(notes.into_report())
     }
@@ -420,7 +422,8 @@ fn unknown_sections(notes: &mut Notebook, root: &DeTable<'_>) {
         } else {
             (
                 format!("`{name}` stands outside the known sections"),
-                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http]".to_owned(),
+                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http], [insight], [slow_queries]"
+                    .to_owned(),
             )
         };
         notes.add(key.span(), message, "unknown", Some(help));

@@ -4,6 +4,7 @@
 use super::Views;
 use super::family::{Families, Family};
 use super::pools::Pools;
+use super::slow::slow;
 use super::statements::statements;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
@@ -36,6 +37,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     queries(&mut out, &counts);
     routes(&mut out, &counts);
     statements(&mut out, views);
+    slow(&mut out, views, counts.iter().map(|(name, _)| name.as_str()));
     out.text()
 }
 

@@ -12,6 +12,7 @@ mod process;
 mod registry;
 mod repeated;
 mod shard;
+mod slow;
 mod statements;
 
 pub use host::{ConnectResult, HostCounts, HostMeter};
@@ -22,6 +23,7 @@ pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
 pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, ROUTES, Retry, Routed};
+pub use slow::{SlowLog, SlowQuery, SlowTags, Threshold};
 pub use statements::{Call, Description, Name, Numbers, Seen, Series, Stat};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::process::Process;
 use super::shard::{Counts, LoginResult, Shard};
+use super::slow::SlowLog;
 use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
 use crate::clock::Instant;
 use crate::ids::WorkerId;
@@ -27,6 +28,7 @@ pub struct Registry {
     shelves: Vec<Arc<Shelf>>,
     limits: Arc<Limits>,
     exported: Exported,
+    slow: Arc<SlowLog>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,7 @@ impl Registry {
             shelves: (0..workers).map(|_| Arc::default()).collect(),
             limits: Arc::default(),
             exported: Exported::default(),
+            slow: Arc::default(),
         }
     }
 
@@ -120,6 +123,11 @@ impl Registry {
     /// The same, with at most so many fingerprints by name; see [`Series`]. Numbers never go down from one call to the next.
     pub fn exported_statements(&self, max: usize) -> Vec<Series> {
         self.exported.series(max, &|keep| see(&self.shelves, keep))
+    }
+
+    /// Those that took long.
+    pub fn slow(&self) -> &Arc<SlowLog> {
+        &self.slow
     }
 
     /// A login has ended on the front thread. The database is what the client says.

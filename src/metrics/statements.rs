@@ -156,6 +156,16 @@ impl Stat {
         }
     }
 
+    /// What it is counted as.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// What there is to say of it.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();
