@@ -253,6 +253,14 @@ fn a_slow_pipeline_is_one_entry_as_nobody_knows_which_of_it_was_slow() {
     let row = table.row(&[("fingerprint", "pipeline")]);
     assert!(ms(&row, "server_ms") >= 40.0, "{row:?}");
     assert_eq!((row.get("rows"), row.text("query"), row.text("kind")), (None, "", ""));
+    assert_eq!(row.text("failed"), "no");
+    let backend = client.backend();
+    client.send(&[parse("", "select pg_sleep(100) as piped"), one(), one(), sync()].concat());
+    until_it_sleeps(&backend);
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    drop(client);
+    let table = until_there_are(&pooler, 2, &[("fingerprint", "pipeline")]);
+    assert_eq!(table.with(&[("fingerprint", "pipeline")])[0].text("failed"), "yes");
     assert_eq!(table.with(&[("query", "select pg_sleep(?) as piped")]).len(), 0, "{table:?}");
 }
 
@@ -275,6 +283,8 @@ fn what_fails_is_cancelled_or_lost_counts_with_how_long_it_took() {
     client.answer().fatal("57P01");
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     let backend = client.backend();
+    // Of that one, nothing is said.
+    client.query("select 1 / 0").error("22012");
     client.send(&query("select pg_sleep(100) as lost"));
     until_it_sleeps(&backend);
     std::thread::sleep(std::time::Duration::from_millis(30));

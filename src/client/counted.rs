@@ -58,7 +58,9 @@ impl Client {
         at: &Range<usize>,
         pattern: Option<&Arc<Pattern>>,
     ) {
-        if let Some(message) = under_way.message() {
+        if self.rules.slow.tells_parameters()
+            && let Some(message) = under_way.message()
+        {
             self.note_parameters(message.body.get(at.end + 1..).unwrap_or_default());
         }
         under_way.bind_portal(0..at.start.saturating_sub(1), self.stat(pattern));
@@ -137,7 +139,7 @@ impl Client {
         }
         self.count_all(link);
         if lost_pipeline {
-            self.note_slow_pipeline(link, clock::now());
+            self.note_slow_pipeline(link, true, clock::now());
         }
     }
 

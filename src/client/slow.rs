@@ -65,6 +65,11 @@ impl Slow {
         took >= self.at_least
     }
 
+    /// Whether what they were run with is told.
+    pub(super) fn tells_parameters(&self) -> bool {
+        self.rules.parameters
+    }
+
     /// What a statement must have taken to be slow. `None`: it never is.
     fn threshold(&self, kind: &str, query: &str) -> Option<Duration> {
         let first = query.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
@@ -103,7 +108,7 @@ impl Kept {
 impl Client {
     /// The text of a Query, or of the unnamed statement where names are the server's, is on its way, counted as this.
     pub(super) fn note_text(&mut self, text: &[u8], name: Name) {
-        if ends_in_comment(text) || self.rules.slow.rules.parameters {
+        if ends_in_comment(text) || self.rules.slow.tells_parameters() {
             self.keep_text(text, name);
         } else {
             self.forget_kept();
@@ -112,7 +117,7 @@ impl Client {
 
     #[cold]
     fn keep_text(&mut self, text: &[u8], name: Name) {
-        let whole = self.rules.slow.rules.parameters;
+        let whole = self.rules.slow.tells_parameters();
         let kept = self.kept.get_or_insert_default();
         kept.clear();
         kept.name = Some(name);
@@ -132,7 +137,7 @@ impl Client {
     /// A portal is bound of a statement with a name that is the server's, counted as this: its text is not known.
     pub(super) fn note_bound_there(&mut self, name: Name) {
         self.forget_kept();
-        if self.rules.slow.rules.parameters {
+        if self.rules.slow.tells_parameters() {
             self.kept.get_or_insert_default().name = Some(name);
         }
     }
@@ -144,13 +149,12 @@ impl Client {
         kept.bound = Some(statement);
     }
 
-    /// A Bind supplies this: formats and values.
+    /// A Bind supplies this, formats and values, and it is to be told.
+    #[cold]
     pub(super) fn note_parameters(&mut self, supplied: &[u8]) {
-        if self.rules.slow.rules.parameters {
-            let kept = self.kept.get_or_insert_default();
-            kept.parameters.clear();
-            kept.parameters.extend_from_slice(&supplied[..supplied.len().min(BIND_MAX)]);
-        }
+        let kept = self.kept.get_or_insert_default();
+        kept.parameters.clear();
+        kept.parameters.extend_from_slice(&supplied[..supplied.len().min(BIND_MAX)]);
     }
 
     /// PostgreSQL is done with this one, and took as long as something that may be slow.
@@ -158,8 +162,7 @@ impl Client {
     pub(super) fn note_slow(&mut self, link: &Link, ended: &Ended, call: &Call, took: Duration) {
         let timed = &ended.timed;
         let waited = Duration::from_micros(timed.waited_us.into());
-        let Some((suppressed, mut slow)) = self.admitted(link, &timed.stat, (waited, took), ended.at()) else { return };
-        slow.suppressed = suppressed;
+        let Some(mut slow) = self.admitted(link, &timed.stat, (waited, took), ended.at()) else { return };
         slow.rows = Some(call.rows);
         slow.failed = call.failed;
         slow.sqlstate = link.server.exchange().sqlstate().filter(|_| call.failed).map(Box::from);
@@ -169,7 +172,7 @@ impl Client {
             if broken > 0 {
                 self.meter.slow().0.note_broken_tags(broken);
             }
-            if self.rules.slow.rules.parameters {
+            if self.rules.slow.tells_parameters() {
                 slow.text = Some(text).filter(|text| !text.is_empty()).map(shown);
                 slow.parameters = self.kept.as_ref().and_then(|kept| kept.shown_parameters());
             }
@@ -179,25 +182,25 @@ impl Client {
 
     /// Several statements that were sent together have been answered by `now`, or lost.
     #[cold]
-    pub(super) fn note_slow_pipeline(&mut self, link: &Link, now: Instant) {
+    pub(super) fn note_slow_pipeline(&mut self, link: &Link, lost: bool, now: Instant) {
         let (waited, took) = link.watch.times(now);
         if !self.rules.slow.may_be(waited + took) {
             return;
         }
         let stat = self.meter.statement(Name::Pipeline, Description::default);
-        if let Some((suppressed, slow)) = self.admitted(link, &stat, (waited, took), now) {
-            self.await_delivery(now - took - waited, SlowQuery { suppressed, ..slow });
+        if let Some(slow) = self.admitted(link, &stat, (waited, took), now) {
+            self.await_delivery(now - took - waited, SlowQuery { failed: lost, ..slow });
         }
     }
 
-    /// What there is to say of a statement, if it is slow and to be told of, and how many were not since the last one.
+    /// What there is to say of a statement that has waited and taken as long, if that is slow and to be told of.
     fn admitted(
         &self,
         link: &Link,
         stat: &Stat,
         (waited, took): (Duration, Duration),
         ended: Instant,
-    ) -> Option<(u64, SlowQuery)> {
+    ) -> Option<SlowQuery> {
         let (description, name) = (stat.description(), stat.name());
         let threshold = self.rules.slow.threshold(description.kind, &description.text)?;
         if waited + took < threshold {
@@ -205,7 +208,7 @@ impl Client {
         }
         let (log, label) = self.meter.slow();
         let suppressed = log.admit(label, name, threshold, ended)?;
-        let slow = SlowQuery {
+        Some(SlowQuery {
             ended,
             name,
             kind: description.kind,
@@ -227,9 +230,8 @@ impl Client {
             tags: SlowTags::default(),
             text: None,
             parameters: None,
-            suppressed: 0,
-        };
-        Some((suppressed, slow))
+            suppressed,
+        })
     }
 
     fn await_delivery(&mut self, arrived: Instant, slow: SlowQuery) {
@@ -253,7 +255,7 @@ impl Client {
 
 /// One line.
 fn log(slow: &SlowQuery) {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let ms = |duration: Duration| duration.as_micros() as f64 / 1e3;
     let tags = &slow.tags;
     tracing::info!(
         fingerprint = %slow.name,

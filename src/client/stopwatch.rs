@@ -67,7 +67,7 @@ impl Client {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
         if self.meter.answered(queries, waited + server, server) {
-            self.note_slow_pipeline(link, now);
+            self.note_slow_pipeline(link, false, now);
         }
         self.meter.served(self.planned().kind(), server);
         if transactions > 0 {
