@@ -223,13 +223,20 @@ fn what_an_application_says_in_a_comment_is_shown_and_a_broken_traceparent_loses
         ask(&mut client, &[bind("", "one", &[]), execute("", 0), sync()].concat());
         // Of the same fingerprint as one with tags, and without any.
         ask(&mut client, &query("select pg_sleep(0.02) as prepared"));
+        // Bound before another text was sent.
+        ask(&mut client, &query("begin"));
+        ask(&mut client, &[parse("", "select pg_sleep(0.02) as portal"), bind("p", "", &[]), sync()].concat());
+        ask(&mut client, &query(&tagged("between", TRACE)));
+        ask(&mut client, &[execute("p", 0), sync()].concat());
+        ask(&mut client, &query("commit"));
+        until_there_are(&pooler, 1, &[("query", "select pg_sleep(?) as portal")]);
         let table = until_there_are(&pooler, 2, &[("query", "select pg_sleep(?) as prepared")]);
         let tags = |row: &Row<'_>| {
             ["trace_id", "route", "action", "application"].map(|tag| row.get(tag).unwrap_or_default().to_owned())
         };
         let of = |name: &str| tags(&table.row(&[("query", &format!("select pg_sleep(?) as {name}"))]));
         assert_eq!(of("simple"), [TRACE, "/orders", "simple", "shop"]);
-        assert_eq!(of("plain"), [""; 4]);
+        assert_eq!([of("plain"), of("portal")].concat(), [""; 8]);
         assert_eq!(of("extended"), [TRACE, "/orders", "extended", "shop"]);
         assert_eq!(of("broken"), ["", "/orders", "broken", "shop"]);
         let prepared = table.with(&[("query", "select pg_sleep(?) as prepared")]);
