@@ -18,11 +18,12 @@ mod talk;
 #[path = "pooling/world.rs"]
 mod world;
 
+use pgotter::cli::local_postgres::Options;
 use pgotter::cli::ports;
 use reloading::change;
 use scrape::Scrape;
-use support::PgOtter;
 use support::raw::{bind, execute, extended, parse, sync};
+use support::{PgOtter, must, postgres};
 use table::{Row, Table, console, pgotter, show};
 use talk::{Client, query};
 use world::{Gate, cluster, eventually, fresh_role, host, look, until_it_sleeps};
@@ -326,4 +327,33 @@ fn waiting_for_a_server_makes_slow_and_is_told_apart() {
     let table = until_there_are(&pooler, 1, &[("query", "select ? as second")]);
     let row = table.row(&[("query", "select ? as second")]);
     assert!(ms(&row, "wait_ms") >= 50.0 && ms(&row, "total_ms") >= ms(&row, "wait_ms"), "{row:?}");
+}
+
+#[test]
+fn where_a_slow_read_has_run_is_told() {
+    let mut primary = postgres(&Options::default());
+    let replica = must(primary.replica());
+    must(primary.wait_for_replicas(1));
+    must(primary.psql("postgres", "CREATE ROLE reader LOGIN"));
+    let hosts = format!("{}\", \"{}", host(&primary), host(&replica));
+    let rest = "[routing]\nmode = \"split\"\n[slow_queries]\nlog = \"10ms\"\nper_minute = 1000";
+    let pooler = PgOtter::start(|port| world::config(port, &hosts, &table::lines(""), rest));
+    let mut client = Client::connect(pooler.port(), "reader", "postgres");
+    let read = "select 1 as elsewhere from pg_sleep(0.02)";
+    let row = |table: &Table, role: &str| {
+        let found = table.with(&[("query", "select ? as elsewhere from pg_sleep(?)"), ("role", role)]);
+        found.first().map(|row| [row.text("server"), row.text("reason")].map(str::to_owned))
+    };
+    let mut found = None;
+    eventually("it runs on the replica", || {
+        ask(&mut client, &query(read));
+        found = row(&slow_queries(&pooler), "replica");
+        found.is_some()
+    });
+    assert_eq!(found, Some([host(&replica), "read".to_owned()]));
+    ask(&mut client, &query(&format!("/* pgotter: primary */ {read}")));
+    eventually("it runs on the primary", || {
+        let found = row(&slow_queries(&pooler), "primary").filter(|[_, reason]| reason == "hint");
+        found.is_some_and(|[server, _]| server == host(&primary))
+    });
 }
