@@ -56,7 +56,10 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Alerts`, `Hosts`, `Queries` and `Routes`")]
+#[allow(
+    missing_docs,
+    reason = "the names are PgBouncer's own, but for `Alerts`, `Hosts`, `Queries`, `Routes` and `SlowQueries`"
+)]
 pub enum Show {
     Alerts,
     Clients,
@@ -69,6 +72,7 @@ pub enum Show {
     Queries,
     Routes,
     Servers,
+    SlowQueries,
     State,
     Stats,
     StatsAverages,
@@ -80,7 +84,7 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 18] = [
+const SHOWN: [(&str, Show); 19] = [
     ("alerts", Show::Alerts),
     ("clients", Show::Clients),
     ("config", Show::Config),
@@ -92,6 +96,7 @@ const SHOWN: [(&str, Show); 18] = [
     ("queries", Show::Queries),
     ("routes", Show::Routes),
     ("servers", Show::Servers),
+    ("slow_queries", Show::SlowQueries),
     ("state", Show::State),
     ("stats", Show::Stats),
     ("stats_averages", Show::StatsAverages),

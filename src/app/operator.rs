@@ -181,10 +181,11 @@ impl Operator {
     }
 }
 
-/// The databases that `config` names are counted by their names, and as many statements as it says.
+/// The databases that `config` names are counted by their names, and as many statements and slow ones as it says.
 pub(super) fn expect_databases(metrics: &metrics::Registry, config: &Config) {
     config.databases.keys().filter(|name| *name != "*").for_each(|name| metrics.expect(name));
     metrics.limit_statements(config.insight.max_fingerprints, config.insight.insight_memory);
+    metrics.slow().limit(config.slow_queries.keep, config.slow_queries.per_minute);
 }
 
 pub(super) fn since_1970(at: SystemTime) -> Duration {

@@ -12,6 +12,7 @@ use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::{Bent, Pin};
+use super::slow::{Kept, Slow};
 use super::texts::Passing;
 use super::timer::Timer;
 use super::visit::Elsewhere;
@@ -72,6 +73,8 @@ pub struct Rules {
     pub moved: Arc<Repeated>,
     /// `[routing] rules`.
     pub routes: Arc<[RouteRule]>,
+    /// `[slow_queries]`.
+    pub(super) slow: Slow,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -96,6 +99,7 @@ impl Rules {
             log_pooler_errors: pooler.log_pooler_errors,
             memory,
             routes: config.routing.rules.clone().into(),
+            slow: Slow::new(config.slow_queries),
             told: Arc::new(Repeated::new(LINES)),
             moved: Arc::new(Repeated::new(moves_max())),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
@@ -157,6 +161,8 @@ pub struct Client {
     // What is on its way to it, where that is of interest: mostly the answer to one statement.
     pub(super) answer: Option<Answer>,
     pub(super) outgoing: Option<Box<Outgoing>>,
+    // Of its last statement; None: nothing.
+    pub(super) kept: Option<Box<Kept>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -243,6 +249,7 @@ impl Client {
             timer: Timer::default(),
             answer: None,
             outgoing: None,
+            kept: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,

@@ -5,6 +5,7 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
+use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
 use crate::metrics::{Description, Name, Stat};
 use crate::server::{Forwarding, Timed};
@@ -21,6 +22,8 @@ pub(super) struct Outgoing {
     pub stalled: Option<(Instant, u64)>,
     // Answers to statements, behind the first one.
     more: Vec<Answer>,
+    /// What is to be told of slow ones.
+    pub slow: Vec<SlowAnswer>,
 }
 
 /// The answer to a statement, until its client has taken it.
@@ -30,8 +33,8 @@ pub(super) struct Answer {
     waited_us: u32,
     // Not all of it could be sent at once.
     late: bool,
-    // The server, for all of it.
-    took: Duration,
+    // When the server had said all of it.
+    said: Instant,
 }
 
 impl Client {
@@ -45,27 +48,35 @@ impl Client {
         let Some(pattern) = pattern else { return self.meter.statement(Name::Unparsed, Description::default) };
         let describe =
             || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
-        self.meter.statement(Name::Fingerprint(pattern.fingerprint.0), describe)
+        self.meter.statement(counted_name(Some(pattern)), describe)
     }
 
     /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
     pub(super) fn time_portal(
-        &self,
+        &mut self,
         under_way: &mut Forwarding<'_>,
         at: &Range<usize>,
         pattern: Option<&Arc<Pattern>>,
     ) {
+        if self.rules.slow.tells_parameters()
+            && let Some(message) = under_way.message()
+        {
+            self.note_parameters(message.body.get(at.end + 1..).unwrap_or_default());
+        }
         under_way.bind_portal(0..at.start.saturating_sub(1), self.stat(pattern));
     }
 
     /// The same where names are the server's.
-    pub(super) fn time_own_portal(&self, under_way: &mut Forwarding<'_>, at: &Range<usize>) {
+    pub(super) fn time_own_portal(&mut self, under_way: &mut Forwarding<'_>, at: &Range<usize>) {
         let pattern = under_way.known_statement(at.clone());
+        if !at.is_empty() {
+            self.note_bound_there(counted_name(pattern.as_deref()));
+        }
         self.time_portal(under_way, at, pattern.as_ref());
     }
 
     /// A message of a session, whose server is its own.
-    pub(super) fn time_in_session(&self, under_way: &mut Forwarding<'_>) {
+    pub(super) fn time_in_session(&mut self, under_way: &mut Forwarding<'_>) {
         use crate::wire::frontend::kind::BIND;
         let Some(message) = under_way.message() else { return };
         let (whole, binds) = (message.whole, message.kind == BIND);
@@ -77,12 +88,17 @@ impl Client {
                     (message.body.strip_suffix(b"\0").unwrap_or(message.body), self.readings(under_way.server()));
                 let stat =
                     if whole { self.counted_as(&self.read(text, readings), text, readings) } else { self.stat(None) };
+                if whole {
+                    self.note_text(text, stat.name());
+                } else {
+                    self.forget_kept();
+                }
                 under_way.time(stat, false);
             }
-            Said::Parse { name } => {
+            Said::Parse { name: at } => {
                 let text = message
                     .body
-                    .get(name.end + 1..)
+                    .get(at.end + 1..)
                     .unwrap_or_default()
                     .split(|&byte| byte == 0)
                     .next()
@@ -90,11 +106,19 @@ impl Client {
                 let readings = self.readings(under_way.server());
                 let reading = readings.only(text).filter(|_| whole);
                 let pattern = reading.and_then(|reading| self.read(text, readings).pattern(text, reading).cloned());
-                under_way.know_statement(name, pattern);
+                if !whole {
+                    self.forget_kept();
+                } else if at.is_empty() {
+                    self.note_text(text, counted_name(pattern.as_deref()));
+                }
+                under_way.know_statement(at, pattern);
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
             Said::Execute { portal } => under_way.time_execute(portal, || self.stat(None)),
-            Said::Call => under_way.time(self.stat(None), false),
+            Said::Call => {
+                self.forget_kept();
+                under_way.time(self.stat(None), false);
+            }
             _ => (),
         }
     }
@@ -108,20 +132,31 @@ impl Client {
 
     /// The client does not hear the end of what is under way.
     pub(super) fn lose_statements(&mut self, link: &mut Link) {
+        let lost_pipeline = link.server.exchange().has_pipeline();
         link.server.lose_statements();
         if link.server.exchange().awaits_time() {
             link.server.ended_at(clock::now());
         }
         self.count_all(link);
+        if lost_pipeline {
+            self.note_slow_pipeline(link, true, clock::now());
+        }
     }
 
     fn count_all(&mut self, link: &mut Link) {
         while let Some(ended) = link.server.take_ended() {
             let Some(call) = ended.call() else { continue };
             self.meter.called(&ended.timed.stat, &call);
-            let Some(took) = call.server.filter(|_| ended.is_sample()) else { continue };
+            let Some(took) = call.server else { continue };
+            if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {
+                self.note_slow(link, &ended, &call, took);
+            }
+            if !ended.is_sample() {
+                continue;
+            }
+            let said = ended.at();
             let Timed { stat, sent, waited_us, .. } = ended.timed;
-            let answer = Answer { stat, sent, waited_us, late: false, took };
+            let answer = Answer { stat, sent, waited_us, late: false, said };
             match &mut self.answer {
                 None => self.answer = Some(answer),
                 Some(_) => self.outgoing.get_or_insert_default().more.push(answer),
@@ -144,11 +179,19 @@ impl Client {
 
     /// The client has everything, or is gone.
     pub(super) fn note_delivered(&mut self) {
-        let more = self.outgoing.take().map_or_else(Vec::new, |outgoing| outgoing.more);
+        let more = self.outgoing.take().map_or_else(Vec::new, |outgoing| {
+            self.tell_slow(outgoing.slow);
+            outgoing.more
+        });
         let mut now = None;
-        for Answer { stat, sent, waited_us, late, took } in self.answer.take().into_iter().chain(more) {
-            let took = if late { now.get_or_insert_with(clock::now).saturating_duration_since(sent) } else { took };
-            self.meter.delivered(&stat, took + Duration::from_micros(waited_us.into()));
+        for Answer { stat, sent, waited_us, late, said } in self.answer.take().into_iter().chain(more) {
+            let taken = if late { *now.get_or_insert_with(clock::now) } else { said };
+            self.meter.delivered(&stat, taken - sent + Duration::from_micros(waited_us.into()));
         }
     }
+}
+
+/// What a statement of this pattern is counted as.
+pub(super) fn counted_name(pattern: Option<&Pattern>) -> Name {
+    pattern.map_or(Name::Unparsed, |pattern| Name::Fingerprint(pattern.fingerprint.0))
 }

@@ -38,6 +38,7 @@ mod ruled;
 mod sequences;
 mod serve;
 mod settle;
+mod slow;
 mod stopwatch;
 mod strangers;
 mod take_back;

@@ -81,6 +81,7 @@ impl Client {
                 // Its number is that of another function here.
                 Said::Call if self.is_visiting() => return Err(self.no_call_here()),
                 Said::Call => {
+                    self.forget_kept();
                     under_way.time(self.stat(None), false);
                     self.touch_hidden();
                     under_way.pass(None);
@@ -235,6 +236,7 @@ impl Client {
         }
         if binds {
             self.bind(under_way, at, &statement, &meanwhile, lane);
+            self.note_bound(statement);
         } else if !self.describe_in_its_place(under_way, &at, &statement) {
             self.use_statement(under_way, at, &statement, &meanwhile, None);
         }

@@ -75,6 +75,6 @@ impl Client {
     }
 }
 
-fn application_name(settings: &Settings) -> &[u8] {
+pub(super) fn application_name(settings: &Settings) -> &[u8] {
     settings.get(b"application_name").unwrap_or_default()
 }

@@ -220,7 +220,7 @@ impl Client {
         }
         if !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
             let now = if timed || link.just_heard { link.heard } else { clock::now() };
-            self.observe(&mut link.watch, link.since, now);
+            self.observe(link, now);
         }
         Ok(())
     }

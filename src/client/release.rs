@@ -36,7 +36,7 @@ impl Client {
             self.fail_block();
         }
         self.now = if link.just_heard { link.heard } else { clock::now() };
-        self.observe(&mut link.watch, link.since, self.now);
+        self.observe(&mut link, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()
         {
             return Err(self.part(link, Left::Refused(shutting_down())));

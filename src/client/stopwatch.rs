@@ -3,6 +3,7 @@
 //! Requests sent while others are still owed their answers are timed together.
 
 use super::connection::Client;
+use super::link::Link;
 use crate::clock::Instant;
 use crate::metrics::Answered;
 use std::time::Duration;
@@ -44,6 +45,12 @@ impl Stopwatch {
         self.waited_us
     }
 
+    /// Since the request was received until `now`: waiting, and with a server.
+    pub fn times(&self, now: Instant) -> (Duration, Duration) {
+        let total = now.saturating_duration_since(self.received);
+        (self.waited(), total.saturating_sub(self.waited()))
+    }
+
     fn waited(&self) -> Duration {
         Duration::from_micros(self.waited_us.into())
     }
@@ -55,15 +62,16 @@ impl Client {
         self.meter.assigned(watch.waited());
     }
 
-    /// Nothing is owed any more, since `now`; the transaction `began` then.
-    pub(super) fn observe(&self, watch: &mut Stopwatch, began: Instant, now: Instant) {
-        let Answered { queries, transactions } = std::mem::take(&mut watch.answered);
-        let total = now.saturating_duration_since(watch.received);
-        let server = total.saturating_sub(watch.waited());
-        self.meter.answered(queries, total, server);
+    /// Nothing is owed any more, since `now`.
+    pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
+        let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
+        let (waited, server) = link.watch.times(now);
+        if self.meter.answered(queries, waited + server, server) {
+            self.note_slow_pipeline(link, false, now);
+        }
         self.meter.served(self.planned().kind(), server);
         if transactions > 0 {
-            self.meter.transaction(now.saturating_duration_since(began));
+            self.meter.transaction(now.saturating_duration_since(link.since));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::answer::may_drop_statements;
 use super::connection::Client;
+use super::counted::counted_name;
 use super::own::is_own;
 use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
@@ -71,6 +72,7 @@ impl Client {
         if !message.whole {
             self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
+            self.forget_kept();
             under_way.time(self.stat(None), false);
         } else {
             let readings = self.readings(under_way.server());
@@ -87,6 +89,7 @@ impl Client {
             };
             let confirmed = confirmed.and_then(|()| self.may_be_sent(Some(text), &facts));
             let stat = self.counted_as(&facts, text, readings);
+            self.note_text(text, stat.name());
             under_way.time(stat, false);
             let status = under_way.server().exchange().status_behind_ours();
             if let Some(status) = status
@@ -194,6 +197,11 @@ impl Client {
         let facts = self.read(text, readings);
         let reading = readings.only(text).filter(|_| message.whole);
         let pattern = reading.and_then(|reading| facts.pattern(text, reading).cloned());
+        if !message.whole {
+            self.forget_kept();
+        } else if name.is_empty() {
+            self.note_text(text, counted_name(pattern.as_deref()));
+        }
         if message.whole
             && let Err(fault) = self.may_be_sent(Some(text), &facts)
         {

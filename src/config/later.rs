@@ -2,7 +2,7 @@
 //! a wrong guess. A name leaves this file when its feature arrives.
 
 /// Sections of later versions.
-pub(super) const SECTIONS: [&str; 2] = ["slow_queries", "peers"];
+pub(super) const SECTIONS: [&str; 1] = ["peers"];
 
 /// PgBouncer's other values of `auth_type`.
 pub(super) const AUTH_TYPES: [&str; 5] = ["any", "hba", "ldap", "pam", "peer"];

@@ -30,6 +30,8 @@ pub struct Config {
     pub alerts: Vec<Arc<Alert>>,
     /// `[notify]`.
     pub notify: Notify,
+    /// `[slow_queries]`.
+    pub slow_queries: SlowQueries,
 }
 
 /// When a server goes back to its pool.
@@ -205,6 +207,21 @@ pub struct Insight {
     pub insight_memory: usize,
     /// Fingerprints that have series of their own in /metrics. Default 50, at most 1,000.
     pub exported_fingerprints: usize,
+}
+
+/// `[slow_queries]`: which statements are told of one by one, in the log and by SHOW SLOW_QUERIES.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowQueries {
+    /// What took as long, from its arrival until PostgreSQL was done with it. Default 100 ms. 0 = none (None).
+    pub log: Option<Duration>,
+    /// The same for DDL, VACUUM, ANALYZE, CLUSTER, REINDEX, REFRESH and CHECKPOINT. Default 10 min. 0 = none (None).
+    pub utilities: Option<Duration>,
+    /// With their constants and parameters. Default false.
+    pub parameters: bool,
+    /// Of one fingerprint that are told of in a minute. Default 10, 1 to 1,000,000.
+    pub per_minute: u32,
+    /// Rows of SHOW SLOW_QUERIES. Default 1,000, at most 100,000.
+    pub keep: usize,
 }
 
 /// What is done with what the router decides.

@@ -4,7 +4,7 @@
 use super::alerts::alerts;
 use super::console::is_console;
 use super::hosts::hosts;
-use super::insight::insight;
+use super::insight::{insight, slow_queries};
 use super::later;
 use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
 use super::notify::notify;
@@ -34,7 +34,8 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
     ("scram-sha-256", AuthType::ScramSha256),
     ("cert", AuthType::Cert),
 ];
-const SECTIONS: [&str; 8] = ["pooler", "databases", "users", "http", "routing", "insight", "alert", "notify"];
+const SECTIONS: [&str; 9] =
+    ["pooler", "databases", "users", "http", "routing", "insight", "slow_queries", "alert", "notify"];
 
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
@@ -68,9 +69,22 @@ pub fn parse(
     let alerts = alerts(&mut notes, root);
     let table = subtable(&mut notes, root, "notify");
     let notify = notify(&mut notes, table, &outside);
+    let (table, place) = subtable(&mut notes, root, "slow_queries");
+    let slow_queries = slow_queries(&mut Section::new(&mut notes, table, "[slow_queries]", place));
     unknown_sections(&mut notes, root);
     if notes.is_empty() {
-        Ok(Config { file: file.to_owned(), pooler, databases, users, http, routing, insight, alerts, notify })
+        Ok(Config {
+            file: file.to_owned(),
+            pooler,
+            databases,
+            users,
+            http,
+            routing,
+            insight,
+            slow_queries,
+            alerts,
+            notify,
+        })
     } else {
         Err(notes.into_report())
     }
@@ -425,7 +439,8 @@ fn unknown_sections(notes: &mut Notebook, root: &DeTable<'_>) {
         } else {
             (
                 format!("`{name}` stands outside the known sections"),
-                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http]".to_owned(),
+                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http], [insight], [slow_queries]"
+                    .to_owned(),
             )
         };
         notes.add(key.span(), message, "unknown", Some(help));

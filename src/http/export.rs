@@ -5,6 +5,7 @@ use super::Views;
 use super::alerts::alerts;
 use super::family::{Families, Family};
 use super::pools::Pools;
+use super::slow::slow;
 use super::statements::statements;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
@@ -38,6 +39,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     routes(&mut out, &counts);
     statements(&mut out, views);
     alerts(&mut out, views);
+    slow(&mut out, views, counts.iter().map(|(name, _)| name.as_str()));
     out.text()
 }
 

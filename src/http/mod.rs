@@ -11,6 +11,7 @@ mod family;
 mod pools;
 mod ready;
 mod serve;
+mod slow;
 mod statements;
 
 pub use serve::{Listening, bind, serve};

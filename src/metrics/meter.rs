@@ -4,6 +4,7 @@ use super::ladder::micros;
 use super::long::Long;
 use super::registry::Registry;
 use super::shard::{Answered, CheckoutFailure, LoginResult, Retry, Shard};
+use super::slow::SlowLog;
 use super::statements::{Book, Call, Description, Name, Place, Stat};
 use crate::ids::WorkerId;
 use foldhash::HashMap;
@@ -32,6 +33,7 @@ struct Counting {
     place: Place,
     long: Arc<Long>,
     worker: Weak<Worker>,
+    slow: Arc<SlowLog>,
 }
 
 impl Meters {
@@ -65,8 +67,8 @@ impl Worker {
         let number = u32::try_from(databases.len()).unwrap_or(u32::MAX);
         let meter = databases.entry(label).or_insert_with_key(|label| {
             let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
-            let long = self.registry.long.clone();
-            Meter(Rc::new(Counting { shard, book, place, long, worker: Rc::downgrade(self) }))
+            let (long, slow) = (self.registry.long.clone(), self.registry.slow().clone());
+            Meter(Rc::new(Counting { shard, book, place, long, slow, worker: Rc::downgrade(self) }))
         });
         meter.clone()
     }
@@ -142,17 +144,22 @@ impl Meter {
     }
 
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent. Several at once are one sample.
-    pub fn answered(&self, queries: u32, total: Duration, server: Duration) {
-        match queries {
-            0 => return,
-            1 => self.0.shard.queries.observe(total),
+    /// they were sent. Several at once are one sample; true: they were.
+    pub fn answered(&self, queries: u32, total: Duration, server: Duration) -> bool {
+        let several = match queries {
+            0 => return false,
+            1 => {
+                self.0.shard.queries.observe(total);
+                false
+            }
             _ => {
                 self.0.shard.pipelines.observe(total);
                 self.0.book.pipeline(&self.0.place, total, server);
+                true
             }
-        }
+        };
         self.0.shard.served_us.add(micros(server));
+        several
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.
@@ -169,6 +176,11 @@ impl Meter {
     /// A statement has been answered.
     pub fn called(&self, stat: &Stat, call: &Call) {
         self.0.book.count(&self.0.place, stat, call);
+    }
+
+    /// Where what took long goes, and the name under which the database is counted.
+    pub fn slow(&self) -> (&SlowLog, &Arc<str>) {
+        (&self.0.slow, &self.0.place.label)
     }
 
     /// Its client has all of the answer, so long after the statement had arrived.

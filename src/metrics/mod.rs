@@ -13,6 +13,7 @@ mod process;
 mod registry;
 mod repeated;
 mod shard;
+mod slow;
 mod statements;
 mod windows;
 
@@ -25,6 +26,7 @@ pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
 pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, ROUTES, Retry, Routed};
+pub use slow::{SlowLog, SlowQuery, SlowTags, Threshold};
 pub use statements::{Call, Description, Name, Numbers, Seen, Series, Stat};
 pub use windows::{Key, NAMED, Reading, Recent, Windows};
 

@@ -3,6 +3,7 @@
 use super::long::Long;
 use super::process::Process;
 use super::shard::{Counts, LoginResult, Shard};
+use super::slow::SlowLog;
 use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
 use super::windows::Windows;
 use crate::clock::Instant;
@@ -33,6 +34,7 @@ pub struct Registry {
     shelves: Vec<Arc<Shelf>>,
     limits: Arc<Limits>,
     exported: Exported,
+    slow: Arc<SlowLog>,
 }
 
 #[derive(Default)]
@@ -83,6 +85,7 @@ impl Registry {
             shelves: (0..workers).map(|_| Arc::default()).collect(),
             limits: Arc::default(),
             exported: Exported::default(),
+            slow: Arc::default(),
         }
     }
 
@@ -128,6 +131,11 @@ impl Registry {
     /// The same, with at most so many fingerprints by name; see [`Series`]. Numbers never go down from one call to the next.
     pub fn exported_statements(&self, max: usize) -> Vec<Series> {
         self.exported.series(max, &|keep| see(&self.shelves, keep))
+    }
+
+    /// Those that took long.
+    pub fn slow(&self) -> &Arc<SlowLog> {
+        &self.slow
     }
 
     /// A login has ended on the front thread. The database is what the client says.

@@ -161,6 +161,16 @@ impl Stat {
         (&self.database, self.name, &self.description)
     }
 
+    /// What it is counted as.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// What there is to say of it.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();

@@ -139,6 +139,8 @@ pub struct Exchange {
     failed_begin: bool,
     tally: Tally,
     timing: Timing,
+    // Of the last error.
+    sqlstate: Option<[u8; 5]>,
 }
 
 impl Default for Exchange {
@@ -163,6 +165,7 @@ impl Default for Exchange {
             failed_begin: false,
             tally: Tally::default(),
             timing: Timing::default(),
+            sqlstate: None,
         }
     }
 }
@@ -296,7 +299,20 @@ impl Exchange {
 
     /// The client does not hear how those end that are under way: they have failed.
     pub fn lose_statements(&mut self) {
+        if self.loss != Some(Loss::Fatal) {
+            self.sqlstate = None;
+        }
         self.timing.lose();
+    }
+
+    /// Whether statements are under way that were sent together, whose times nobody can tell.
+    pub fn has_pipeline(&self) -> bool {
+        self.timing.is_together()
+    }
+
+    /// Of the last error that the server has told. `None`: there was none, or what has failed since then has without a word.
+    pub fn sqlstate(&self) -> Option<&str> {
+        std::str::from_utf8(self.sqlstate.as_ref()?).ok()
     }
 
     /// They are nobody's any more.

@@ -11,6 +11,7 @@ mod readings;
 mod scan;
 mod shape;
 mod statement_cache;
+mod tags;
 mod token;
 
 pub use facts::{
@@ -26,6 +27,7 @@ pub use readings::{Readers, Readings, Ways};
 pub use scan::Scanner;
 pub use shape::{SHAPE_MAX, shape};
 pub use statement_cache::StatementCache;
+pub use tags::{COMMENT_MAX, Tags, ends_in_comment, last_comment};
 pub use token::{NAME_MAX, Reading, Token, Unsure};
 
 /// A string constant, read as it is whatever `standard_conforming_strings` and `backslash_quote` are.

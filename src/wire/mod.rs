@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod frame;
 pub mod frontend;
+pub mod parameters;
 pub mod rows;
 pub mod startup;
 

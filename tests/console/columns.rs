@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// PgBouncer 1.25; `s` text, `i` int4, `N` numeric. Source: its `src/admin.c` and `src/stats.c`.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 17] = [
     (
         "POOLS",
         "database:s user:s cl_active:i cl_waiting:i cl_active_cancel_req:i cl_waiting_cancel_req:i sv_active:i \
@@ -55,6 +55,12 @@ const SHOWN: [(&str, &str); 16] = [
          wait_ms:s share:s query:s",
     ),
     (
+        "SLOW_QUERIES",
+        "time:s database:s fingerprint:s kind:s total_ms:s wait_ms:s server_ms:s transaction_ms:s rows:N failed:s \
+         sqlstate:s user:s application_name:s client:s server:s role:s reason:s trace_id:s route:s action:s \
+         application:s suppressed:N query:s text:s parameters:s",
+    ),
+    (
         "USERS",
         "name:s pool_size:s reserve_pool_size:s pool_mode:s max_user_connections:i current_connections:i \
          max_user_client_connections:i current_client_connections:i",
@@ -84,7 +90,7 @@ fn every_show_has_the_columns_that_pgbouncer_has() {
     let pooler = pgotter("", "");
     let role = fresh_role();
     let mut client = Client::connect(pooler.port(), &role, "postgres");
-    client.value("SELECT 1");
+    client.value("SELECT 1 FROM pg_sleep(0.1)");
     let mut console = console(&pooler);
     for (what, columns) in SHOWN {
         let table = show(&mut console, what);
@@ -124,8 +130,10 @@ fn what_an_installed_pgbouncer_shows_has_the_same_types_here() {
     let pooler = pgotter("", "");
     let (mut ours, mut theirs) = (console(&pooler), Client::connect(port, BOSS, "pgbouncer"));
     let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        // Debian 12 has PgBouncer 1.18, which has no SHOW STATE yet; SHOW HOSTS and QUERIES are none of its.
-        for (what, _) in SHOWN.into_iter().filter(|(what, _)| !["STATE", "HOSTS", "QUERIES"].contains(what)) {
+        // Debian 12 has PgBouncer 1.18, which has no SHOW STATE yet; SHOW HOSTS, QUERIES and SLOW_QUERIES are none of its.
+        for (what, _) in
+            SHOWN.into_iter().filter(|(what, _)| !["STATE", "HOSTS", "QUERIES", "SLOW_QUERIES"].contains(what))
+        {
             let (ours, theirs) = (named(&show(&mut ours, what)), named(&show(&mut theirs, what)));
             let name = |column: &String| column.split(':').next().unwrap().to_owned();
             let common = |columns: &[String], others: &[String]| -> Vec<String> {

@@ -1,7 +1,10 @@
 //! What must hold of everything that reads SQL, whatever the bytes are: the functions of the fuzz targets, which `tests/fuzz.rs` runs over
 //! the corpus. Knows neither a fuzzer nor where its bytes come from.
 
-use pgotter::sql::{Facts, Hint, Plain, Reader, Reading, Scanner, Token, Verdict, hint, read};
+use pgotter::sql::{
+    COMMENT_MAX, Facts, Hint, Plain, Reader, Reading, Scanner, Tags, Token, Verdict, ends_in_comment, hint,
+    last_comment, read,
+};
 
 /// By all the rules that there are; a long text, for time, by the usual ones.
 fn readings(text: &[u8]) -> impl Iterator<Item = Reading> {
@@ -83,8 +86,22 @@ pub fn second(text: &[u8]) {
     thread.expect("a thread starts").join().expect("it ends");
 }
 
+/// The tags of a text stand in the comment that it ends in, and are no longer than that.
+pub fn tags(text: &[u8]) {
+    let whole = [text, b"*/"].concat();
+    for text in [text, &whole] {
+        let Some(comment) = last_comment(text) else { continue };
+        assert!(ends_in_comment(text) && comment.len() <= COMMENT_MAX);
+        let Tags { trace_id, route, action, application, broken } = Tags::read(comment);
+        let values = [trace_id, route, action, application];
+        let bytes: usize = values.iter().flatten().map(|value| value.len()).sum();
+        assert!(bytes + broken as usize <= comment.len());
+    }
+}
+
 /// What a fuzz target calls.
 pub type Target = fn(&[u8]);
 
 /// All of them, with their names.
-pub const ALL: [(&str, Target); 4] = [("scanner", scanner), ("facts", facts), ("hints", hints), ("second", second)];
+pub const ALL: [(&str, Target); 5] =
+    [("scanner", scanner), ("facts", facts), ("hints", hints), ("second", second), ("tags", tags)];

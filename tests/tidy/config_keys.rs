@@ -15,6 +15,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("Http", "http", ""),
     ("Routing", "routing", ""),
     ("Insight", "insight", ""),
+    ("SlowQueries", "slow_queries", ""),
 ];
 
 /// Fields that hold what another key led to, and are no keys themselves.
@@ -79,17 +80,18 @@ const MODEL: &str = "pub struct Pooler {\n    /// Doc.\n    pub workers: usize,\
                      pub struct Database {\n    pub hosts: X,\n}\npub struct User {\n    pub password: X,\n}\n\
                      pub struct ClientTls {\n    pub sslmode: X,\n}\npub struct ServerTls {\n    pub sslmode: X,\n}\n\
                      pub struct Http {\n    pub listen: X,\n}\npub struct Routing {\n    pub mode: X,\n}\n\
-                     pub struct Insight {\n    pub memory: X,\n}\n";
+                     pub struct Insight {\n    pub memory: X,\n}\n\
+                     pub struct SlowQueries {\n    pub log: X,\n}\n";
 
 #[test]
 fn a_key_is_shown_when_it_stands_in_its_section_commented_out_or_not() {
-    let reference = "[pooler]\n#workers = 0\n#client_tls_sslmode = 0\nserver_tls_sslmode = 0\n# [databases.shop]   # any name\n# hosts = []\n[users.\"a\"]\npassword = \"x\"\n[http]\nlisten = 1\n[routing]\nmode = 1\n[insight]\nmemory = 1\n";
+    let reference = "[pooler]\n#workers = 0\n#client_tls_sslmode = 0\nserver_tls_sslmode = 0\n# [databases.shop]   # any name\n# hosts = []\n[users.\"a\"]\npassword = \"x\"\n[http]\nlisten = 1\n[routing]\nmode = 1\n[insight]\nmemory = 1\n[slow_queries]\nlog = 1\n";
     assert_eq!(check(MODEL, reference), [""; 0]);
 }
 
 #[test]
 fn a_key_that_is_missing_or_stands_elsewhere_is_named_with_its_line() {
-    let reference = "[pooler]\nhosts = 1\nserver_tls_sslmode = 1\npassword_file = 1\n# workers are threads\n[users.a]\n[http]\nlisten = 1\n[routing]\nmode = 1\n[insight]\nmemory = 1\n";
+    let reference = "[pooler]\nhosts = 1\nserver_tls_sslmode = 1\npassword_file = 1\n# workers are threads\n[users.a]\n[http]\nlisten = 1\n[routing]\nmode = 1\n[insight]\nmemory = 1\n[slow_queries]\nlog = 1\n";
     let lines: Vec<String> = check(MODEL, reference);
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("src/config/model.rs:3: `workers`"), "{lines:?}");

@@ -11,6 +11,7 @@ mod hosts;
 mod pools;
 mod queries;
 mod routes;
+mod slow_queries;
 mod sockets;
 mod wall;
 
@@ -55,6 +56,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Pools => pools::COLUMNS.to_vec(),
         Show::Queries => queries::COLUMNS.to_vec(),
         Show::Routes => routes::COLUMNS.to_vec(),
+        Show::SlowQueries => slow_queries::COLUMNS.to_vec(),
         Show::State => vec![text("key"), text("value")],
         Show::Stats => counted::STATS.to_vec(),
         Show::StatsTotals => counted::STATS_TOTALS.to_vec(),
@@ -80,6 +82,7 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Pools => pools::pools(desk),
         Show::Queries => queries::queries(desk),
         Show::Routes => routes::routes(desk),
+        Show::SlowQueries => slow_queries::slow_queries(desk),
         Show::State => counted::state(desk),
         Show::Stats | Show::StatsTotals | Show::StatsAverages => counted::stats(desk, show),
         Show::Totals => counted::totals(desk),

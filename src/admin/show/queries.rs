@@ -63,6 +63,6 @@ fn row(seen: &Seen, busy: u64) -> Row {
 }
 
 /// Nothing, where nothing is known.
-fn ms(duration: Option<Duration>) -> String {
+pub(super) fn ms(duration: Option<Duration>) -> String {
     duration.map_or(String::new(), |duration| format!("{:.3}", duration.as_secs_f64() * 1e3))
 }

@@ -46,13 +46,14 @@ fn the_reference_documents_every_field_of_the_model() {
         ("User", "#[users.", ""),
         ("Routing", "#[routing]", ""),
         ("Insight", "#[insight]", ""),
+        ("SlowQueries", "#[slow_queries]", ""),
     ] {
         let body = model.split(&format!("pub struct {name} {{")).nth(1).and_then(|rest| rest.split("\n}").next());
         let body = body.expect("invariant: the model has this struct");
         let start = REFERENCE.find(section).expect("invariant: the reference has this section");
         let rest = &REFERENCE[start + 1..];
         // Sections of one kind stand together; the next kind ends them.
-        let end = ["#[databases.", "#[users.", "#[routing]", "#[insight]"]
+        let end = ["#[databases.", "#[users.", "#[routing]", "#[insight]", "#[slow_queries]"]
             .iter()
             .filter(|next| **next != section)
             .filter_map(|next| rest.find(next));
@@ -111,6 +112,9 @@ fn what_routing_does_by_default_is_what_the_reference_says() {
 fn what_is_counted_by_default_is_what_the_reference_says() {
     let (reference, default) = (good(&reference_in_use()).insight, good(BASE).insight);
     assert_same!(reference, default, max_fingerprints insight_memory exported_fingerprints);
+    assert_eq!(good(&reference_in_use()).slow_queries, good(BASE).slow_queries);
+    let off = good(&format!("{BASE}[slow_queries]\nlog = 0\nutilities = \"0s\"\n")).slow_queries;
+    assert_eq!((off.log, off.utilities), (None, None));
 }
 
 #[test]

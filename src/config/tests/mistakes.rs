@@ -133,6 +133,19 @@ fn a_webhook_that_cannot_be_one_is_refused_and_its_address_is_not_said() {
 }
 
 #[test]
+fn what_cannot_be_told_of_slow_queries_is_refused() {
+    let slow = |line: &str, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[slow_queries]\n{line}{REST}"), 4, column, message, more);
+    };
+    slow("log = \"off\"", 7, "`log` must be a duration such as", "");
+    slow("utilities = -1", 13, "`utilities` must be", "out of range");
+    slow("parameters = \"yes\"", 14, "`parameters` must be true or false", "");
+    slow("per_minute = 0", 14, "`per_minute` must be a whole number from 1 to 1000000", "");
+    slow("keep = 100001", 8, "`keep` must be a whole number from 0 to 100000", "");
+    slow("treshold = 1", 1, "in [slow_queries]", "");
+}
+
+#[test]
 fn what_routing_cannot_do_yet_is_refused() {
     let routing = |line: &str, column, message: &str, more: &str| {
         refused(&format!("[pooler]\nauth_type = \"trust\"\n[routing]\n{line}{REST}"), 4, column, message, more);

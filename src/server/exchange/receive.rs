@@ -188,6 +188,7 @@ impl Exchange {
     /// An error ends a simple query, and makes PostgreSQL skip extended messages, and everything behind them, up to
     /// the next Sync.
     fn error(&mut self, body: &[u8]) -> Verdict {
+        self.sqlstate = backend::error_field(body, b'C').and_then(|code| code.try_into().ok());
         if backend::is_fatal(body) {
             self.loss = Some(Loss::Fatal);
             return Verdict::Show;

@@ -195,6 +195,11 @@ impl Timing {
         }
     }
 
+    /// Whether several were sent together that are still under way.
+    pub fn is_together(&self) -> bool {
+        self.under_way.iter().any(|one| one.together)
+    }
+
     /// How many have ended that nobody has taken.
     pub fn len(&self) -> usize {
         self.ended.len()

@@ -1,0 +1,74 @@
+//! SHOW SLOW_QUERIES: statements that took long, one by one, the newest first. PgBouncer has nothing like it.
+
+use super::super::desk::{Desk, Process};
+use super::queries::ms;
+use super::wall::wall;
+use super::{Row, numeric, text};
+use crate::metrics::SlowQuery;
+use crate::wire::rows::{Cell, Column};
+
+// Milliseconds have digits behind the point, and so are texts.
+pub(super) const COLUMNS: [Column; 25] = [
+    text("time"),
+    text("database"),
+    text("fingerprint"),
+    text("kind"),
+    text("total_ms"),
+    text("wait_ms"),
+    text("server_ms"),
+    text("transaction_ms"),
+    numeric("rows"),
+    text("failed"),
+    text("sqlstate"),
+    text("user"),
+    text("application_name"),
+    text("client"),
+    text("server"),
+    text("role"),
+    text("reason"),
+    text("trace_id"),
+    text("route"),
+    text("action"),
+    text("application"),
+    numeric("suppressed"),
+    text("query"),
+    text("text"),
+    text("parameters"),
+];
+
+/// One row for each that was told of and is kept. What is not known is NULL.
+pub(super) fn slow_queries<P: Process>(desk: &Desk<P>) -> Vec<Row> {
+    desk.metrics.slow().newest().iter().map(|slow| row(desk, slow)).collect()
+}
+
+fn row<P: Process>(desk: &Desk<P>, slow: &SlowQuery) -> Row {
+    let known = |text: &Option<Box<str>>| Cell::from(text.as_deref().map(str::to_owned));
+    let tags = &slow.tags;
+    vec![
+        wall(desk.on_the_wall(slow.ended)).into(),
+        (*slow.database).into(),
+        slow.name.to_string().into(),
+        slow.kind.into(),
+        ms(Some(slow.total)).into(),
+        ms(Some(slow.waited)).into(),
+        ms(Some(slow.server_time)).into(),
+        ms(Some(slow.transaction)).into(),
+        slow.rows.into(),
+        if slow.failed { "yes" } else { "no" }.into(),
+        known(&slow.sqlstate),
+        (*slow.user).into(),
+        (*slow.application_name).into(),
+        (*slow.client).into(),
+        (*slow.server).into(),
+        slow.role.into(),
+        slow.reason.into(),
+        known(&tags.trace_id),
+        known(&tags.route),
+        known(&tags.action),
+        known(&tags.application),
+        slow.suppressed.into(),
+        (*slow.query).into(),
+        known(&slow.text),
+        known(&slow.parameters),
+    ]
+}
