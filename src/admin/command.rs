@@ -50,20 +50,27 @@ pub enum Command {
     Shutdown(Ending),
     /// KILL_CLIENT, by its number.
     KillClient(u64),
+    /// CANCEL, of what a client runs, by the client's number.
+    Cancel(u64),
     /// One that PgBouncer has and PgOtter has not yet.
     Later(String),
 }
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are PgBouncer's own, but for `Hosts`, `Queries` and `Routes`")]
+#[allow(
+    missing_docs,
+    reason = "the names are PgBouncer's own, but for `Active`, `Hosts`, `Pins`, `Queries` and `Routes`"
+)]
 pub enum Show {
+    Active,
     Clients,
     Config,
     Databases,
     Help,
     Hosts,
     Lists,
+    Pins,
     Pools,
     Queries,
     Routes,
@@ -79,13 +86,15 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 17] = [
+pub(super) const SHOWN: [(&str, Show); 19] = [
+    ("active", Show::Active),
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
     ("help", Show::Help),
     ("hosts", Show::Hosts),
     ("lists", Show::Lists),
+    ("pins", Show::Pins),
     ("pools", Show::Pools),
     ("queries", Show::Queries),
     ("routes", Show::Routes),
@@ -171,6 +180,13 @@ fn command(word: &str, argument: String) -> Result<Option<Command>, Fault> {
             Ok(number) => Some(Command::KillClient(number)),
             Err(_) => {
                 let message = "invalid client pointer supplied".to_owned();
+                return Err(fault(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        },
+        "cancel" => match argument.parse() {
+            Ok(number) => Some(Command::Cancel(number)),
+            Err(_) => {
+                let message = "CANCEL needs the id of a client, as SHOW CLIENTS shows it".to_owned();
                 return Err(fault(SqlState::INVALID_PARAMETER_VALUE, message));
             }
         },
