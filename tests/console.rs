@@ -18,6 +18,8 @@ mod commands;
 mod counts;
 #[path = "console/ending.rs"]
 mod ending;
+#[path = "console/live.rs"]
+mod live;
 #[path = "console/protocol.rs"]
 mod protocol;
 #[allow(dead_code, reason = "shared with the tests of operation, which use more of it")]

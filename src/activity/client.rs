@@ -1,6 +1,6 @@
 //! What one client does.
 
-use super::{ClientSeen, Line, Since};
+use super::{ClientSeen, Line, Rest, Since};
 use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +44,11 @@ impl ClientActivity {
         self.requested.set(self.connected, now);
     }
 
+    /// Everything is answered, and it keeps its server. Until it [`Self::requests`] again.
+    pub fn rests(&self, rest: Rest) {
+        self.requested.mark(rest as u64);
+    }
+
     /// It does something else now.
     pub fn does(&self, state: ClientState) {
         let link = match state {
@@ -70,6 +75,12 @@ impl ClientActivity {
             connected: self.connected,
             requested: self.requested.get(self.connected),
             state,
+            rest: match self.requested.marked() {
+                1 => Rest::InTransaction,
+                2 => Rest::Between,
+                _ => Rest::No,
+            },
+            pin: None,
         }
     }
 }

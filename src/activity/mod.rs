@@ -36,6 +36,21 @@ pub struct ClientSeen {
     pub requested: Instant,
     /// What it does.
     pub state: ClientState,
+    /// What it asked for last is answered.
+    pub rest: Rest,
+    /// Why it keeps its server over transactions, in words, and since when.
+    pub pin: Option<(String, Instant)>,
+}
+
+/// What a client that has a server waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// An answer.
+    No,
+    /// Nothing, in a transaction.
+    InTransaction,
+    /// Nothing, between two transactions: the server is kept for it.
+    Between,
 }
 
 /// One server as it was seen.
@@ -55,20 +70,31 @@ pub struct ServerSeen {
     pub outdated: bool,
 }
 
-/// A moment behind a fixed one, which is kept elsewhere.
+/// A moment behind a fixed one, which is kept elsewhere, and a mark of two bits.
 #[derive(Debug, Default)]
 struct Since(AtomicU64);
+
+const MARK: u64 = 3;
 
 impl Since {
     fn set(&self, start: Instant, now: Instant) {
         let passed = now.saturating_duration_since(start);
-        // Five centuries fit.
+        // A century fits.
         let nanos = passed.as_secs().wrapping_mul(1_000_000_000).wrapping_add(passed.subsec_nanos().into());
-        self.0.store(nanos, Ordering::Relaxed);
+        self.0.store(nanos << MARK.count_ones(), Ordering::Relaxed);
+    }
+
+    /// Until it is set anew. There is one writer.
+    fn mark(&self, mark: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed) & !MARK | mark, Ordering::Relaxed);
+    }
+
+    fn marked(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) & MARK
     }
 
     fn get(&self, start: Instant) -> Instant {
-        start + Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        start + Duration::from_nanos(self.0.load(Ordering::Relaxed) >> MARK.count_ones())
     }
 }
 

@@ -26,6 +26,13 @@ fn a_client_is_seen_as_it_was_last_written() {
     assert_eq!(seen(), (ClientState::Idle, start));
     let later = start + Duration::new(3_000_000_000, 5);
     client.requests(later);
+    let rest = || client.seen(String::new(), String::new(), Vec::new()).rest;
+    for asked in [Rest::No, Rest::InTransaction, Rest::Between] {
+        client.rests(asked);
+        assert_eq!((rest(), seen().1), (asked, later));
+    }
+    client.requests(later);
+    assert_eq!(rest(), Rest::No);
     for state in [ClientState::Waiting, ClientState::Active(ServerId(1)), ClientState::Idle] {
         client.does(state);
         assert_eq!(seen(), (state, later));

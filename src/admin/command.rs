@@ -50,6 +50,8 @@ pub enum Command {
     Shutdown(Ending),
     /// KILL_CLIENT, by its number.
     KillClient(u64),
+    /// CANCEL, of what a client runs, by the client's number.
+    Cancel(u64),
     /// One that PgBouncer has and PgOtter has not yet.
     Later(String),
 }
@@ -58,9 +60,10 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(
     missing_docs,
-    reason = "the names are PgBouncer's own, but for `Alerts`, `Hosts`, `Queries`, `Routes` and `SlowQueries`"
+    reason = "the names are PgBouncer's own, but for `Active`, `Alerts`, `Hosts`, `Pins`, `Queries`, `Routes` and `SlowQueries`"
 )]
 pub enum Show {
+    Active,
     Alerts,
     Clients,
     Config,
@@ -68,6 +71,7 @@ pub enum Show {
     Help,
     Hosts,
     Lists,
+    Pins,
     Pools,
     Queries,
     Routes,
@@ -84,7 +88,8 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-const SHOWN: [(&str, Show); 19] = [
+pub(super) const SHOWN: [(&str, Show); 21] = [
+    ("active", Show::Active),
     ("alerts", Show::Alerts),
     ("clients", Show::Clients),
     ("config", Show::Config),
@@ -92,6 +97,7 @@ const SHOWN: [(&str, Show); 19] = [
     ("help", Show::Help),
     ("hosts", Show::Hosts),
     ("lists", Show::Lists),
+    ("pins", Show::Pins),
     ("pools", Show::Pools),
     ("queries", Show::Queries),
     ("routes", Show::Routes),
@@ -178,6 +184,13 @@ fn command(word: &str, argument: String) -> Result<Option<Command>, Fault> {
             Ok(number) => Some(Command::KillClient(number)),
             Err(_) => {
                 let message = "invalid client pointer supplied".to_owned();
+                return Err(fault(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        },
+        "cancel" => match argument.parse() {
+            Ok(number) => Some(Command::Cancel(number)),
+            Err(_) => {
+                let message = "CANCEL needs the id of a client, as SHOW CLIENTS shows it".to_owned();
                 return Err(fault(SqlState::INVALID_PARAMETER_VALUE, message));
             }
         },

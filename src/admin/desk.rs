@@ -56,6 +56,8 @@ pub trait Process {
     fn reconnect(&self, database: Option<&str>) -> bool;
     /// Throws a client out. False: there is none of this number.
     fn expel(&self, client: ClientId) -> bool;
+    /// Cancels what a client runs or waits for. False: there is none of this number.
+    fn cancel(&self, client: ClientId) -> bool;
     /// Ends the process.
     fn end(&self, how: Ending);
 }

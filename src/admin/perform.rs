@@ -12,12 +12,13 @@ use crate::wire::rows::Column;
 
 /// PgBouncer's, as far as it is here.
 const HELP: &str = "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n\
-    \tSHOW LISTS|STATE|HOSTS|ROUTES|QUERIES|SLOW_QUERIES|ALERTS\n\
+    \tSHOW LISTS|STATE|HOSTS|ROUTES|QUERIES|SLOW_QUERIES|ALERTS|ACTIVE|PINS\n\
     \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n\
     \tRELOAD\n\
     \tPAUSE [<db>]\n\
     \tRESUME [<db>]\n\
     \tRECONNECT [<db>]\n\
+    \tCANCEL <client_id>\n\
     \tKILL_CLIENT <client_id>\n\
     \tSHUTDOWN\n\
     \tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS";
@@ -85,6 +86,11 @@ impl<P: Process> Console<'_, P> {
             Command::KillClient(number) if desk.process.expel(ClientId(*number)) => Answer::done("KILL_CLIENT"),
             Command::KillClient(_) => {
                 return Err(fault(SqlState::UNDEFINED_OBJECT, "client not found".to_owned()).into());
+            }
+            Command::Cancel(number) if desk.process.cancel(ClientId(*number)) => Answer::done("CANCEL"),
+            Command::Cancel(number) => {
+                let message = format!("there is no client {number}");
+                return Err(fault(SqlState::UNDEFINED_OBJECT, message).with_hint("SHOW CLIENTS has their ids.").into());
             }
             Command::Shutdown(how) => Answer { end: Some(*how), ..Answer::done("SHUTDOWN") },
         })

@@ -50,6 +50,10 @@ impl Process for Arc<Operator> {
         self.registry.expel(client)
     }
 
+    fn cancel(&self, client: ClientId) -> bool {
+        self.registry.cancel_of(client)
+    }
+
     fn end(&self, how: Ending) {
         self.shutdown(match how {
             Ending::Now => Shutdown::Now,

@@ -6,7 +6,7 @@ use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
 use super::{available, budget};
-use crate::admin::Desk;
+use crate::admin::{Desk, table, table_names};
 use crate::alerts::Board;
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
@@ -73,15 +73,15 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let losses = start_workers(queues, &shared)?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     let board = Arc::<Board>::default();
-    if let Some(listening) = endpoint {
-        serve_views(listening, &door, board.clone())?;
-    }
     let (ends, mut orders) = unbounded_channel();
     let operator = Arc::new(Operator::new(door.clone(), shared.in_force.clone(), ends));
     let cluster = door.load().cluster.clone();
     watch_hosts(cluster.clone())?;
     let watching = watch(door.clone(), board.clone())?;
-    let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone(), board));
+    let desk = Arc::new(Desk::new(operator.clone(), cluster.clone(), metrics.clone(), board.clone()));
+    if let Some(listening) = endpoint {
+        serve_views(listening, &door, board, desk.clone())?;
+    }
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let stopped = runtime.block_on(async {
@@ -107,14 +107,21 @@ pub fn run(config: Config) -> io::Result<Stopped> {
 }
 
 /// Starts the endpoint for monitoring, which shows what is behind the door.
-fn serve_views(listening: http::Listening, door: &Arc<ArcSwap<Gate>>, alerts: Arc<Board>) -> io::Result<()> {
+fn serve_views(
+    listening: http::Listening,
+    door: &Arc<ArcSwap<Gate>>,
+    alerts: Arc<Board>,
+    desk: Arc<Desk<Arc<Operator>>>,
+) -> io::Result<()> {
     let (gate, door) = (door.load_full(), door.clone());
-    let seats = gate.seats.clone();
+    let (seats, registry) = (gate.seats.clone(), gate.registry.clone());
     let views = http::Views {
         metrics: gate.metrics.clone(),
         alerts,
         cluster: gate.cluster.clone(),
         memory: gate.memory.clone(),
+        tables: http::Tables { names: table_names(), by_name: Box::new(move |name| table(&desk, name)) },
+        pins: Box::new(move || registry.pins()),
         tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
         max_clients: Box::new(move || seats.limit()),
@@ -277,7 +284,7 @@ fn endpoint(address: SocketAddr) -> io::Result<http::Listening> {
         let hint = "set `listen` under [http] to another address, or to \"\" for no endpoint";
         io::Error::new(error.kind(), format!("cannot listen on {address} for [http]: {error}{by}; {hint}"))
     })?;
-    tracing::info!(%address, "serving /metrics, /live and /ready");
+    tracing::info!(%address, "serving /metrics, /live, /ready and /api/v1/");
     Ok(listening)
 }
 

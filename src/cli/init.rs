@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use url::Target;
 
+pub(super) use facts::{Failure as NoLogin, connect as log_in};
+pub(super) use url::{Missing, Target as Place, parse_with};
+
 /// `pgotter init`
 #[derive(clap::Args)]
 pub struct Args {

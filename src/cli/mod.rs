@@ -7,6 +7,7 @@ pub mod local_postgres;
 pub mod pooler_process;
 pub mod ports;
 mod report;
+mod top;
 
 use crate::app::{self, Stopped};
 use crate::config;
@@ -42,6 +43,8 @@ enum Command {
     Explain(explain::Args),
     /// Ask a running PgOtter what replicas take, or would take, and what keeps the rest on the primary
     Report(report::Args),
+    /// Show which queries a running PgOtter is busy with, and for whom, on a screen
+    Top(top::Args),
     /// Start PostgreSQL with two replicas, PgOtter in front of them and a mixed load, to look at
     Demo(demo::Args),
     /// Print a completion script for a shell
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Explain(args) => explain::run(args, cli.config.as_deref()),
         Command::Report(args) => report::run(args),
+        Command::Top(args) => top::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pgotter", &mut std::io::stdout());

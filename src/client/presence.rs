@@ -4,10 +4,12 @@ use super::connection::Client;
 use crate::activity::{ClientActivity, ClientSeen, ClientState, End};
 use crate::cluster::Pool;
 use crate::net::Peer;
-use crate::session::Settings;
+use crate::session::{Pins, Settings};
 use arc_swap::ArcSwapOption;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// One client, for whoever asks. Its task keeps it up to date.
 pub struct Presence {
@@ -19,12 +21,17 @@ pub struct Presence {
     writer: Option<Box<str>>,
     // What it calls itself; `None`: nothing.
     name: ArcSwapOption<Box<[u8]>>,
+    // Why it keeps its server over transactions, and behind that since when: milliseconds after it was let in. 0: it does not.
+    pinned: AtomicU64,
 }
+
+/// Those of [`Pins`] are fewer.
+const REASONS: u32 = 8;
 
 impl Presence {
     pub(super) fn new(activity: ClientActivity, pool: Arc<Pool>, user: &str, writer: Option<Box<str>>) -> Self {
         let user = (pool.user != user).then(|| user.into());
-        Self { activity, pool, user, writer, name: ArcSwapOption::empty() }
+        Self { activity, pool, user, writer, name: ArcSwapOption::empty(), pinned: AtomicU64::new(0) }
     }
 
     /// Where it is.
@@ -53,7 +60,23 @@ impl Presence {
     /// As it is now.
     pub fn seen(&self) -> ClientSeen {
         let name = self.name.load().as_deref().map_or_else(Vec::new, |name| name.to_vec());
-        self.activity.seen(self.user().to_owned(), self.pool.database.clone(), name)
+        let seen = self.activity.seen(self.user().to_owned(), self.pool.database.clone(), name);
+        let pin = self.pin().map(|(why, since)| (why.to_string(), since));
+        ClientSeen { pin, ..seen }
+    }
+
+    /// Why it keeps its server over transactions, and since when.
+    pub fn pin(&self) -> Option<(Pins, Instant)> {
+        let pinned = self.pinned.load(Ordering::Relaxed);
+        let why = Pins::from_bits((pinned & ((1 << REASONS) - 1)) as u8);
+        (!why.is_empty()).then(|| (why, self.activity.connected + Duration::from_millis(pinned >> REASONS)))
+    }
+
+    fn set_pin(&self, why: Pins, now: Instant) {
+        let since = self.pin().map_or(now, |(_, since)| since);
+        let after = since.saturating_duration_since(self.activity.connected).as_millis() as u64;
+        let pinned = if why.is_empty() { 0 } else { after << REASONS | u64::from(why.bits()) };
+        self.pinned.store(pinned, Ordering::Relaxed);
     }
 }
 
@@ -68,6 +91,10 @@ impl Client {
         if application_name(&before) != name {
             self.presence.name.store((!name.is_empty()).then(|| Arc::new(name.into())));
         }
+    }
+
+    pub(super) fn show_pin(&self, why: Pins) {
+        self.presence.set_pin(why, self.now);
     }
 
     pub(super) fn does(&self, state: ClientState) {

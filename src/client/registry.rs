@@ -5,7 +5,8 @@ use crate::activity::ClientSeen;
 use crate::config::Resolved;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ClientId;
-use crate::pool::Mailbox;
+use crate::pool::{Mail, Mailbox};
+use crate::session::Pins;
 use crate::wire::startup::CancelKey;
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -106,13 +107,26 @@ impl Registry {
 
     /// Throws one client out. False: there is none of this number.
     pub fn expel(&self, id: ClientId) -> bool {
+        self.mail(id, |mail| mail.kill = true)
+    }
+
+    /// As if the client had sent a CancelRequest: what it runs or waits for is canceled, if it does. False: there is none of this number.
+    pub fn cancel_of(&self, id: ClientId) -> bool {
+        self.mail(id, |mail| mail.cancel = true)
+    }
+
+    fn mail(&self, id: ClientId, write: impl FnOnce(&mut Mail)) -> bool {
         let is_it = |listed: &Listed| listed.presence.as_ref().is_some_and(|presence| presence.activity.id == id);
         let found = self.clients.iter().find(|entry| is_it(entry.value()));
+        // The entry is let go of first: who is woken may be on its way to it.
         let mailbox = found.map(|entry| entry.mailbox.clone());
-        if let Some(mailbox) = &mailbox {
-            mailbox.put(|mail| mail.kill = true);
-        }
-        mailbox.is_some()
+        mailbox.map(|mailbox| mailbox.put(write)).is_some()
+    }
+
+    /// Those who keep a server over transactions, each with the database it has logged in to and why.
+    pub fn pins(&self) -> Vec<(String, Pins)> {
+        let pin = |presence: &Arc<Presence>| Some((presence.database().to_owned(), presence.pin()?.0));
+        self.clients.iter().filter_map(|entry| entry.presence.as_ref().and_then(pin)).collect()
     }
 
     /// Whether everybody was told to leave.

@@ -5,6 +5,7 @@ use super::link::Link;
 use super::own::OwnWitness;
 use super::serve::Left;
 use super::turn::{Event, earlier, turn};
+use crate::activity::Rest;
 use crate::clock;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
@@ -219,6 +220,7 @@ impl Client {
             )));
         }
         if !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
+            self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
             let now = if timed || link.just_heard { link.heard } else { clock::now() };
             self.observe(link, now);
         }

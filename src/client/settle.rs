@@ -383,6 +383,7 @@ impl Client {
         let why = if before.contains(Pins::UNMOVABLE) { why.and(Pins::UNMOVABLE) } else { why };
         if why != before {
             tracing::debug!(client = %self.id, server = %link.server.id, %why, "pinned");
+            self.show_pin(why);
         }
         self.pin = match self.pin.take() {
             _ if why.is_empty() => None,

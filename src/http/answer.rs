@@ -1,6 +1,7 @@
 //! What each path answers.
 
 use super::Views;
+use super::api;
 use super::export::export;
 use super::ready::{Readiness, remarks};
 use crate::clock::{self, Instant};
@@ -9,6 +10,7 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Whoever asks more often than this gets the same text again.
@@ -17,29 +19,32 @@ const FRESH: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_secs(10);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 const INDEX: &str = "PgOtter\n\n\
     /metrics  for Prometheus; docs/metrics.md says what each means\n\
     /live     200 while every thread turns\n\
-    /ready    200 while every configured database can be reached\n";
+    /ready    200 while every configured database can be reached\n\
+    /api/v1/  what the console shows, in JSON\n";
 
 /// Answers requests; lives on the endpoint's thread.
 pub(super) struct Answers {
     views: Views,
     metrics: RefCell<Option<(Instant, Bytes)>>,
+    tables: RefCell<HashMap<String, (Instant, Bytes)>>,
     readiness: Readiness,
 }
 
 impl Answers {
     pub fn new(views: Views) -> Self {
-        Self { views, metrics: RefCell::default(), readiness: Readiness::default() }
+        Self { views, metrics: RefCell::default(), tables: RefCell::default(), readiness: Readiness::default() }
     }
 
     pub async fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        if !matches!(path, "/" | "/metrics" | "/live" | "/ready") {
-            return response(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /live and /ready\n");
+        if !matches!(path, "/" | "/metrics" | "/live" | "/ready") && !api::is_below(path) {
+            return response(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /live, /ready and /api/v1/\n");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n");
@@ -50,7 +55,11 @@ impl Answers {
             "/metrics" => response(StatusCode::OK, METRICS, self.metrics()),
             "/live" => judged(self.stuck(), Vec::new()),
             "/ready" => judged(self.readiness.reasons_against(&self.views).await, remarks(&self.views)),
-            _ => response(StatusCode::OK, TEXT, INDEX),
+            "/" => response(StatusCode::OK, TEXT, INDEX),
+            _ => match self.table(path) {
+                Some(text) => response(StatusCode::OK, JSON, text),
+                None => response(StatusCode::NOT_FOUND, TEXT, "/api/v1/ lists what there is\n"),
+            },
         }
     }
 
@@ -65,6 +74,19 @@ impl Answers {
                 text
             }
         }
+    }
+
+    /// Only what there is is kept, and only while it is fresh.
+    fn table(&self, path: &str) -> Option<Bytes> {
+        let now = clock::now();
+        let mut last = self.tables.borrow_mut();
+        last.retain(|_, (at, _)| now.saturating_duration_since(*at) < FRESH);
+        if let Some((_, text)) = last.get(path) {
+            return Some(text.clone());
+        }
+        let text = Bytes::from(api::answer(&self.views, path)?);
+        last.insert(path.to_owned(), (now, text.clone()));
+        Some(text)
     }
 
     fn stuck(&self) -> Vec<String> {

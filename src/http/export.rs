@@ -25,6 +25,7 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     process(&mut out, views);
     let pools = Pools::take(views, now);
     clients(&mut out, views, &pools);
+    pins(&mut out, views);
     memory(&mut out, &views.memory);
     servers(&mut out, &pools);
     hosts(&mut out, views);
@@ -84,6 +85,21 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
         out.gauge("pgotter_pool_oldest_wait_seconds", "How long the first of them has waited; 0 without any.");
     for (labels, row) in pools.labelled() {
         family.value(&[&labels[..], &[ROLE]].concat(), row.oldest_wait.as_secs_f64());
+    }
+}
+
+/// A client that is kept by several reasons counts for each of them.
+fn pins(out: &mut Families, views: &Views) {
+    let all = (views.pins)();
+    let mut pins: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (database, why) in &all {
+        let database = views.metrics.label(database);
+        why.words().for_each(|reason| *pins.entry((database, reason)).or_default() += 1);
+    }
+    let mut family =
+        out.gauge("pgotter_session_pins", "Clients that keep a server of their own over transactions, by why.");
+    for ((database, reason), count) in &pins {
+        family.count(&[("database", database), ("reason", reason)], *count);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The endpoint for monitoring: /metrics, /live, /ready. It runs on a thread and a runtime of its own, reads what others
+//! The endpoint for monitoring: /metrics, /live, /ready, and JSON under /api/v1/. It runs on a thread and a runtime of its own, reads what others
 //! have counted, and asks no worker anything.
 //!
 //! It is for the operator's machines: nobody is asked for a password, and everybody may only look. What a peer can do
@@ -6,6 +6,7 @@
 
 mod alerts;
 mod answer;
+mod api;
 mod export;
 mod family;
 mod pools;
@@ -21,6 +22,8 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::metrics::Registry;
 use crate::net::{Memory, SharedTls};
+use crate::session::Pins;
+use crate::wire::rows::Table;
 use std::sync::Arc;
 
 /// What there is to show.
@@ -35,11 +38,26 @@ pub struct Views {
     pub config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
     /// What the buffers of all clients take.
     pub memory: Arc<Memory>,
+    /// What the console shows.
+    pub tables: Tables,
+    /// Databases of clients that keep a server over transactions, and why.
+    pub pins: Box<dyn Fn() -> Vec<(String, Pins)> + Send + Sync>,
     /// The TLS in force.
     pub tls: SharedTls,
     /// Clients at most, as the budget of descriptors allows.
     pub max_clients: Box<dyn Fn() -> usize + Send + Sync>,
 }
+
+/// The console's tables.
+pub struct Tables {
+    /// As they are called, in the order of the alphabet.
+    pub names: Vec<&'static str>,
+    /// Makes one, as it is at this moment; `None`: there is none of this name.
+    pub by_name: ByName,
+}
+
+/// A table of the console's.
+pub type ByName = Box<dyn Fn(&str) -> Option<Table> + Send + Sync>;
 
 impl Views {
     /// Whether the configuration in force names this database.

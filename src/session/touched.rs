@@ -83,6 +83,22 @@ impl Pins {
         (Self::UNMOVABLE, "unmovable"),
     ];
 
+    /// As [`Self::bits`] has them; what is none is left out.
+    pub fn from_bits(bits: u8) -> Self {
+        let each = Self::ALL.iter().filter(|(pin, _)| pin.0 & bits != 0);
+        each.fold(Self::default(), |all, (pin, _)| all.and(*pin))
+    }
+
+    /// To be kept as a number.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// What each of them is called.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().filter(move |(pin, _)| self.contains(*pin)).map(|(_, word)| word)
+    }
+
     /// There is no reason.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -109,7 +125,7 @@ impl Pins {
 impl fmt::Display for Pins {
     /// `temp lock`; empty for none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Self::ALL.iter().filter(|(pin, _)| self.contains(*pin)).map(|(_, word)| word);
+        let mut words = self.words();
         words.next().map_or(Ok(()), |first| f.write_str(first))?;
         words.try_for_each(|word| write!(f, " {word}"))
     }

@@ -24,6 +24,8 @@ pub enum ColumnKind {
     Int8,
     /// numeric.
     Numeric,
+    /// A number with digits behind the point, sent as text; empty where nothing is known.
+    Decimal,
 }
 
 /// How a value is to be sent.
@@ -46,10 +48,19 @@ pub enum Cell {
     Number(u64),
 }
 
+/// A result set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What each of the rows has.
+    pub columns: Vec<Column>,
+    /// In order.
+    pub rows: Vec<Vec<Cell>>,
+}
+
 impl ColumnKind {
     fn oid_and_size(self) -> (i32, i16) {
         match self {
-            Self::Text => (25, -1),
+            Self::Text | Self::Decimal => (25, -1),
             Self::Int4 => (23, 4),
             Self::Int8 => (20, 8),
             Self::Numeric => (1700, -1),
@@ -148,13 +159,13 @@ fn fitting(number: u64, kind: ColumnKind) -> u64 {
     match kind {
         ColumnKind::Int4 => number.min(i32::MAX.unsigned_abs().into()),
         ColumnKind::Int8 => number.min(i64::MAX.unsigned_abs()),
-        ColumnKind::Text | ColumnKind::Numeric => number,
+        ColumnKind::Text | ColumnKind::Decimal | ColumnKind::Numeric => number,
     }
 }
 
 fn put_binary(out: &mut BytesMut, number: u64, kind: ColumnKind) {
     match kind {
-        ColumnKind::Text => put_bytes(out, number.to_string().as_bytes()),
+        ColumnKind::Text | ColumnKind::Decimal => put_bytes(out, number.to_string().as_bytes()),
         ColumnKind::Int4 => put_bytes(out, &u32::try_from(number).unwrap_or(i32::MAX.unsigned_abs()).to_be_bytes()),
         ColumnKind::Int8 => put_bytes(out, &number.to_be_bytes()),
         ColumnKind::Numeric => put_bytes(out, &numeric(number)),

@@ -28,6 +28,7 @@ fn a_command_is_understood_however_it_is_spaced_and_spelled() {
         ("shutdown wait_for_servers", Command::Shutdown(Ending::WhenTransactionsEnd)),
         ("SHUTDOWN WAIT_FOR_CLIENTS;", Command::Shutdown(Ending::WhenClientsLeave)),
         ("KILL_CLIENT 12", Command::KillClient(12)),
+        ("cancel 12;", Command::Cancel(12)),
         ("SET datestyle = ISO", Command::Set),
         ("set extra_float_digits TO 3", Command::Set),
         ("SET application_name='it''s ; me'", Command::Set),

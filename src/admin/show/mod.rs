@@ -4,10 +4,12 @@
 //! Source of columns and types: PgBouncer 1.25, `src/admin.c` and `src/stats.c`; of meanings: its documentation, "Admin
 //! console".
 
+mod active;
 mod alerts;
 mod configured;
 mod counted;
 mod hosts;
+mod pins;
 mod pools;
 mod queries;
 mod routes;
@@ -15,10 +17,11 @@ mod slow_queries;
 mod sockets;
 mod wall;
 
-use super::command::Show;
+use super::command::{SHOWN, Show};
 use super::desk::{Desk, Process};
-use crate::wire::rows::ColumnKind::{Int4, Numeric, Text};
-use crate::wire::rows::{Cell, Column, ColumnKind};
+use crate::wire::rows::ColumnKind::{Decimal, Int4, Numeric, Text};
+use crate::wire::rows::{Cell, Column, ColumnKind, Table};
+use std::time::Duration;
 
 /// Of PgBouncer, whose columns these are.
 pub(super) const VERSION: &str = "1.25.2";
@@ -42,10 +45,27 @@ const fn numeric(name: &'static str) -> Column {
     column(name, Numeric)
 }
 
+/// With digits behind the point.
+const fn decimal(name: &'static str) -> Column {
+    column(name, Decimal)
+}
+
+/// Milliseconds to the microsecond; empty where nothing is known.
+fn ms(duration: Option<Duration>) -> Cell {
+    duration.map_or(String::new(), |duration| format!("{:.3}", duration.as_secs_f64() * 1e3)).into()
+}
+
+/// To the millisecond.
+fn seconds(duration: Duration) -> Cell {
+    format!("{:.3}", duration.as_secs_f64()).into()
+}
+
 /// What the rows of an answer have. Empty: it has none, and is a notice.
 pub(super) fn columns(show: Show) -> Vec<Column> {
     match show {
         Show::Alerts => alerts::COLUMNS.to_vec(),
+        Show::Active => active::COLUMNS.to_vec(),
+        Show::Pins => pins::COLUMNS.to_vec(),
         Show::Clients | Show::Servers => sockets::COLUMNS.to_vec(),
         Show::Config => configured::CONFIG.to_vec(),
         Show::Databases => configured::DATABASES.to_vec(),
@@ -71,6 +91,8 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
 pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
     match show {
         Show::Alerts => alerts::alerts(desk),
+        Show::Active => active::active(desk),
+        Show::Pins => pins::pins(desk),
         Show::Clients => sockets::clients(desk),
         Show::Servers => sockets::servers(desk),
         Show::Config => configured::config(desk),
@@ -89,6 +111,17 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Version => vec![vec![format!("PgBouncer {VERSION} (PgOtter {})", env!("CARGO_PKG_VERSION")).into()]],
         Show::Parameter(_, value) => vec![vec![value.into()]],
     }
+}
+
+/// What [`table`] has, in the order of the alphabet.
+pub fn table_names() -> Vec<&'static str> {
+    SHOWN.iter().filter(|(_, show)| *show != Show::Help).map(|(name, _)| *name).collect()
+}
+
+/// What SHOW of this name shows, in lower case; `None`: there is no such, or it is no table.
+pub fn table<P: Process>(desk: &Desk<P>, name: &str) -> Option<Table> {
+    let (_, show) = SHOWN.iter().find(|(known, show)| *known == name && *show != Show::Help)?;
+    Some(Table { columns: columns(*show), rows: rows(desk, *show) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! SHOW QUERIES: what statements take, those first that servers are busy with for longest. PgBouncer has nothing like it.
 
 use super::super::desk::{Desk, Process};
-use super::{Row, numeric, text};
+use super::{Row, decimal, ms, numeric, text};
 use crate::metrics::Seen;
 use crate::wire::rows::Column;
 use std::cmp::Reverse;
@@ -10,22 +10,22 @@ use std::time::Duration;
 /// Rows that are shown at most.
 const ROWS_MAX: usize = 500;
 
-// Milliseconds have digits behind the point, and so are texts.
-pub(super) const COLUMNS: [Column; 14] = [
+pub(super) const COLUMNS: [Column; 15] = [
     text("database"),
     text("fingerprint"),
     text("kind"),
     numeric("calls"),
     numeric("errors"),
     numeric("rows"),
-    text("total_ms"),
-    text("mean_ms"),
-    text("p50_ms"),
-    text("p95_ms"),
-    text("p99_ms"),
-    text("wait_ms"),
-    text("share"),
+    decimal("total_ms"),
+    decimal("mean_ms"),
+    decimal("p50_ms"),
+    decimal("p95_ms"),
+    decimal("p99_ms"),
+    decimal("wait_ms"),
+    decimal("share"),
     text("query"),
+    text("tables"),
 ];
 
 /// One row for each database and fingerprint. All times but `wait_ms` are those of servers; `share` is in percent.
@@ -51,18 +51,14 @@ fn row(seen: &Seen, busy: u64) -> Row {
         numbers.calls.into(),
         numbers.errors.into(),
         numbers.rows.into(),
-        ms(Some(us(numbers.server_us))).into(),
-        ms(mean).into(),
-        quantile(0.5).into(),
-        quantile(0.95).into(),
-        quantile(0.99).into(),
-        ms(Some(us(numbers.wait_us))).into(),
+        ms(Some(us(numbers.server_us))),
+        ms(mean),
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99),
+        ms(Some(us(numbers.wait_us))),
         format!("{share:.1}").into(),
         (*description.text).into(),
+        (*description.tables).into(),
     ]
-}
-
-/// Nothing, where nothing is known.
-pub(super) fn ms(duration: Option<Duration>) -> String {
-    duration.map_or(String::new(), |duration| format!("{:.3}", duration.as_secs_f64() * 1e3))
 }

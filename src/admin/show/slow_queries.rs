@@ -1,22 +1,20 @@
 //! SHOW SLOW_QUERIES: statements that took long, one by one, the newest first. PgBouncer has nothing like it.
 
 use super::super::desk::{Desk, Process};
-use super::queries::ms;
 use super::wall::wall;
-use super::{Row, numeric, text};
+use super::{Row, decimal, ms, numeric, text};
 use crate::metrics::SlowQuery;
 use crate::wire::rows::{Cell, Column};
 
-// Milliseconds have digits behind the point, and so are texts.
 pub(super) const COLUMNS: [Column; 25] = [
     text("time"),
     text("database"),
     text("fingerprint"),
     text("kind"),
-    text("total_ms"),
-    text("wait_ms"),
-    text("server_ms"),
-    text("transaction_ms"),
+    decimal("total_ms"),
+    decimal("wait_ms"),
+    decimal("server_ms"),
+    decimal("transaction_ms"),
     numeric("rows"),
     text("failed"),
     text("sqlstate"),
@@ -49,10 +47,10 @@ fn row<P: Process>(desk: &Desk<P>, slow: &SlowQuery) -> Row {
         (*slow.database).into(),
         slow.name.to_string().into(),
         slow.kind.into(),
-        ms(Some(slow.total)).into(),
-        ms(Some(slow.waited)).into(),
-        ms(Some(slow.server_time)).into(),
-        ms(Some(slow.transaction)).into(),
+        ms(Some(slow.total)),
+        ms(Some(slow.waited)),
+        ms(Some(slow.server_time)),
+        ms(Some(slow.transaction)),
         slow.rows.into(),
         if slow.failed { "yes" } else { "no" }.into(),
         known(&slow.sqlstate),

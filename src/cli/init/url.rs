@@ -26,6 +26,25 @@ pub struct Target {
     pub timeout: Duration,
 }
 
+/// What is taken for what a URL leaves out. Empty: it must not, but for the database, which is then called as the user.
+pub struct Missing {
+    /// Role.
+    pub user: String,
+    /// Name, address or a socket's `/folder`.
+    pub host: String,
+    /// Of each host without one.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+}
+
+impl Default for Missing {
+    /// PostgreSQL's port, and nothing else.
+    fn default() -> Self {
+        Self { user: String::new(), host: String::new(), port: PORT, database: String::new() }
+    }
+}
+
 /// What is wrong with a URL, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadUrl(String);
@@ -43,6 +62,14 @@ impl std::error::Error for BadUrl {}
 /// # Errors
 /// The first mistake.
 pub fn parse(url: &str) -> Result<Target, BadUrl> {
+    parse_with(url, Missing::default())
+}
+
+/// As [`parse`]; `missing` fills up what is left out.
+///
+/// # Errors
+/// The first mistake.
+pub fn parse_with(url: &str, missing: Missing) -> Result<Target, BadUrl> {
     let rest = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://"));
     let rest = rest.ok_or_else(|| bad("it does not begin with postgresql://"))?;
     let (front, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -71,7 +98,7 @@ pub fn parse(url: &str) -> Result<Target, BadUrl> {
         let (name, value) = pair.split_once('=').ok_or_else(|| bad("behind the ? stand name=value pairs"))?;
         parts.take(&decode(name, "parameter")?, decode(value, "parameter")?)?;
     }
-    parts.finish()
+    parts.finish(missing)
 }
 
 #[derive(Default)]
@@ -106,7 +133,17 @@ impl Parts {
         Ok(())
     }
 
-    fn finish(self) -> Result<Target, BadUrl> {
+    fn finish(mut self, missing: Missing) -> Result<Target, BadUrl> {
+        let Missing { user, host, port: default_port, database } = missing;
+        if self.user.is_empty() {
+            self.user = user;
+        }
+        if self.hosts.is_empty() && !host.is_empty() {
+            self.hosts.push(host);
+        }
+        if self.database.is_empty() {
+            self.database = database;
+        }
         if self.user.is_empty() {
             return Err(bad("it names no user"));
         }
@@ -114,10 +151,10 @@ impl Parts {
             return Err(bad("it names no host; for a unix socket: postgresql:///db?host=/var/run/postgresql&user=…"));
         }
         let hosts: Vec<_> = match &self.ports[..] {
-            [] => self.hosts.iter().map(|host| (host.clone(), PORT)).collect(),
-            [one] => self.hosts.iter().map(|host| (host.clone(), one.unwrap_or(PORT))).collect(),
+            [] => self.hosts.iter().map(|host| (host.clone(), default_port)).collect(),
+            [one] => self.hosts.iter().map(|host| (host.clone(), one.unwrap_or(default_port))).collect(),
             each if each.len() == self.hosts.len() => {
-                self.hosts.iter().cloned().zip(each.iter().map(|port| port.unwrap_or(PORT))).collect()
+                self.hosts.iter().cloned().zip(each.iter().map(|port| port.unwrap_or(default_port))).collect()
             }
             _ => return Err(bad("it has neither one port for all hosts nor one for each")),
         };

@@ -1,0 +1,174 @@
+//! A program at a terminal: what it has drawn, keys for it, and how it leaves the terminal. `script` provides the terminal.
+
+use super::support::waiting::eventually;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+pub const WIDTH: usize = 160;
+pub const HEIGHT: usize = 24;
+
+/// A program that runs at a terminal of its own.
+pub struct Tty {
+    child: Child,
+    keys: ChildStdin,
+    screen: Arc<Mutex<Screen>>,
+    folder: tempfile::TempDir,
+}
+
+/// How it has ended.
+pub struct Ended {
+    /// Its exit status, in words of the shell.
+    pub status: String,
+    /// Whether the terminal's modes are what they were.
+    pub modes_restored: bool,
+    /// Whether it shows what it showed before, with its cursor.
+    pub screen_restored: bool,
+}
+
+impl Tty {
+    /// `line` is for the shell.
+    pub fn run(line: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let shell = format!(
+            "stty rows {HEIGHT} cols {WIDTH}\nstty -g > {}\nsh -c 'echo $$ > {}; exec {line}'\necho $? > {}\nstty -g > {}\n",
+            path("before"),
+            path("pid"),
+            path("status"),
+            path("after")
+        );
+        fs::write(folder.path().join("shell"), shell).unwrap();
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("sh {}", path("shell")), "/dev/null"]);
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (keys, mut drawn) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let screen = Arc::new(Mutex::new(Screen::default()));
+        let drawing = screen.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = drawn.read(&mut bytes) {
+                drawing.lock().unwrap().draw(&bytes[..length]);
+            }
+        });
+        Self { child, keys, screen, folder }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until a line of the screen is as wanted.
+    pub fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let mut found = None;
+        eventually(what, || {
+            found = self.screen.lock().unwrap().lines().into_iter().find(|line| wanted(line));
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> String {
+        self.file("pid")
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        eventually("its end", || self.child.try_wait().unwrap().is_some());
+        let screen = self.screen.lock().unwrap();
+        Ended {
+            status: self.file("status"),
+            modes_restored: self.file("before") == self.file("after"),
+            screen_restored: !screen.other && !screen.hidden,
+        }
+    }
+
+    fn file(&self, name: &str) -> String {
+        let path: PathBuf = self.folder.path().join(name);
+        fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// As much of a terminal as is needed here: characters, the cursor's place, the other screen. Source: ECMA-48; xterm, "Control Sequences".
+struct Screen {
+    cells: Vec<Vec<char>>,
+    at: (usize, usize),
+    rest: Vec<u8>,
+    /// It shows the other screen; its cursor is hidden.
+    other: bool,
+    hidden: bool,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { cells: blank(), at: (0, 0), rest: Vec::new(), other: false, hidden: false }
+    }
+}
+
+fn blank() -> Vec<Vec<char>> {
+    vec![vec![' '; WIDTH]; HEIGHT]
+}
+
+impl Screen {
+    fn lines(&self) -> Vec<String> {
+        self.cells.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned()).collect()
+    }
+
+    fn draw(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        let text = std::mem::take(&mut self.rest);
+        let mut text: &[u8] = &text;
+        while let Some(behind) = self.step(text) {
+            text = behind;
+        }
+        self.rest = text.to_vec();
+    }
+
+    /// One character or sequence; `None`: it is not all there.
+    fn step<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        match *bytes.first()? {
+            0x1b if *bytes.get(1)? == b'[' => {
+                let end = 2 + bytes[2..].iter().position(|byte| (0x40..=0x7e).contains(byte))?;
+                self.control(&String::from_utf8_lossy(&bytes[2..end]), bytes[end]);
+                Some(&bytes[end + 1..])
+            }
+            0x1b => bytes.get(2..),
+            b'\r' => {
+                self.at.1 = 0;
+                Some(&bytes[1..])
+            }
+            byte if byte < 0x20 => Some(&bytes[1..]),
+            byte => {
+                let length = if byte < 0x80 { 1 } else { byte.leading_ones() as usize };
+                let c = std::str::from_utf8(bytes.get(..length)?).unwrap().chars().next().unwrap();
+                if let Some(cell) = self.cells.get_mut(self.at.0).and_then(|line| line.get_mut(self.at.1)) {
+                    *cell = c;
+                }
+                self.at.1 += 1;
+                Some(&bytes[length..])
+            }
+        }
+    }
+
+    fn control(&mut self, parameters: &str, end: u8) {
+        let mut numbers = parameters.split(';').map(|number| number.parse().unwrap_or(1));
+        match (parameters, end) {
+            (_, b'H') => self.at = (numbers.next().unwrap_or(1) - 1, numbers.next().unwrap_or(1) - 1),
+            (_, b'J') => self.cells = blank(),
+            ("?1049", b'h' | b'l') => self.other = end == b'h',
+            ("?25", b'h' | b'l') => self.hidden = end == b'l',
+            _ => {}
+        }
+    }
+}
