@@ -2,6 +2,7 @@
 
 use super::connection::Client;
 use crate::activity::{ClientActivity, ClientSeen, ClientState, End};
+use crate::clock::Instant;
 use crate::cluster::Pool;
 use crate::net::Peer;
 use crate::session::{Pins, Settings};
@@ -9,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One client, for whoever asks. Its task keeps it up to date.
 pub struct Presence {

@@ -4,9 +4,10 @@ mod tables;
 
 pub use tables::{Crowd, Live, Query, Snapshot, Table};
 
+use crate::clock::Instant;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rows that Page Up and Page Down go.
 const PAGE: usize = 10;

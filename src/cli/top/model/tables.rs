@@ -1,8 +1,8 @@
 //! What the console's tables say: columns are found by their names, so that further ones do no harm.
 
 use super::Key;
+use crate::clock::Instant;
 use std::str::FromStr;
-use std::time::Instant;
 
 /// A result set; NULL is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

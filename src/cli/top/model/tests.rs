@@ -1,8 +1,7 @@
 //! What is in front, what has come since, and what keys do.
 
 use super::*;
-use crate::clock;
-use std::time::Instant;
+use crate::clock::{self, Instant};
 
 pub fn table(columns: &str, rows: &[&str]) -> Table {
     let words = |line: &str| line.split('|').map(|word| word.trim().to_owned()).collect();
