@@ -6,14 +6,15 @@
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
 #   make test-long CLIENTS=500 SECONDS=60      the long suites, with their sizes: waiters in their order, and PostgreSQL restarted
 #                                      20 times under 1,000 idle clients
-#   make test-leaks HANDOVERS=1000000 SEED=random     sessions of hostile clients handed from one to another, on a release build
-#   make test-routing PAIRS=100000     where each statement of the workload runs, and pairs of a write and a read of which none is stale, on a
-#                                      release build
-#   make test-failover PROMOTIONS=20   replicas promoted one after the other under load, on a release build: nothing is lost or run twice
+#   make test-leaks HANDOVERS=1000000 SEED=random     sessions of hostile clients handed from one to another, on an optimized build
+#   make test-routing PAIRS=100000     where each statement of the workload runs, and pairs of a write and a read of which none is stale, on an
+#                                      optimized build
+#   make test-failover PROMOTIONS=20   replicas promoted one after the other under load, on an optimized build: nothing is lost or run twice
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip
 #   make build                         target/release/pgotter
+#   make quick                         target/quick/pgotter: optimized, in half the time; what the demo and these tests run
 #
 # NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
 
@@ -37,13 +38,16 @@ status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-.PHONY: help build lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
+.PHONY: help build quick lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 build:
 	cargo build --release --locked
+
+quick:
+	cargo build --profile quick --locked
 
 lint: preflight-lint
 	cargo fmt --check
@@ -54,8 +58,8 @@ test: preflight
 
 # cargo replaces itself with the program, so a signal meets no shell in between. See .ci/demo.
 demo: preflight
-	@cargo build --release --locked
-	@exec bash .ci/demo cargo run --release --locked --quiet -- demo $(if $(FOR),--for $(FOR))
+	@cargo build --profile quick --locked
+	@exec bash .ci/demo cargo run --profile quick --locked --quiet -- demo $(if $(FOR),--for $(FOR))
 
 # What people run is measured: `cargo bench` builds PgOtter with what only tests need, such as tokio's clock that stands still.
 bench: preflight-bench
@@ -66,17 +70,14 @@ bench: preflight-bench
 test-long: preflight
 	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --nocapture)
 
-# The clients are in a debug build, as in `make test`; PgOtter is the one that people run.
-test-leaks: preflight
-	cargo build --release --locked
+# The clients are in a debug build, as in `make test`.
+test-leaks: preflight quick
 	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
 
-test-routing: preflight
-	cargo build --release --locked
+test-routing: preflight quick
 	$(call run_tests,--test routing $(ARGS) -- --ignored --nocapture)
 
-test-failover: preflight
-	cargo build --release --locked
+test-failover: preflight quick
 	$(call run_tests,--test failover $(ARGS) -- --ignored --nocapture)
 
 test-regression: preflight
@@ -91,11 +92,11 @@ test-versions: preflight-versions
 	@bash .ci/test-versions "$(VERSIONS)" $(ARGS)
 
 test-leaks: export PGOTTER_LONG_HAND_OVERS := $(HANDOVERS)
-test-leaks: export PGOTTER_PROGRAM := $(target)/release/pgotter
+test-leaks: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-routing: export PGOTTER_LONG_PAIRS := $(PAIRS)
-test-routing: export PGOTTER_PROGRAM := $(target)/release/pgotter
+test-routing: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-failover: export PGOTTER_LONG_PROMOTIONS := $(PROMOTIONS)
-test-failover: export PGOTTER_PROGRAM := $(target)/release/pgotter
+test-failover: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-long: export PGOTTER_LONG_CLIENTS := $(CLIENTS)
 test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
 
