@@ -66,6 +66,8 @@ fn is_for(alert: &Alert, pattern: &Pattern) -> bool {
 
 #[test]
 fn check_finds_neither_a_mistake_nor_anything_odd() {
+    let files = must(std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples"))).count();
+    assert_eq!(files, EXAMPLES.len(), "an example is not looked at");
     for (name, text, _) in EXAMPLES {
         let folder = must(state().new_folder(name));
         must(state().write(&folder.join("userlist.txt"), USERS));

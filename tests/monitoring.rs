@@ -16,6 +16,7 @@ mod support;
 #[path = "monitoring/traffic.rs"]
 mod traffic;
 
+use dashboard::Asked;
 use expression::named;
 use prometheus::{Prometheus, label_names, program};
 use serde_json::Value;
@@ -146,58 +147,63 @@ fn a_real_prometheus_finds_everything_that_the_rules_and_the_dashboard_ask_for()
     assert!(config.contains(&target) && config.contains("interval: 1s"), "{config}");
     let files = [("prometheus.yml", config), ("alerts.yml", ALERTS.to_owned())];
     let prometheus = Prometheus::start(&program, &files);
-
     let targets =
         || prometheus.api("targets", ("state", "active")).unwrap()["activeTargets"].as_array().unwrap().clone();
     eventually("PgOtter is up", || targets().iter().any(|target| target["health"] == "up"));
     assert!(targets().len() == 1 && targets()[0]["labels"]["job"] == "pgotter", "{:?}", targets());
+    the_rules_are_right(&prometheus);
+    the_dashboard_is_right(&prometheus);
+    an_alert_arrives(&prometheus);
+}
 
-    // A rule that was not looked at yet is of unknown health.
+fn the_rules_are_right(prometheus: &Prometheus) {
     let rules = || -> Vec<Value> {
         let data = prometheus.api("rules", ("type", "")).unwrap();
         let groups = data["groups"].as_array().unwrap();
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
     };
-    eventually("every rule was looked at", || rules().iter().all(|rule| rule["health"] != "unknown"));
-    let all = rules();
-    assert_eq!(all.len(), values(ALERTS, "alert:").len() + values(ALERTS, "record:").len());
-    let broken: Vec<_> = all.iter().filter(|rule| rule["health"] != "ok").collect();
+    let count = values(ALERTS, "alert:").len() + values(ALERTS, "record:").len();
+    // One that was not looked at yet is of unknown health.
+    let seen = |rules: &[Value]| rules.len() == count && rules.iter().all(|rule| rule["health"] != "unknown");
+    eventually("every rule was looked at", || seen(&rules()));
+    let rules = rules();
+    let broken: Vec<_> = rules.iter().filter(|rule| rule["health"] != "ok").collect();
     assert!(broken.is_empty(), "{broken:#?}");
-    until_all_are_right(&all, |rule| {
-        let complaint = wrong_with(&prometheus, rule["query"].as_str().unwrap());
-        let complaint = complaint.or_else(|| unsayable(&prometheus, rule))?;
+    until_all_are_right(&rules, |rule| {
+        let complaint = wrong_with(prometheus, rule["query"].as_str().unwrap());
+        let complaint = complaint.or_else(|| unsayable(prometheus, rule))?;
         Some(format!("{}: {complaint}", rule["name"]))
     });
+}
 
+fn the_dashboard_is_right(prometheus: &Prometheus) {
     let dashboard = dashboard::read();
-    let asked = dashboard::asked(&dashboard);
-    until_all_are_right(&asked, |asked| {
-        let complaint = wrong_with(&prometheus, &asked.expression).or_else(|| {
-            let series = prometheus.query(&asked.expression).ok()?;
-            let labels = label_names(&series);
-            let missing = asked.shown.iter().find(|label| !labels.contains(*label));
-            match missing {
-                // Nothing was changed lately: an annotation has nothing to tell.
-                _ if series.is_empty() && asked.panel != "annotations" => Some("it gives nothing".to_owned()),
-                Some(label) if asked.panel != "annotations" => {
-                    Some(format!("its series have no label {label} to show"))
-                }
-                _ => None,
-            }
-        })?;
+    // An annotation has nothing to tell where nothing was changed lately.
+    let unshown = |asked: &Asked| {
+        let series = prometheus.query(&asked.expression).ok().filter(|_| !asked.is_annotation)?;
+        let labels = label_names(&series);
+        let missing = asked.shown.iter().find(|label| !labels.contains(*label));
+        match series.is_empty() {
+            true => Some("it gives nothing".to_owned()),
+            false => missing.map(|label| format!("its series have no label {label} to show")),
+        }
+    };
+    until_all_are_right(&dashboard::asked(&dashboard), |asked| {
+        let complaint = wrong_with(prometheus, &asked.expression).or_else(|| unshown(asked))?;
         Some(format!("{}: {complaint} in {}", asked.panel, asked.expression))
     });
     for (metric, label) in dashboard::variables(&dashboard) {
         let values = prometheus.api(&format!("label/{label}/values"), ("match[]", &metric)).unwrap();
         assert!(values.as_array().is_some_and(|values| !values.is_empty()), "{label} of {metric}: {values}");
     }
+}
 
-    // And one fires, from a statement in PostgreSQL to the words that an operator reads.
-    let firing = || prometheus.api("alerts", ("", "")).unwrap()["alerts"].as_array().unwrap().clone();
+/// From a statement in PostgreSQL to the words that an operator reads.
+fn an_alert_arrives(prometheus: &Prometheus) {
+    let alerts = || prometheus.api("alerts", ("", "")).unwrap()["alerts"].as_array().unwrap().clone();
     let told = "PgOtter's alert slow statement fires";
-    eventually("it fires", || {
-        firing().iter().any(|alert| alert["annotations"]["summary"] == told && alert["state"] == "firing")
-    });
-    let alerts = firing();
+    let fires = |alert: &Value| alert["annotations"]["summary"] == told && alert["state"] == "firing";
+    eventually("it fires", || alerts().iter().any(fires));
+    let alerts = alerts();
     assert!(!alerts.iter().any(|alert| alert["annotations"].to_string().contains("error expanding")), "{alerts:#?}");
 }

@@ -22,6 +22,7 @@ pub struct Asked {
     pub expression: String,
     /// Labels that its legend shows.
     pub shown: Vec<String>,
+    pub is_annotation: bool,
 }
 
 /// Everything that is asked, of annotations too.
@@ -40,7 +41,8 @@ fn ask(panel: &str, target: &Value) -> Asked {
     let expression = target["expr"].as_str().unwrap_or_else(|| panic!("{panel} asks nothing: {target}"));
     let legend = target["legendFormat"].as_str().unwrap_or_default();
     let shown = legend.split("{{").skip(1).filter_map(|part| Some(part.split_once("}}")?.0.trim().to_owned()));
-    Asked { panel: panel.to_owned(), expression: with_values(expression), shown: shown.collect() }
+    let is_annotation = target["titleFormat"].is_string();
+    Asked { panel: panel.to_owned(), expression: with_values(expression), shown: shown.collect(), is_annotation }
 }
 
 /// Every database and every PgOtter is chosen.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,26 +30,39 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// With these files (name, text) beside each other, of which `prometheus.yml` is its configuration; waits until it answers.
-    pub fn start(program: &PathBuf, files: &[(&str, String)]) -> Self {
+    /// With these files (name, text) beside each other, of which `prometheus.yml` is its configuration; waits until it answers. Tries again
+    /// with another port if somebody was quicker.
+    pub fn start(program: &Path, files: &[(&str, String)]) -> Self {
         let folder = must(state().new_folder("prometheus"));
         for (name, text) in files {
             must(state().write(&folder.join(name), text));
         }
+        let mut attempts = 5;
+        loop {
+            let mut started = Self::spawn(program, &folder);
+            let mut ended = None;
+            eventually("Prometheus is ready", || {
+                ended = must(started.child.try_wait());
+                ended.is_some() || started.get("/-/ready").is_some_and(|(status, _)| status == 200)
+            });
+            attempts -= 1;
+            match ended {
+                None => return started,
+                Some(_) if attempts > 0 && !ports::is_free(started.port) => {}
+                Some(status) => panic!("{status}: {}", started.log()),
+            }
+        }
+    }
+
+    fn spawn(program: &Path, folder: &Path) -> Self {
         let (port, log) = (ports::free_port(), folder.join("log"));
         must(state().write(&log, ""));
         let mut command = Command::new(program);
-        state().adopt(&mut command).current_dir(&folder).stdout(Stdio::null());
+        state().adopt(&mut command).current_dir(folder).stdout(Stdio::null());
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=warn"]);
         let child = must(command.stderr(must(std::fs::File::options().append(true).open(&log))).spawn());
-        let mut started = Self { child, port, log };
-        eventually("Prometheus is ready", || {
-            let ended = must(started.child.try_wait());
-            assert!(ended.is_none(), "{ended:?}: {}", started.log());
-            started.get("/-/ready").is_some_and(|(status, _)| status == 200)
-        });
-        started
+        Self { child, port, log }
     }
 
     pub fn log(&self) -> String {
