@@ -38,7 +38,11 @@ status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
+<<<<<<< HEAD
 .PHONY: help build quick lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
+=======
+.PHONY: help build lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
+>>>>>>> c-files
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -53,7 +57,7 @@ lint: preflight-lint
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-test: preflight
+test: preflight-test
 	$(call run_tests,--no-fail-fast $(ARGS))
 
 # cargo replaces itself with the program, so a signal meets no shell in between. See .ci/demo.
@@ -102,6 +106,9 @@ test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
 
 preflight:
 	@bash .ci/preflight
+
+preflight-test:
+	@bash .ci/preflight test
 
 preflight-lint:
 	@bash .ci/preflight lint

@@ -93,8 +93,12 @@ impl Machine {
     }
 
     fn preflight(&self, environment: &[(&str, &str)]) -> Outcome {
+        self.preflight_for(&[], environment)
+    }
+
+    fn preflight_for(&self, parts: &[&str], environment: &[(&str, &str)]) -> Outcome {
         let mut command = Command::new(self.bin().join("bash"));
-        command.arg(".ci/preflight").env_clear().env("PATH", self.bin()).env("PREFLIGHT_ROOT", self.root());
+        command.arg(".ci/preflight").args(parts).env_clear().env("PATH", self.bin()).env("PREFLIGHT_ROOT", self.root());
         run(command.envs(environment.iter().copied()))
     }
 
@@ -234,6 +238,61 @@ fn preflight_fails_when_the_package_did_not_bring_what_was_missing() {
     let outcome = machine.preflight(&[]);
     assert_eq!(outcome.status, Some(2), "{}", outcome.text);
     assert_names_all(&outcome, &["still missing"]);
+}
+
+/// A machine with everything but Prometheus.
+fn without_prometheus(user: u32) -> Machine {
+    let machine = Machine::without_postgres(user);
+    for name in POSTGRES {
+        machine.program(name, "");
+    }
+    machine
+}
+
+#[test]
+fn preflight_names_a_wish_and_goes_on_without_it() {
+    let asked = |machine: &Machine, environment: &[(&str, &str)]| {
+        let outcome = machine.preflight_for(&["test"], environment);
+        assert_eq!(outcome.status, Some(0), "{}", outcome.text);
+        assert_names_all(&outcome, &["prometheus, for one test", "promtool, for one test"]);
+        outcome
+    };
+    let forbidden = without_prometheus(0);
+    forbidden.apt("");
+    assert_names_all(&asked(&forbidden, &[("NO_INSTALL", "1")]), &["apt-get install -y prometheus", "NO_INSTALL=1"]);
+    let nobody = without_prometheus(1000);
+    nobody.apt("");
+    assert_names_all(&asked(&nobody, &[]), &["sudo apt-get install -y prometheus"]);
+    assert_names_all(&asked(&without_prometheus(0), &[]), &["Debian's package: prometheus"]);
+    for machine in [forbidden, nobody] {
+        assert_eq!(machine.apt_calls(), "");
+        assert_eq!(machine.files(), Vec::<PathBuf>::new());
+    }
+    for on_install in ["exit 100", ""] {
+        let machine = without_prometheus(0);
+        machine.apt(on_install);
+        assert_names_all(&asked(&machine, &[]), &["still missing"]);
+    }
+    // Other parts have no such wish, and what is needed is needed all the same.
+    assert_eq!(without_prometheus(0).preflight(&[]).text, "");
+    let outcome = Machine::without_postgres(0).preflight_for(&["test"], &[]);
+    assert_eq!(outcome.status, Some(2), "{}", outcome.text);
+}
+
+#[test]
+fn preflight_installs_prometheus_and_no_service_of_it_is_left() {
+    let machine = without_prometheus(0);
+    let bin = machine.bin();
+    machine.program("systemctl", &format!("echo systemctl $@ >>{}", machine.log().display()));
+    let file = bin.join("prometheus").display().to_string();
+    let tool = bin.join("promtool").display().to_string();
+    machine.apt(&format!("for file in {file} {tool}; do echo >$file; chmod 755 $file; done"));
+    let outcome = machine.preflight_for(&["test"], &[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.text);
+    let calls = machine.apt_calls();
+    assert!(calls.contains("install -y -q --no-install-recommends prometheus\n"), "{calls}");
+    assert!(calls.contains("policy-rc.d") && calls.contains("systemctl disable prometheus.service"), "{calls}");
+    assert!(machine.files().iter().all(|path| path.is_dir()), "{:?}", machine.files());
 }
 
 #[test]

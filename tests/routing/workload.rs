@@ -1,48 +1,16 @@
 //! The statements of five applications, each of which says where it must run: seen in the servers' own logs, in every form that the
 //! protocol has.
 
+#[path = "../workload/parts.rs"]
+#[allow(dead_code, reason = "shared with the tests of the examples, which use more of it")]
+mod parts;
+
 use crate::forgetful::forgetful;
 use crate::support::must;
 use crate::support::raw::*;
 use crate::world::*;
+use parts::{Part, WORKLOAD, parts};
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER};
-use pgotter::sql::{Reading, Scanner, Token};
-use std::cell::Cell;
-
-const WORKLOAD: &str = include_str!("../workload/workload.sql");
-
-/// One annotated part of the file.
-struct Part {
-    id: &'static str,
-    target: &'static str,
-    statements: Vec<String>,
-}
-
-fn parts() -> Vec<Part> {
-    let part = |part: &'static str| {
-        let (head, body) = part.split_once('\n').expect("a part has a body");
-        let mut words = head.split(' ');
-        let id = words.next().expect("a part has a name");
-        let target = words.find_map(|word| word.strip_prefix("target=")).expect("a part has a target");
-        let body = body.split("\n-- =====").next().unwrap_or_default();
-        let lines = body.lines().filter(|line| !line.starts_with("-- ") && !line.starts_with('\\'));
-        Part { id, target, statements: statements(&lines.fold(String::new(), |text, line| text + line + "\n")) }
-    };
-    WORKLOAD.split("\n-- @stmt ").skip(1).map(part).collect()
-}
-
-/// At its semicolons.
-fn statements(text: &str) -> Vec<String> {
-    let (begun, mut ends) = (Cell::new(0), Vec::new());
-    Scanner::new(Reading::default()).feed_telling(text.as_bytes(), &begun, &mut |token| {
-        if let Token::Symbol(b';') = token {
-            ends.push(begun.get() + 1);
-        }
-    });
-    let starts = [0].into_iter().chain(ends.clone());
-    let each = starts.zip(ends).map(|(start, end)| text[start..end].trim().trim_end_matches(';').to_owned());
-    each.filter(|statement| !statement.is_empty()).collect()
-}
 
 /// How a statement is said.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,76 @@
+//! A primary, a replica, a PgOtter in front of them, and clients after whom every metric has something to say: reads, writes, errors,
+//! transactions that move to the primary, a session that keeps its server, an alert.
+
+use crate::scrape::get;
+use crate::support::raw::{Raw, error_code};
+use crate::support::waiting::eventually;
+use crate::support::{PgOtter, must, postgres};
+use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
+use pgotter::cli::ports;
+use std::cell::Cell;
+
+/// Kept while it is looked at.
+pub struct Traffic {
+    /// The endpoint's port.
+    pub http: u16,
+    // It has a temporary table.
+    _pinned: Raw,
+    _pgotter: PgOtter,
+    _servers: [LocalPostgres; 2],
+}
+
+impl Traffic {
+    pub fn start() -> Self {
+        let mut primary = postgres(&Options::default());
+        let replica = must(primary.replica());
+        must(primary.psql("postgres", "CREATE TABLE orders (id serial PRIMARY KEY, total int)"));
+        must(primary.wait_for_replicas(1));
+        let http = Cell::new(0);
+        let hosts = [replica.port(), primary.port()];
+        let pgotter = PgOtter::start(|port| {
+            http.set(ports::free_port());
+            config(port, http.get(), hosts)
+        });
+        let client = || Raw::log_in(pgotter.port(), &[("database", "shop")]);
+        let mut pinned = client();
+        assert_eq!(error_code(&pinned.ask("CREATE TEMP TABLE mine (id int)")), None);
+        work(&mut client());
+        move_a_block(&mut client(), hosts[0], http.get());
+        Self { http: http.get(), _pinned: pinned, _pgotter: pgotter, _servers: [replica, primary] }
+    }
+}
+
+fn config(port: u16, http: u16, hosts: [u16; 2]) -> String {
+    format!(
+        "[pooler]\nlisten_port = {port}\nauth_type = \"trust\"\nadmin_users = [\"{SUPERUSER}\"]\n\
+         [databases.shop]\ndbname = \"postgres\"\nhosts = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\n\
+         [users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n\
+         [routing]\ntransaction_reads = \"replica_until_write\"\n[slow_queries]\nlog = \"20ms\"\n\
+         [[alert]]\ntype = \"single\"\nname = \"slow statement\"\nover = \"20ms\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n",
+        hosts[0], hosts[1]
+    )
+}
+
+fn work(writer: &mut Raw) {
+    for total in 0..20 {
+        assert_eq!(error_code(&writer.ask(&format!("INSERT INTO orders (total) VALUES ({total})"))), None);
+        assert_eq!(error_code(&writer.ask("SELECT 1 / 0")).as_deref(), Some("22012"));
+    }
+    assert_eq!(error_code(&writer.ask("SELECT pg_sleep(0.05)")), None);
+}
+
+/// A block that has read on the replica and then writes.
+fn move_a_block(client: &mut Raw, replica: u16, http: u16) {
+    let read = "SELECT total FROM orders LIMIT 1";
+    let replica = format!("127.0.0.1:{replica}");
+    eventually("a block has moved to the primary", || {
+        eventually("the replica has what must be seen", || {
+            client.ask(read);
+            client.value("SHOW pgotter.route") == replica
+        });
+        for sql in ["BEGIN", read, "INSERT INTO orders (total) VALUES (1)", "COMMIT"] {
+            assert_eq!(error_code(&client.ask(sql)), None, "{sql}");
+        }
+        get(http, "/metrics").body.contains("\npgotter_transaction_promotions_total{")
+    });
+}
