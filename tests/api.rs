@@ -20,6 +20,7 @@ use pgotter::cli::ports;
 use scrape::{Scrape, get, request};
 use serde_json::Value;
 use std::cell::Cell;
+use std::io::Write;
 use support::PgOtter;
 use table::{console, lines, show};
 use talk::Client;
@@ -59,7 +60,10 @@ fn every_table_of_the_console_is_there_and_nothing_else() {
     for named in "active clients databases hosts pins pools queries queries/export routes servers state".split(' ') {
         assert!(paths.contains(&format!("/api/v1/{named}").as_str()), "{named} in {paths:?}");
     }
-    for path in paths {
+    for named in ["queries?window={window}", "histogram?fingerprint={fingerprint}"] {
+        assert!(paths.contains(&format!("/api/v1/{named}").as_str()), "{named} in {paths:?}");
+    }
+    for path in paths.into_iter().filter(|path| !path.contains('{')) {
         let name = path.strip_prefix("/api/v1/").unwrap();
         let found = rows(http, name);
         assert_eq!(request(http, "HEAD", path).body, "", "{path}");
@@ -115,6 +119,63 @@ fn numbers_are_numbers_and_literals_are_not_told() {
     let pools = rows(http, "pools");
     let pool = pools.iter().find(|row| row["user"] == role.as_str()).unwrap();
     assert!(pool["load_balance_hosts"].is_null() && pool["sv_idle"] == 1, "{pool}");
+}
+
+#[test]
+fn what_is_asked_for_more_closely_is_there_or_it_is_said_why_not() {
+    let (pooler, http) = watched();
+    let role = fresh_role();
+    let mut client = Client::connect(pooler.port(), &role, "shop");
+    (0..3).for_each(|_| drop(client.query("select 'secret' as closer")));
+    let of = |rows: Vec<Value>| rows.into_iter().find(|row| row["query"] == "select ? as closer");
+    let found = of(rows(http, "queries")).unwrap();
+    assert_eq!(found["replica_calls"], 0);
+    let fingerprint = found["fingerprint"].as_str().unwrap();
+    let histogram = rows(http, &format!("histogram?fingerprint={fingerprint}"));
+    assert_eq!(histogram.iter().map(|row| row["server_calls"].as_u64().unwrap()).sum::<u64>(), 3);
+    assert!(histogram.iter().all(|row| row["from_ms"].is_f64() && row["database"] == "shop"), "{histogram:?}");
+    let routes = rows(http, &format!("routes?fingerprint={fingerprint}"));
+    let expected = serde_json::json!([{ "database": "shop", "role": "primary", "reason": "single", "calls": 3 }]);
+    assert_eq!(Value::from(routes), expected);
+    let callers = rows(http, &format!("callers?fingerprint={fingerprint}"));
+    assert_eq!((callers.len(), &callers[0]["user"], &callers[0]["clients"]), (1, &role.into(), &1.into()));
+    eventually("they are in a window", || of(rows(http, "queries?window=1h")).is_some_and(|row| row["calls"] == 3));
+    assert_eq!(get(http, "/api/v1/queries?").status, 200);
+    let long = format!("queries?window={}", "9".repeat(10_000));
+    for (path, status, said) in [
+        ("queries?window=never", 400, "1s to 24h"),
+        ("queries?window=25h", 400, "1s to 24h"),
+        ("queries?window", 400, "1s to 24h"),
+        ("queries?window=5m&window=6m", 400, "1s to 24h"),
+        ("queries?windows=5m", 400, "queries takes window= and nothing else"),
+        ("queries?window=%35m", 400, "1s to 24h"),
+        ("pools?window=5m", 400, "takes nothing"),
+        ("histogram", 400, "histogram needs fingerprint="),
+        ("histogram?fingerprint=", 400, "16 hexadecimal digits"),
+        ("callers?fingerprint=;SHOW+CONFIG", 400, "16 hexadecimal digits"),
+        ("routes?fingerprint=0123456789abcdef", 404, "there is no query with the fingerprint 0123456789abcdef"),
+        ("nothing?window=5m", 404, "/api/v1/ lists"),
+        (&long, 400, "1s to 24h"),
+    ] {
+        let answer = get(http, &format!("/api/v1/{path}"));
+        assert!(answer.status == status && answer.body.contains(said), "{path}: {answer:?}");
+        assert!(answer.body.len() < 3_000 && answer.head.contains("content-type: text/plain"), "{path}: {answer:?}");
+    }
+}
+
+#[test]
+fn who_asks_for_too_much_or_leaves_half_way_keeps_nobody_from_looking() {
+    let (_pooler, http) = watched();
+    let long = format!("GET /api/v1/queries?window={} HTTP/1.1\r\nHost: x\r\n\r\n", "9".repeat(1 << 20));
+    let mut stream = scrape::connect(http);
+    let _ = stream.write_all(long.as_bytes());
+    let answer = String::from_utf8_lossy(&scrape::rest_of(stream)).into_owned();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    // More than there may be at a time; their answers find nobody.
+    for said in ["GET /api/v1/config HTTP/1.1\r\nHost: x\r\n\r\n", "GET /api/v1/que"].repeat(50) {
+        scrape::connect(http).write_all(said.as_bytes()).unwrap();
+    }
+    assert!(!rows(http, "config").is_empty());
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod counts;
 mod ending;
 #[path = "console/live.rs"]
 mod live;
+#[path = "console/one_query.rs"]
+mod one_query;
 #[path = "console/protocol.rs"]
 mod protocol;
 #[allow(dead_code, reason = "shared with the tests of operation, which use more of it")]

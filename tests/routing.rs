@@ -13,6 +13,8 @@ mod attributes;
 mod block_edges;
 #[path = "routing/blocks.rs"]
 mod blocks;
+#[path = "routing/by_query.rs"]
+mod by_query;
 #[path = "routing/claimed.rs"]
 mod claimed;
 #[path = "routing/entries.rs"]

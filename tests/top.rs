@@ -9,6 +9,8 @@ mod table;
 #[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
 #[path = "pooling/talk.rs"]
 mod talk;
+#[path = "top/terminals.rs"]
+mod terminals;
 #[path = "top/tty.rs"]
 mod tty;
 #[allow(dead_code, reason = "as above")]
@@ -69,6 +71,18 @@ fn a_slow_query_is_printed_first_and_by_other_orders_where_it_belongs() {
         ["p95", "calls", "errors"].map(first),
         ["select pg_sleep(?)", "select ? as it", "select ? as quick, ? / ?"]
     );
+    world::eventually("they are in a window", || {
+        let rows = once(pooler.port(), WATCHER, &["--window", "1h"]);
+        rows.len() > 1 && rows[1][12..].join(" ") == "select pg_sleep(?)" && rows[1][2] == "3"
+    });
+    world::eventually("they are older than a second", || {
+        let rows = once(pooler.port(), WATCHER, &["--window", "1s"]);
+        !rows.iter().any(|row| row.contains(&"pg_sleep(?)".to_owned()))
+    });
+    for window in ["25h", "0s", "soon", "1.5h", "5m;SHOW", ""] {
+        let (status, out, error) = top(&["--once", "--window", window], &[]);
+        assert!(status == 2 && out.is_empty() && error.contains("such as 30s, 5m or 1h"), "{window}: {error}");
+    }
 }
 
 #[test]
@@ -81,8 +95,12 @@ fn clients_that_something_is_done_for_are_printed_with_their_age() {
     until_it_sleeps(&backend);
     let _idle = holder(pooler.port(), &role);
     let rows = once(pooler.port(), BOSS, &["--live"]);
-    assert_eq!(rows[0].join(" "), "ID AGE_MS STATE DATABASE USER APPLICATION FROM PIN SERVER");
-    let [id, age, state, database, user, application, _, pin, server] = &rows[1][..] else { panic!("{rows:?}") };
+    let names = "ID AGE_MS STATE DATABASE USER APPLICATION FROM PIN SERVER FINGERPRINT QUERY";
+    assert_eq!(rows[0].join(" "), names);
+    let [id, age, state, database, user, application, _, pin, server, _, text @ ..] = &rows[1][..] else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(text.join(" "), "select pg_sleep(?)");
     assert_eq!([state, database, user, application, pin].map(String::as_str), ["active", "postgres", &role, "-", "-"]);
     assert_eq!(*server, format!("127.0.0.1:{}_pid_{backend}", cluster().port()));
     assert!(age.parse::<f64>().is_ok(), "{age}");
@@ -128,11 +146,16 @@ fn whoever_cannot_look_is_told_why_with_status_2() {
 
 /// At a terminal of its own; `None`: there is no program to make one.
 fn at_a_terminal(port: u16, user: &str) -> Option<Tty> {
+    at_one_that(port, user, Tty::run)
+}
+
+/// At a terminal that is made so, for a line of the shell.
+fn at_one_that(port: u16, user: &str, make: impl FnOnce(&str) -> Tty) -> Option<Tty> {
     if Command::new("script").arg("--version").output().is_err() {
         could_not_run("pgotter top at a terminal", "script (of bsdutils) is not installed");
         return None;
     }
-    Some(Tty::run(&format!("{PROGRAM} top -p {port} -U {user} --interval 0.1")))
+    Some(make(&format!("{PROGRAM} top -p {port} -U {user} --interval 0.1")))
 }
 
 #[test]
@@ -146,6 +169,12 @@ fn the_screen_does_what_keys_say_and_leaves_the_terminal_as_it_was() {
     tty.until("the slow query", |line| line.ends_with("select pg_sleep(?)"));
     tty.press("\r");
     tty.until("its kind", |line| line.split_whitespace().eq(["kind", "read"]));
+    for _ in 0..8 {
+        tty.press("\x1b[B");
+    }
+    tty.until("where it ran", |line| line.split_whitespace().eq(["primary", "single", "1"]));
+    tty.until("its distribution", |line| line.contains(" 1 100.0%") && line.ends_with('█'));
+    tty.until("its caller", |line| line.starts_with(&format!("{role} at postgres")) && line.contains("clients: 1"));
     tty.press("\x1b");
     tty.until("the list", |line| line.starts_with("SHARE%"));
     client.send(&query("SELECT pg_sleep(600)"));

@@ -81,6 +81,7 @@ impl ClientActivity {
                 _ => Rest::No,
             },
             pin: None,
+            statement: None,
         }
     }
 }

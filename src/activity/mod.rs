@@ -14,6 +14,7 @@ pub use server::{ServerActivity, ServerState};
 
 use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
+use crate::metrics::Name;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub struct ClientSeen {
     pub rest: Rest,
     /// Why it keeps its server over transactions, in words, and since when.
     pub pin: Option<(String, Instant)>,
+    /// What it has asked for last, as it is counted; `None`: nothing, or it is not known. While it waits for a server that is what it
+    /// had asked for before.
+    pub statement: Option<Name>,
 }
 
 /// What a client that has a server waits for.

@@ -1,12 +1,18 @@
 //! What is said to the console, understood. Pure: it knows the words, and nothing of what they do.
 //!
-//! Source of the grammar and of its errors: PgBouncer, `src/admin.c`. One command at a time: a word, at most one more,
-//! perhaps a semicolon; or SET.
+//! Source of the grammar and of its errors: PgBouncer, `src/admin.c`. One command at a time: a word, at most one more (behind some SHOWs
+//! of PgOtter's own a third), perhaps a semicolon; or SET.
 
+use crate::config::read_duration;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::metrics::Name;
+use std::time::Duration;
 
-/// The longest first word, and the longest second one, in bytes.
+/// The longest first word, and the longest one behind it, in bytes.
 const WORDS_MAX: [usize; 2] = [15, 63];
+
+/// Windows that SHOW QUERIES can look back over. Source: `metrics/windows.rs`.
+const WINDOWS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
 
 /// How much of what was not understood is said back.
 const QUOTED_MAX: usize = 500;
@@ -58,23 +64,26 @@ pub enum Command {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the names are PgBouncer's own, but for `Active`, `Alerts`, `Hosts`, `Pins`, `Queries`, `Routes` and `SlowQueries`"
-)]
+#[allow(missing_docs, reason = "the names are PgBouncer's own, but for those of PgOtter that its documentation names")]
 pub enum Show {
     Active,
     Alerts,
+    /// Who asks for the statements of this name.
+    Callers(Name),
     Clients,
     Config,
     Databases,
     Help,
+    /// How long the statements of this name take.
+    Histogram(Name),
     Hosts,
     Lists,
     Pins,
     Pools,
-    Queries,
-    Routes,
+    /// Since the start, or of the last so long.
+    Queries(Option<Duration>),
+    /// Of transactions, or of the statements of this name.
+    Routes(Option<Name>),
     Servers,
     SlowQueries,
     State,
@@ -99,8 +108,8 @@ pub(super) const SHOWN: [(&str, Show); 21] = [
     ("lists", Show::Lists),
     ("pins", Show::Pins),
     ("pools", Show::Pools),
-    ("queries", Show::Queries),
-    ("routes", Show::Routes),
+    ("queries", Show::Queries(None)),
+    ("routes", Show::Routes(None)),
     ("servers", Show::Servers),
     ("slow_queries", Show::SlowQueries),
     ("state", Show::State),
@@ -111,6 +120,10 @@ pub(super) const SHOWN: [(&str, Show); 21] = [
     ("users", Show::Users),
     ("version", Show::Version),
 ];
+
+/// Shows that can be asked for more closely, and by what.
+pub(super) const SHOWN_OF: [(&str, &str); 4] =
+    [("callers", "fingerprint"), ("histogram", "fingerprint"), ("queries", "window"), ("routes", "fingerprint")];
 
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +159,20 @@ impl Command {
         }
         let mut words = tokens.into_iter();
         let (first, second, third, fourth) = (words.next(), words.next(), words.next(), words.next());
+        let is_too_long = |words: [&str; 2]| words.iter().zip(WORDS_MAX).any(|(word, most)| word.len() > most);
+        let too_long = || fault(SqlState::SYNTAX_ERROR, "bad arguments".to_owned());
         match (first, second, third, fourth, words.next()) {
             (None, ..) => Ok(Self::Empty),
+            (
+                Some(Token::Word(word) | Token::Quoted(word)),
+                Some(Token::Word(what) | Token::Quoted(what)),
+                Some(Token::Word(argument) | Token::Quoted(argument)),
+                None,
+                None,
+            ) if is_show(&word) => match is_too_long(["", &argument]) {
+                true => Err(too_long()),
+                false => shown_of(&what, &argument)?.map(Self::Show).ok_or_else(unknown),
+            },
             (Some(Token::Word(set)), Some(key), Some(to), Some(value), None)
                 if set.eq_ignore_ascii_case("set") && is_assignment(&to) =>
             {
@@ -159,8 +184,8 @@ impl Command {
                     Some(Token::Word(word) | Token::Quoted(word)) => word,
                     Some(_) => return Err(unknown()),
                 };
-                if word.len() > WORDS_MAX[0] || argument.len() > WORDS_MAX[1] {
-                    return Err(fault(SqlState::SYNTAX_ERROR, "bad arguments".to_owned()));
+                if is_too_long([&word, &argument]) {
+                    return Err(too_long());
                 }
                 command(&word, argument)?.ok_or_else(unknown)
             }
@@ -174,7 +199,7 @@ fn command(word: &str, argument: String) -> Result<Option<Command>, Fault> {
     let word = word.to_ascii_lowercase();
     let database = || Some(argument.clone()).filter(|name| !name.is_empty());
     Ok(match word.as_str() {
-        "show" | "select" => shown(&argument)?.map(Command::Show),
+        word if is_show(word) => shown(&argument)?.map(Command::Show),
         "pause" => Some(Command::Pause(database())),
         "resume" => Some(Command::Resume(database())),
         "reconnect" => Some(Command::Reconnect(database())),
@@ -207,7 +232,45 @@ fn shown(what: &str) -> Result<Option<Show>, Fault> {
     }
     let parameter = PARAMETERS.iter().find(|(name, _)| *name == what).map(|(name, value)| Show::Parameter(name, value));
     let known = SHOWN.iter().find(|(name, _)| *name == what).map(|(_, show)| *show);
-    Ok(parameter.or(known))
+    match parameter.or(known) {
+        None if SHOWN_OF.iter().any(|(name, _)| *name == what) => shown_of(&what, ""),
+        found => Ok(found),
+    }
+}
+
+/// The more closely asked for. `None`: there is nothing that can be asked for so.
+///
+/// # Errors
+/// ERROR 22023.
+pub(super) fn shown_of(what: &str, argument: &str) -> Result<Option<Show>, Fault> {
+    let what = what.to_ascii_lowercase();
+    let wrong = |message: String| fault(SqlState::INVALID_PARAMETER_VALUE, message);
+    let name = || {
+        argument.parse::<Name>().map_err(|_| {
+            let show = what.to_ascii_uppercase();
+            wrong(format!("SHOW {show} needs a fingerprint of 16 hexadecimal digits, not \"{}\"", cut(argument)))
+                .with_hint("SHOW QUERIES has them.")
+        })
+    };
+    Ok(Some(match what.as_str() {
+        "callers" => Show::Callers(name()?),
+        "histogram" => Show::Histogram(name()?),
+        "routes" => Show::Routes(Some(name()?)),
+        "queries" => {
+            let window = read_duration(argument).filter(|window| (WINDOWS.0..=WINDOWS.1).contains(window));
+            Show::Queries(Some(window.ok_or_else(|| {
+                wrong(format!(
+                    "SHOW QUERIES looks back over 1s to 24h, such as 30s, 5m or 1h, not \"{}\"",
+                    cut(argument)
+                ))
+            })?))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn is_show(word: &str) -> bool {
+    ["show", "select"].iter().any(|show| word.eq_ignore_ascii_case(show))
 }
 
 fn ending(how: &str) -> Option<Ending> {
@@ -287,11 +350,16 @@ fn invalid(said: &str) -> Fault {
     if has_parameter(said) {
         return no_parameters();
     }
+    fault(SqlState::SYNTAX_ERROR, format!("invalid command '{}', use SHOW HELP;", cut(said)))
+}
+
+/// As much as is said back.
+fn cut(said: &str) -> String {
     let mut shown: String = said.chars().take(QUOTED_MAX).collect();
     if shown.len() < said.len() {
         shown.push('…');
     }
-    fault(SqlState::SYNTAX_ERROR, format!("invalid command '{shown}', use SHOW HELP;"))
+    shown
 }
 
 fn has_parameter(said: &str) -> bool {

@@ -16,4 +16,4 @@ mod show;
 pub use command::{Ending, Show};
 pub use desk::{Desk, Process, Visitor};
 pub use serve::serve;
-pub use show::{table, table_names};
+pub use show::{table, table_names, tables_of};

@@ -14,6 +14,8 @@ use crate::wire::rows::Column;
 const HELP: &str = "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n\
     \tSHOW LISTS|STATE|HOSTS|ROUTES|QUERIES|SLOW_QUERIES|ALERTS|ACTIVE|PINS\n\
     \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n\
+    \tSHOW QUERIES <window>\n\
+    \tSHOW HISTOGRAM|CALLERS|ROUTES <fingerprint>\n\
     \tRELOAD\n\
     \tPAUSE [<db>]\n\
     \tRESUME [<db>]\n\
@@ -70,7 +72,7 @@ impl<P: Process> Console<'_, P> {
             Command::Empty => Answer::default(),
             Command::Show(Show::Help) => Answer { notice: Some(notice("Console usage").with_detail(HELP)), ..shown() },
             Command::Show(show) => {
-                Answer { columns: show::columns(*show), rows: show::rows(desk, *show).into_iter(), ..shown() }
+                Answer { columns: show::columns(*show), rows: show::rows(desk, *show)?.into_iter(), ..shown() }
             }
             Command::Set => Answer { notice: Some(notice("SET ignored")), ..Answer::done("SET") },
             Command::SetSetting => return Err(unsupported("SET of a setting").into()),

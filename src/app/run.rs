@@ -6,7 +6,7 @@ use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
 use super::{available, budget};
-use crate::admin::{Desk, table, table_names};
+use crate::admin::{Desk, table, table_names, tables_of};
 use crate::alerts::Board;
 use crate::cli::ports::holder;
 use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
@@ -120,7 +120,11 @@ fn serve_views(
         alerts,
         cluster: gate.cluster.clone(),
         memory: gate.memory.clone(),
-        tables: http::Tables { names: table_names(), by_name: Box::new(move |name| table(&desk, name)) },
+        tables: http::Tables {
+            names: table_names(),
+            of: tables_of(),
+            by_name: Box::new(move |name, argument| table(&desk, name, argument)),
+        },
         pins: Box::new(move || registry.pins()),
         tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),

@@ -13,10 +13,11 @@ mod terminal;
 
 use super::MISTAKE;
 use super::init::{Missing, NoLogin, Place, Stop, parse_with};
+use crate::config::read_duration;
 use crate::server::LoginError;
-use console::Console;
+use console::{Console, is_harmful};
 use model::{Model, Sort, View};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -54,6 +55,9 @@ pub struct Args {
     /// Seconds between two looks, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = interval)]
     interval: Duration,
+    /// What was counted in the last so long, 1s to 24h, in place of since the start: 30s, 5m, 1h
+    #[arg(long, value_name = "WINDOW", value_parser = window)]
+    window: Option<String>,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -64,6 +68,14 @@ fn interval(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected a number of seconds from 0.1 to 3600".to_owned())
 }
 
+/// For the console, which reads it as well.
+fn window(text: &str) -> Result<String, String> {
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let known = read_duration(text).filter(|window| is_plain && bounds.contains(window));
+    known.map(|_| text.to_owned()).ok_or_else(|| "expected 1s to 24h in whole units, such as 30s, 5m or 1h".to_owned())
+}
+
 /// Runs it. 0: it was left, or has printed; 1: the terminal cannot be used; 2: the console cannot be reached or does not let us in, or
 /// the command line is wrong.
 pub fn run(args: Args) -> ExitCode {
@@ -71,7 +83,7 @@ pub fn run(args: Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop { code, message }) => {
             // What a server says may hold anything; a terminal must not act on it.
-            eprintln!("pgotter top: {}", message.replace(|c: char| c.is_control() && c != '\n', "?"));
+            eprintln!("pgotter top: {}", message.replace(|c: char| is_harmful(c) && c != '\n', "?"));
             ExitCode::from(code)
         }
     }
@@ -83,18 +95,27 @@ fn top(args: Args) -> Result<(), Stop> {
     if !args.once && !at_a_terminal {
         return Err(refused("this is no terminal; --once prints what there is and exits"));
     }
+    if at_a_terminal && !args.once {
+        terminal::end_with_terminal().map_err(|error| broken(format!("could not start a thread: {error}")))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| broken(format!("could not start the runtime: {error}")))?;
     let console = connect(&runtime, &mut place)?;
     let view = if args.live { View::Live } else { View::Queries };
     let mut model = Model::new(console.place(), view, args.sort, args.interval);
+    model.window = args.window;
     if !args.once {
         return terminal::show(runtime, console, place, model);
     }
     let mut console = console;
-    let snapshot = runtime.block_on(console.look()).map_err(|lost| refused(lost.to_string()))?;
+    let snapshot =
+        runtime.block_on(console.look(model.window.as_deref(), None)).map_err(|lost| refused(lost.to_string()))?;
     model.take(snapshot);
-    plain::print(&model, std::io::stdout().lock()).map_err(|error| broken(format!("could not print: {error}")))
+    match plain::print(&model, std::io::stdout().lock()) {
+        // Who reads has seen enough, as `head` does.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| broken(format!("could not print: {error}"))),
+    }
 }
 
 fn refused(message: impl Into<String>) -> Stop {

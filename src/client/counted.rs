@@ -7,7 +7,8 @@ use super::link::Link;
 use super::names::{Said, read};
 use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
-use crate::metrics::{Description, Name, Stat};
+use crate::metrics::{Call, Description, Name, Stat};
+use crate::router::Plan;
 use crate::server::{Forwarding, Timed};
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
@@ -43,12 +44,14 @@ impl Client {
         self.stat(readings.only(text).and_then(|reading| facts.pattern(text, reading)))
     }
 
-    /// What is counted for this pattern.
+    /// What is counted for this pattern, which the client asks for.
     pub(super) fn stat(&self, pattern: Option<&Arc<Pattern>>) -> Arc<Stat> {
-        let Some(pattern) = pattern else { return self.meter.statement(Name::Unparsed, Description::default) };
+        let name = counted_name(pattern.map(Arc::as_ref));
+        self.presence.asks(name);
+        let Some(pattern) = pattern else { return self.meter.statement(name, Description::default) };
         let describe =
             || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
-        self.meter.statement(counted_name(Some(pattern)), describe)
+        self.meter.statement(name, describe)
     }
 
     /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
@@ -146,6 +149,8 @@ impl Client {
     fn count_all(&mut self, link: &mut Link) {
         while let Some(ended) = link.server.take_ended() {
             let Some(call) = ended.call() else { continue };
+            // Where it ran, whatever was planned: with `mode = "observe"` that is the primary.
+            let call = Call { route: Plan { to: self.to(), ..self.planned() }.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {

@@ -4,6 +4,7 @@ use super::connection::Client;
 use crate::activity::{ClientActivity, ClientSeen, ClientState, End};
 use crate::clock::Instant;
 use crate::cluster::Pool;
+use crate::metrics::Name;
 use crate::net::Peer;
 use crate::session::{Pins, Settings};
 use arc_swap::ArcSwapOption;
@@ -24,6 +25,8 @@ pub struct Presence {
     name: ArcSwapOption<Box<[u8]>>,
     // Why it keeps its server over transactions, and behind that since when: milliseconds after it was let in. 0: it does not.
     pinned: AtomicU64,
+    // The fingerprint of the statement that it has asked for last; 0: none, or it is not known.
+    statement: AtomicU64,
 }
 
 /// Those of [`Pins`] are fewer.
@@ -32,7 +35,15 @@ const REASONS: u32 = 8;
 impl Presence {
     pub(super) fn new(activity: ClientActivity, pool: Arc<Pool>, user: &str, writer: Option<Box<str>>) -> Self {
         let user = (pool.user != user).then(|| user.into());
-        Self { activity, pool, user, writer, name: ArcSwapOption::empty(), pinned: AtomicU64::new(0) }
+        Self {
+            activity,
+            pool,
+            user,
+            writer,
+            name: ArcSwapOption::empty(),
+            pinned: AtomicU64::new(0),
+            statement: AtomicU64::new(0),
+        }
     }
 
     /// Where it is.
@@ -63,7 +74,17 @@ impl Presence {
         let name = self.name.load().as_deref().map_or_else(Vec::new, |name| name.to_vec());
         let seen = self.activity.seen(self.user().to_owned(), self.pool.database.clone(), name);
         let pin = self.pin().map(|(why, since)| (why.to_string(), since));
-        ClientSeen { pin, ..seen }
+        let statement = match self.statement.load(Ordering::Relaxed) {
+            0 => None,
+            fingerprint => Some(Name::Fingerprint(fingerprint)),
+        };
+        ClientSeen { pin, statement, ..seen }
+    }
+
+    /// It asks for a statement that is counted as this.
+    pub(super) fn asks(&self, name: Name) {
+        let fingerprint = if let Name::Fingerprint(fingerprint) = name { fingerprint } else { 0 };
+        self.statement.store(fingerprint, Ordering::Relaxed);
     }
 
     /// Why it keeps its server over transactions, and since when.

@@ -41,6 +41,7 @@ pub use report::{Mistake, Report};
 pub use sections::parse;
 pub use show::{Shown, duration_text, pool_mode_text, show};
 pub use summary::{HostSum, check_summary, queue_summary, sums_per_host};
+pub use values::read_duration;
 
 use report::Notebook;
 use std::path::Path;

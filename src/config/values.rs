@@ -173,6 +173,11 @@ pub(super) fn number(value: &Value<'_>) -> Option<f64> {
     }
 }
 
+/// A duration as the file has it in quotes; `None`: it is none.
+pub fn read_duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds(text)?).ok()
+}
+
 fn seconds(text: &str) -> Option<f64> {
     let (number, unit) = split_unit(text);
     let unit_seconds = match unit {

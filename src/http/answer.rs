@@ -5,6 +5,7 @@ use super::api;
 use super::export::export;
 use super::ready::{Readiness, remarks};
 use crate::clock::{self, Instant};
+use crate::fault::{Fault, SqlState};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -17,6 +18,9 @@ use std::time::Duration;
 const FRESH: Duration = Duration::from_secs(1);
 /// A thread that beats once a second and was not seen for so long is stuck.
 const STUCK: Duration = Duration::from_secs(10);
+
+/// Texts of tables that are kept for [`FRESH`]: there are as many as windows and fingerprints can be asked for.
+const KEPT_MAX: usize = 64;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -56,8 +60,9 @@ impl Answers {
             "/live" => judged(self.stuck(), Vec::new()),
             "/ready" => judged(self.readiness.reasons_against(&self.views).await, remarks(&self.views)),
             "/" => response(StatusCode::OK, TEXT, INDEX),
-            _ => match self.table(path) {
-                Some(text) => response(StatusCode::OK, JSON, text),
+            _ => match self.table(path, request.uri().query()) {
+                Some(Ok(text)) => response(StatusCode::OK, JSON, text),
+                Some(Err(why)) => response(refused(&why), TEXT, format!("{}\n", why.message)),
                 None => response(StatusCode::NOT_FOUND, TEXT, "/api/v1/ lists what there is\n"),
             },
         }
@@ -76,17 +81,22 @@ impl Answers {
         }
     }
 
-    /// Only what there is is kept, and only while it is fresh.
-    fn table(&self, path: &str) -> Option<Bytes> {
+    /// Only what there is is kept, not too much of it, and only while it is fresh.
+    fn table(&self, path: &str, query: Option<&str>) -> Option<Result<Bytes, Fault>> {
+        let key = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let now = clock::now();
         let mut last = self.tables.borrow_mut();
         last.retain(|_, (at, _)| now.saturating_duration_since(*at) < FRESH);
-        if let Some((_, text)) = last.get(path) {
-            return Some(text.clone());
+        if let Some((_, text)) = last.get(&key) {
+            return Some(Ok(text.clone()));
         }
-        let text = Bytes::from(api::answer(&self.views, path)?);
-        last.insert(path.to_owned(), (now, text.clone()));
-        Some(text)
+        let answer = api::answer(&self.views, path, query)?.map(Bytes::from);
+        if let Ok(text) = &answer
+            && last.len() < KEPT_MAX
+        {
+            last.insert(key, (now, text.clone()));
+        }
+        Some(answer)
     }
 
     fn stuck(&self) -> Vec<String> {
@@ -96,6 +106,11 @@ impl Answers {
             .map(|(thread, silent)| format!("{thread}: no sign of life for {} s", silent.as_secs()))
             .collect()
     }
+}
+
+/// Whether there is no such thing, or what was asked for makes no sense.
+fn refused(why: &Fault) -> StatusCode {
+    if why.sqlstate == SqlState::UNDEFINED_OBJECT { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST }
 }
 
 /// 200, or 503 with what is wrong, a line for each; then what else there is to say.

@@ -4,6 +4,7 @@
 //! a table that the console learns to show is here as well.
 
 use super::Views;
+use crate::fault::Fault;
 use crate::metrics::Name;
 use crate::wire::rows::{Cell, Column, ColumnKind, Table};
 use serde::{Serialize, Serializer};
@@ -16,12 +17,20 @@ const ROOT: &str = "/api/v1/";
 /// Patterns of queries.
 const EXPORT: &str = "queries/export";
 
-/// The answer at this path; `None`: there is nothing.
-pub(super) fn answer(views: &Views, path: &str) -> Option<Vec<u8>> {
+/// The answer at this path, with what stands behind its question mark; `None`: there is nothing.
+///
+/// # Errors
+/// What stands there is wrong, or names what there is not.
+pub(super) fn answer(views: &Views, path: &str, query: Option<&str>) -> Option<Result<Vec<u8>, Fault>> {
     Some(match path.strip_prefix(ROOT)? {
-        "" => text(&index(views)),
-        EXPORT => text(&export(views)),
-        name => text(&Objects((views.tables.by_name)(name)?)),
+        "" => Ok(text(&index(views))),
+        EXPORT => Ok(text(&export(views))),
+        name => {
+            // What has no value is a mistake, which the table's owner tells of.
+            let argument =
+                query.filter(|query| !query.is_empty()).map(|query| query.split_once('=').unwrap_or((query, "")));
+            (views.tables.by_name)(name, argument)?.map(|table| text(&Objects(table)))
+        }
     })
 }
 
@@ -38,7 +47,9 @@ pub(super) fn is_below(path: &str) -> bool {
 }
 
 fn index(views: &Views) -> Value {
-    views.tables.names.iter().copied().chain([EXPORT]).map(|name| json!(format!("{ROOT}{name}"))).collect()
+    let whole = views.tables.names.iter().copied().chain([EXPORT]).map(|name| format!("{ROOT}{name}"));
+    let closer = views.tables.of.iter().map(|(name, of)| format!("{ROOT}{name}?{of}={{{of}}}"));
+    whole.chain(closer).map(Value::from).collect()
 }
 
 /// An object for each row; names in the order of the columns.

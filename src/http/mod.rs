@@ -20,6 +20,7 @@ pub use serve::{Listening, bind, serve};
 use crate::alerts::Board;
 use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::fault::Fault;
 use crate::metrics::Registry;
 use crate::net::{Memory, SharedTls};
 use crate::session::Pins;
@@ -52,12 +53,14 @@ pub struct Views {
 pub struct Tables {
     /// As they are called, in the order of the alphabet.
     pub names: Vec<&'static str>,
+    /// Those that can be asked for more closely, and what for.
+    pub of: &'static [(&'static str, &'static str)],
     /// Makes one, as it is at this moment; `None`: there is none of this name.
     pub by_name: ByName,
 }
 
-/// A table of the console's.
-pub type ByName = Box<dyn Fn(&str) -> Option<Table> + Send + Sync>;
+/// A table of the console's, by its name and by what it is asked for more closely; or why there is none.
+pub type ByName = Box<dyn Fn(&str, Option<(&str, &str)>) -> Option<Result<Table, Fault>> + Send + Sync>;
 
 impl Views {
     /// Whether the configuration in force names this database.

@@ -81,6 +81,15 @@ impl Latency {
         self.0.iter().copied()
     }
 
+    /// From where to where each bucket counts, in microseconds, and what is in it, in order; the last one has no end.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, Option<u64>, u64)> {
+        let range = |(index, count): (usize, &u64)| {
+            let (from, to) = bounds(index);
+            (from, Some(to).filter(|to| *to > from), *count)
+        };
+        self.0.iter().enumerate().map(range)
+    }
+
     /// Counts in a bucket, if there is one of this number.
     pub(super) fn add_to(&mut self, index: usize, count: u64) {
         if let Some(bucket) = self.0.get_mut(index) {

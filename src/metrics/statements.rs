@@ -16,10 +16,12 @@ pub use seen::{Numbers, Seen};
 use super::counter::{Counter, SharedHistogram};
 use super::ladder::micros;
 use super::latency::{BLOCK, SharedLatency};
+use super::shard::Routes;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
@@ -41,6 +43,27 @@ pub enum Name {
     Pipeline,
     /// Those that there was no room for.
     Other,
+}
+
+/// A text that names no statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoName;
+
+impl FromStr for Name {
+    type Err = NoName;
+
+    /// As it is displayed; a fingerprint has 16 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, NoName> {
+        match text {
+            "unparsed" => Ok(Self::Unparsed),
+            "pipeline" => Ok(Self::Pipeline),
+            "other" => Ok(Self::Other),
+            _ if text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                u64::from_str_radix(text, 16).map(Self::Fingerprint).map_err(|_| NoName)
+            }
+            _ => Err(NoName),
+        }
+    }
 }
 
 impl fmt::Display for Name {
@@ -75,6 +98,8 @@ pub struct Stat {
     rows: Counter,
     wait_us: Counter,
     server_us: Counter,
+    // Calls by where they ran and why.
+    routes: Routes<Counter>,
     // From its arrival to the end of its answer: for quantiles, and as it is exported.
     total: SharedLatency,
     ladder: SharedHistogram,
@@ -98,6 +123,8 @@ pub struct Call {
     pub failed: bool,
     /// It goes on with a portal that was counted when it was begun.
     pub goes_on: bool,
+    /// Where it ran and why, as a kind of [`ROUTES`](super::ROUTES).
+    pub route: usize,
 }
 
 /// How much there may be; a reload changes it, and it holds when a statement comes that is new.
@@ -148,6 +175,7 @@ impl Stat {
             rows: Counter::default(),
             wait_us: Counter::default(),
             server_us: Counter::default(),
+            routes: Routes::default(),
             total: SharedLatency::default(),
             ladder: SharedHistogram::default(),
             server: SharedLatency::default(),
@@ -182,6 +210,9 @@ impl Stat {
     fn count(&self, call: &Call) -> usize {
         if !call.goes_on {
             self.calls.add(1);
+            if let Some(calls) = self.routes.get(call.route) {
+                calls.add(1);
+            }
         }
         if call.failed {
             self.errors.add(1);
@@ -212,6 +243,7 @@ impl Stat {
         ] {
             total.add(more.get());
         }
+        self.routes.iter().zip(&*other.routes).for_each(|(total, more)| total.add(more.get()));
         self.ladder.add(&other.ladder.read());
         self.total.take_over(&other.total) + self.server.take_over(&other.server)
     }

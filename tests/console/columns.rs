@@ -52,7 +52,7 @@ const SHOWN: [(&str, &str); 17] = [
     (
         "QUERIES",
         "database:s fingerprint:s kind:s calls:N errors:N rows:N total_ms:s mean_ms:s p50_ms:s p95_ms:s p99_ms:s \
-         wait_ms:s share:s query:s tables:s",
+         wait_ms:s share:s query:s tables:s replica_calls:N",
     ),
     (
         "SLOW_QUERIES",

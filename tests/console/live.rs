@@ -28,10 +28,14 @@ fn a_running_statement_is_canceled_and_its_client_goes_on() {
     client.send(&query("SELECT pg_sleep(600)"));
     until_it_sleeps(&backend);
     let active = show(&mut console, "ACTIVE");
-    assert_eq!(names(&active), "id database user application_name addr port state age_ms server server_pid pin");
+    assert_eq!(
+        names(&active),
+        "id database user application_name addr port state age_ms server server_pid pin fingerprint query"
+    );
     let row = active.row(&[("id", &id)]);
     let texts = ["database", "user", "application_name", "addr", "state", "server_pid"].map(|column| row.text(column));
     assert_eq!(texts, ["postgres", &role, "batch", "127.0.0.1", "active", &backend]);
+    assert_eq!((row.text("query"), row.text("fingerprint").len()), ("select pg_sleep(?)", 16));
     assert!(row.text("age_ms").parse::<f64>().unwrap() > 0.0 && row.get("pin").is_none());
     let mut watcher = Client::connect(pooler.port(), WATCHER, "pgotter");
     watcher.query(&format!("CANCEL {id}")).error("42501");
@@ -60,7 +64,8 @@ fn whoever_waits_is_refused_as_by_a_cancel_request_and_who_idles_in_a_transactio
     let expected = [[first.as_str(), "idle_in_transaction"], [second.as_str(), "waiting"]];
     assert_eq!(states.collect::<Vec<_>>(), expected, "the oldest first");
     let row = active.row(&[("id", &second)]);
-    assert_eq!((row.get("server"), row.get("server_pid")), (None, None));
+    assert_eq!((row.get("server"), row.get("server_pid"), row.get("query")), (None, None, None));
+    assert_eq!(active.row(&[("id", &first)]).text("query"), "begin");
     assert_eq!(console.query(&format!("CANCEL {second}")).tags, ["CANCEL"]);
     waiting.answer().error("57014");
     assert_eq!(console.query(&format!("CANCEL {first}")).tags, ["CANCEL"]);

@@ -31,18 +31,32 @@ pub struct Ended {
 impl Tty {
     /// `line` is for the shell.
     pub fn run(line: &str) -> Self {
+        Self::start(line, (HEIGHT, WIDTH), "")
+    }
+
+    /// In a window of so many rows and columns.
+    pub fn sized(line: &str, rows: usize, columns: usize) -> Self {
+        Self::start(line, (rows, columns), "")
+    }
+
+    /// Under a shell that can stop what it runs. When that has been stopped, and [`Self::was_stopped`] has seen so, it goes on.
+    pub fn stoppable(line: &str) -> Self {
+        Self::start(
+            line,
+            (HEIGHT, WIDTH),
+            "printf '\\033[2J'\nstty -g > FOLDER/stopped\nwhile ! [ -e FOLDER/go ]; do sleep 0.01; done\nfg\n",
+        )
+    }
+
+    fn start(line: &str, (rows, columns): (usize, usize), behind: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
         let shell = format!(
-            "stty rows {HEIGHT} cols {WIDTH}\nstty -g > {}\nsh -c 'echo $$ > {}; exec {line}'\necho $? > {}\nstty -g > {}\n",
-            path("before"),
-            path("pid"),
-            path("status"),
-            path("after")
+            "set -m\nstty rows {rows} cols {columns}\nstty -g > FOLDER/before\nsh -c 'echo $$ > FOLDER/pid; exec {line}'\n\
+             {behind}echo $? > FOLDER/status\nstty -g > FOLDER/after\n",
         );
-        fs::write(folder.path().join("shell"), shell).unwrap();
+        fs::write(folder.path().join("shell"), shell.replace("FOLDER", &folder.path().display().to_string())).unwrap();
         let mut command = Command::new("script");
-        command.args(["-qec", &format!("sh {}", path("shell")), "/dev/null"]);
+        command.args(["-qec", &format!("sh {}", folder.path().join("shell").display()), "/dev/null"]);
         command.env("TERM", "xterm-256color").env_remove("NO_COLOR").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (keys, mut drawn) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -71,9 +85,47 @@ impl Tty {
         found.unwrap()
     }
 
+    /// Whether it shows the program's screen.
+    pub fn is_shown(&self) -> bool {
+        self.screen.lock().unwrap().other
+    }
+
+    /// What is on the screen.
+    pub fn lines(&self) -> Vec<String> {
+        self.screen.lock().unwrap().lines()
+    }
+
     /// Its process.
     pub fn pid(&self) -> String {
+        eventually("its number", || !self.file("pid").is_empty());
         self.file("pid")
+    }
+
+    /// Its window has so many rows from now on.
+    pub fn resize(&self, rows: usize) {
+        let terminal = fs::read_link(format!("/proc/{}/fd/0", self.pid())).unwrap();
+        let done = Command::new("stty").arg("-F").arg(terminal).args(["rows", &rows.to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits until it was stopped; whether the terminal was as before meanwhile, its modes and its screen. It goes on.
+    pub fn was_stopped(&self) -> (bool, bool) {
+        eventually("its being stopped", || !self.file("stopped").is_empty());
+        eventually("what its shell has made of the screen", || self.lines().iter().all(String::is_empty));
+        let screen = self.screen.lock().unwrap();
+        let found = (self.file("before") == self.file("stopped"), !screen.other && !screen.hidden);
+        fs::write(self.folder.path().join("go"), "").unwrap();
+        found
+    }
+
+    /// The terminal goes away, and nobody is told but by that.
+    pub fn hang_up(mut self) {
+        let pid = self.pid();
+        self.child.kill().unwrap();
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Of one that has ended and that nobody has asked about the third word says so.
+        let ended = |state: &str| state.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']));
+        eventually("its end", || state().is_empty() || ended(&state()));
     }
 
     /// Waits for its end.

@@ -34,6 +34,10 @@ fn a_command_is_understood_however_it_is_spaced_and_spelled() {
         ("SET application_name='it''s ; me'", Command::Set),
         ("SET default_pool_size = 3", Command::SetSetting),
         ("SUSPEND", Command::Later("SUSPEND".to_owned())),
+        ("show queries 5m;", Command::Show(Show::Queries(Some(Duration::from_secs(300))))),
+        ("SELECT Queries \"1d\"", Command::Show(Show::Queries(Some(Duration::from_secs(86_400))))),
+        ("SHOW ROUTES 00000000000000aF", Command::Show(Show::Routes(Some(Name::Fingerprint(0xaf))))),
+        ("show callers other", Command::Show(Show::Callers(Name::Other))),
         ("show TimeZone", Command::Show(Show::Parameter("timezone", "GMT"))),
     ] {
         assert_eq!(Command::read(said), Ok(command), "{said}");

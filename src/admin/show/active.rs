@@ -6,10 +6,11 @@ use super::{Row, decimal, int4, ms, numeric, text};
 use crate::activity::{ClientSeen, ClientState, Rest};
 use crate::clock;
 use crate::ids::ServerId;
+use crate::metrics::Name;
 use crate::wire::rows::{Cell, Column};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-pub(super) const COLUMNS: [Column; 11] = [
+pub(super) const COLUMNS: [Column; 13] = [
     numeric("id"),
     text("database"),
     text("user"),
@@ -21,15 +22,18 @@ pub(super) const COLUMNS: [Column; 11] = [
     text("server"),
     int4("server_pid"),
     text("pin"),
+    text("fingerprint"),
+    text("query"),
 ];
 
-/// One row for each; `age_ms` since its last request came. Consoles are not among them.
+/// One row for each; `age_ms` since its last request came, `query` what that was. Consoles are not among them.
 pub(super) fn active<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let now = clock::now();
     let mut clients = desk.process.clients();
     clients.retain(|client| state(client).is_some());
     clients.sort_by_key(|client| (client.requested, client.id));
     let servers = servers(desk);
+    let statements = statements(desk, &clients);
     let row = |client: &ClientSeen| {
         let server = match client.state {
             ClientState::Active(server) => servers.get(&server),
@@ -48,6 +52,8 @@ pub(super) fn active<P: Process>(desk: &Desk<P>) -> Vec<Row> {
             server.map(|(address, _)| address.as_str()).into(),
             server.map(|(_, pid)| u64::from(*pid)).into(),
             client.pin.as_ref().map(|(why, _)| why.as_str()).into(),
+            asked(client).map(|name| name.to_string()).into(),
+            asked(client).and_then(|name| statements.get(&name)).map(String::as_str).into(),
         ]
     };
     clients.iter().map(row).collect()
@@ -61,6 +67,27 @@ fn state(client: &ClientSeen) -> Option<&'static str> {
         (ClientState::Active(_), Rest::No) => Some("active"),
         (ClientState::Active(_), Rest::InTransaction) => Some("idle_in_transaction"),
     }
+}
+
+/// Whether its statement runs.
+pub(super) fn runs(client: &ClientSeen) -> bool {
+    state(client) == Some("active")
+}
+
+/// What it has asked for last, as it is counted. Of one that waits that is not known yet.
+fn asked(client: &ClientSeen) -> Option<Name> {
+    client.statement.filter(|_| client.state != ClientState::Waiting)
+}
+
+/// Normal forms of what these have asked for, as far as they have not been folded.
+fn statements<P: Process>(desk: &Desk<P>, clients: &[ClientSeen]) -> HashMap<Name, String> {
+    let wanted: HashSet<Name> = clients.iter().filter_map(asked).collect();
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
+    let seen = desk.metrics.statements();
+    let found = seen.iter().filter(|seen| wanted.contains(&seen.name));
+    found.map(|seen| (seen.name, seen.description().text.to_string())).collect()
 }
 
 /// Address and process of each server.

@@ -9,6 +9,7 @@ mod alerts;
 mod configured;
 mod counted;
 mod hosts;
+mod one_query;
 mod pins;
 mod pools;
 mod queries;
@@ -17,8 +18,9 @@ mod slow_queries;
 mod sockets;
 mod wall;
 
-use super::command::{SHOWN, Show};
+use super::command::{SHOWN, SHOWN_OF, Show, fault, shown_of};
 use super::desk::{Desk, Process};
+use crate::fault::{Fault, SqlState};
 use crate::wire::rows::ColumnKind::{Decimal, Int4, Numeric, Text};
 use crate::wire::rows::{Cell, Column, ColumnKind, Table};
 use std::time::Duration;
@@ -65,6 +67,8 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
     match show {
         Show::Alerts => alerts::COLUMNS.to_vec(),
         Show::Active => active::COLUMNS.to_vec(),
+        Show::Callers(_) => one_query::CALLERS.to_vec(),
+        Show::Histogram(_) => one_query::HISTOGRAM.to_vec(),
         Show::Pins => pins::COLUMNS.to_vec(),
         Show::Clients | Show::Servers => sockets::COLUMNS.to_vec(),
         Show::Config => configured::CONFIG.to_vec(),
@@ -74,8 +78,9 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
         Show::Pools => pools::COLUMNS.to_vec(),
-        Show::Queries => queries::COLUMNS.to_vec(),
-        Show::Routes => routes::COLUMNS.to_vec(),
+        Show::Queries(_) => queries::COLUMNS.to_vec(),
+        Show::Routes(None) => routes::COLUMNS.to_vec(),
+        Show::Routes(Some(_)) => one_query::ROUTES.to_vec(),
         Show::SlowQueries => slow_queries::COLUMNS.to_vec(),
         Show::State => vec![text("key"), text("value")],
         Show::Stats => counted::STATS.to_vec(),
@@ -88,10 +93,15 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
 }
 
 /// The rows of an answer.
-pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
-    match show {
+///
+/// # Errors
+/// ERROR 42704: there is no query of this name.
+pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Result<Vec<Row>, Fault> {
+    Ok(match show {
         Show::Alerts => alerts::alerts(desk),
         Show::Active => active::active(desk),
+        Show::Callers(name) => one_query::callers(desk, name)?,
+        Show::Histogram(name) => one_query::histogram(desk, name)?,
         Show::Pins => pins::pins(desk),
         Show::Clients => sockets::clients(desk),
         Show::Servers => sockets::servers(desk),
@@ -102,26 +112,46 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
         Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),
         Show::Pools => pools::pools(desk),
-        Show::Queries => queries::queries(desk),
-        Show::Routes => routes::routes(desk),
+        Show::Queries(None) => queries::queries(desk),
+        Show::Queries(Some(window)) => queries::recent(desk, window),
+        Show::Routes(None) => routes::routes(desk),
+        Show::Routes(Some(name)) => one_query::routes(desk, name)?,
         Show::SlowQueries => slow_queries::slow_queries(desk),
         Show::State => counted::state(desk),
         Show::Stats | Show::StatsTotals | Show::StatsAverages => counted::stats(desk, show),
         Show::Totals => counted::totals(desk),
         Show::Version => vec![vec![format!("PgBouncer {VERSION} (PgOtter {})", env!("CARGO_PKG_VERSION")).into()]],
         Show::Parameter(_, value) => vec![vec![value.into()]],
-    }
+    })
 }
 
-/// What [`table`] has, in the order of the alphabet.
+/// What [`table`] has without an argument, in the order of the alphabet.
 pub fn table_names() -> Vec<&'static str> {
     SHOWN.iter().filter(|(_, show)| *show != Show::Help).map(|(name, _)| *name).collect()
 }
 
-/// What SHOW of this name shows, in lower case; `None`: there is no such, or it is no table.
-pub fn table<P: Process>(desk: &Desk<P>, name: &str) -> Option<Table> {
-    let (_, show) = SHOWN.iter().find(|(known, show)| *known == name && *show != Show::Help)?;
-    Some(Table { columns: columns(*show), rows: rows(desk, *show) })
+/// What [`table`] has with one, and what that is called.
+pub fn tables_of() -> &'static [(&'static str, &'static str)] {
+    &SHOWN_OF
+}
+
+/// What SHOW of this name, in lower case, shows; with an argument, under its name. `None`: there is no such, or it is no table.
+///
+/// # Errors
+/// ERROR 22023, 42704: the argument is wrong, or missing.
+pub fn table<P: Process>(desk: &Desk<P>, name: &str, argument: Option<(&str, &str)>) -> Option<Result<Table, Fault>> {
+    let of = SHOWN_OF.iter().find(|(known, _)| *known == name).map(|(_, of)| *of);
+    let plain = SHOWN.iter().find(|(known, show)| *known == name && *show != Show::Help).map(|(_, show)| *show);
+    let wrong = |message| Err(fault(SqlState::INVALID_PARAMETER_VALUE, message));
+    let show = match (argument, of, plain) {
+        (_, None, None) => return None,
+        (None, _, Some(show)) => Ok(show),
+        (Some((key, value)), Some(of), _) if key == of => shown_of(name, value).transpose()?,
+        (None, Some(of), None) => wrong(format!("{name} needs {of}=")),
+        (Some(_), Some(of), _) => wrong(format!("{name} takes {of}= and nothing else")),
+        (Some(_), None, _) => wrong(format!("{name} takes nothing behind a question mark")),
+    };
+    Some(show.and_then(|show| Ok(Table { columns: columns(show), rows: rows(desk, show)? })))
 }
 
 #[cfg(test)]

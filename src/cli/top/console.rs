@@ -1,7 +1,7 @@
 //! The console's side: logs in, asks, reads tables. Knows nothing of what they mean.
 
 use super::super::init::{NoLogin, Place, log_in};
-use super::model::{Snapshot, Table};
+use super::model::{Closer, Snapshot, Table};
 use crate::clock;
 use crate::server::Server;
 use crate::wire::backend::{error_field, kind, row_fields};
@@ -62,16 +62,36 @@ impl Console {
         self.place.clone()
     }
 
-    /// What there is to see.
+    /// What there is to see, queries of the last `window` or since the start, and the query of this fingerprint more closely.
     ///
     /// # Errors
     /// See [`NoAnswer`].
-    pub async fn look(&mut self) -> Result<Snapshot, NoAnswer> {
-        let queries = self.ask("SHOW QUERIES").await?;
+    pub async fn look(&mut self, window: Option<&str>, closer: Option<&str>) -> Result<Snapshot, NoAnswer> {
+        let queries = self.ask(&format!("SHOW QUERIES {}", window.unwrap_or_default())).await?;
         let live = self.ask("SHOW ACTIVE").await?;
         let pools = self.ask("SHOW POOLS").await?;
-        let snapshot = Snapshot::read(clock::now(), &queries, &live, &pools);
+        let at = clock::now();
+        let closer = match closer {
+            Some(fingerprint) => self.look_closer(fingerprint).await?,
+            None => None,
+        };
+        let snapshot = Snapshot::read(at, &queries, &live, &pools);
+        let snapshot = snapshot.map(|snapshot| Snapshot { closer, ..snapshot });
         snapshot.ok_or_else(|| NoAnswer::Refused("this is not how PgOtter's console answers".to_owned()))
+    }
+
+    /// `None`: it is not there any more.
+    async fn look_closer(&mut self, fingerprint: &str) -> Result<Option<Closer>, NoAnswer> {
+        let mut tables = [const { None }; 3];
+        for (table, show) in tables.iter_mut().zip(["HISTOGRAM", "ROUTES", "CALLERS"]) {
+            *table = match self.ask(&format!("SHOW {show} {fingerprint}")).await {
+                Ok(answer) => Some(answer),
+                Err(NoAnswer::Refused(_)) => None,
+                Err(lost) => return Err(lost),
+            };
+        }
+        let [Some(histogram), Some(routes), Some(callers)] = &tables else { return Ok(None) };
+        Ok(Closer::read(fingerprint, histogram, routes, callers))
     }
 
     /// Has a client's statement canceled.
@@ -139,7 +159,19 @@ fn row(body: &[u8]) -> Option<Vec<String>> {
     Some(row_fields(body)?.into_iter().map(printable).collect())
 }
 
-/// What a peer says may hold anything; a terminal must not act on it.
+/// What a peer says may hold anything; a terminal must not act on it, nor turn it around or hide it.
 fn printable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).replace(|c: char| c.is_control(), " ")
+    String::from_utf8_lossy(text).replace(is_harmful, " ")
+}
+
+/// Whether a terminal could do anything but show it.
+pub fn is_harmful(c: char) -> bool {
+    c.is_control() || is_format(c)
+}
+
+/// Whether it only says how others are to be shown: their direction, a join or a break. Source: Unicode 16, general categories Cf, Zl and Zp,
+/// without those of single scripts.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

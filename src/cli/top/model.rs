@@ -2,7 +2,7 @@
 
 mod tables;
 
-pub use tables::{Crowd, Live, Query, Snapshot, Table};
+pub use tables::{Bucket, Caller, Closer, Crowd, Live, Query, Route, Snapshot, Table};
 
 use crate::clock::Instant;
 use std::cmp::Ordering;
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Rows that Page Up and Page Down go.
 const PAGE: usize = 10;
+
+/// Lines that every query has.
+const FACTS: usize = 20;
 
 /// What stands first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -55,12 +58,14 @@ pub enum Press {
 }
 
 /// What is to be done outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Leave.
     Quit,
     /// Cancel what this client runs.
     Cancel(u64),
+    /// Look at the query of this fingerprint more closely from now on; `None`: at none.
+    Closer(Option<String>),
 }
 
 /// Database and fingerprint.
@@ -93,6 +98,8 @@ pub struct Model {
     pub place: String,
     /// Between two looks.
     pub interval: Duration,
+    /// Queries are those of the last so long; `None`: since the start.
+    pub window: Option<String>,
     /// What stands first.
     pub sort: Sort,
     /// By what was done since the look before, and not since the start.
@@ -105,6 +112,8 @@ pub struct Model {
     pub lost: Option<String>,
     /// Whose statement is to be canceled, if the user means it.
     pub question: Option<Live>,
+    /// Lines of the one query that are above the screen.
+    pub above: usize,
     before: Option<Before>,
     now: Option<Snapshot>,
     // Where the cursor is in each of the lists.
@@ -124,12 +133,14 @@ impl Model {
         Self {
             place,
             interval,
+            window: None,
             sort,
             lately: false,
             view,
             message: None,
             lost: None,
             question: None,
+            above: 0,
             before: None,
             now: None,
             query: None,
@@ -172,6 +183,11 @@ impl Model {
         Some(Line { query, since: self.since(query) })
     }
 
+    /// What is known of it beyond that, once it has been asked for.
+    pub fn closer(&self, key: &Key) -> Option<&Closer> {
+        self.now.as_ref()?.closer.as_ref().filter(|closer| closer.fingerprint == key.1)
+    }
+
     /// Clients that something is done for, the oldest first.
     pub fn live(&self) -> &[Live] {
         self.now.as_ref().map_or(&[], |now| &now.live)
@@ -190,6 +206,15 @@ impl Model {
 
     /// What a key does.
     pub fn press(&mut self, press: Press) -> Option<Order> {
+        let before = self.view.clone();
+        let order = self.act(press);
+        let looked_at =
+            |view: &View| if let View::One((_, fingerprint)) = view { Some(fingerprint.clone()) } else { None };
+        let (before, now) = (looked_at(&before), looked_at(&self.view));
+        order.or_else(|| (before != now).then_some(Order::Closer(now)))
+    }
+
+    fn act(&mut self, press: Press) -> Option<Order> {
         self.message = None;
         if let Some(live) = self.question.take() {
             return matches!(press, Press::Char('y' | 'Y')).then_some(Order::Cancel(live.id));
@@ -201,7 +226,7 @@ impl Model {
             Press::Char('c') => self.sort = Sort::Calls,
             Press::Char('e') => self.sort = Sort::Errors,
             Press::Char('w') => self.sort = Sort::Wait,
-            Press::Char('d') => self.lately = !self.lately,
+            Press::Char('d') => self.lately = !self.lately && self.window.is_none(),
             Press::Char('l') | Press::Tab => self.change_view(),
             Press::Escape => self.view = if self.view == View::Live { View::Live } else { View::Queries },
             Press::Enter if self.view == View::Queries => self.enter(),
@@ -226,16 +251,21 @@ impl Model {
     fn enter(&mut self) {
         let chosen = self.lines().get(self.cursor()).map(|line| line.query.key.clone());
         if let Some(key) = chosen {
-            (self.query, self.view) = (Some(key.clone()), View::One(key));
+            (self.query, self.view, self.above) = (Some(key.clone()), View::One(key), 0);
         }
     }
 
     /// To the row that `to` makes of this one and the last; no further than that. The cursor stays with what is there.
     fn go(&mut self, to: impl Fn(usize, usize) -> usize) {
-        let last = match self.view {
+        let last = match &self.view {
             View::Live => self.live().len(),
             View::Queries => self.now.as_ref().map_or(0, |now| now.queries.len()),
-            View::One(_) => return,
+            View::One(key) => {
+                // It has about as many lines.
+                let lines = self.closer(key).map_or(0, |it| it.buckets.len() + it.routes.len() + it.callers.len());
+                self.above = to(self.above, lines + FACTS).min(lines + FACTS);
+                return;
+            }
         }
         .saturating_sub(1);
         let at = to(self.cursor(), last).min(last);
@@ -247,7 +277,8 @@ impl Model {
     }
 
     fn since(&self, query: &Query) -> Option<Since> {
-        let seconds = self.passed()?.as_secs_f64();
+        // What a window has is no more than it had before by what was done since.
+        let seconds = self.passed().filter(|_| self.window.is_none())?.as_secs_f64();
         let before = self.before.as_ref()?.queries.get(&query.key)?;
         Some(Since {
             calls: query.calls.checked_sub(before.calls)? as f64 / seconds,

@@ -42,7 +42,8 @@ const QUERIES: [&str; 13] = [
     "QUERY",
 ];
 
-const LIVE: [&str; 9] = ["ID", "AGE_MS", "STATE", "DATABASE", "USER", "APPLICATION", "FROM", "PIN", "SERVER"];
+const LIVE: [&str; 11] =
+    ["ID", "AGE_MS", "STATE", "DATABASE", "USER", "APPLICATION", "FROM", "PIN", "SERVER", "FINGERPRINT", "QUERY"];
 
 fn query(query: &Query) -> Vec<String> {
     let Query { key: (database, fingerprint), calls, errors, rows, total_ms, share, wait_ms, text, .. } = query;
@@ -65,9 +66,10 @@ fn query(query: &Query) -> Vec<String> {
 }
 
 fn live(live: &Live) -> Vec<String> {
-    let Live { id, age_ms, state, database, user, application, address, pin, server } = live;
-    let names = [state, database, user, application, address, pin, server].map(|name| word(name));
-    [id.to_string(), format!("{age_ms:.3}")].into_iter().chain(names).collect()
+    let Live { id, age_ms, state, database, user, application, address, pin, server, fingerprint, text } = live;
+    let names = [state, database, user, application, address, pin, server, fingerprint].map(|name| word(name));
+    let text = if text.is_empty() { "-".to_owned() } else { text.clone() };
+    [id.to_string(), format!("{age_ms:.3}")].into_iter().chain(names).chain([text]).collect()
 }
 
 /// One word, whatever it holds, for scripts that count them.

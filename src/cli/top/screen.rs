@@ -1,11 +1,13 @@
 //! Draws what the model has. Does nothing else.
 
+mod one;
+
 use super::model::{Crowd, Line as Row, Live, Model, Query, Sort, View};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Cell, Paragraph, Row as Drawn, Table, TableState, Wrap};
+use ratatui::widgets::{Cell, Paragraph, Row as Drawn, Table, TableState};
 
 /// The whole screen: what there is in a line, a list or one query, and what keys do.
 pub fn draw(frame: &mut Frame<'_>, model: &Model) {
@@ -15,13 +17,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     match &model.view {
         View::Queries => queries(frame, body, model),
         View::Live => live(frame, body, model),
-        View::One(key) => one(frame, body, model, key),
+        View::One(key) => one::draw(frame, body, model, key),
     }
     frame.render_widget(footer(model), foot);
 }
 
 fn heading(model: &Model) -> Text<'static> {
-    let title = Line::from(format!("pgotter top  {}  every {:?}", model.place, model.interval)).bold();
+    let window = model.window.as_ref().map_or(String::new(), |window| format!("  queries of the last {window}"));
+    let title = Line::from(format!("pgotter top  {}  every {:?}{window}", model.place, model.interval)).bold();
     let Some(snapshot) = model.snapshot() else { return Text::from(vec![title, "nothing seen yet".into()]) };
     let Crowd { active, waiting, longest_wait_s, busy_servers, idle_servers } = snapshot.crowd;
     let mut crowd = format!("clients: {active} active, {waiting} waiting");
@@ -31,7 +34,7 @@ fn heading(model: &Model) -> Text<'static> {
     crowd += &format!("  servers: {busy_servers} busy, {idle_servers} idle");
     let lines = model.lines();
     let since: Vec<_> = lines.iter().filter_map(|line| line.since).collect();
-    if model.passed().is_some() {
+    if model.passed().is_some() && model.window.is_none() {
         let (calls, errors): (f64, f64) =
             (since.iter().map(|since| since.calls).sum(), since.iter().map(|since| since.errors).sum());
         crowd += &format!("  now: {} calls/s, {} errors/s", short(calls), short(errors));
@@ -58,8 +61,11 @@ fn footer(model: &Model) -> Paragraph<'static> {
         View::Queries if model.lately => {
             "t time  p p95  c calls  e errors  w wait  d since start  ⏎ one query  l clients  q quit"
         }
+        View::Queries if model.window.is_some() => {
+            "t time  p p95  c calls  e errors  w wait  ⏎ one query  l clients  q quit"
+        }
         View::Queries => "t time  p p95  c calls  e errors  w wait  d now  ⏎ one query  l clients  q quit",
-        View::One(_) => "esc back  l clients  q quit",
+        View::One(_) => "esc back  ↑↓ further  l clients  q quit",
         View::Live => "k cancel  ↑↓ choose  l queries  q quit",
     };
     Paragraph::new(keys).reversed()
@@ -126,53 +132,20 @@ fn queries(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 fn live(frame: &mut Frame<'_>, area: Rect, model: &Model) {
-    const NAMES: [&str; 9] = ["CLIENT", "AGE", "STATE", "DATABASE", "USER", "APPLICATION", "FROM", "PIN", "SERVER"];
-    const WIDTHS: [u16; 8] = [8, 7, 19, 12, 12, 16, 21, 8];
+    const NAMES: [&str; 10] =
+        ["CLIENT", "AGE", "STATE", "DATABASE", "USER", "APPLICATION", "FROM", "PIN", "SERVER", "QUERY"];
+    const WIDTHS: [u16; 9] = [8, 7, 19, 10, 10, 12, 21, 6, 30];
     let row = |live: &Live| {
-        let Live { id, age_ms, state, database, user, application, address, pin, server } = live;
+        let Live { id, age_ms, state, database, user, application, address, pin, server, text, .. } = live;
         let age = seconds(age_ms / 1e3);
-        let names = [state, database, user, application, address, pin, server].map(String::clone);
-        let [state, database, user, application, address, pin, server] = names;
-        [id.to_string(), age, state, database, user, application, address, pin, server]
+        let names = [state, database, user, application, address, pin, server, text].map(String::clone);
+        let [state, database, user, application, address, pin, server, text] = names;
+        [id.to_string(), age, state, database, user, application, address, pin, server, text]
     };
     let rows = model.live().iter().map(row).collect();
     let widths =
         std::array::from_fn(|at| WIDTHS.get(at).map_or(Constraint::Min(16), |width| Constraint::Length(*width)));
     list(frame, area, (NAMES, Some(1)), widths, (rows, model.cursor()));
-}
-
-fn one(frame: &mut Frame<'_>, area: Rect, model: &Model, key: &(String, String)) {
-    let Some(Row { query, since }) = model.one(key) else {
-        let gone = "It is not among those that the console shows any more.";
-        return frame.render_widget(Paragraph::new(gone), area);
-    };
-    let pair = |name: &str, value: String| Line::from(format!("{name:<14}{value}"));
-    let exact = |ms: Option<f64>| ms.map_or("not known".to_owned(), |ms| format!("{ms:.3} ms"));
-    let lately = |value: fn(&super::model::Since) -> f64, what: &str| {
-        since.as_ref().map_or(String::new(), |since| format!(" ({} {what})", short(value(since))))
-    };
-    let lines = vec![
-        pair("database", query.key.0.clone()),
-        pair("fingerprint", query.key.1.clone()),
-        pair("kind", query.kind.clone()),
-        pair("tables", query.tables.replace(',', ", ")),
-        pair("calls", query.calls.to_string() + &lately(|since| since.calls, "a second now")),
-        pair("errors", query.errors.to_string() + &lately(|since| since.errors, "a second now")),
-        pair("rows", query.rows.to_string()),
-        pair(
-            "server time",
-            format!("{} ({:.1} % of all)", seconds(query.total_ms / 1e3), query.share)
-                + &lately(|since| since.busy, "servers busy now"),
-        ),
-        pair("  mean", exact(query.mean_ms)),
-        pair("  p50", exact(query.p50_ms)),
-        pair("  p95", exact(query.p95_ms)),
-        pair("  p99", exact(query.p99_ms)),
-        pair("waited", seconds(query.wait_ms / 1e3)),
-        Line::default(),
-        Line::from(named(query)),
-    ];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
 }
 
 /// What it is: `other` and `pipeline` have no text.

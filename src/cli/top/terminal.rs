@@ -1,13 +1,20 @@
 //! The terminal while `pgotter top` has it: one thread draws and listens to keys, one asks the console. However it ends, by a key, a
-//! signal, an error or a bug, the terminal is given back as it was.
+//! signal, an error or a bug, the terminal is given back as it was; so it is while the process is stopped. Once the terminal is gone, so
+//! is the process.
 
 use super::super::init::{Place, Stop};
 use super::broken;
 use super::console::{Console, NoAnswer};
 use super::model::{Model, Order, Press, Snapshot};
 use super::screen::draw;
-use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, enable_raw_mode};
+use ratatui::{DefaultTerminal, Terminal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, kill_current_process_group};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
@@ -18,6 +25,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// News are looked for this often. Nothing is drawn without any.
 const TICK: Duration = Duration::from_millis(50);
 
+/// A terminal that goes away says so at once, mostly.
+const GONE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// What comes from the thread that asks.
 enum News {
     Seen(Snapshot),
@@ -27,6 +37,15 @@ enum News {
     Lost(String),
     /// A signal says that it is over.
     End,
+    /// The process was stopped, and goes on: who knows what the terminal has shown meanwhile.
+    Continued,
+}
+
+/// What the user wants.
+enum Key {
+    Press(Press),
+    /// That the process stops.
+    Stop,
 }
 
 /// Takes the terminal until the user leaves.
@@ -36,15 +55,15 @@ enum News {
 pub fn show(runtime: Runtime, console: Console, place: Place, mut model: Model) -> Result<(), Stop> {
     let (tell, news) = channel();
     let (orders, heard) = unbounded_channel();
-    let interval = model.interval;
+    let (interval, window) = (model.interval, model.window.clone());
     // The screen is taken first: whatever panics then gives it back.
     let mut screen = Screen::take().map_err(|error| broken(format!("the terminal cannot be used: {error}")))?;
     std::thread::Builder::new()
         .name("console".to_owned())
-        .spawn(move || runtime.block_on(converse(console, &place, interval, heard, tell)))
+        .spawn(move || runtime.block_on(converse(console, &place, (interval, window), heard, tell)))
         .map_err(|error| broken(format!("could not start a thread: {error}")))?;
-    let order = |client| orders.send(client).is_ok();
-    watch(&mut screen.0, &mut model, &news, order).map_err(|error| broken(error.to_string()))
+    let order = |order| orders.send(order).is_ok();
+    watch(&mut screen, &mut model, &news, order).map_err(|error| broken(error.to_string()))
 }
 
 /// The terminal in its other mode, until this is dropped.
@@ -55,33 +74,76 @@ impl Screen {
     fn take() -> io::Result<Self> {
         ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
     }
+
+    fn give_back(&mut self) {
+        let _ = self.0.show_cursor();
+        ratatui::restore();
+    }
+
+    /// Whatever has become of the terminal meanwhile.
+    fn take_again(&mut self) -> io::Result<()> {
+        ratatui::restore();
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
+        // Its own way of clearing asks the terminal where the cursor is, and waits for the answer.
+        self.0 = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
+    }
+
+    /// As Control-Z does it; returns when somebody lets the process go on.
+    fn stop(&mut self) -> io::Result<()> {
+        self.give_back();
+        // Where there is no shell that could do so, the system does not stop it.
+        kill_current_process_group(Signal::TSTP)?;
+        self.take_again()
+    }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.0.show_cursor();
-        ratatui::restore();
+        self.give_back();
     }
 }
 
+/// From now on the process ends when the terminal of its standard input is gone. Nothing can be given back then, and whoever reads keys would
+/// find the end of them, and look again, for ever.
+///
+/// # Errors
+/// The system has no thread.
+pub fn end_with_terminal() -> io::Result<()> {
+    let wait = || {
+        let gone = |found: PollFlags| found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+        loop {
+            // These are told of without being asked for; keys are not looked for here.
+            let mut terminal = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::empty())];
+            match poll(&mut terminal, Some(&GONE)) {
+                Ok(_) if gone(terminal[0].revents()) => std::process::exit(0),
+                Ok(_) | Err(Errno::INTR) => {}
+                // It cannot be told; a signal may still say so.
+                Err(_) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("terminal".to_owned()).spawn(wait).map(drop)
+}
+
 /// Draws, and does what keys say, until it is over.
-fn watch(
-    terminal: &mut DefaultTerminal,
-    model: &mut Model,
-    news: &Receiver<News>,
-    cancel: impl Fn(u64) -> bool,
-) -> io::Result<()> {
+fn watch(screen: &mut Screen, model: &mut Model, news: &Receiver<News>, ask: impl Fn(Order) -> bool) -> io::Result<()> {
     let mut changed = true;
     loop {
         if std::mem::take(&mut changed) {
-            terminal.draw(|frame| draw(frame, model))?;
+            screen.0.draw(|frame| draw(frame, model))?;
         }
         if event::poll(TICK)? {
             changed = true;
             match event::read()? {
-                Event::Key(key) => match press(key).and_then(|press| model.press(press)) {
-                    Some(Order::Quit) => return Ok(()),
-                    Some(Order::Cancel(client)) => _ = cancel(client),
+                Event::Key(key) => match press(key) {
+                    Some(Key::Stop) => screen.stop()?,
+                    Some(Key::Press(press)) => match model.press(press) {
+                        Some(Order::Quit) => return Ok(()),
+                        Some(order) => _ = ask(order),
+                        None => {}
+                    },
                     None => {}
                 },
                 // It is drawn anew, in the new size.
@@ -94,6 +156,7 @@ fn watch(
                 Ok(News::Said(message)) => model.message = Some(message),
                 Ok(News::Lost(why)) => model.lost = Some(why),
                 Ok(News::End) => return Ok(()),
+                Ok(News::Continued) => screen.take_again()?,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Err(io::Error::other("the thread that asks has ended")),
             }
@@ -103,11 +166,12 @@ fn watch(
 }
 
 /// What a key means; Control-C is as good as `q`.
-fn press(key: KeyEvent) -> Option<Press> {
+fn press(key: KeyEvent) -> Option<Key> {
     if key.kind == KeyEventKind::Release {
         return None;
     }
-    Some(match key.code {
+    Some(Key::Press(match key.code {
+        KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => return Some(Key::Stop),
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Press::Char('q'),
         KeyCode::Char(_) if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => return None,
         KeyCode::Char(c) => Press::Char(c),
@@ -121,28 +185,32 @@ fn press(key: KeyEvent) -> Option<Press> {
         KeyCode::Home => Press::Home,
         KeyCode::End => Press::End,
         _ => return None,
-    })
+    }))
 }
 
-/// Looks each `interval`, and has canceled what is ordered. A connection that is lost is opened anew, as often as it takes.
+/// Looks each `interval`, and does what is ordered. A connection that is lost is opened anew, as often as it takes.
 async fn converse(
     console: Console,
     place: &Place,
-    interval: Duration,
-    mut orders: UnboundedReceiver<u64>,
+    (interval, window): (Duration, Option<String>),
+    mut orders: UnboundedReceiver<Order>,
     tell: Sender<News>,
 ) {
-    if let Err(error) = end_on_signals(&tell) {
+    if let Err(error) = hear_signals(&tell) {
         let _ = tell.send(News::Said(format!("signals will not give the terminal back: {error}")));
     }
-    let mut console = Some(console);
+    let (mut console, mut closer) = (Some(console), None);
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let order = tokio::select! {
             order = orders.recv() => match order {
-                Some(client) => Some(client),
-                None => return,
+                Some(Order::Cancel(client)) => Some(client),
+                Some(Order::Closer(fingerprint)) => {
+                    closer = fingerprint;
+                    None
+                }
+                Some(Order::Quit) | None => return,
             },
             _ = ticks.tick() => None,
         };
@@ -151,7 +219,7 @@ async fn converse(
                 .cancel(client)
                 .await
                 .map(|()| News::Said(format!("a cancel request was sent for client {client}"))),
-            (Some(console), None) => console.look().await.map(News::Seen),
+            (Some(console), None) => console.look(window.as_deref(), closer.as_deref()).await.map(News::Seen),
             (None, Some(_)) => Err(NoAnswer::Refused("there is no connection to the console".to_owned())),
             (None, None) => match Console::open(place).await {
                 Ok(opened) => {
@@ -176,8 +244,8 @@ async fn converse(
     }
 }
 
-/// Those that would end the process, and leave the terminal as it is.
-fn end_on_signals(tell: &Sender<News>) -> io::Result<()> {
+/// Those that would end the process, and leave the terminal as it is; and that which lets it go on.
+fn hear_signals(tell: &Sender<News>) -> io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()] {
         let (mut signals, tell) = (signal(kind)?, tell.clone());
         tokio::spawn(async move {
@@ -185,5 +253,7 @@ fn end_on_signals(tell: &Sender<News>) -> io::Result<()> {
             let _ = tell.send(News::End);
         });
     }
+    let (mut signals, tell) = (signal(SignalKind::from_raw(Signal::CONT.as_raw()))?, tell.clone());
+    tokio::spawn(async move { while signals.recv().await.is_some() && tell.send(News::Continued).is_ok() {} });
     Ok(())
 }

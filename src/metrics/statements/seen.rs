@@ -3,6 +3,7 @@
 use super::{Description, Name, Shelf, Stat};
 use crate::metrics::ladder::Histogram;
 use crate::metrics::latency::Latency;
+use crate::metrics::shard::ROUTES;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -83,6 +84,15 @@ impl Seen {
     /// How long it took from its arrival to the end of its answer.
     pub fn total(&self) -> Latency {
         self.latency(|stat| stat.total.read())
+    }
+
+    /// How many of its calls ran where, and why, by the kinds that the router knows.
+    pub fn routes(&self) -> [u64; ROUTES] {
+        let mut calls = [0; ROUTES];
+        for stat in std::iter::once(&self.first).chain(&self.more) {
+            calls.iter_mut().zip(&*stat.routes).for_each(|(total, more)| *total += more.get());
+        }
+        calls
     }
 
     fn latency(&self, read: impl Fn(&Stat) -> Latency) -> Latency {

@@ -187,3 +187,40 @@ fn series_stay_never_go_down_and_add_up_whatever_is_folded() {
     }
     assert_eq!(before.len(), 15 + 1);
 }
+
+#[test]
+fn where_calls_ran_is_counted_and_goes_to_other_with_them() {
+    let registry = registry(1, (3, 64 << 20));
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let run = |fingerprint, route, times: u64| {
+        let stat = stat(&meter, fingerprint);
+        let call = Call { route, ..Call::default() };
+        (0..times).for_each(|_| meter.called(&stat, &call));
+        // It was counted where it ran when it was begun; and of a kind that there is not, nowhere.
+        meter.called(&stat, &Call { goes_on: true, ..call });
+        meter.called(&stat, &Call { route: usize::MAX, ..call });
+    };
+    run(1, 0, 2);
+    run(1, 7, 3);
+    let routes = |name: Name| {
+        let seen = registry.statements();
+        let seen = seen.iter().find(|seen| seen.name == name).map(|seen| seen.routes());
+        seen.map(|routes| (routes[0], routes[7], routes.iter().sum::<u64>()))
+    };
+    assert_eq!(routes(Name::Fingerprint(1)), Some((2, 3, 5)));
+    (2..20).for_each(|fingerprint| run(fingerprint, 7, 100 * fingerprint));
+    assert_eq!(routes(Name::Fingerprint(1)), None);
+    let all: u64 = registry.statements().iter().map(|seen| seen.routes().iter().sum::<u64>()).sum();
+    assert_eq!(all, 5 + (2..20).map(|fingerprint| 100 * fingerprint).sum::<u64>());
+}
+
+#[test]
+fn a_name_is_read_as_it_is_shown() {
+    for name in [Name::Fingerprint(0), Name::Fingerprint(u64::MAX), Name::Unparsed, Name::Pipeline, Name::Other] {
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    for text in ["", "0", "+123456789abcdef", "0123456789abcdefg", "Other", "0x23456789abcdef", "é123456789abcde"] {
+        assert!(text.parse::<Name>().is_err(), "{text}");
+    }
+}

@@ -90,6 +90,7 @@ impl Ended {
                 server: (!self.together).then_some(took),
                 failed: outcome == Outcome::Failed,
                 goes_on,
+                ..Call::default()
             }),
         }
     }

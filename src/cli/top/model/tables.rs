@@ -24,6 +24,66 @@ pub struct Snapshot {
     pub live: Vec<Live>,
     /// SHOW POOLS.
     pub crowd: Crowd,
+    /// The one query that was asked for more closely, if it is still there.
+    pub closer: Option<Closer>,
+}
+
+/// One query more closely, in all databases where it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Closer {
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// SHOW HISTOGRAM.
+    pub buckets: Vec<Bucket>,
+    /// SHOW ROUTES.
+    pub routes: Vec<Route>,
+    /// SHOW CALLERS.
+    pub callers: Vec<Caller>,
+}
+
+/// How many calls took as long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bucket {
+    /// Where they run.
+    pub database: String,
+    /// No less.
+    pub from_ms: f64,
+    /// Less than this; `None`: there is no end.
+    pub to_ms: Option<f64>,
+    /// By the time of servers.
+    pub calls: u64,
+}
+
+/// Where calls ran, and why.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    /// As above.
+    pub database: String,
+    /// `primary` or `replica`.
+    pub role: String,
+    /// A word of the router's.
+    pub reason: String,
+    /// How many.
+    pub calls: u64,
+}
+
+/// Who was seen to call it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caller {
+    /// As it logged in.
+    pub database: String,
+    /// As above.
+    pub user: String,
+    /// What it calls itself.
+    pub application: String,
+    /// Clients that have asked for nothing else since.
+    pub clients: u64,
+    /// Those among them that run it now.
+    pub active: u64,
+    /// Slow ones that are kept.
+    pub slow: u64,
+    /// Of those.
+    pub slowest_ms: Option<f64>,
 }
 
 /// One query since the start of PgOtter. Times of servers, but for `wait_ms`; nothing where nothing is known.
@@ -57,6 +117,8 @@ pub struct Query {
     pub text: String,
     /// With commas between them.
     pub tables: String,
+    /// Calls that ran on replicas.
+    pub replica_calls: Option<u64>,
 }
 
 /// One client that something is done for.
@@ -80,6 +142,10 @@ pub struct Live {
     pub server: String,
     /// Why it keeps that; empty: it does not.
     pub pin: String,
+    /// What it has asked for; empty: it waits, or it is not known.
+    pub fingerprint: String,
+    /// Its normal form.
+    pub text: String,
 }
 
 /// How many there are, consoles not counted.
@@ -101,7 +167,16 @@ impl Snapshot {
     /// Of SHOW QUERIES, SHOW ACTIVE and SHOW POOLS. `None`: they lack a column, or have no number where one must be.
     pub fn read(at: Instant, queries: &Table, live: &Table, pools: &Table) -> Option<Self> {
         let crowd = pools.read(crowd)?.into_iter().fold(Crowd::default(), Crowd::and);
-        Some(Self { at, queries: queries.read(query)?, live: live.read(live_row)?, crowd })
+        Some(Self { at, queries: queries.read(query)?, live: live.read(live_row)?, crowd, closer: None })
+    }
+}
+
+impl Closer {
+    /// Of SHOW HISTOGRAM, SHOW ROUTES and SHOW CALLERS of this one. `None`: as above.
+    pub fn read(fingerprint: &str, histogram: &Table, routes: &Table, callers: &Table) -> Option<Self> {
+        let fingerprint = fingerprint.to_owned();
+        let (buckets, routes, callers) = (histogram.read(bucket)?, routes.read(route)?, callers.read(caller)?);
+        Some(Self { fingerprint, buckets, routes, callers })
     }
 }
 
@@ -162,6 +237,37 @@ fn query(row: &Fields<'_>) -> Option<Query> {
         wait_ms: row.number("wait_ms")?,
         text: row.text("query")?,
         tables: row.text("tables")?,
+        replica_calls: row.number("replica_calls"),
+    })
+}
+
+fn bucket(row: &Fields<'_>) -> Option<Bucket> {
+    Some(Bucket {
+        database: row.text("database")?,
+        from_ms: row.number("from_ms")?,
+        to_ms: row.perhaps("to_ms")?,
+        calls: row.number("server_calls")?,
+    })
+}
+
+fn route(row: &Fields<'_>) -> Option<Route> {
+    Some(Route {
+        database: row.text("database")?,
+        role: row.text("role")?,
+        reason: row.text("reason")?,
+        calls: row.number("calls")?,
+    })
+}
+
+fn caller(row: &Fields<'_>) -> Option<Caller> {
+    Some(Caller {
+        database: row.text("database")?,
+        user: row.text("user")?,
+        application: row.text("application_name")?,
+        clients: row.number("clients")?,
+        active: row.number("active")?,
+        slow: row.number("slow")?,
+        slowest_ms: row.perhaps("slowest_ms")?,
     })
 }
 
@@ -180,6 +286,8 @@ fn live_row(row: &Fields<'_>) -> Option<Live> {
         age_ms: row.number("age_ms")?,
         server: with(row.text("server")?, " pid ", row.text("server_pid")?),
         pin: row.text("pin")?,
+        fingerprint: row.text("fingerprint")?,
+        text: row.text("query")?,
     })
 }
 

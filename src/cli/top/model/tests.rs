@@ -9,7 +9,8 @@ pub fn table(columns: &str, rows: &[&str]) -> Table {
 }
 
 pub const QUERIES: &str = "further|database|fingerprint|kind|calls|errors|rows|total_ms|mean_ms|p50_ms|p95_ms|p99_ms|wait_ms|share|query|tables";
-pub const ACTIVE: &str = "id|database|user|application_name|addr|port|state|age_ms|server|server_pid|pin";
+pub const ACTIVE: &str =
+    "id|database|user|application_name|addr|port|state|age_ms|server|server_pid|pin|fingerprint|query";
 pub const POOLS: &str = "database|user|cl_active|cl_waiting|sv_active|sv_idle|maxwait|maxwait_us";
 
 pub fn snapshot(at: Instant, queries: &[&str], live: &[&str]) -> Snapshot {
@@ -89,18 +90,21 @@ fn the_cursor_stays_with_its_query_and_enter_shows_it() {
     let busy = OFTEN.replace("|1000.0|", "|9000.0|");
     model.take(snapshot(start + Duration::from_secs(2), &[&busy, SLOW], &[]));
     assert_eq!((order(&model)[0], model.cursor()), ("bb", 0));
-    model.press(Press::Enter);
+    assert_eq!(model.press(Press::Enter), Some(Order::Closer(Some("bb".to_owned()))));
     let key = ("shop".to_owned(), "bb".to_owned());
     assert_eq!(model.view, View::One(key.clone()));
+    assert_eq!((model.press(Press::Down), model.press(Press::Down), model.above), (None, None, 2));
     assert_eq!(model.one(&key).unwrap().query.tables, "public.t,public.u");
     model.take(snapshot(start + Duration::from_secs(4), &[SLOW], &[]));
     assert!(model.one(&key).is_none());
-    model.press(Press::Escape);
+    assert_eq!(model.press(Press::Escape), Some(Order::Closer(None)));
     assert_eq!((&model.view, model.cursor()), (&View::Queries, 0));
 }
 
-const LIVE: [&str; 2] =
-    ["17|shop|app|psql|127.0.0.1|5000|active|90000.5|127.0.0.1:5432|4711|temp", "18|shop|app||unix||waiting|10.0|||"];
+const LIVE: [&str; 2] = [
+    "17|shop|app|psql|127.0.0.1|5000|active|90000.5|127.0.0.1:5432|4711|temp|aa|select pg_sleep(?)",
+    "18|shop|app||unix||waiting|10.0|||||",
+];
 
 #[test]
 fn a_statement_is_canceled_when_the_user_says_so_twice() {

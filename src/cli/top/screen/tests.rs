@@ -1,7 +1,7 @@
 //! What stands on the screen.
 
-use super::super::model::tests::snapshot;
-use super::super::model::{Model, Press};
+use super::super::model::tests::{snapshot, table};
+use super::super::model::{Closer, Model, Press, Snapshot};
 use super::*;
 use crate::clock;
 use ratatui::Terminal;
@@ -11,7 +11,7 @@ use std::time::Duration;
 const SLOW: &str = "x|shop|aa|read|10|0|10|5000.5|500.05|480.0|900.0|950.0|0.0|80.0|select pg_sleep(?)|";
 const OFTEN: &str = "x|shop|bb|write|1000|7|1000|1000.0|1.0|1.0|2.0|3.0|50.0|16.0|insert into t values (?)|public.t";
 const PIPE: &str = "x|shop|pipeline|  |0|0|0|200.0|||||0.0|3.2|  |";
-const CLIENT: &str = "17|shop|app|psql|127.0.0.1|5000|active|90000.5|127.0.0.1:5432|4711|temp";
+const CLIENT: &str = "17|shop|app|psql|127.0.0.1|5000|active|90000.5|127.0.0.1:5432|4711|temp|aa|select pg_sleep(?)";
 
 /// Its lines, without the white space behind them.
 fn drawn(model: &Model, width: u16, height: u16) -> Vec<String> {
@@ -46,6 +46,17 @@ t time  p p95  c calls  e errors  w wait  d now  ⏎ one query  l clients  q qui
 }
 
 #[test]
+fn a_window_is_named_and_has_no_now() {
+    let mut model = model();
+    model.window = Some("5m".to_owned());
+    model.press(Press::Char('d'));
+    let screen = drawn(&model, 120, 8);
+    assert_eq!(screen[0], "pgotter top  there:6432  every 2s  queries of the last 5m");
+    assert!(screen[1].ends_with("2 idle") && !screen[7].contains("now"), "{screen:#?}");
+    assert!(screen[3].starts_with("80.0   6.00s          12             0             500ms"), "{}", screen[3]);
+}
+
+#[test]
 fn one_query_is_told_whole() {
     let mut model = model();
     model.press(Press::Down);
@@ -69,9 +80,82 @@ fn one_query_is_told_whole() {
         "insert into t values (?)",
     ];
     assert_eq!(screen[2..17], expected);
-    assert_eq!(screen[19], "esc back  l clients  q quit");
+    assert_eq!(screen[19], "esc back  ↑↓ further  l clients  q quit");
     model.press(Press::Escape);
     assert_eq!(drawn(&model, 80, 20)[19].split("  ").next(), Some("t time"));
+}
+
+#[test]
+fn one_query_is_drawn_with_its_distribution_its_routes_and_its_callers() {
+    let histogram = [
+        "shop|0.000|0.016|1|1",
+        "shop|0.896|0.960|10|0",
+        "shop|0.960|1.024|30|0",
+        "logs|0.960|1.024|9|0",
+        "shop|2.048|2.304|400|0",
+        "shop|2.304|2.560|0|3",
+    ];
+    let routes = ["shop|primary|fresh|41|", "shop|replica|read|400|", "logs|primary|single|9|"];
+    let callers = ["shop|app|psql|3|1|0|", "shop|app||0|0|2|1500.000"];
+    let closer = Closer::read(
+        "bb",
+        &table("database|from_ms|to_ms|server_calls|total_calls", &histogram),
+        &table("database|role|reason|calls|more", &routes),
+        &table("database|user|application_name|clients|active|slow|slowest_ms", &callers),
+    );
+    let mut model = model();
+    model.press(Press::Down);
+    model.press(Press::Enter);
+    let start = clock::now();
+    model.take(Snapshot { closer, ..snapshot(start, &[SLOW, OFTEN, PIPE], &[]) });
+    let screen = drawn(&model, 100, 40);
+    let from = screen.iter().position(|line| line.starts_with("where it ran")).expect("routes");
+    let expected = format!(
+        "\
+where it ran, and why
+primary  fresh                41
+replica  read                400
+
+how long servers took
+    0µs - 16µs            1   0.2%  █
+   16µs - 32µs            0   0.0%
+   32µs - 64µs            0   0.0%
+   64µs - 128µs           0   0.0%
+  128µs - 256µs           0   0.0%
+  256µs - 512µs           0   0.0%
+  512µs - 1.02ms         40   9.1%  ████
+ 1.02ms - 2.05ms          0   0.0%
+ 2.05ms - 4.10ms        400  90.7%  {}
+
+who was seen to call it
+app at shop, psql                             clients: 3, running it: 1
+app at shop                                   slow: 2 up to 1.50s",
+        "█".repeat(40)
+    );
+    assert_eq!(screen[from..from + 18].join("\n"), expected);
+    // Behind two lines of heading, and from the empty line in front.
+    for _ in 0..from - 3 {
+        model.press(Press::Down);
+    }
+    assert!(drawn(&model, 100, 10)[2].is_empty() && drawn(&model, 100, 10)[3].starts_with("where it ran"));
+    // Few octaves are told apart more finely.
+    let narrow = ["shop|0.896|0.960|10|0", "shop|0.960|1.024|30|0"];
+    let fine = Closer::read("bb", &table("database|from_ms|to_ms|server_calls|total_calls", &narrow), &none(), &none());
+    model.press(Press::Home);
+    model.take(Snapshot { closer: fine, ..snapshot(start, &[SLOW, OFTEN, PIPE], &[]) });
+    let screen = drawn(&model, 100, 40);
+    assert!(
+        screen.iter().any(|line| line.starts_with("  896µs - 960µs          10  25.0%  ██████████")),
+        "{screen:#?}"
+    );
+    // Of another query it says nothing.
+    let other = Closer { fingerprint: "aa".to_owned(), ..Closer::default() };
+    model.take(Snapshot { closer: Some(other), ..snapshot(start, &[SLOW, OFTEN, PIPE], &[]) });
+    assert!(!drawn(&model, 100, 40).iter().any(|line| line.contains("how long")));
+}
+
+fn none() -> super::super::model::Table {
+    super::super::model::Table::default()
 }
 
 #[test]
@@ -80,7 +164,8 @@ fn clients_stand_with_their_age_and_a_cancel_is_asked_for() {
     model.press(Press::Char('l'));
     let screen = drawn(&model, 140, 5);
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(words(&screen[3]), "17 90.0s active shop app psql 127.0.0.1:5000 temp 127.0.0.1:5432 pid 4711");
+    let expected = "17 90.0s active shop app psql 127.0.0.1:5000 temp 127.0.0.1:5432 pid 4711 select";
+    assert!(words(&screen[3]).starts_with(expected), "{}", screen[3]);
     model.press(Press::Char('k'));
     let question = &drawn(&model, 140, 5)[4];
     assert!(question.starts_with("cancel what client 17 (app at shop, active for 90.0s) has asked for?"), "{question}");
