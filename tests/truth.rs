@@ -15,8 +15,15 @@ mod clock;
 mod delays;
 #[path = "truth/forms.rs"]
 mod forms;
+#[path = "truth/moments.rs"]
+mod moments;
+#[path = "http/scrape.rs"]
+#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
+mod scrape;
 #[path = "truth/server.rs"]
 mod server;
+#[path = "truth/storms.rs"]
+mod storms;
 mod support;
 #[path = "console/table.rs"]
 #[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]

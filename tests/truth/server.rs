@@ -1,23 +1,32 @@
 //! A server that is a script: it takes as long over a statement as that says, and notes how long that was by its own clock.
 //!
 //! A statement is of a table, `form_distribution`, which is what its times are noted under, and says `us = 1500`, or has that as its only
-//! parameter. One of a table `error_…` fails; other texts (BEGIN, what PgOtter asks for itself) take no time and are not noted.
+//! parameter. One of a table `error_…` fails, one of a table `held_…` lasts until the test or a cancel request says so; other texts (BEGIN, what PgOtter asks for itself) take no time and are not noted.
 
 use super::book::Book;
 use super::clock::Clock;
 use super::support::raw::{Frame, message};
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub struct Scripted {
     pub port: u16,
     pub book: Arc<Book>,
     pub clock: Arc<Clock>,
-    pub logins: AtomicUsize,
+    held: Mutex<Held>,
+    changed: Condvar,
+}
+
+/// Statements that do not end by themselves.
+#[derive(Default)]
+struct Held {
+    reached: usize,
+    to_open: usize,
+    to_cancel: usize,
 }
 
 /// The caller has closed.
@@ -49,8 +58,8 @@ impl Scripted {
     pub fn start(clock: Clock) -> Arc<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let (book, clock, logins) = (Arc::default(), Arc::new(clock), AtomicUsize::new(0));
-        let server = Arc::new(Self { port, book, clock, logins });
+        let (book, clock) = (Arc::default(), Arc::new(clock));
+        let server = Arc::new(Self { port, book, clock, held: Mutex::default(), changed: Condvar::new() });
         let shared = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -59,6 +68,34 @@ impl Scripted {
             }
         });
         server
+    }
+
+    /// Waits until so many statements, since the beginning, have come that are held.
+    pub fn until_held(&self, count: usize) {
+        self.changed.wait_while(&mut self.held.lock(), |held| held.reached < count);
+    }
+
+    /// Ends one that is held.
+    pub fn open(&self) {
+        self.held.lock().to_open += 1;
+        self.changed.notify_all();
+    }
+
+    fn cancel(&self) {
+        self.held.lock().to_cancel += 1;
+        self.changed.notify_all();
+    }
+
+    /// Whether it has been cancelled.
+    fn hold(&self) -> bool {
+        let mut held = self.held.lock();
+        held.reached += 1;
+        self.changed.notify_all();
+        self.changed.wait_while(&mut held, |held| held.to_open + held.to_cancel == 0);
+        let is_cancelled = held.to_cancel > 0;
+        let ending = if is_cancelled { &mut held.to_cancel } else { &mut held.to_open };
+        *ending -= 1;
+        is_cancelled
     }
 }
 
@@ -94,13 +131,20 @@ impl Caller {
                 (inbox.len() >= length).then_some(length)
             })?;
             match packet[4..8] {
+                [0, 3, 0, 0] if packet.windows(13).any(|part| part == b"user\0refused_") => {
+                    self.say(b'E', b"SFATAL\0VFATAL\0C28000\0Mno such role\0\0");
+                    return self.flush();
+                }
                 [0, 3, 0, 0] => break,
                 // TLS: no.
                 [4, 210, 22, 47] => self.write(b"N")?,
+                [4, 210, 22, 46] => {
+                    self.server.cancel();
+                    return Err(Closed);
+                }
                 _ => return Err(Closed),
             }
         }
-        self.server.logins.fetch_add(1, Ordering::Relaxed);
         self.say(b'R', &[0; 4]);
         for parameter in [
             "server_version\0 15.0\0",
@@ -141,8 +185,10 @@ impl Caller {
             self.flush()?;
             while self.read()?.kind != b'c' {}
         }
-        self.run(&statement, true);
-        if statement.fails() {
+        let is_cancelled = self.run(&statement, true);
+        if is_cancelled {
+            self.fail_with(b"SERROR\0VERROR\0C57014\0Mcancelled\0\0");
+        } else if statement.fails() {
             self.fail();
         } else if sql.contains("to stdout") {
             self.say(b'H', &[0, 0, 0]);
@@ -219,21 +265,25 @@ impl Caller {
         }
     }
 
-    /// Takes as long as it says. `is_new`: it is not the rest of one.
-    fn run(&mut self, statement: &Statement, is_new: bool) {
+    /// Takes as long as it says. `is_new`: it is not the rest of one. Whether it was cancelled.
+    fn run(&mut self, statement: &Statement, is_new: bool) -> bool {
         let server = self.server.clone();
         let begun = server.clock.now();
         if self.executed == 0 {
             self.begun = begun;
         }
         self.executed += 1;
-        server.clock.pass(statement.takes);
+        if !statement.takes.is_zero() {
+            server.clock.pass(statement.takes);
+        }
+        let is_cancelled = statement.table.starts_with("held") && server.hold();
         let took = server.clock.now() - begun;
         if is_new && statement.is_sample() {
             server.book.server(&statement.table, took);
         } else if !is_new {
             server.book.server_more(&statement.table, took);
         }
+        is_cancelled
     }
 
     fn sync(&mut self) -> Result<(), Closed> {
@@ -245,7 +295,11 @@ impl Caller {
     }
 
     fn fail(&mut self) {
-        self.say(b'E', b"SERROR\0VERROR\0C22012\0Mdivision by zero\0\0");
+        self.fail_with(b"SERROR\0VERROR\0C22012\0Mdivision by zero\0\0");
+    }
+
+    fn fail_with(&mut self, error: &[u8]) {
+        self.say(b'E', error);
         self.skipping = true;
         if self.status == b'T' {
             self.status = b'E';
@@ -324,9 +378,9 @@ impl Statement {
         self.table.starts_with("error")
     }
 
-    /// Of what is sent together with others nobody knows how long one takes.
+    /// Of what is sent together with others nobody knows how long one takes; other tests do not look at the book.
     fn is_sample(&self) -> bool {
-        !self.table.starts_with("burst")
+        !["burst", "storm", "held"].iter().any(|other| self.table.starts_with(other))
     }
 }
 
