@@ -46,7 +46,7 @@ use support::PgOtter;
 use support::random::{Random, seed};
 use table::{Table, console, show};
 
-/// In `make test`; `PGOTTER_LONG_STATEMENTS` says how many for the long run.
+/// In `make test`.
 const STATEMENTS: usize = 5_000;
 
 /// Clients at once, by the true clock.

@@ -97,6 +97,7 @@ impl Scrape {
     }
 
     /// How many series there are.
+    #[allow(dead_code, reason = "the tests of storms count them")]
     pub fn series(&self) -> usize {
         self.samples.len()
     }

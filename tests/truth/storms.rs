@@ -17,11 +17,6 @@ const CLIENTS: usize = 4;
 /// Of `insight_memory` and `statement_cache_size`, by default.
 const ROOM_KIB: u64 = (64 + 16) << 10;
 
-/// In `make test`; the variable says how many for the long run.
-fn names(usual: usize, variable: &str) -> usize {
-    std::env::var(variable).map_or(usual, |count| count.parse().expect("a number"))
-}
-
 /// Scrapes until it is told to end: no counter goes down, and no more than `series` are added to those of the beginning.
 fn watch(http: u16, over: &AtomicBool, series: usize) {
     let first = Scrape::take(http);
@@ -78,12 +73,22 @@ fn fifty_thousand_different_statements_are_bounded_and_each_is_counted() {
 }
 
 #[test]
-fn thousands_of_user_and_application_names_are_bounded_and_each_is_counted() {
+fn many_user_and_application_names_are_bounded_and_each_is_counted() {
+    names(1_000);
+}
+
+#[test]
+#[ignore = "takes minutes: make test-truth"]
+fn ten_thousand_user_and_application_names_are_bounded_and_each_is_counted() {
+    names(std::env::var("PGOTTER_LONG_NAMES").map_or(10_000, |count| count.parse().expect("a number")));
+}
+
+fn names(count: usize) {
     let server = Scripted::start(Clock::new());
     let http = ports::free_port();
     let rest = format!("max_db_connections = 20\n{NO_SLOW_LOG}\n[http]\nlisten = \"127.0.0.1:{http}\"");
     let pooler = pgotter(&server, "", &rest);
-    let (count, next, over) = (names(1_000, "PGOTTER_LONG_NAMES"), AtomicUsize::new(0), AtomicBool::new(false));
+    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| watch(http, &over, 2_000));
         let _end = SetAtEnd(&over);
