@@ -10,8 +10,8 @@
 #   make test-routing PAIRS=100000     where each statement of the workload runs, and pairs of a write and a read of which none is stale, on a
 #                                      release build
 #   make test-failover PROMOTIONS=20   replicas promoted one after the other under load, on a release build: nothing is lost or run twice
-#   make test-truth STATEMENTS=100000 NAMES=10000     statements of known duration, and of far too many names, on a release build: what is told of them
-#                                      is what they took
+#   make test-truth STATEMENTS=100000 NAMES=10000     statements of known duration in each form of the protocol, and thousands of names,
+#                                      on a release build: what is told of them is what they took
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip

@@ -52,7 +52,7 @@ const STATEMENTS: usize = 5_000;
 /// Clients at once, by the true clock.
 const CLIENTS: usize = 32;
 
-/// Nobody waits for a place to tell of slow ones.
+/// Nearly every statement here is a slow one.
 const NO_SLOW_LOG: &str = "[slow_queries]\nlog = 0";
 
 /// In front of a scripted server, by the same clock.

@@ -114,7 +114,7 @@ impl SubBucket {
     fn of_middle(ms: f64) -> Self {
         let found = Self::of(Duration::from_secs_f64(ms / 1e3));
         let Self(octave, eighth) = found;
-        let middle = if octave == 3 { 8e-3 } else { f64::from(1 << octave) * (8.5 + eighth as f64) / 8.0 * 1e-3 };
+        let middle = if octave == 3 { 8e-3 } else { f64::from(1u32 << octave) * (8.5 + eighth as f64) / 8.0 * 1e-3 };
         assert!((ms - middle).abs() <= 0.001, "{ms} ms is no middle: that is {middle}");
         found
     }

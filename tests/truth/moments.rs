@@ -47,7 +47,7 @@ fn waiting_for_a_server_is_told_apart_from_what_the_server_takes() {
     server.open();
     assert!(first.answer().errors.is_empty() && second.answer().errors.is_empty());
     let table = queries(&pooler);
-    // The middles of their sub-buckets: 2,883,584 to 3,145,728 µs, and 5,120 to 4,608.
+    // The middles of their sub-buckets: 2,883,584 to 3,145,728 µs, and 4,608 to 5,120.
     assert_eq!(told(&table, &counted("held_first")), ["1", "0", "3000.000", "0.000", "3014.656"]);
     assert_eq!(told(&table, &counted("waiting_second")), ["1", "0", "5.100", "3000.000", "4.864"]);
     let fingerprint = table.row(&[("query", &counted("waiting_second"))]).text("fingerprint").to_owned();
