@@ -10,6 +10,8 @@
 #   make test-routing PAIRS=100000     where each statement of the workload runs, and pairs of a write and a read of which none is stale, on an
 #                                      optimized build
 #   make test-failover PROMOTIONS=20   replicas promoted one after the other under load, on an optimized build: nothing is lost or run twice
+#   make test-truth STATEMENTS=100000 NAMES=10000     statements of known duration in each form of the protocol, and thousands of names,
+#                                      on an optimized build: what is told of them is what they took
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip
@@ -29,6 +31,8 @@ SECONDS ?= 60
 HANDOVERS ?= 100000
 PAIRS ?= 100000
 PROMOTIONS ?= 20
+STATEMENTS ?= 100000
+NAMES ?= 10000
 VERSIONS ?= 15 16 17 18
 
 # Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
@@ -38,11 +42,7 @@ status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-<<<<<<< HEAD
-.PHONY: help build quick lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-bench preflight-versions
-=======
-.PHONY: help build lint test demo bench test-long test-leaks test-routing test-failover test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
->>>>>>> c-files
+.PHONY: help build quick lint test demo bench test-long test-leaks test-routing test-failover test-truth test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -84,6 +84,9 @@ test-routing: preflight quick
 test-failover: preflight quick
 	$(call run_tests,--test failover $(ARGS) -- --ignored --nocapture)
 
+test-truth: preflight quick
+	$(call run_tests,--test truth $(ARGS) -- --ignored --nocapture)
+
 test-regression: preflight
 	@bash tests/regression/run
 
@@ -101,6 +104,9 @@ test-routing: export PGOTTER_LONG_PAIRS := $(PAIRS)
 test-routing: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-failover: export PGOTTER_LONG_PROMOTIONS := $(PROMOTIONS)
 test-failover: export PGOTTER_PROGRAM := $(target)/quick/pgotter
+test-truth: export PGOTTER_LONG_STATEMENTS := $(STATEMENTS)
+test-truth: export PGOTTER_LONG_NAMES := $(NAMES)
+test-truth: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-long: export PGOTTER_LONG_CLIENTS := $(CLIENTS)
 test-long: export PGOTTER_LONG_SECONDS := $(SECONDS)
 

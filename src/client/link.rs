@@ -37,6 +37,8 @@ pub(super) struct Link {
     pub(super) heard: Instant,
     // That was just now.
     pub(super) just_heard: bool,
+    // Since when the server waits for more data of a COPY, as far as its client is concerned.
+    pub(super) awaits_data: Option<Instant>,
     // Microseconds that its first statement has waited for it, until that is sent.
     pub(super) waited_us: u32,
     pub(super) watch: Stopwatch,
@@ -61,6 +63,7 @@ impl Link {
             sent: now,
             heard: now,
             just_heard: false,
+            awaits_data: None,
             waited_us: watch.waited_us(),
             watch,
             overdue: None,

@@ -60,6 +60,7 @@ impl Client {
                         self.drawn.stop();
                         break;
                     }
+                    self.leave_out_waiting_for_data(link);
                     link.sent = self.now;
                     self.presence.activity.requests(self.now);
                     link.server.activity().requests(self.now);
@@ -96,6 +97,7 @@ impl Client {
                         link.held = Some(Held::new(chunk, (first, end), at, found));
                         self.send_held(link)?;
                     }
+                    link.awaits_data = link.server.exchange().copy_in().then_some(self.now);
                 }
             }
         }

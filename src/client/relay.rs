@@ -167,6 +167,9 @@ impl Client {
             (link.heard, link.just_heard) = (clock::now(), true);
             link.server.ended_at(link.heard);
         }
+        if link.server.exchange().copy_in() && link.awaits_data.is_none() {
+            link.awaits_data = Some(clock::now());
+        }
         let answered = link.server.take_answered();
         // It may have been PgOtter's own that was answered.
         self.note_answered(&link.server, self.socket.queued() > queued);

@@ -29,6 +29,11 @@ impl Stopwatch {
         (self.received, self.waited_us) = (now, 0);
     }
 
+    /// So long the server has waited for the client in the middle of it.
+    pub fn leave_out(&mut self, waited: Duration) {
+        self.received += waited;
+    }
+
     /// Some of it has been answered.
     pub fn note(&mut self, answered: Answered) {
         self.answered.queries += answered.queries;

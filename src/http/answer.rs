@@ -12,6 +12,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Whoever asks more often than this gets the same text again.
@@ -43,6 +44,13 @@ pub(super) struct Answers {
 impl Answers {
     pub fn new(views: Views) -> Self {
         Self { views, metrics: RefCell::default(), tables: RefCell::default(), readiness: Readiness::default() }
+    }
+
+    /// A connection has ended: with a whole answer, or otherwise.
+    pub fn ended(&self, answered: bool) {
+        let process = &self.views.metrics.process;
+        let count = if answered { &process.http_answered } else { &process.http_broken };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     pub async fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

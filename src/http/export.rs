@@ -59,6 +59,11 @@ fn process(out: &mut Families, views: &Views) {
         .count(&[], process.client_panics.load(Ordering::Relaxed));
     out.counter("pgotter_steward_panics_total", "Panics of the tasks that look after pools; they go on.")
         .count(&[], process.steward_panics.load(Ordering::Relaxed));
+    let mut connections =
+        out.counter("pgotter_http_connections_total", "Connections for monitoring, by how they ended.");
+    for (result, count) in [("answered", &process.http_answered), ("broken", &process.http_broken)] {
+        connections.count(&[("result", result)], count.load(Ordering::Relaxed));
+    }
 }
 
 fn clients(out: &mut Families, views: &Views, pools: &Pools) {

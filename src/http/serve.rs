@@ -7,6 +7,7 @@ use crate::metrics::Repeated;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -61,6 +62,7 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
                         && let Some(oldest) = open.pop_front()
                     {
                         oldest.abort();
+                        answers.ended(false);
                     }
                     open.push_back(tokio::task::spawn_local(converse(stream, answers.clone())).abort_handle());
                 }
@@ -77,7 +79,9 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
 
 /// One request, one answer. Who says nothing that makes sense is not answered, or with 4xx by hyper.
 async fn converse(stream: TcpStream, answers: Rc<Answers>) {
+    let was_asked = Cell::new(false);
     let service = service_fn(|request| {
+        was_asked.set(true);
         let answers = answers.clone();
         async move { Ok::<_, Infallible>(answers.to(&request).await) }
     });
@@ -89,6 +93,7 @@ async fn converse(stream: TcpStream, answers: Rc<Answers>) {
         .max_headers(HEADERS)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // Its end, good or bad, is the peer's business.
-    let _ = tokio::time::timeout(WHOLE, connection).await;
+    // Its end, good or bad, is the peer's business, and counted.
+    let is_whole = matches!(tokio::time::timeout(WHOLE, connection).await, Ok(Ok(())));
+    answers.ended(is_whole && was_asked.get());
 }

@@ -10,6 +10,10 @@ pub struct Process {
     pub client_panics: AtomicU64,
     /// Stewards of pools that panicked.
     pub steward_panics: AtomicU64,
+    /// Connections for monitoring that were answered.
+    pub http_answered: AtomicU64,
+    /// Those that were not, or not to the end: hung up half-way, nonsense, too slow, too many.
+    pub http_broken: AtomicU64,
     stopping: AtomicBool,
     reload: Reload,
     start: Instant,
@@ -29,6 +33,8 @@ impl Process {
         Self {
             client_panics: AtomicU64::new(0),
             steward_panics: AtomicU64::new(0),
+            http_answered: AtomicU64::new(0),
+            http_broken: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             reload: Reload::default(),
             start,

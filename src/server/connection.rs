@@ -412,6 +412,16 @@ impl Server {
         self.exchange.has_told_error()
     }
 
+    /// Whether it reads the data of a COPY, and was sent all of it that is here.
+    pub fn has_all_data(&self) -> bool {
+        self.exchange.copy_in() && self.socket.queued() == 0
+    }
+
+    /// See [`Exchange::leave_out`].
+    pub fn leave_out(&mut self, waited: Duration) {
+        self.exchange.leave_out(waited);
+    }
+
     /// Says when statements have ended that it has not been said of yet.
     pub fn ended_at(&mut self, now: Instant) {
         self.exchange.ended_at(now);

@@ -24,6 +24,7 @@ use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
 pub(super) use refusal::FAILS;
+use std::time::Duration;
 use tally::Tally;
 use tangle::Tangle;
 use timing::Timing;
@@ -280,6 +281,11 @@ impl Exchange {
     /// The next statement of the client's is this one; `None`: it is not known yet.
     pub fn time(&mut self, timed: Option<Timed>) {
         self.timing.next(timed);
+    }
+
+    /// So long the server has waited for data of the statement that it is at: the statement has not taken that.
+    pub fn leave_out(&mut self, waited: Duration) {
+        self.timing.leave_out(waited);
     }
 
     /// Whether statements have ended of which it is to be said when that was, see [`Self::ended_at`].

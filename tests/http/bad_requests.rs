@@ -2,8 +2,9 @@
 
 use super::Watched;
 use super::scrape::{Scrape, connect, get, request, rest_of};
+use super::support::waiting::eventually;
 use super::support::{psql, shared_postgres};
-use std::io::Write;
+use std::io::{Read, Write};
 
 fn watched() -> Watched {
     Watched::in_front_of(shared_postgres(), "")
@@ -63,6 +64,38 @@ fn who_does_not_finish_a_request_is_hung_up_on() {
         let answer = rest_of(stream);
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
     }
+}
+
+#[test]
+fn scrapes_that_hang_up_half_way_cost_nothing_and_lose_nothing() {
+    let watched = watched();
+    let labels = [("database", "postgres")];
+    let calls = |scrape: &Scrape| scrape.sum("pgotter_fingerprint_calls_total", &labels);
+    for number in 0..300 {
+        let mut stream = connect(watched.http);
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        // In the middle of the request, behind it, or in the middle of the answer; with an end or a reset.
+        stream.write_all(&request[..if number % 3 == 0 { 20 } else { request.len() }]).expect("send");
+        if number % 3 == 2 {
+            stream.read_exact(&mut [0; 100]).expect("the beginning of an answer");
+        }
+        if number % 2 == 0 {
+            socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).expect("an option");
+        }
+        drop(stream);
+        if number % 30 == 0 {
+            assert_eq!(psql(watched.port(), "SELECT 'served'"), "served");
+        }
+    }
+    Scrape::until(watched.http, "what was done meanwhile", |scrape| calls(scrape) == 10.0);
+    let connections = |scrape: &Scrape, result| scrape.value("pgotter_http_connections_total", &[("result", result)]);
+    let scrape = Scrape::until(watched.http, "all connections", |scrape| {
+        connections(scrape, "answered") + connections(scrape, "broken") >= 300.0
+    });
+    // A third of them had not even asked.
+    assert!((100.0..=300.0).contains(&connections(&scrape, "broken")), "{scrape:?}");
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", watched.id())).map(Iterator::count).unwrap_or(0);
+    eventually("the descriptors are free again", || descriptors() < 100);
 }
 
 #[test]

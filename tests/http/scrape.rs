@@ -96,6 +96,12 @@ impl Scrape {
         self.samples.iter().filter(|((found, labels), _)| found == name && fits(labels)).map(|(_, value)| value).sum()
     }
 
+    /// How many series there are.
+    #[allow(dead_code, reason = "the tests of storms count them")]
+    pub fn series(&self) -> usize {
+        self.samples.len()
+    }
+
     /// Every value of a label.
     pub fn values_of(&self, label: &str) -> BTreeSet<&str> {
         self.samples.keys().filter_map(|(_, labels)| Some(labels.get(label)?.as_str())).collect()

@@ -8,6 +8,7 @@ use crate::clock::Instant;
 use crate::metrics::{Call, Stat};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A statement under way.
 #[derive(Clone)]
@@ -116,6 +117,13 @@ impl Timing {
         }
         self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, together });
         true
+    }
+
+    /// So long the oldest one has waited for its client: as if it had been sent so much later.
+    pub fn leave_out(&mut self, waited: Duration) {
+        if let Some(first) = self.under_way.front_mut() {
+            first.timed.sent += waited;
+        }
     }
 
     /// The oldest one is answered with this tag.

@@ -213,6 +213,23 @@ fn several_statements_of_one_query_are_one_sample_with_all_their_rows() {
 }
 
 #[test]
+fn what_a_copy_waits_for_its_client_is_left_out() {
+    for (kinds, begun, end) in [("Q", "G", "c"), ("BES", "2 G", "cS")] {
+        let mut it = Watched::new();
+        assert_eq!(it.send(kinds).later(2).hear(begun), []);
+        it.later(1000).talk.exchange.leave_out(ms(1000));
+        it.talk.exchange.sending(&sent("d"));
+        it.later(3);
+        it.later(500).talk.exchange.leave_out(ms(500));
+        it.talk.exchange.sending(&sent(end));
+        assert_eq!(it.later(4).hear("C:COPY_2 Zi"), [(1, Done, Some(9))], "{kinds}");
+        // Nothing is under way that it could be left out of.
+        it.talk.exchange.leave_out(ms(1000));
+        assert_eq!(it.send("Q").later(5).hear("C:SELECT_1 Zi"), [(2, Done, Some(5))]);
+    }
+}
+
+#[test]
 fn a_long_tag_is_not_waited_for() {
     let mut it = Watched::new();
     it.send("Q");

@@ -1,0 +1,129 @@
+//! Single statements by a clock that is turned by hand: waiting for a server, being abandoned, being cancelled. And a time of day that
+//! somebody sets.
+
+use super::clock::{Clock, Hand};
+use super::forms::{Form, Talker};
+use super::scrape::Scrape;
+use super::server::Scripted;
+use super::support::PgOtter;
+use super::table::{Table, console, show};
+use super::talk::{Client, query};
+use super::world::eventually;
+use super::{NO_SLOW_LOG, assert_told, pgotter, table};
+use pgotter::cli::ports;
+use std::time::Duration;
+
+fn queries(pooler: &PgOtter) -> Table {
+    show(&mut console(pooler), "QUERIES")
+}
+
+/// Calls, errors, total, waiting, and the middle of what they took, as they are told.
+fn told(table: &Table, text: &str) -> [String; 5] {
+    let row = table.row(&[("query", text)]);
+    ["calls", "errors", "total_ms", "wait_ms", "p50_ms"].map(|column| row.text(column).to_owned())
+}
+
+fn select(name: &str) -> String {
+    format!("select 1 from {name} where us = 0")
+}
+
+fn counted(name: &str) -> String {
+    format!("select ? from {name} where us = ?")
+}
+
+#[test]
+fn waiting_for_a_server_is_told_apart_from_what_the_server_takes() {
+    let server = Scripted::start(Clock::by_hand("waiting"));
+    let http = ports::free_port();
+    let rest = format!("{NO_SLOW_LOG}\n[http]\nlisten = \"127.0.0.1:{http}\"");
+    let mut pooler = pgotter(&server, "default_pool_size = 1", &rest);
+    let [mut first, mut second] = [(), ()].map(|()| Client::connect(pooler.port(), "postgres", "postgres"));
+    first.send(&query(&select("held_first")));
+    server.until_held(1);
+    second.send(&query("select 1 from waiting_second where us = 5100"));
+    let waits = |table: &Table| table.with(&[("database", "postgres"), ("cl_waiting", "1")]).len() == 1;
+    eventually("it waits", || waits(&show(&mut console(&pooler), "POOLS")));
+    server.clock.pass(Duration::from_secs(3));
+    server.open();
+    assert!(first.answer().errors.is_empty() && second.answer().errors.is_empty());
+    let table = queries(&pooler);
+    // The middles of their sub-buckets: 2,883,584 to 3,145,728 µs, and 4,608 to 5,120.
+    assert_eq!(told(&table, &counted("held_first")), ["1", "0", "3000.000", "0.000", "3014.656"]);
+    assert_eq!(told(&table, &counted("waiting_second")), ["1", "0", "5.100", "3000.000", "4.864"]);
+    let fingerprint = table.row(&[("query", &counted("waiting_second"))]).text("fingerprint").to_owned();
+    let labels = [("database", "postgres"), ("fingerprint", fingerprint.as_str())];
+    // What is shown there is up to a second old.
+    server.clock.pass(Duration::from_secs(2));
+    let scrape = Scrape::until(http, "both", |scrape| scrape.get("pgotter_fingerprint_calls_total", &labels).is_some());
+    for (metric, seconds) in
+        [("wait_seconds_total", 3.0), ("server_seconds_total", 0.0051), ("duration_seconds_sum", 3.0051)]
+    {
+        assert_eq!(scrape.value(&format!("pgotter_fingerprint_{metric}"), &labels), seconds, "{metric}");
+    }
+    pooler.kill();
+}
+
+#[test]
+fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
+    let server = Scripted::start(Clock::by_hand("cancelled"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    client.send(&query(&select("held_cancelled")));
+    server.until_held(1);
+    server.clock.pass(Duration::from_secs(2));
+    client.cancel();
+    client.answer().error("57014");
+    client.send(&query(&select("held_abandoned")));
+    server.until_held(2);
+    server.clock.pass(Duration::from_secs(4));
+    drop(client);
+    let is_counted = |table: &Table| table.with(&[("query", &counted("held_abandoned"))]).len() == 1;
+    eventually("it is counted", || is_counted(&queries(&pooler)));
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("held_cancelled")), ["1", "1", "2000.000", "0.000", "2031.616"]);
+    assert_eq!(told(&table, &counted("held_abandoned")), ["1", "1", "4000.000", "0.000", "4063.232"]);
+    pooler.kill();
+}
+
+/// A day back, ten years on, and as it was.
+const STEPS: [i64; 3] = [-86_400, 3_650 * 86_400, 0];
+
+#[test]
+fn a_time_of_day_that_is_set_changes_nothing_but_what_is_written_into_the_log() {
+    let server = Scripted::start(Clock::new());
+    let hand = Hand::new("time_of_day");
+    let alert = "[[alert]]\ntype = \"single\"\nover = \"1h\"\n[slow_queries]\nlog = \"1ms\"\nper_minute = 1000";
+    let host = format!("127.0.0.1:{}", server.port);
+    let config = |port| super::world::config(port, &host, &table::lines(""), alert);
+    let pooler = PgOtter::start_with(config, &hand.environment());
+    let mut client = Talker::new(pooler.port(), &server, Duration::from_millis(1));
+    for (at, seconds) in STEPS.into_iter().enumerate() {
+        // The second time, it is set while a statement runs.
+        let mut other = Client::connect(pooler.port(), "postgres", "postgres");
+        other.send(&query(&select("held_meanwhile")));
+        server.until_held(at + 1);
+        hand.shift_time_of_day(seconds);
+        server.open();
+        assert!(other.answer().errors.is_empty());
+        for form in super::forms::ALL {
+            (0..5).for_each(|us| client.talk(form, &format!("{}_steps", form.name()), 2_000 + us));
+        }
+    }
+    let table = queries(&pooler);
+    assert_told(&server, &table);
+    let meanwhile = table.row(&[("query", &counted("held_meanwhile"))]);
+    assert_eq!(meanwhile.number("calls"), 3);
+    assert!(meanwhile.text("total_ms").parse::<f64>().unwrap() < 3_600_000.0, "{meanwhile:?}");
+    let alerts = show(&mut console(&pooler), "ALERTS");
+    assert_eq!(alerts.row(&[("alert", "single")]).numbers(["fired"]), [0], "nothing took an hour");
+    // It was set.
+    let log = pooler.log();
+    let dates: std::collections::BTreeSet<_> =
+        log.lines().filter_map(|line| line.strip_prefix("{\"timestamp\":\"")?.get(..4)).collect();
+    assert!(dates.len() >= 2, "{dates:?}");
+    assert_eq!(client_calls(&table, Form::Simple), 15);
+}
+
+fn client_calls(table: &Table, form: Form) -> u64 {
+    table.row(&[("query", &counted(&format!("{}_steps", form.name())))]).number("calls")
+}
