@@ -60,14 +60,16 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(
     missing_docs,
-    reason = "the names are PgBouncer's own, but for `Active`, `Alerts`, `Hosts`, `Pins`, `Queries`, `Routes` and `SlowQueries`"
+    reason = "the names are PgBouncer's own, but for `Active`, `Alerts`, `Applications`, `Errors`, `Hosts`, `Pins`, `Queries`, `Routes` and `SlowQueries`"
 )]
 pub enum Show {
     Active,
     Alerts,
+    Applications,
     Clients,
     Config,
     Databases,
+    Errors,
     Help,
     Hosts,
     Lists,
@@ -88,12 +90,14 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-pub(super) const SHOWN: [(&str, Show); 21] = [
+pub(super) const SHOWN: [(&str, Show); 23] = [
     ("active", Show::Active),
     ("alerts", Show::Alerts),
+    ("applications", Show::Applications),
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
+    ("errors", Show::Errors),
     ("help", Show::Help),
     ("hosts", Show::Hosts),
     ("lists", Show::Lists),

@@ -21,7 +21,7 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Meter, Repeated};
+use crate::metrics::{Application, Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
@@ -155,6 +155,8 @@ pub struct Client {
     pub(super) generation: u32,
     pub(super) worker: WorkerId,
     pub(super) meter: Meter,
+    // Of the name that it shows; of its own database, wherever it is.
+    pub(super) application: Arc<Application>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
@@ -220,6 +222,7 @@ impl Client {
         // Before what it counts: a reload in between shows as one more.
         let generation = in_force.generation();
         let rules = in_force.rules();
+        let application = meter.application("");
         let mut client = Self {
             id,
             socket,
@@ -246,6 +249,7 @@ impl Client {
             generation,
             worker,
             meter,
+            application,
             timer: Timer::default(),
             answer: None,
             outgoing: None,
@@ -290,8 +294,14 @@ impl Client {
         }
     }
 
+    /// An error that the client is told is counted, and logged if the operator wants that.
+    pub fn note_fault(&self, fault: &Fault) {
+        self.count_fault(fault);
+        self.log_fault(fault);
+    }
+
     /// One line for an error that the client is told, if the operator wants that.
-    pub fn log_fault(&self, fault: &Fault) {
+    pub(super) fn log_fault(&self, fault: &Fault) {
         if self.rules.log_pooler_errors
             && let Some(unreported) = self.rules.told.note(clock::now())
         {
@@ -303,7 +313,7 @@ impl Client {
 
     /// Tells the client of an error; it goes on after ReadyForQuery, or leaves if it is FATAL.
     pub(super) fn tell(&mut self, fault: &Fault) {
-        self.log_fault(fault);
+        self.note_fault(fault);
         let mut out = BytesMut::new();
         backend::error_response(&mut out, fault);
         self.socket.queue(out);

@@ -66,10 +66,10 @@ impl Client {
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
-        if self.meter.answered(queries, waited + server, server) {
+        let route = self.planned().kind();
+        if self.meter.answered(&self.application, route, queries, waited + server, server) {
             self.note_slow_pipeline(link, false, now);
         }
-        self.meter.served(self.planned().kind(), server);
         if transactions > 0 {
             self.meter.transaction(now.saturating_duration_since(link.since));
         }

@@ -3,6 +3,8 @@
 
 use super::Views;
 use super::alerts::alerts;
+use super::applications::applications;
+use super::errors::errors;
 use super::family::{Families, Family};
 use super::pools::Pools;
 use super::slow::slow;
@@ -39,6 +41,8 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     queries(&mut out, &counts);
     routes(&mut out, &counts);
     statements(&mut out, views);
+    errors(&mut out, views);
+    applications(&mut out, views);
     alerts(&mut out, views);
     slow(&mut out, views, counts.iter().map(|(name, _)| name.as_str()));
     out.text()

@@ -7,6 +7,8 @@
 mod alerts;
 mod answer;
 mod api;
+mod applications;
+mod errors;
 mod export;
 mod family;
 mod pools;

@@ -1,5 +1,7 @@
 //! The ends that a worker counts with. They stay on its thread, so that each cell has one writer.
 
+use super::applications::{Application, Roll};
+use super::errors::{Errors, ToldError};
 use super::ladder::micros;
 use super::long::Long;
 use super::registry::Registry;
@@ -20,6 +22,7 @@ struct Worker {
     registry: Arc<Registry>,
     worker: WorkerId,
     book: Rc<Book>,
+    roll: Arc<Roll>,
     databases: RefCell<HashMap<Arc<str>, Meter>>,
 }
 
@@ -34,13 +37,16 @@ struct Counting {
     long: Arc<Long>,
     worker: Weak<Worker>,
     slow: Arc<SlowLog>,
+    errors: Arc<Errors>,
+    roll: Arc<Roll>,
 }
 
 impl Meters {
     /// Only for this worker's thread, and only once.
     pub fn new(registry: &Arc<Registry>, worker: WorkerId) -> Self {
         let book = Rc::new(registry.book(worker));
-        Self(Rc::new(Worker { registry: registry.clone(), worker, book, databases: RefCell::default() }))
+        let (registry, roll) = (registry.clone(), registry.roll(worker));
+        Self(Rc::new(Worker { registry, worker, book, roll, databases: RefCell::default() }))
     }
 
     /// For clients of a database that is known to exist.
@@ -68,7 +74,8 @@ impl Worker {
         let meter = databases.entry(label).or_insert_with_key(|label| {
             let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
             let (long, slow) = (self.registry.long.clone(), self.registry.slow().clone());
-            Meter(Rc::new(Counting { shard, book, place, long, slow, worker: Rc::downgrade(self) }))
+            let (errors, roll) = (self.registry.errors().clone(), self.roll.clone());
+            Meter(Rc::new(Counting { shard, book, place, long, slow, errors, roll, worker: Rc::downgrade(self) }))
         });
         meter.clone()
     }
@@ -122,13 +129,6 @@ impl Meter {
         }
     }
 
-    /// A server was busy with such a transaction.
-    pub fn served(&self, kind: usize, took: Duration) {
-        if let Some(routed) = self.0.shard.routes.get(kind) {
-            routed.served_us.add(micros(took));
-        }
-    }
-
     /// Bytes have come from a client.
     pub fn received(&self, bytes: usize) {
         self.0.shard.bytes_received.add(bytes as u64);
@@ -143,9 +143,26 @@ impl Meter {
         }
     }
 
+    /// What is counted for the application of this name: text of at most 63 bytes, empty where clients do not tell. Takes a lock.
+    pub fn application(&self, name: &str) -> Arc<Application> {
+        self.0.roll.application(&self.0.place.label, name)
+    }
+
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent. Several at once are one sample; true: they were.
-    pub fn answered(&self, queries: u32, total: Duration, server: Duration) -> bool {
+    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample; true: they were.
+    pub fn answered(
+        &self,
+        application: &Application,
+        route: usize,
+        queries: u32,
+        total: Duration,
+        server: Duration,
+    ) -> bool {
+        let server_us = micros(server);
+        if let Some(routed) = self.0.shard.routes.get(route) {
+            routed.served_us.add(server_us);
+        }
+        application.answered(queries, server_us);
         let several = match queries {
             0 => return false,
             1 => {
@@ -158,7 +175,7 @@ impl Meter {
                 true
             }
         };
-        self.0.shard.served_us.add(micros(server));
+        self.0.shard.served_us.add(server_us);
         several
     }
 
@@ -176,6 +193,12 @@ impl Meter {
     /// A statement has been answered.
     pub fn called(&self, stat: &Stat, call: &Call) {
         self.0.book.count(&self.0.place, stat, call);
+    }
+
+    /// A client was told an error. Takes a lock, which is rare.
+    pub fn erred(&self, application: &Application, error: &ToldError<'_>) {
+        application.erred();
+        self.0.errors.note(&self.0.place.label, error);
     }
 
     /// Where what took long goes, and the name under which the database is counted.

@@ -72,6 +72,7 @@ pub struct Stat {
     description: Description,
     calls: Counter,
     errors: Counter,
+    conflicts: Counter,
     rows: Counter,
     wait_us: Counter,
     server_us: Counter,
@@ -96,6 +97,8 @@ pub struct Call {
     pub server: Option<Duration>,
     /// With an error.
     pub failed: bool,
+    /// And that because it was in the way of another transaction: 40001, 40P01.
+    pub conflict: bool,
     /// It goes on with a portal that was counted when it was begun.
     pub goes_on: bool,
 }
@@ -145,6 +148,7 @@ impl Stat {
             description,
             calls: Counter::default(),
             errors: Counter::default(),
+            conflicts: Counter::default(),
             rows: Counter::default(),
             wait_us: Counter::default(),
             server_us: Counter::default(),
@@ -185,6 +189,7 @@ impl Stat {
         }
         if call.failed {
             self.errors.add(1);
+            self.conflicts.add(call.conflict.into());
         }
         if call.rows > 0 {
             self.rows.add(call.rows);
@@ -206,6 +211,7 @@ impl Stat {
         for (total, more) in [
             (&self.calls, &other.calls),
             (&self.errors, &other.errors),
+            (&self.conflicts, &other.conflicts),
             (&self.rows, &other.rows),
             (&self.wait_us, &other.wait_us),
             (&self.server_us, &other.server_us),

@@ -6,8 +6,10 @@
 
 mod active;
 mod alerts;
+mod applications;
 mod configured;
 mod counted;
+mod errors;
 mod hosts;
 mod pins;
 mod pools;
@@ -65,11 +67,13 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
     match show {
         Show::Alerts => alerts::COLUMNS.to_vec(),
         Show::Active => active::COLUMNS.to_vec(),
+        Show::Applications => applications::COLUMNS.to_vec(),
         Show::Pins => pins::COLUMNS.to_vec(),
         Show::Clients | Show::Servers => sockets::COLUMNS.to_vec(),
         Show::Config => configured::CONFIG.to_vec(),
         Show::Databases => configured::DATABASES.to_vec(),
         Show::Users => configured::USERS.to_vec(),
+        Show::Errors => errors::COLUMNS.to_vec(),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
@@ -92,12 +96,14 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Vec<Row> {
     match show {
         Show::Alerts => alerts::alerts(desk),
         Show::Active => active::active(desk),
+        Show::Applications => applications::applications(desk),
         Show::Pins => pins::pins(desk),
         Show::Clients => sockets::clients(desk),
         Show::Servers => sockets::servers(desk),
         Show::Config => configured::config(desk),
         Show::Databases => configured::databases(desk),
         Show::Users => configured::users(desk),
+        Show::Errors => errors::errors(desk),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),

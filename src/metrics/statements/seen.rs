@@ -18,6 +18,8 @@ pub struct Numbers {
     pub calls: u64,
     /// How often it failed.
     pub errors: u64,
+    /// Those among them that were in the way of another transaction: 40001, 40P01.
+    pub conflicts: u64,
     /// Returned or changed.
     pub rows: u64,
     /// Waiting for a server.
@@ -33,6 +35,7 @@ impl Numbers {
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.errors += other.errors;
+        self.conflicts += other.conflicts;
         self.rows += other.rows;
         self.wait_us += other.wait_us;
         self.server_us += other.server_us;
@@ -48,6 +51,7 @@ impl Numbers {
         Self {
             calls: self.calls.saturating_sub(before.calls),
             errors: self.errors.saturating_sub(before.errors),
+            conflicts: self.conflicts.saturating_sub(before.conflicts),
             rows: self.rows.saturating_sub(before.rows),
             wait_us: self.wait_us.saturating_sub(before.wait_us),
             server_us: self.server_us.saturating_sub(before.server_us),
@@ -136,6 +140,7 @@ impl Stat {
         let numbers = Numbers {
             calls: self.calls.get(),
             errors: self.errors.get(),
+            conflicts: self.conflicts.get(),
             rows: self.rows.get(),
             wait_us: self.wait_us.get(),
             server_us: self.server_us.get(),
