@@ -6,6 +6,7 @@ use super::alerts::alerts;
 use super::applications::applications;
 use super::errors::errors;
 use super::family::{Families, Family};
+use super::pgbouncer::pgbouncer;
 use super::pools::Pools;
 use super::slow::slow;
 use super::statements::statements;
@@ -45,6 +46,9 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     applications(&mut out, views);
     alerts(&mut out, views);
     slow(&mut out, views, counts.iter().map(|(name, _)| name.as_str()));
+    if (views.config)().http.pgbouncer_metrics {
+        pgbouncer(&mut out, views);
+    }
     out.text()
 }
 

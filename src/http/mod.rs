@@ -11,6 +11,7 @@ mod applications;
 mod errors;
 mod export;
 mod family;
+mod pgbouncer;
 mod pools;
 mod ready;
 mod serve;
