@@ -21,6 +21,8 @@ mod world;
 mod applications;
 #[path = "accounts/errors.rs"]
 mod errors;
+#[path = "accounts/idle.rs"]
+mod idle;
 
 use pgotter::cli::ports;
 use support::PgOtter;

@@ -248,6 +248,12 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
         family.durations(&[("database", database), ROLE], &counts.transactions);
     }
     drop(family);
+    let help = "How long transactions waited for their client, of those that did.";
+    let mut family = out.histogram("pgotter_transaction_idle_duration_seconds", help);
+    for (database, counts) in counts {
+        family.durations(&[("database", database), ROLE], &counts.idle);
+    }
+    drop(family);
     let mut family = out
         .counter("pgotter_routing_retries_total", "Requests that were sent once more in place of their error, by why.");
     for (database, counts) in counts {

@@ -184,6 +184,12 @@ impl Meter {
         self.0.shard.transactions.observe(took);
     }
 
+    /// A transaction is over that has waited for its client for so long, in all.
+    pub fn idled(&self, application: &Application, idle: Duration) {
+        self.0.shard.idle.observe(idle);
+        application.idled(micros(idle));
+    }
+
     /// What is counted for the statement of this name, which is described if it was not met before. A look into a table; no lock,
     /// unless it is new.
     pub fn statement(&self, name: Name, describe: impl FnOnce() -> Description) -> Arc<Stat> {

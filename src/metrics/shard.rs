@@ -155,6 +155,7 @@ pub(super) struct Shard {
     pub pipelines: SharedHistogram,
     pub served_us: Counter,
     pub transactions: SharedHistogram,
+    pub idle: SharedHistogram,
     pub query_count: Counter,
     pub transaction_count: Counter,
     pub bytes_received: Counter,
@@ -189,6 +190,8 @@ pub struct Counts {
     pub served_us: u64,
     /// From the first request to the end of the transaction, without the wait for a server.
     pub transactions: Histogram,
+    /// How long transactions that have waited for their clients did so.
+    pub idle: Histogram,
     /// Queries, each of a pipeline counted.
     pub query_count: u64,
     /// Transactions, each of a pipeline counted.
@@ -217,6 +220,7 @@ impl Counts {
         self.pipelines.add(&shard.pipelines.read());
         self.served_us += shard.served_us.get();
         self.transactions.add(&shard.transactions.read());
+        self.idle.add(&shard.idle.read());
         self.query_count += shard.query_count.get();
         self.transaction_count += shard.transaction_count.get();
         self.bytes_received += shard.bytes_received.get();

@@ -55,7 +55,10 @@ const SHOWN: [(&str, &str); 19] = [
          wait_ms:s share:s query:s tables:s",
     ),
     ("ERRORS", "database:s sqlstate:s source:s fingerprint:s errors:N last:s user:s application_name:s kind:s query:s"),
-    ("APPLICATIONS", "database:s application_name:s queries:N errors:N server_ms:s"),
+    (
+        "APPLICATIONS",
+        "database:s application_name:s clients:N idle_clients:N queries:N errors:N server_ms:s idle_transactions:N idle_ms:s",
+    ),
     (
         "SLOW_QUERIES",
         "time:s database:s fingerprint:s kind:s total_ms:s wait_ms:s server_ms:s transaction_ms:s rows:N failed:s \
