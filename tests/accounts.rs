@@ -17,6 +17,8 @@ mod talk;
 #[path = "pooling/world.rs"]
 mod world;
 
+#[path = "accounts/amounts.rs"]
+mod amounts;
 #[path = "accounts/applications.rs"]
 mod applications;
 #[path = "accounts/errors.rs"]

@@ -162,6 +162,8 @@ pub struct Client {
     pub(super) holding: Holding,
     // What is on its way to it, where that is of interest: mostly the answer to one statement.
     pub(super) answer: Option<Answer>,
+    // Bytes for it of answers whose statements have not ended.
+    pub(super) answered_bytes: usize,
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
     pub(super) kept: Option<Box<Kept>>,
@@ -252,6 +254,7 @@ impl Client {
             application,
             timer: Timer::default(),
             answer: None,
+            answered_bytes: 0,
             outgoing: None,
             kept: None,
             hung_up: false,

@@ -176,7 +176,10 @@ impl Client {
 
     fn count_all(&mut self, link: &mut Link) {
         while let Some(ended) = link.server.take_ended() {
-            let Some(call) = ended.call() else { continue };
+            let Some(mut call) = ended.call() else { continue };
+            if !ended.together {
+                call.bytes = std::mem::take(&mut self.answered_bytes);
+            }
             self.meter.called(&ended.timed.stat, &call);
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {

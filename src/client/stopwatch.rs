@@ -66,8 +66,8 @@ impl Client {
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
-        let route = self.planned().kind();
-        if self.meter.answered(&self.application, route, queries, waited + server, server) {
+        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
+        if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
             self.note_slow_pipeline(link, false, now);
         }
         if transactions > 0 {

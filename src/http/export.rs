@@ -12,7 +12,7 @@ use super::slow::slow;
 use super::statements::statements;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry, Routed};
+use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Prepared, Retry, Routed};
 use crate::net::Memory;
 use crate::router::kinds;
 use std::collections::BTreeMap;
@@ -266,6 +266,21 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     for (database, counts) in counts {
         for (direction, bytes) in [("received", counts.bytes_received), ("sent", counts.bytes_sent)] {
             family.count(&[("database", database), ("direction", direction)], bytes);
+        }
+    }
+    drop(family);
+    let mut family = out.counter("pgotter_rows_total", "Rows, by what statements have done with them.");
+    for (database, counts) in counts {
+        for (direction, rows) in [("returned", counts.rows_returned), ("changed", counts.rows_changed)] {
+            family.count(&[("database", database), ("direction", direction)], rows);
+        }
+    }
+    drop(family);
+    let help = "Named statements that clients' messages needed, by whether their server had them.";
+    let mut family = out.counter("pgotter_prepared_statements_total", help);
+    for (database, counts) in counts {
+        for ((_, result), count) in Prepared::ALL.iter().zip(counts.prepared) {
+            family.count(&[("database", database), ("result", result)], count);
         }
     }
 }

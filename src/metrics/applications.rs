@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn answer(meter: &Meter, application: &Application, server: Duration) {
-        meter.answered(application, 0, 1, Duration::ZERO, server);
+        meter.answered(application, 0, 1, Duration::ZERO, server, 0);
     }
 
     fn queries(rows: &[ApplicationRow]) -> u64 {

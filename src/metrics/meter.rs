@@ -5,7 +5,7 @@ use super::errors::{Errors, ToldError};
 use super::ladder::micros;
 use super::long::Long;
 use super::registry::Registry;
-use super::shard::{Answered, CheckoutFailure, LoginResult, Retry, Shard};
+use super::shard::{Answered, CheckoutFailure, LoginResult, Prepared, Retry, Shard};
 use super::slow::SlowLog;
 use super::statements::{Book, Call, Description, Name, Place, Stat};
 use crate::ids::WorkerId;
@@ -115,6 +115,11 @@ impl Meter {
         self.0.shard.retries[why as usize].add(1);
     }
 
+    /// A client's message needs a named statement of its server.
+    pub fn prepared(&self, prepared: Prepared) {
+        self.0.shard.prepared[prepared as usize].add(1);
+    }
+
     /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
     pub fn routed(&self, kind: usize) {
         if let Some(routed) = self.0.shard.routes.get(kind) {
@@ -149,7 +154,8 @@ impl Meter {
     }
 
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample; true: they were.
+    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample, to which `bytes` belong that no
+    /// statement has taken; true: they were.
     pub fn answered(
         &self,
         application: &Application,
@@ -157,6 +163,7 @@ impl Meter {
         queries: u32,
         total: Duration,
         server: Duration,
+        bytes: usize,
     ) -> bool {
         let server_us = micros(server);
         if let Some(routed) = self.0.shard.routes.get(route) {
@@ -171,7 +178,7 @@ impl Meter {
             }
             _ => {
                 self.0.shard.pipelines.observe(total);
-                self.0.book.pipeline(&self.0.place, total, server);
+                self.0.book.pipeline(&self.0.place, total, server, bytes);
                 true
             }
         };
@@ -198,6 +205,11 @@ impl Meter {
 
     /// A statement has been answered.
     pub fn called(&self, stat: &Stat, call: &Call) {
+        if call.rows > 0 {
+            let shard = &self.0.shard;
+            let rows = if stat.changes() { &shard.rows_changed } else { &shard.rows_returned };
+            rows.add(call.rows);
+        }
         self.0.book.count(&self.0.place, stat, call);
     }
 

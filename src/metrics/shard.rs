@@ -89,6 +89,22 @@ impl Retry {
     }
 }
 
+/// Whether a server had the named statement that a client's message needs. The order is that of [`Prepared::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// It had it.
+    Hit,
+    /// It was prepared there.
+    Miss,
+    /// It was, and another one was closed for it.
+    Evicted,
+}
+
+impl Prepared {
+    /// Every one, in order, with its word.
+    pub const ALL: [(Self, &str); 3] = [(Self::Hit, "hit"), (Self::Miss, "miss"), (Self::Evicted, "evicted")];
+}
+
 /// Kinds of decisions of the router that can be told apart.
 pub const ROUTES: usize = 40;
 
@@ -149,6 +165,9 @@ pub(super) struct Shard {
     pub logins: [Counter; LoginResult::ALL.len()],
     pub checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     pub retries: [Counter; Retry::ALL.len()],
+    pub prepared: [Counter; Prepared::ALL.len()],
+    pub rows_returned: Counter,
+    pub rows_changed: Counter,
     pub routes: Routes<Tally>,
     pub waits: SharedHistogram,
     pub queries: SharedHistogram,
@@ -178,6 +197,12 @@ pub struct Counts {
     pub checkout_failures: [u64; CheckoutFailure::ALL.len()],
     /// In the order of [`Retry::ALL`].
     pub retries: [u64; Retry::ALL.len()],
+    /// In the order of [`Prepared::ALL`].
+    pub prepared: [u64; Prepared::ALL.len()],
+    /// Of statements that read, and of those of which that is not known.
+    pub rows_returned: u64,
+    /// Of statements that write.
+    pub rows_changed: u64,
     /// By kind of decision.
     pub routes: Routes<Routed>,
     /// From a request to its server, for each that got one.
@@ -210,6 +235,9 @@ impl Counts {
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
+        each(&mut self.prepared, &shard.prepared);
+        self.rows_returned += shard.rows_returned.get();
+        self.rows_changed += shard.rows_changed.get();
         for (total, routed) in self.routes.iter_mut().zip(&*shard.routes) {
             total.decisions += routed.decisions.get();
             total.served_us += routed.served_us.get();

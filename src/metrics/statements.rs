@@ -74,12 +74,15 @@ pub struct Stat {
     errors: Counter,
     conflicts: Counter,
     rows: Counter,
+    bytes: Counter,
     wait_us: Counter,
     server_us: Counter,
     // From its arrival to the end of its answer: for quantiles, and as it is exported.
     total: SharedLatency,
     ladder: SharedHistogram,
     server: SharedLatency,
+    // What it returns are no rows that it reads.
+    changes: bool,
     // It has been added to `other`: nothing more is counted here.
     folded: AtomicBool,
     // It is exported by its name, which stays so.
@@ -91,6 +94,8 @@ pub struct Stat {
 pub struct Call {
     /// By the tags of its answers.
     pub rows: u64,
+    /// Of its answer, as its client gets it.
+    pub bytes: usize,
     /// For a server, in microseconds.
     pub waited_us: u32,
     /// How long the server took; `None`: it was sent together with others.
@@ -142,14 +147,17 @@ pub(super) struct Place {
 
 impl Stat {
     fn new(database: Arc<str>, name: Name, description: Description) -> Self {
+        let changes = matches!(description.kind, "write" | "ddl");
         Self {
             database,
             name,
             description,
+            changes,
             calls: Counter::default(),
             errors: Counter::default(),
             conflicts: Counter::default(),
             rows: Counter::default(),
+            bytes: Counter::default(),
             wait_us: Counter::default(),
             server_us: Counter::default(),
             total: SharedLatency::default(),
@@ -175,6 +183,11 @@ impl Stat {
         &self.description
     }
 
+    /// Whether it changes the rows that it tells of.
+    pub(super) fn changes(&self) -> bool {
+        self.changes
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();
@@ -194,6 +207,7 @@ impl Stat {
         if call.rows > 0 {
             self.rows.add(call.rows);
         }
+        self.bytes.add(call.bytes as u64);
         if call.waited_us > 0 {
             self.wait_us.add(call.waited_us.into());
         }
@@ -213,6 +227,7 @@ impl Stat {
             (&self.errors, &other.errors),
             (&self.conflicts, &other.conflicts),
             (&self.rows, &other.rows),
+            (&self.bytes, &other.bytes),
             (&self.wait_us, &other.wait_us),
             (&self.server_us, &other.server_us),
         ] {
@@ -266,8 +281,9 @@ impl Book {
     }
 
     /// Several that were sent at once have been answered.
-    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration) {
+    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration, bytes: usize) {
         let stat = self.stat(place, Name::Pipeline, Description::default);
+        stat.bytes.add(bytes as u64);
         stat.server_us.add(micros(server));
         let blocks = usize::from(stat.server.observe(server)) + stat.observe_total(total);
         self.took(blocks);

@@ -22,6 +22,8 @@ pub struct Numbers {
     pub conflicts: u64,
     /// Returned or changed.
     pub rows: u64,
+    /// Of their answers, as clients get them.
+    pub bytes: u64,
     /// Waiting for a server.
     pub wait_us: u64,
     /// With a server.
@@ -37,6 +39,7 @@ impl Numbers {
         self.errors += other.errors;
         self.conflicts += other.conflicts;
         self.rows += other.rows;
+        self.bytes += other.bytes;
         self.wait_us += other.wait_us;
         self.server_us += other.server_us;
         self.total.add(&other.total);
@@ -53,6 +56,7 @@ impl Numbers {
             errors: self.errors.saturating_sub(before.errors),
             conflicts: self.conflicts.saturating_sub(before.conflicts),
             rows: self.rows.saturating_sub(before.rows),
+            bytes: self.bytes.saturating_sub(before.bytes),
             wait_us: self.wait_us.saturating_sub(before.wait_us),
             server_us: self.server_us.saturating_sub(before.server_us),
             total,
@@ -142,6 +146,7 @@ impl Stat {
             errors: self.errors.get(),
             conflicts: self.conflicts.get(),
             rows: self.rows.get(),
+            bytes: self.bytes.get(),
             wait_us: self.wait_us.get(),
             server_us: self.server_us.get(),
             total: self.ladder.read(),

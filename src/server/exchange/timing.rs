@@ -91,8 +91,10 @@ impl Ended {
             Outcome::FailedLate => {
                 Some(Call { failed: true, conflict: self.conflict, goes_on: true, ..Call::default() })
             }
+            // Whoever passes on what was answered knows how much that was.
             outcome => Some(Call {
                 rows: self.rows,
+                bytes: 0,
                 waited_us,
                 server: (!self.together).then_some(took),
                 failed: outcome == Outcome::Failed,
