@@ -6,6 +6,8 @@ mod bad_requests;
 mod counts;
 #[path = "http/health.rs"]
 mod health;
+#[path = "http/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "http/scrape.rs"]
 mod scrape;
 mod support;

@@ -68,11 +68,13 @@ pub enum Command {
 pub enum Show {
     Active,
     Alerts,
+    Applications,
     /// Who asks for the statements of this name.
     Callers(Name),
     Clients,
     Config,
     Databases,
+    Errors,
     Help,
     /// How long the statements of this name take.
     Histogram(Name),
@@ -97,12 +99,14 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-pub(super) const SHOWN: [(&str, Show); 21] = [
+pub(super) const SHOWN: [(&str, Show); 23] = [
     ("active", Show::Active),
     ("alerts", Show::Alerts),
+    ("applications", Show::Applications),
     ("clients", Show::Clients),
     ("config", Show::Config),
     ("databases", Show::Databases),
+    ("errors", Show::Errors),
     ("help", Show::Help),
     ("hosts", Show::Hosts),
     ("lists", Show::Lists),

@@ -131,6 +131,7 @@ pub(super) fn measure(alert: &Alert, recent: &HashMap<Key, Recent>, look: &Look)
         Condition::Average { .. }
         | Condition::Percentile { .. }
         | Condition::ErrorRatio { .. }
+        | Condition::SerializationFailures { .. }
         | Condition::Objective { .. } => statements(alert, recent),
         Condition::PoolWait { .. } => of_pools(&|pool| Some(pool.oldest_wait.as_secs_f64())),
         Condition::PoolSaturation { .. } => of_pools(&|pool| pool.taken),
@@ -186,6 +187,9 @@ fn value(alert: &Alert, recent: &Recent) -> Option<(f64, u64)> {
             quantile(share)
         }
         Condition::ErrorRatio { .. } if enough(calls) => Some((recent.errors as f64 / calls as f64, calls)),
+        Condition::SerializationFailures { .. } if enough(calls) => {
+            Some((recent.conflicts as f64 / calls as f64, calls))
+        }
         _ => None,
     }
 }

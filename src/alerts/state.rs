@@ -107,7 +107,10 @@ impl Watched {
             | Condition::Percentile { over, .. }
             | Condition::PoolWait { over }
             | Condition::ReplicaLag { over } => vec![("", seconds(over))],
-            Condition::ErrorRatio { over } | Condition::PoolSaturation { over } | Condition::Pins { over } => {
+            Condition::ErrorRatio { over }
+            | Condition::SerializationFailures { over }
+            | Condition::PoolSaturation { over }
+            | Condition::Pins { over } => {
                 vec![("", over)]
             }
             Condition::Objective { acceptable, critical, .. } => {

@@ -151,7 +151,7 @@ async fn run_client(worker: &Worker, id: ClientId, logged_in: Box<LoggedIn>) {
 async fn part(mut client: Client, left: Left) {
     client.log_leave(&left);
     if let Left::Refused(fault) = left {
-        client.log_fault(&fault);
+        client.note_fault(&fault);
         client.socket().part(&fault).await;
     } else {
         client.flush_briefly().await;

@@ -21,7 +21,7 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Meter, Repeated};
+use crate::metrics::{Application, Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
@@ -155,11 +155,15 @@ pub struct Client {
     pub(super) generation: u32,
     pub(super) worker: WorkerId,
     pub(super) meter: Meter,
+    // Of the name that it shows; of its own database, wherever it is.
+    pub(super) application: Arc<Application>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
     // What is on its way to it, where that is of interest: mostly the answer to one statement.
     pub(super) answer: Option<Answer>,
+    // Bytes for it of answers whose statements have not ended.
+    pub(super) answered_bytes: usize,
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
     pub(super) kept: Option<Box<Kept>>,
@@ -220,6 +224,7 @@ impl Client {
         // Before what it counts: a reload in between shows as one more.
         let generation = in_force.generation();
         let rules = in_force.rules();
+        let application = meter.application("");
         let mut client = Self {
             id,
             socket,
@@ -246,8 +251,10 @@ impl Client {
             generation,
             worker,
             meter,
+            application,
             timer: Timer::default(),
             answer: None,
+            answered_bytes: 0,
             outgoing: None,
             kept: None,
             hung_up: false,
@@ -290,8 +297,14 @@ impl Client {
         }
     }
 
+    /// An error that the client is told is counted, and logged if the operator wants that.
+    pub fn note_fault(&self, fault: &Fault) {
+        self.count_fault(fault);
+        self.log_fault(fault);
+    }
+
     /// One line for an error that the client is told, if the operator wants that.
-    pub fn log_fault(&self, fault: &Fault) {
+    pub(super) fn log_fault(&self, fault: &Fault) {
         if self.rules.log_pooler_errors
             && let Some(unreported) = self.rules.told.note(clock::now())
         {
@@ -303,7 +316,7 @@ impl Client {
 
     /// Tells the client of an error; it goes on after ReadyForQuery, or leaves if it is FATAL.
     pub(super) fn tell(&mut self, fault: &Fault) {
-        self.log_fault(fault);
+        self.note_fault(fault);
         let mut out = BytesMut::new();
         backend::error_response(&mut out, fault);
         self.socket.queue(out);

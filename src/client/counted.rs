@@ -5,11 +5,13 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
+use super::presence::{application_label, application_name};
 use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
-use crate::metrics::{Call, Description, Name, Stat};
-use crate::router::Plan;
-use crate::server::{Forwarding, Timed};
+use crate::fault::Fault;
+use crate::metrics::{Call, Description, ErrorSource, Name, Stat, ToldError};
+use crate::router::{Plan, To};
+use crate::server::{Forwarding, Timed, Told};
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
 use std::sync::Arc;
@@ -141,7 +143,34 @@ impl Client {
     pub(super) fn count_ended(&mut self, link: &mut Link) {
         if !self.is_on_trial() {
             self.count_all(link);
+            self.count_told(link);
         }
+    }
+
+    /// Counts the errors that the client was told by, or at, its server.
+    fn count_told(&self, link: &mut Link) {
+        while let Some(Told { sqlstate, is_ours, statement }) = link.server.take_told() {
+            let source = if is_ours { ErrorSource::Pooler } else { ErrorSource::Server };
+            self.erred(sqlstate.as_ref().map_or(&[], |code| &code[..]), source, statement.as_deref());
+        }
+    }
+
+    /// The client is told this, and PgOtter says it.
+    pub(super) fn count_fault(&self, fault: &Fault) {
+        self.erred(fault.sqlstate.0.as_bytes(), ErrorSource::Pooler, None);
+    }
+
+    #[cold]
+    fn erred(&self, sqlstate: &[u8], source: ErrorSource, statement: Option<&Stat>) {
+        let (role, at, user) = (self.role(), clock::now(), self.presence.user());
+        let application = application_label(application_name(&self.settings));
+        let error = ToldError { sqlstate, source, role, statement, at, user, application: &application };
+        self.meter.erred(&self.application, &error);
+    }
+
+    /// Where its statement runs, as metrics call it.
+    pub(super) fn role(&self) -> &'static str {
+        if self.to() == To::Primary { "primary" } else { "replica" }
     }
 
     /// The client does not hear the end of what is under way.
@@ -152,6 +181,7 @@ impl Client {
             link.server.ended_at(clock::now());
         }
         self.count_all(link);
+        self.count_told(link);
         if lost_pipeline {
             self.note_slow_pipeline(link, true, clock::now());
         }
@@ -160,8 +190,9 @@ impl Client {
     fn count_all(&mut self, link: &mut Link) {
         while let Some(ended) = link.server.take_ended() {
             let Some(call) = ended.call() else { continue };
+            let bytes = if ended.together { 0 } else { std::mem::take(&mut self.answered_bytes) };
             // Where it ran, whatever was planned: with `mode = "observe"` that is the primary.
-            let call = Call { route: Plan { to: self.to(), ..self.planned() }.kind(), ..call };
+            let call = Call { bytes, route: Plan { to: self.to(), ..self.planned() }.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {

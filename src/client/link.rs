@@ -8,6 +8,7 @@ use crate::pool::Lane;
 use crate::server::Server;
 use crate::wire::backend::Status;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a request stands at the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(super) struct Link {
     // Microseconds that its first statement has waited for it, until that is sent.
     pub(super) waited_us: u32,
     pub(super) watch: Stopwatch,
+    // How long the server was busy in the transaction under way, up to the last time that this waited for its client, if it did.
+    pub(super) busy: Option<Duration>,
     // A statement was cancelled because its time was up: when patience ends.
     pub(super) overdue: Option<Instant>,
     // Another cancel came for what runs while one was on its way.
@@ -66,6 +69,7 @@ impl Link {
             awaits_data: None,
             waited_us: watch.waited_us(),
             watch,
+            busy: None,
             overdue: None,
             cancel_again: false,
         }

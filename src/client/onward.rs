@@ -79,6 +79,7 @@ impl Client {
                         self.renew()?;
                         self.stay();
                         link.since = self.now;
+                        link.busy = None;
                     } else {
                         self.note_more();
                     }

@@ -204,7 +204,7 @@ impl Client {
             Ok(()) if status == Status::Idle => self.end_own(true),
             Ok(()) => (),
             Err(fault) => {
-                self.log_fault(&fault);
+                self.note_fault(&fault);
                 out.clear();
                 backend::error_response(&mut out, &fault);
                 self.fail_block();

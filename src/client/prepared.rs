@@ -21,6 +21,7 @@ use super::settle::{Bent, Sent};
 use crate::cluster::Catalog;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::metrics::Prepared;
 use crate::pool::Lane;
 use crate::router::To;
 use crate::server::{Forwarding, Meanwhile};
@@ -166,7 +167,9 @@ impl Client {
         if !message.whole {
             self.begin_passing(readings, &message.body[at.end + 1..], Some(statement.clone()));
         }
-        if under_way.make_place(&statement, limit) {
+        let prepared = under_way.make_place(&statement, limit);
+        self.meter.prepared(prepared);
+        if prepared != Prepared::Hit {
             let effect = Effect::NameAndParse { name, parsed: statement.server_name() };
             under_way.rename(at, statement.name(), Some(effect));
             return;
@@ -320,7 +323,9 @@ impl Client {
         effect: Option<Effect>,
     ) {
         if !at.is_empty() {
-            under_way.prepare(statement, self.rules.max_prepared_statements, meanwhile);
+            if let Some(prepared) = under_way.prepare(statement, self.rules.max_prepared_statements, meanwhile) {
+                self.meter.prepared(prepared);
+            }
             return under_way.rename(at, statement.name(), effect);
         }
         if !under_way.statements().has_unnamed(statement) {

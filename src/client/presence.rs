@@ -29,6 +29,9 @@ pub struct Presence {
     statement: AtomicU64,
 }
 
+/// Bytes of a name that PostgreSQL keeps.
+const NAME_MAX: usize = 63;
+
 /// Those of [`Pins`] are fewer.
 const REASONS: u32 = 8;
 
@@ -112,7 +115,14 @@ impl Client {
         let name = application_name(&self.settings);
         if application_name(&before) != name {
             self.presence.name.store((!name.is_empty()).then(|| Arc::new(name.into())));
+            self.count_application();
         }
+    }
+
+    /// From now on it is counted as what it calls itself.
+    pub(super) fn count_application(&mut self) {
+        let name = application_label(application_name(&self.settings));
+        self.application = self.meter.of(&self.home_pool().database).application(&name);
     }
 
     pub(super) fn show_pin(&self, why: Pins) {
@@ -126,4 +136,11 @@ impl Client {
 
 pub(super) fn application_name(settings: &Settings) -> &[u8] {
     settings.get(b"application_name").unwrap_or_default()
+}
+
+/// As it is counted under and shown: text of at most 63 bytes, as PostgreSQL cuts names; empty: it calls itself nothing.
+pub(super) fn application_label(name: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned();
+    text.truncate(text.floor_char_boundary(NAME_MAX));
+    text
 }

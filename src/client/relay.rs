@@ -183,7 +183,9 @@ impl Client {
             self.shape.watch.iter().for_each(|watch| watch.ask_now());
         }
         self.heal(link)?;
-        self.meter.heard(self.socket.queued() - queued, answered);
+        let bytes = self.socket.queued() - queued;
+        self.meter.heard(bytes, answered);
+        self.answered_bytes += bytes;
         // Behind that: what was held back is counted when it is shown.
         self.judge();
         self.count_ended(link);

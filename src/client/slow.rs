@@ -10,7 +10,6 @@ use super::presence::application_name;
 use crate::clock::{self, Instant};
 use crate::config::SlowQueries;
 use crate::metrics::{Call, Description, Name, SlowQuery, SlowTags, Stat};
-use crate::router::To;
 use crate::server::Ended;
 use crate::session::Statement;
 use crate::sql::{Tags, ends_in_comment, last_comment};
@@ -218,7 +217,7 @@ impl Client {
             application_name: String::from_utf8_lossy(application_name(&self.settings)).into(),
             client: self.presence.peer().to_string().into(),
             server: link.lane.address().to_string().into(),
-            role: if self.to() == To::Primary { "primary" } else { "replica" },
+            role: self.role(),
             reason: self.planned().reason.word(),
             waited,
             server_time: took,

@@ -4,7 +4,7 @@
 
 use super::connection::Client;
 use super::link::Link;
-use crate::clock::Instant;
+use crate::clock::{self, Instant};
 use crate::metrics::Answered;
 use std::time::Duration;
 
@@ -71,12 +71,35 @@ impl Client {
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
-        if self.meter.answered(queries, waited + server, server) {
+        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
+        if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
             self.note_slow_pipeline(link, false, now);
         }
-        self.meter.served(self.planned().kind(), server);
         if transactions > 0 {
-            self.meter.transaction(now.saturating_duration_since(link.since));
+            let took = now.saturating_duration_since(link.since);
+            self.meter.transaction(took);
+            if let Some(busy) = link.busy.take() {
+                self.note_idle(took, busy + server);
+            }
+        } else {
+            link.busy = Some(link.busy.unwrap_or_default() + server);
         }
+    }
+
+    /// The client leaves its server, or has lost it: the transaction under way ends with that, however long it has waited for its client.
+    #[cold]
+    pub(super) fn note_idle_to_the_end(&self, link: &mut Link) {
+        if link.is_at_rest() {
+            return;
+        }
+        let Some(busy) = link.busy.take() else { return };
+        let now = clock::now();
+        let (_, server) = link.watch.times(now);
+        let since_then = if link.server.exchange().owes() { server } else { Duration::ZERO };
+        self.note_idle(now.saturating_duration_since(link.since), busy + since_then);
+    }
+
+    fn note_idle(&self, took: Duration, busy: Duration) {
+        self.meter.idled(&self.application, took.saturating_sub(busy));
     }
 }

@@ -184,6 +184,7 @@ impl Client {
     pub(super) fn show(&mut self) {
         if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
             self.meter.heard(trial.held.len(), Answered::default());
+            self.answered_bytes += trial.held.len();
             self.socket.queue(trial.held);
         }
     }

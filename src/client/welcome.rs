@@ -68,6 +68,7 @@ pub async fn welcome(
         Ok(welcome) => {
             // Its servers have let us in: there is such a database.
             client.meter = meters.meter(&client.pool.database);
+            client.count_application();
             client.meter.login(LoginResult::Ok);
             client.meter.received(client.socket.received().len());
             client.greet(&welcome);

@@ -43,7 +43,7 @@ const TYPES: [(&str, Type); 9] = [
     ("replica_lag", Type::ReplicaLag),
     ("reload_failed", Type::ReloadFailed),
 ];
-const PINS: (&str, Type) = ("pins", Type::Pins);
+const MORE: [(&str, Type); 2] = [("pins", Type::Pins), ("serialization_failures", Type::SerializationFailures)];
 
 const SCOPES: [(&str, Scope); 2] = [("fingerprint", Scope::Fingerprint), ("database", Scope::Database)];
 
@@ -95,6 +95,11 @@ pub enum Condition {
         /// Above 0, below 1.
         over: f64,
     },
+    /// A bigger share of the statements fails as it is in the way of another transaction: 40001, 40P01.
+    SerializationFailures {
+        /// Above 0, below 1.
+        over: f64,
+    },
     /// As a percentile, with several steps.
     Objective {
         /// Default 0.95.
@@ -136,6 +141,7 @@ enum Type {
     Average,
     Percentile,
     ErrorRatio,
+    SerializationFailures,
     Objective,
     PoolWait,
     PoolSaturation,
@@ -193,6 +199,7 @@ impl Condition {
             Self::Average { .. } => "average",
             Self::Percentile { .. } => "percentile",
             Self::ErrorRatio { .. } => "error_ratio",
+            Self::SerializationFailures { .. } => "serialization_failures",
             Self::Objective { .. } => "objective",
             Self::PoolWait { .. } => "pool_wait",
             Self::PoolSaturation { .. } => "pool_saturation",
@@ -204,7 +211,14 @@ impl Condition {
 
     /// Whether its numbers are shares; else they are seconds.
     pub fn is_share(&self) -> bool {
-        matches!(self, Self::ErrorRatio { .. } | Self::PoolSaturation { .. } | Self::Pins { .. } | Self::ReloadFailed)
+        matches!(
+            self,
+            Self::ErrorRatio { .. }
+                | Self::SerializationFailures { .. }
+                | Self::PoolSaturation { .. }
+                | Self::Pins { .. }
+                | Self::ReloadFailed
+        )
     }
 
     /// Whether it looks at statements of a window; else at what is now.
@@ -215,6 +229,7 @@ impl Condition {
                 | Self::Average { .. }
                 | Self::Percentile { .. }
                 | Self::ErrorRatio { .. }
+                | Self::SerializationFailures { .. }
                 | Self::Objective { .. }
         )
     }
@@ -222,7 +237,8 @@ impl Condition {
 
 impl Type {
     fn of_statements(self) -> bool {
-        matches!(self, Self::Single | Self::Average | Self::Percentile | Self::ErrorRatio | Self::Objective)
+        use Type::{Average, ErrorRatio, Objective, Percentile, SerializationFailures, Single};
+        matches!(self, Single | Average | Percentile | ErrorRatio | SerializationFailures | Objective)
     }
 }
 
@@ -257,7 +273,7 @@ pub(super) fn alerts(notes: &mut Notebook, root: &DeTable<'_>) -> Vec<Arc<Alert>
 fn alert(notes: &mut Notebook, table: &DeTable<'_>, place: Range<usize>) -> Option<(Alert, Range<usize>)> {
     let mut section = Section::new(notes, Some(table), "[[alert]]", place.clone());
     let s = &mut section;
-    let types = [&TYPES[..], &[PINS]].concat();
+    let types = [&TYPES[..], &MORE[..]].concat();
     let Some(kind) = s.get("type", word(&types)) else {
         if !s.has("type") {
             let help = Some(types.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", "));
@@ -283,7 +299,9 @@ fn alert(notes: &mut Notebook, table: &DeTable<'_>, place: Range<usize>) -> Opti
         clear_for: if has_steps { s.or("clear_for", minutes(1), held) } else { Duration::ZERO },
         scope: match kind {
             Type::Average | Type::Percentile => s.or("scope", Scope::Fingerprint, word(&SCOPES)),
-            Type::ErrorRatio | Type::Objective => s.or("scope", Scope::Database, word(&SCOPES)),
+            Type::ErrorRatio | Type::SerializationFailures | Type::Objective => {
+                s.or("scope", Scope::Database, word(&SCOPES))
+            }
             _ => Scope::Fingerprint,
         },
         matches: if kind == Type::ReloadFailed { Match::default() } else { matches(s, statements) },
@@ -307,6 +325,7 @@ fn condition(s: &mut Section<'_>, kind: Type) -> Option<Condition> {
             Condition::Percentile { quantile: quantile?, over: over? }
         }
         Type::ErrorRatio => Condition::ErrorRatio { over: needed(s, "over", share)? },
+        Type::SerializationFailures => Condition::SerializationFailures { over: needed(s, "over", share)? },
         Type::Objective => objective(s)?,
         Type::PoolWait => Condition::PoolWait { over: needed(s, "over", positive)? },
         Type::PoolSaturation => Condition::PoolSaturation { over: needed(s, "over", share)? },

@@ -196,6 +196,8 @@ pub struct Pooler {
 pub struct Http {
     /// Where it listens. None = off. Default 127.0.0.1:9127.
     pub listen: Option<SocketAddr>,
+    /// The names of pgbouncer_exporter are served as well. Default true.
+    pub pgbouncer_metrics: bool,
 }
 
 /// `[insight]`: what is counted for each statement.

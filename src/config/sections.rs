@@ -239,7 +239,10 @@ fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
 fn http(notes: &mut Notebook, root: &DeTable<'_>) -> Http {
     let (table, place) = subtable(notes, root, "http");
     let s = &mut Section::new(notes, table, "[http]", place);
-    let http = Http { listen: s.or("listen", Some(HTTP), socket_address) };
+    let http = Http {
+        listen: s.or("listen", Some(HTTP), socket_address),
+        pgbouncer_metrics: s.or("pgbouncer_metrics", true, boolean),
+    };
     s.unknown_keys(later::key);
     http
 }

@@ -3,13 +3,16 @@
 
 use super::Views;
 use super::alerts::alerts;
+use super::applications::applications;
+use super::errors::errors;
 use super::family::{Families, Family};
+use super::pgbouncer::pgbouncer;
 use super::pools::Pools;
 use super::slow::slow;
 use super::statements::statements;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Retry, Routed};
+use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Prepared, Retry, Routed};
 use crate::net::Memory;
 use crate::router::kinds;
 use std::collections::BTreeMap;
@@ -39,8 +42,13 @@ pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
     queries(&mut out, &counts);
     routes(&mut out, &counts);
     statements(&mut out, views);
+    errors(&mut out, views);
+    applications(&mut out, views);
     alerts(&mut out, views);
     slow(&mut out, views, counts.iter().map(|(name, _)| name.as_str()));
+    if (views.config)().http.pgbouncer_metrics {
+        pgbouncer(&mut out, views);
+    }
     out.text()
 }
 
@@ -245,6 +253,12 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
         family.durations(&[("database", database), ROLE], &counts.transactions);
     }
     drop(family);
+    let help = "How long transactions waited for their client, of those that did.";
+    let mut family = out.histogram("pgotter_transaction_idle_duration_seconds", help);
+    for (database, counts) in counts {
+        family.durations(&[("database", database), ROLE], &counts.idle);
+    }
+    drop(family);
     let mut family = out
         .counter("pgotter_routing_retries_total", "Requests that were sent once more in place of their error, by why.");
     for (database, counts) in counts {
@@ -257,6 +271,21 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     for (database, counts) in counts {
         for (direction, bytes) in [("received", counts.bytes_received), ("sent", counts.bytes_sent)] {
             family.count(&[("database", database), ("direction", direction)], bytes);
+        }
+    }
+    drop(family);
+    let mut family = out.counter("pgotter_rows_total", "Rows, by what statements have done with them.");
+    for (database, counts) in counts {
+        for (direction, rows) in [("returned", counts.rows_returned), ("changed", counts.rows_changed)] {
+            family.count(&[("database", database), ("direction", direction)], rows);
+        }
+    }
+    drop(family);
+    let help = "Named statements that clients' messages needed, by whether their server had them.";
+    let mut family = out.counter("pgotter_prepared_statements_total", help);
+    for (database, counts) in counts {
+        for ((_, result), count) in Prepared::ALL.iter().zip(counts.prepared) {
+            family.count(&[("database", database), ("result", result)], count);
         }
     }
 }

@@ -7,8 +7,11 @@
 mod alerts;
 mod answer;
 mod api;
+mod applications;
+mod errors;
 mod export;
 mod family;
+mod pgbouncer;
 mod pools;
 mod ready;
 mod serve;

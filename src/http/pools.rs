@@ -107,7 +107,7 @@ impl Pools {
 }
 
 /// Those with the most connections; of equals the first by name.
-fn busiest(users: BTreeMap<&str, usize>) -> BTreeSet<&str> {
+pub(super) fn busiest(users: BTreeMap<&str, usize>) -> BTreeSet<&str> {
     let mut users: Vec<_> = users.into_iter().collect();
     users.sort_by_key(|(user, connections)| (std::cmp::Reverse(*connections), *user));
     users.into_iter().take(USERS).map(|(user, _)| user).collect()

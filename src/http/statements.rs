@@ -12,7 +12,7 @@ pub(super) fn statements(out: &mut Families, views: &Views) {
     let all = views.metrics.exported_statements((views.config)().insight.exported_fingerprints);
     let named: Vec<_> = all.iter().map(|series| (series, series.name.to_string())).collect();
     type Value = fn(&Numbers) -> f64;
-    let counters: [(&str, &str, Value); 5] = [
+    let counters: [(&str, &str, Value); 6] = [
         (
             "pgotter_fingerprint_calls_total",
             "Statements run, by what is left of their text without constants.",
@@ -20,6 +20,7 @@ pub(super) fn statements(out: &mut Families, views: &Views) {
         ),
         ("pgotter_fingerprint_errors_total", "Those among them that failed.", |numbers| numbers.errors as f64),
         ("pgotter_fingerprint_rows_total", "Rows that they returned or changed.", |numbers| numbers.rows as f64),
+        ("pgotter_fingerprint_bytes_total", "Bytes of their answers.", |numbers| numbers.bytes as f64),
         ("pgotter_fingerprint_wait_seconds_total", "How long they waited for a server.", |numbers| {
             numbers.wait_us as f64 / 1e6
         }),

@@ -1,9 +1,11 @@
 //! The ends that a worker counts with. They stay on its thread, so that each cell has one writer.
 
+use super::applications::{Application, Roll};
+use super::errors::{Errors, ToldError};
 use super::ladder::micros;
 use super::long::Long;
 use super::registry::Registry;
-use super::shard::{Answered, CheckoutFailure, LoginResult, Retry, Shard};
+use super::shard::{Answered, CheckoutFailure, LoginResult, Prepared, Retry, Shard};
 use super::slow::SlowLog;
 use super::statements::{Book, Call, Description, Name, Place, Stat};
 use crate::ids::WorkerId;
@@ -20,6 +22,7 @@ struct Worker {
     registry: Arc<Registry>,
     worker: WorkerId,
     book: Rc<Book>,
+    roll: Arc<Roll>,
     databases: RefCell<HashMap<Arc<str>, Meter>>,
 }
 
@@ -34,13 +37,16 @@ struct Counting {
     long: Arc<Long>,
     worker: Weak<Worker>,
     slow: Arc<SlowLog>,
+    errors: Arc<Errors>,
+    roll: Arc<Roll>,
 }
 
 impl Meters {
     /// Only for this worker's thread, and only once.
     pub fn new(registry: &Arc<Registry>, worker: WorkerId) -> Self {
         let book = Rc::new(registry.book(worker));
-        Self(Rc::new(Worker { registry: registry.clone(), worker, book, databases: RefCell::default() }))
+        let (registry, roll) = (registry.clone(), registry.roll(worker));
+        Self(Rc::new(Worker { registry, worker, book, roll, databases: RefCell::default() }))
     }
 
     /// For clients of a database that is known to exist.
@@ -68,7 +74,8 @@ impl Worker {
         let meter = databases.entry(label).or_insert_with_key(|label| {
             let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
             let (long, slow) = (self.registry.long.clone(), self.registry.slow().clone());
-            Meter(Rc::new(Counting { shard, book, place, long, slow, worker: Rc::downgrade(self) }))
+            let (errors, roll) = (self.registry.errors().clone(), self.roll.clone());
+            Meter(Rc::new(Counting { shard, book, place, long, slow, errors, roll, worker: Rc::downgrade(self) }))
         });
         meter.clone()
     }
@@ -108,6 +115,11 @@ impl Meter {
         self.0.shard.retries[why as usize].add(1);
     }
 
+    /// A client's message needs a named statement of its server.
+    pub fn prepared(&self, prepared: Prepared) {
+        self.0.shard.prepared[prepared as usize].add(1);
+    }
+
     /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
     pub fn routed(&self, kind: usize) {
         if let Some(routed) = self.0.shard.routes.get(kind) {
@@ -119,13 +131,6 @@ impl Meter {
     pub fn promoted(&self, kind: usize) {
         if let Some(routed) = self.0.shard.routes.get(kind) {
             routed.promotions.add(1);
-        }
-    }
-
-    /// A server was busy with such a transaction.
-    pub fn served(&self, kind: usize, took: Duration) {
-        if let Some(routed) = self.0.shard.routes.get(kind) {
-            routed.served_us.add(micros(took));
         }
     }
 
@@ -143,9 +148,28 @@ impl Meter {
         }
     }
 
+    /// What is counted for the application of this name: text of at most 63 bytes, empty where clients do not tell. Takes a lock.
+    pub fn application(&self, name: &str) -> Arc<Application> {
+        self.0.roll.application(&self.0.place.label, name)
+    }
+
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent. Several at once are one sample; true: they were.
-    pub fn answered(&self, queries: u32, total: Duration, server: Duration) -> bool {
+    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample, to which `bytes` belong that no
+    /// statement has taken; true: they were.
+    pub fn answered(
+        &self,
+        application: &Application,
+        route: usize,
+        queries: u32,
+        total: Duration,
+        server: Duration,
+        bytes: usize,
+    ) -> bool {
+        let server_us = micros(server);
+        if let Some(routed) = self.0.shard.routes.get(route) {
+            routed.served_us.add(server_us);
+        }
+        application.answered(queries, server_us);
         let several = match queries {
             0 => return false,
             1 => {
@@ -154,17 +178,23 @@ impl Meter {
             }
             _ => {
                 self.0.shard.pipelines.observe(total);
-                self.0.book.pipeline(&self.0.place, total, server);
+                self.0.book.pipeline(&self.0.place, total, server, bytes);
                 true
             }
         };
-        self.0.shard.served_us.add(micros(server));
+        self.0.shard.served_us.add(server_us);
         several
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.
     pub fn transaction(&self, took: Duration) {
         self.0.shard.transactions.observe(took);
+    }
+
+    /// A transaction is over that has waited for its client for so long, in all.
+    pub fn idled(&self, application: &Application, idle: Duration) {
+        self.0.shard.idle.observe(idle);
+        application.idled(micros(idle));
     }
 
     /// What is counted for the statement of this name, which is described if it was not met before. A look into a table; no lock,
@@ -175,7 +205,18 @@ impl Meter {
 
     /// A statement has been answered.
     pub fn called(&self, stat: &Stat, call: &Call) {
+        if call.rows > 0 {
+            let shard = &self.0.shard;
+            let rows = if stat.changes() { &shard.rows_changed } else { &shard.rows_returned };
+            rows.add(call.rows);
+        }
         self.0.book.count(&self.0.place, stat, call);
+    }
+
+    /// A client was told an error. Takes a lock, which is rare.
+    pub fn erred(&self, application: &Application, error: &ToldError<'_>) {
+        application.erred();
+        self.0.errors.note(&self.0.place.label, error);
     }
 
     /// Where what took long goes, and the name under which the database is counted.

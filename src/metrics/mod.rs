@@ -3,7 +3,9 @@
 //! Each worker counts for each database in a shard of its own, and for each statement in a book of its own, through a [`Meter`] that
 //! stays on its thread; whoever wants to know adds them up and asks no worker anything. Knows no label format, no protocol and no clock.
 
+mod applications;
 mod counter;
+mod errors;
 mod host;
 mod ladder;
 mod latency;
@@ -17,6 +19,8 @@ mod slow;
 mod statements;
 mod windows;
 
+pub use applications::{Application, ApplicationNumbers, ApplicationRow};
+pub use errors::{ErrorCount, ErrorRow, ErrorSource, ErrorState, Errors, ToldError};
 pub use host::{ConnectResult, HostCounts, HostMeter};
 pub use ladder::{Histogram, LADDER};
 pub use latency::Latency;
@@ -25,7 +29,7 @@ pub use meter::{Meter, Meters};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
-pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, ROUTES, Retry, Routed};
+pub use shard::{Answered, CheckoutFailure, Counts, LoginResult, Prepared, ROUTES, Retry, Routed};
 pub use slow::{SlowLog, SlowQuery, SlowTags, Threshold};
 pub use statements::{Call, Description, Name, NoName, Numbers, Seen, Series, Stat};
 pub use windows::{Key, NAMED, Reading, Recent, Windows};

@@ -1,5 +1,7 @@
 //! Every shard by database and worker, and their sums.
 
+use super::applications::{self, ApplicationRow, Roll};
+use super::errors::Errors;
 use super::long::Long;
 use super::process::Process;
 use super::shard::{Counts, LoginResult, Shard};
@@ -35,6 +37,10 @@ pub struct Registry {
     limits: Arc<Limits>,
     exported: Exported,
     slow: Arc<SlowLog>,
+    errors: Arc<Errors>,
+    // Of each worker's applications.
+    rolls: Vec<Arc<Roll>>,
+    exported_applications: applications::Exported,
 }
 
 #[derive(Default)]
@@ -86,6 +92,9 @@ impl Registry {
             limits: Arc::default(),
             exported: Exported::default(),
             slow: Arc::default(),
+            errors: Arc::default(),
+            rolls: (0..workers).map(|_| Arc::default()).collect(),
+            exported_applications: applications::Exported::default(),
         }
     }
 
@@ -136,6 +145,26 @@ impl Registry {
     /// Those that took long.
     pub fn slow(&self) -> &Arc<SlowLog> {
         &self.slow
+    }
+
+    /// What clients were told.
+    pub fn errors(&self) -> &Arc<Errors> {
+        &self.errors
+    }
+
+    /// What has been counted for each application of each database, those first that servers were busy with for longest.
+    pub fn applications(&self) -> Vec<ApplicationRow> {
+        applications::applications(&self.rolls)
+    }
+
+    /// The same, the fifty busiest by name. Numbers never go down from one call to the next.
+    pub fn exported_applications(&self) -> Vec<ApplicationRow> {
+        self.exported_applications.rows(&self.rolls)
+    }
+
+    /// Where this worker counts for applications.
+    pub(super) fn roll(&self, worker: WorkerId) -> Arc<Roll> {
+        self.rolls.get(usize::from(worker.0)).cloned().expect("invariant: there is a roll for every worker")
     }
 
     /// A login has ended on the front thread. The database is what the client says.

@@ -89,6 +89,22 @@ impl Retry {
     }
 }
 
+/// Whether a server had the named statement that a client's message needs. The order is that of [`Prepared::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// It had it.
+    Hit,
+    /// It was prepared there.
+    Miss,
+    /// It was, and another one was closed for it.
+    Evicted,
+}
+
+impl Prepared {
+    /// Every one, in order, with its word.
+    pub const ALL: [(Self, &str); 3] = [(Self::Hit, "hit"), (Self::Miss, "miss"), (Self::Evicted, "evicted")];
+}
+
 /// Kinds of decisions of the router that can be told apart.
 pub const ROUTES: usize = 40;
 
@@ -149,12 +165,16 @@ pub(super) struct Shard {
     pub logins: [Counter; LoginResult::ALL.len()],
     pub checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     pub retries: [Counter; Retry::ALL.len()],
+    pub prepared: [Counter; Prepared::ALL.len()],
+    pub rows_returned: Counter,
+    pub rows_changed: Counter,
     pub routes: Routes<Tally>,
     pub waits: SharedHistogram,
     pub queries: SharedHistogram,
     pub pipelines: SharedHistogram,
     pub served_us: Counter,
     pub transactions: SharedHistogram,
+    pub idle: SharedHistogram,
     pub query_count: Counter,
     pub transaction_count: Counter,
     pub bytes_received: Counter,
@@ -177,6 +197,12 @@ pub struct Counts {
     pub checkout_failures: [u64; CheckoutFailure::ALL.len()],
     /// In the order of [`Retry::ALL`].
     pub retries: [u64; Retry::ALL.len()],
+    /// In the order of [`Prepared::ALL`].
+    pub prepared: [u64; Prepared::ALL.len()],
+    /// Of statements that read, and of those of which that is not known.
+    pub rows_returned: u64,
+    /// Of statements that write.
+    pub rows_changed: u64,
     /// By kind of decision.
     pub routes: Routes<Routed>,
     /// From a request to its server, for each that got one.
@@ -189,6 +215,8 @@ pub struct Counts {
     pub served_us: u64,
     /// From the first request to the end of the transaction, without the wait for a server.
     pub transactions: Histogram,
+    /// How long transactions that have waited for their clients did so.
+    pub idle: Histogram,
     /// Queries, each of a pipeline counted.
     pub query_count: u64,
     /// Transactions, each of a pipeline counted.
@@ -207,6 +235,9 @@ impl Counts {
         each(&mut self.logins, &shard.logins);
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
+        each(&mut self.prepared, &shard.prepared);
+        self.rows_returned += shard.rows_returned.get();
+        self.rows_changed += shard.rows_changed.get();
         for (total, routed) in self.routes.iter_mut().zip(&*shard.routes) {
             total.decisions += routed.decisions.get();
             total.served_us += routed.served_us.get();
@@ -217,6 +248,7 @@ impl Counts {
         self.pipelines.add(&shard.pipelines.read());
         self.served_us += shard.served_us.get();
         self.transactions.add(&shard.transactions.read());
+        self.idle.add(&shard.idle.read());
         self.query_count += shard.query_count.get();
         self.transaction_count += shard.transaction_count.get();
         self.bytes_received += shard.bytes_received.get();

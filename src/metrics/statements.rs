@@ -95,7 +95,9 @@ pub struct Stat {
     description: Description,
     calls: Counter,
     errors: Counter,
+    conflicts: Counter,
     rows: Counter,
+    bytes: Counter,
     wait_us: Counter,
     server_us: Counter,
     // Calls by where they ran and why.
@@ -104,6 +106,8 @@ pub struct Stat {
     total: SharedLatency,
     ladder: SharedHistogram,
     server: SharedLatency,
+    // What it returns are no rows that it reads.
+    changes: bool,
     // It has been added to `other`: nothing more is counted here.
     folded: AtomicBool,
     // It is exported by its name, which stays so.
@@ -115,12 +119,16 @@ pub struct Stat {
 pub struct Call {
     /// By the tags of its answers.
     pub rows: u64,
+    /// Of its answer, as its client gets it.
+    pub bytes: usize,
     /// For a server, in microseconds.
     pub waited_us: u32,
     /// How long the server took; `None`: it was sent together with others.
     pub server: Option<Duration>,
     /// With an error.
     pub failed: bool,
+    /// And that because it was in the way of another transaction: 40001, 40P01.
+    pub conflict: bool,
     /// It goes on with a portal that was counted when it was begun.
     pub goes_on: bool,
     /// Where it ran and why, as a kind of [`ROUTES`](super::ROUTES).
@@ -166,13 +174,17 @@ pub(super) struct Place {
 
 impl Stat {
     fn new(database: Arc<str>, name: Name, description: Description) -> Self {
+        let changes = matches!(description.kind, "write" | "ddl");
         Self {
             database,
             name,
             description,
+            changes,
             calls: Counter::default(),
             errors: Counter::default(),
+            conflicts: Counter::default(),
             rows: Counter::default(),
+            bytes: Counter::default(),
             wait_us: Counter::default(),
             server_us: Counter::default(),
             routes: Routes::default(),
@@ -199,6 +211,11 @@ impl Stat {
         &self.description
     }
 
+    /// Whether it changes the rows that it tells of.
+    pub(super) fn changes(&self) -> bool {
+        self.changes
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();
@@ -216,10 +233,12 @@ impl Stat {
         }
         if call.failed {
             self.errors.add(1);
+            self.conflicts.add(call.conflict.into());
         }
         if call.rows > 0 {
             self.rows.add(call.rows);
         }
+        self.bytes.add(call.bytes as u64);
         if call.waited_us > 0 {
             self.wait_us.add(call.waited_us.into());
         }
@@ -237,7 +256,9 @@ impl Stat {
         for (total, more) in [
             (&self.calls, &other.calls),
             (&self.errors, &other.errors),
+            (&self.conflicts, &other.conflicts),
             (&self.rows, &other.rows),
+            (&self.bytes, &other.bytes),
             (&self.wait_us, &other.wait_us),
             (&self.server_us, &other.server_us),
         ] {
@@ -292,8 +313,9 @@ impl Book {
     }
 
     /// Several that were sent at once have been answered.
-    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration) {
+    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration, bytes: usize) {
         let stat = self.stat(place, Name::Pipeline, Description::default);
+        stat.bytes.add(bytes as u64);
         stat.server_us.add(micros(server));
         let blocks = usize::from(stat.server.observe(server)) + stat.observe_total(total);
         self.took(blocks);

@@ -49,7 +49,7 @@ fn workers_and_the_front_are_added_up() {
         meter.received(10);
         meter.assigned(us(30));
         meter.heard(20, ONE);
-        meter.answered(1, us(700), us(670));
+        meter.answered(&meter.application("psql"), 0, 1, us(700), us(670), 0);
         meter.transaction(us(670));
     }
     registry.front_login("shop", LoginResult::Auth);
@@ -77,8 +77,9 @@ fn a_pipeline_is_one_sample_and_all_its_queries() {
     let registry = Arc::new(Registry::new(1, now()));
     let meter = Meters::new(&registry, WorkerId(0)).meter("shop");
     meter.heard(0, Answered { queries: 3, transactions: 1 });
-    meter.answered(3, us(900), us(900));
-    meter.answered(0, us(900), us(900));
+    let application = meter.application("psql");
+    meter.answered(&application, 0, 3, us(900), us(900), 0);
+    meter.answered(&application, 0, 0, us(900), us(900), 0);
     let shop = counts(&registry, "shop");
     assert_eq!((shop.query_count, shop.queries.count(), shop.pipelines.count(), shop.served_us), (3, 0, 1, 900));
 }

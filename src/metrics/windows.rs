@@ -76,6 +76,8 @@ pub struct Recent {
     pub calls: u64,
     /// How often it failed.
     pub errors: u64,
+    /// Those among them that were in the way of another transaction.
+    pub conflicts: u64,
     /// Returned or changed.
     pub rows: u64,
     /// Waiting for a server.
@@ -104,8 +106,8 @@ struct Known {
     moves: bool,
 }
 
-/// Calls, errors, rows, waiting, server time.
-type Counts = [u64; 5];
+/// Calls, errors, conflicts, rows, waiting, server time.
+type Counts = [u64; 6];
 
 /// What has gone from counters because a worker has folded it into `other`.
 #[derive(Default)]
@@ -238,10 +240,10 @@ impl Gone {
 
 impl Recent {
     fn new(description: Arc<Description>, counts: Counts, server: Vec<(u8, u64)>) -> Self {
-        let [calls, errors, rows, wait_us, server_us] = counts;
+        let [calls, errors, conflicts, rows, wait_us, server_us] = counts;
         let cut = |(bucket, count)| (bucket, u32::try_from(count).unwrap_or(u32::MAX));
         let server = server.into_iter().map(cut).collect();
-        Self { description, calls, errors, rows, wait_us, server_us, server }
+        Self { description, calls, errors, conflicts, rows, wait_us, server_us, server }
     }
 
     /// How long servers took.
@@ -260,6 +262,7 @@ impl Recent {
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.errors += other.errors;
+        self.conflicts += other.conflicts;
         self.rows += other.rows;
         self.wait_us += other.wait_us;
         self.server_us += other.server_us;
@@ -272,8 +275,9 @@ impl Recent {
     }
 
     fn subtract(&mut self, gone: &Gone) {
-        let counts = [&mut self.calls, &mut self.errors, &mut self.rows, &mut self.wait_us, &mut self.server_us];
-        counts.into_iter().zip(gone.counts).for_each(|(total, gone)| *total = total.saturating_sub(gone));
+        let counts = [&mut self.calls, &mut self.errors, &mut self.conflicts, &mut self.rows];
+        let counts = counts.into_iter().chain([&mut self.wait_us, &mut self.server_us]);
+        counts.zip(gone.counts).for_each(|(total, gone)| *total = total.saturating_sub(gone));
         let gone: Vec<_> = gone.server.buckets().collect();
         self.server.iter_mut().for_each(|(bucket, count)| {
             let less = gone.get(usize::from(*bucket)).copied().unwrap_or(0);
@@ -283,8 +287,8 @@ impl Recent {
     }
 
     fn is_empty(&self) -> bool {
-        [self.calls, self.errors, self.rows, self.wait_us, self.server_us] == Counts::default()
-            && self.server.is_empty()
+        let counts = [self.calls, self.errors, self.conflicts, self.rows, self.wait_us, self.server_us];
+        counts == Counts::default() && self.server.is_empty()
     }
 }
 
@@ -358,7 +362,7 @@ impl Step {
 }
 
 fn counts(numbers: &Numbers) -> Counts {
-    [numbers.calls, numbers.errors, numbers.rows, numbers.wait_us, numbers.server_us]
+    [numbers.calls, numbers.errors, numbers.conflicts, numbers.rows, numbers.wait_us, numbers.server_us]
 }
 
 /// Buckets that are not empty.

@@ -3,7 +3,7 @@
 use super::again::Again;
 use super::belief::Belief;
 use super::cancel::CancelTarget;
-use super::exchange::{Boundary, Ended, Exchange, Violation};
+use super::exchange::{Boundary, Ended, Exchange, Told, Violation};
 use super::outlets::{Hearing, Nowhere, ToClient, Witness};
 use super::portals::Portals;
 use super::sequences::Sequences;
@@ -430,6 +430,11 @@ impl Server {
     /// See [`Exchange::take_ended`].
     pub fn take_ended(&mut self) -> Option<Ended> {
         self.exchange.take_ended()
+    }
+
+    /// See [`Exchange::take_told`].
+    pub fn take_told(&mut self) -> Option<Told> {
+        self.exchange.take_told()
     }
 
     /// See [`Exchange::lose_statements`].

@@ -15,7 +15,7 @@ mod timing;
 
 use super::reply_queue::{Awaits, Disposition, ReplyQueue};
 use crate::clock::Instant;
-use crate::metrics::Answered;
+use crate::metrics::{Answered, Stat};
 use crate::session::Effect;
 use crate::wire::backend::Status;
 use crate::wire::frame::{HEAD, Head};
@@ -24,6 +24,7 @@ use bytes::BytesMut;
 use doubt::Doubt;
 use guard_watch::GuardWatch;
 pub(super) use refusal::FAILS;
+use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
 use tangle::Tangle;
@@ -142,6 +143,20 @@ pub struct Exchange {
     timing: Timing,
     // Of the last error.
     sqlstate: Option<[u8; 5]>,
+    // Errors that the client was told and nobody has taken.
+    told: Vec<Told>,
+    // The last one is PgOtter's.
+    refused: bool,
+}
+
+/// An error that a client was told.
+pub struct Told {
+    /// `None`: it says nothing of itself.
+    pub sqlstate: Option<[u8; 5]>,
+    /// In the server's place.
+    pub is_ours: bool,
+    /// What it was the end of; `None`: no statement that was to run.
+    pub statement: Option<Arc<Stat>>,
 }
 
 impl Default for Exchange {
@@ -167,6 +182,8 @@ impl Default for Exchange {
             tally: Tally::default(),
             timing: Timing::default(),
             sqlstate: None,
+            told: Vec::new(),
+            refused: false,
         }
     }
 }
@@ -324,6 +341,7 @@ impl Exchange {
     /// They are nobody's any more.
     pub fn forget_statements(&mut self) {
         self.timing.forget();
+        self.told.clear();
     }
 
     /// Marks the guard as sent: the next ReadyForQuery is its own.
@@ -392,6 +410,11 @@ impl Exchange {
     /// Whether the client was told an error since [`Self::forget_told`].
     pub fn has_told_error(&self) -> bool {
         self.told_error
+    }
+
+    /// An error that the client was told since the last call, the last one first.
+    pub fn take_told(&mut self) -> Option<Told> {
+        self.told.pop()
     }
 
     /// Another transaction begins.

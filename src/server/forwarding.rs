@@ -5,7 +5,7 @@ use super::connection::Server;
 use super::exchange::{FAILS, Timed};
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
 use crate::clock::Instant;
-use crate::metrics::Stat;
+use crate::metrics::{Prepared, Stat};
 use crate::session::{Effect, Frozen, Has, ServerStatements, Statement};
 use crate::sql::{Pattern, literal};
 use crate::wire::backend::Status;
@@ -230,10 +230,12 @@ impl Forwarding<'_> {
         self.attach(effect);
     }
 
-    /// Has the server prepare a statement that it may lack, in front of this message.
-    pub fn prepare(&mut self, statement: &Statement, limit: usize, meanwhile: &Meanwhile<'_>) {
-        let Some(body) = statement.body() else { return };
-        if self.make_place(statement, limit) {
+    /// Has the server prepare a statement that it may lack, in front of this message. Whether it did lack it; `None`: its text is not
+    /// known.
+    pub fn prepare(&mut self, statement: &Statement, limit: usize, meanwhile: &Meanwhile<'_>) -> Option<Prepared> {
+        let body = statement.body()?;
+        let prepared = self.make_place(statement, limit);
+        if prepared != Prepared::Hit {
             let Meanwhile { settings, block } = meanwhile;
             let block = *block && !settings.is_empty();
             if block {
@@ -248,6 +250,7 @@ impl Forwarding<'_> {
                 settings.iter().for_each(|(name, _, now)| self.set(name, *now));
             }
         }
+        Some(prepared)
     }
 
     /// As [`Self::prepare`], for the statement that has no name.
@@ -274,17 +277,18 @@ impl Forwarding<'_> {
         (self.copied, self.at) = (end, end);
     }
 
-    /// Counts a statement among those that the server has, and closes another one for it if need be. False: it has it already.
-    pub fn make_place(&mut self, statement: &Statement, limit: usize) -> bool {
+    /// Counts a statement among those that the server has, and closes another one for it if need be. A hit: it has it already.
+    pub fn make_place(&mut self, statement: &Statement, limit: usize) -> Prepared {
         match self.server.statements.has(statement) {
-            Has::Yes => return false,
+            Has::Yes => return Prepared::Hit,
             Has::Perhaps => self.close(statement.name(), None),
             Has::No => (),
         }
         if let Some(oldest) = self.server.statements.parsed(statement, limit) {
             self.close(&oldest.to_string(), Some(Effect::Close(oldest)));
+            return Prepared::Evicted;
         }
-        true
+        Prepared::Miss
     }
 
     /// Nothing of the client goes behind what we have sent: has the server answer it.

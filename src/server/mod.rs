@@ -28,7 +28,7 @@ pub use ask::{Answer, Asked, Row, ask, ask_apart};
 pub use cancel::{CancelTarget, cancel};
 pub use connection::{CleanServer, Server};
 pub use derivers::Derivers;
-pub use exchange::{Boundary, Ended, Exchange, Outcome, Outlet, Say, Timed, Violation};
+pub use exchange::{Boundary, Ended, Exchange, Outcome, Outlet, Say, Timed, Told, Violation};
 pub use forwarding::{Forwarding, Meanwhile, Message};
 pub use keyring::Keyring;
 pub use login::{LoginError, LoginSpec, log_in};

@@ -102,6 +102,15 @@ impl Scrape {
         self.samples.len()
     }
 
+    /// The names of the labels that this has, in order; of all its samples the same.
+    pub fn labels_of(&self, name: &str) -> String {
+        let of_it = self.samples.keys().filter(|(found, _)| found == name);
+        let names: BTreeSet<String> =
+            of_it.map(|(_, labels)| labels.keys().cloned().collect::<Vec<_>>().join(" ")).collect();
+        assert!(names.len() <= 1, "{name} has {names:?}");
+        names.into_iter().next().unwrap_or_default()
+    }
+
     /// Every value of a label.
     pub fn values_of(&self, label: &str) -> BTreeSet<&str> {
         self.samples.keys().filter_map(|(_, labels)| Some(labels.get(label)?.as_str())).collect()

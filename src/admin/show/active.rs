@@ -60,7 +60,7 @@ pub(super) fn active<P: Process>(desk: &Desk<P>) -> Vec<Row> {
 }
 
 /// As the metrics call it; `None`: it wants nothing, and keeps nobody's transaction open.
-fn state(client: &ClientSeen) -> Option<&'static str> {
+pub(super) fn state(client: &ClientSeen) -> Option<&'static str> {
     match (client.state, client.rest) {
         (ClientState::Idle, _) | (ClientState::Active(_), Rest::Between) => None,
         (ClientState::Waiting, _) => Some("waiting"),

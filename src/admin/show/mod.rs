@@ -6,8 +6,10 @@
 
 mod active;
 mod alerts;
+mod applications;
 mod configured;
 mod counted;
+mod errors;
 mod hosts;
 mod one_query;
 mod pins;
@@ -69,11 +71,13 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Active => active::COLUMNS.to_vec(),
         Show::Callers(_) => one_query::CALLERS.to_vec(),
         Show::Histogram(_) => one_query::HISTOGRAM.to_vec(),
+        Show::Applications => applications::COLUMNS.to_vec(),
         Show::Pins => pins::COLUMNS.to_vec(),
         Show::Clients | Show::Servers => sockets::COLUMNS.to_vec(),
         Show::Config => configured::CONFIG.to_vec(),
         Show::Databases => configured::DATABASES.to_vec(),
         Show::Users => configured::USERS.to_vec(),
+        Show::Errors => errors::COLUMNS.to_vec(),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
@@ -102,12 +106,14 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Result<Vec<Row>, F
         Show::Active => active::active(desk),
         Show::Callers(name) => one_query::callers(desk, name)?,
         Show::Histogram(name) => one_query::histogram(desk, name)?,
+        Show::Applications => applications::applications(desk),
         Show::Pins => pins::pins(desk),
         Show::Clients => sockets::clients(desk),
         Show::Servers => sockets::servers(desk),
         Show::Config => configured::config(desk),
         Show::Databases => configured::databases(desk),
         Show::Users => configured::users(desk),
+        Show::Errors => errors::errors(desk),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::hosts(desk),
         Show::Lists => counted::lists(desk),

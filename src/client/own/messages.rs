@@ -74,7 +74,7 @@ impl Client {
         let mut out = BytesMut::new();
         for step in steps {
             if let Err(fault) = self.step_alone(step, &mut out) {
-                self.log_fault(&fault);
+                self.note_fault(&fault);
                 backend::error_response(&mut out, &fault);
                 self.end_own_alone(false);
                 self.fail_block();

@@ -19,8 +19,12 @@ pub struct Numbers {
     pub calls: u64,
     /// How often it failed.
     pub errors: u64,
+    /// Those among them that were in the way of another transaction: 40001, 40P01.
+    pub conflicts: u64,
     /// Returned or changed.
     pub rows: u64,
+    /// Of their answers, as clients get them.
+    pub bytes: u64,
     /// Waiting for a server.
     pub wait_us: u64,
     /// With a server.
@@ -34,7 +38,9 @@ impl Numbers {
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.errors += other.errors;
+        self.conflicts += other.conflicts;
         self.rows += other.rows;
+        self.bytes += other.bytes;
         self.wait_us += other.wait_us;
         self.server_us += other.server_us;
         self.total.add(&other.total);
@@ -49,7 +55,9 @@ impl Numbers {
         Self {
             calls: self.calls.saturating_sub(before.calls),
             errors: self.errors.saturating_sub(before.errors),
+            conflicts: self.conflicts.saturating_sub(before.conflicts),
             rows: self.rows.saturating_sub(before.rows),
+            bytes: self.bytes.saturating_sub(before.bytes),
             wait_us: self.wait_us.saturating_sub(before.wait_us),
             server_us: self.server_us.saturating_sub(before.server_us),
             total,
@@ -146,7 +154,9 @@ impl Stat {
         let numbers = Numbers {
             calls: self.calls.get(),
             errors: self.errors.get(),
+            conflicts: self.conflicts.get(),
             rows: self.rows.get(),
+            bytes: self.bytes.get(),
             wait_us: self.wait_us.get(),
             server_us: self.server_us.get(),
             total: self.ladder.read(),

@@ -2,7 +2,7 @@
 
 use super::super::reply_queue::{Awaits, Disposition, ReplyQueue};
 use super::refusal::of_own_text;
-use super::{Exchange, Loss, Outlet, Say, Violation};
+use super::{Exchange, Loss, Outlet, Say, Told, Violation};
 use crate::wire::backend::{self, Status, kind};
 use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend;
@@ -122,6 +122,7 @@ impl Exchange {
                 }
                 out.error();
                 self.told_error |= !matches!(verdict, Verdict::Hide);
+                self.note_told(&verdict);
                 let instead = if show { out.reword(body) } else { None };
                 Ok(instead.map_or(verdict, Verdict::Replace))
             }
@@ -185,12 +186,26 @@ impl Exchange {
         Ok(disposition.is_shown())
     }
 
+    /// The client is told an error, by the server or in its place, unless that is hidden.
+    fn note_told(&mut self, verdict: &Verdict) {
+        let (statement, is_ours) = (self.timing.take_failing(), std::mem::take(&mut self.refused));
+        let code = |error: &[u8]| backend::error_field(error.get(HEAD..)?, b'C')?.try_into().ok();
+        let sqlstate = match verdict {
+            Verdict::Show => self.sqlstate,
+            Verdict::Replace(error) => code(error),
+            Verdict::Hide | Verdict::Stop => return,
+        };
+        self.told.push(Told { sqlstate, is_ours, statement });
+    }
+
     /// An error ends a simple query, and makes PostgreSQL skip extended messages, and everything behind them, up to
     /// the next Sync.
     fn error(&mut self, body: &[u8]) -> Verdict {
         self.sqlstate = backend::error_field(body, b'C').and_then(|code| code.try_into().ok());
+        let conflict = matches!(self.sqlstate.as_ref(), Some(b"40001" | b"40P01"));
         if backend::is_fatal(body) {
             self.loss = Some(Loss::Fatal);
+            self.timing.end_all();
             return Verdict::Show;
         }
         self.copy_in = false;
@@ -208,12 +223,12 @@ impl Exchange {
             if disposition.is_shown() {
                 self.tally.query();
             }
-            self.timing.skip(self.queue.timed_to_sync());
+            self.timing.skip(self.queue.timed_to_sync(), conflict);
             self.queue.skip_to_sync()
         } else {
             match awaits {
-                Awaits::Sync => self.timing.fail_at_sync(),
-                _ if self.queue.is_timed() => self.timing.fail(),
+                Awaits::Sync => self.timing.fail_at_sync(conflict),
+                _ if self.queue.is_timed() => self.timing.fail(conflict),
                 _ => (),
             }
             self.queue.fail_simple()
@@ -232,7 +247,10 @@ impl Exchange {
                 let is_simple = awaits == Awaits::Query;
                 let of_ours = matches!(code, b"26000" | b"42P05") || is_simple && code == b"08P01";
                 match refusal.filter(|_| of_ours) {
-                    Some(error) => Verdict::Replace(error),
+                    Some(error) => {
+                        self.refused = true;
+                        Verdict::Replace(error)
+                    }
                     None if is_simple => Verdict::Replace(of_own_text(body)),
                     None => Verdict::Show,
                 }

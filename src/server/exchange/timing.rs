@@ -44,6 +44,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// It was sent while others were under way, or others were sent while it was: how long it took is not known.
     pub together: bool,
+    // It was in the way of another transaction.
+    conflict: bool,
     rows: u64,
     // As soon as somebody has looked at a clock.
     at: Option<Instant>,
@@ -53,6 +55,7 @@ struct UnderWay {
     timed: Timed,
     rows: u64,
     failed: bool,
+    conflict: bool,
     together: bool,
 }
 
@@ -69,6 +72,8 @@ pub(super) struct Timing {
     ended: Vec<Ended>,
     // Of the oldest one, so far.
     data_rows: u64,
+    // What the last error is the end of.
+    failing: Option<Arc<Stat>>,
 }
 
 impl Ended {
@@ -84,12 +89,17 @@ impl Ended {
         match self.outcome {
             Outcome::Skipped => None,
             // Its call and its time were counted.
-            Outcome::FailedLate => Some(Call { failed: true, goes_on: true, ..Call::default() }),
+            Outcome::FailedLate => {
+                Some(Call { failed: true, conflict: self.conflict, goes_on: true, ..Call::default() })
+            }
+            // Whoever passes on what was answered knows how much that was.
             outcome => Some(Call {
                 rows: self.rows,
+                bytes: 0,
                 waited_us,
                 server: (!self.together).then_some(took),
                 failed: outcome == Outcome::Failed,
+                conflict: self.conflict && outcome == Outcome::Failed,
                 goes_on,
                 ..Call::default()
             }),
@@ -115,7 +125,7 @@ impl Timing {
         if together {
             self.under_way.iter_mut().chain(&mut self.ending).for_each(|other| other.together = true);
         }
-        self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, together });
+        self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, conflict: false, together });
         true
     }
 
@@ -147,10 +157,21 @@ impl Timing {
     }
 
     /// The oldest one, which goes on to its ReadyForQuery, has failed.
-    pub fn fail(&mut self) {
+    pub fn fail(&mut self, conflict: bool) {
         if let Some(first) = self.under_way.front_mut() {
-            first.failed = true;
+            (first.failed, first.conflict) = (true, conflict);
+            self.failing = Some(first.timed.stat.clone());
         }
+    }
+
+    /// An error is the end of everything: of the oldest one, if any is under way.
+    pub fn end_all(&mut self) {
+        self.failing = self.under_way.front().map(|first| first.timed.stat.clone());
+    }
+
+    /// What the last error was the end of. `None`: no statement that was to run.
+    pub fn take_failing(&mut self) -> Option<Arc<Stat>> {
+        self.failing.take()
     }
 
     /// The oldest one has been answered. `ending`: it has ended when its Sync has.
@@ -169,23 +190,28 @@ impl Timing {
 
     /// An error in the extended protocol: of these that are under way the oldest has failed, be it in a message in front of it, and the
     /// others are skipped.
-    pub fn skip(&mut self, count: usize) {
+    pub fn skip(&mut self, count: usize, conflict: bool) {
         self.data_rows = 0;
         self.end_last();
         for at in 0..count {
             let Some(mut first) = self.under_way.pop_front() else { return };
-            first.failed |= at == 0;
+            if at == 0 {
+                (first.failed, first.conflict) = (true, conflict);
+                self.failing = Some(first.timed.stat.clone());
+            }
             let outcome = if at == 0 { Outcome::Failed } else { Outcome::Skipped };
             self.put(first, outcome);
         }
     }
 
     /// A Sync has failed, and with it what stands in front of it.
-    pub fn fail_at_sync(&mut self) {
+    pub fn fail_at_sync(&mut self, conflict: bool) {
         if let Some(ending) = &mut self.ending {
-            ending.failed = true;
+            (ending.failed, ending.conflict) = (true, conflict);
+            self.failing = Some(ending.timed.stat.clone());
         } else if let Some(timed) = self.open.take() {
-            self.put(UnderWay { timed, rows: 0, failed: true, together: false }, Outcome::FailedLate);
+            self.failing = Some(timed.stat.clone());
+            self.put(UnderWay { timed, rows: 0, failed: true, conflict, together: false }, Outcome::FailedLate);
         }
     }
 
@@ -237,6 +263,7 @@ impl Timing {
     /// Nobody asks any more.
     pub fn forget(&mut self) {
         (self.next, self.ending, self.open, self.data_rows) = (None, None, None, 0);
+        self.failing = None;
         self.under_way.clear();
         self.ended.clear();
     }
@@ -252,8 +279,8 @@ impl Timing {
         self.put(one, outcome);
     }
 
-    fn put(&mut self, UnderWay { timed, rows, together, .. }: UnderWay, outcome: Outcome) {
-        self.ended.push(Ended { timed, outcome, together, rows, at: None });
+    fn put(&mut self, UnderWay { timed, rows, conflict, together, .. }: UnderWay, outcome: Outcome) {
+        self.ended.push(Ended { timed, outcome, together, conflict, rows, at: None });
     }
 }
 

@@ -1,0 +1,82 @@
+//! Who keeps transactions open.
+
+use super::scrape::Scrape;
+use super::talk::query;
+use super::world::{eventually, fresh_role};
+use super::{named, shown, watched};
+use std::time::Duration;
+
+const IDLE: &str = "pgotter_transaction_idle_duration_seconds";
+const SECONDS: &str = "pgotter_application_idle_in_transaction_seconds_total";
+const LABELS: [(&str, &str); 2] = [("database", "postgres"), ("role", "primary")];
+
+/// Longer than anything that is asserted of a server.
+fn think() {
+    std::thread::sleep(Duration::from_millis(1500));
+}
+
+fn application(name: &str) -> [(&str, &str); 2] {
+    [("database", "postgres"), ("application", name)]
+}
+
+fn count(scrape: &Scrape) -> f64 {
+    scrape.value(&format!("{IDLE}_count"), &LABELS)
+}
+
+#[test]
+fn the_time_that_a_transaction_waits_for_its_client_is_that_clients() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\""] {
+        let (pooler, http) = watched(mode, "");
+        let role = fresh_role();
+        let (mut thinker, mut quick) = (named(&pooler, &role, "thinker"), named(&pooler, &role, "quick"));
+        // Outside of a block nobody waits for anybody, however long it takes.
+        quick.value("select 1 from pg_sleep(0.1)");
+        thinker.query("begin -- with a server");
+        thinker.value("select 1 from pg_sleep(3)");
+        think();
+        thinker.value("select 2 from pg_sleep(3)");
+        thinker.query("commit");
+        // Between two transactions nobody waits either.
+        think();
+        quick.query("begin -- with a server");
+        quick.query("commit");
+        let scrape = Scrape::until(http, "both blocks", |scrape| count(scrape) == 2.0);
+        let seconds = scrape.value(SECONDS, &application("thinker"));
+        assert!((1.5..4.5).contains(&seconds), "{mode}: {seconds}");
+        assert!(scrape.value(SECONDS, &application("quick")) < 1.5, "{mode}");
+        let sum = scrape.value(&format!("{IDLE}_sum"), &LABELS);
+        assert!((sum - scrape.sum(SECONDS, &[])).abs() < 0.001, "{mode}: {sum}");
+        let table = shown(&pooler, "APPLICATIONS");
+        let row = |name| table.row(&[("application_name", name)]);
+        assert_eq!(row("thinker").numbers(["clients", "idle_clients", "idle_transactions"]), [1, 0, 1], "{mode}");
+        assert_eq!(row("quick").numbers(["clients", "idle_clients", "idle_transactions"]), [1, 0, 1], "{mode}");
+        let ms: f64 = row("thinker").text("idle_ms").parse().unwrap();
+        assert!((ms / 1e3 - seconds).abs() < 0.001, "{mode}: {ms} {seconds}");
+    }
+}
+
+#[test]
+fn who_leaves_in_the_middle_of_a_transaction_has_kept_it_open_until_then() {
+    let (pooler, http) = watched("", "");
+    let role = fresh_role();
+    let mut leaver = named(&pooler, &role, "leaver");
+    leaver.query("begin -- with a server");
+    assert_eq!(leaver.value("select 1"), "1");
+    let idle = || shown(&pooler, "APPLICATIONS").row(&[("application_name", "leaver")]).number("idle_clients");
+    eventually("it is seen", || idle() == 1);
+    think();
+    leaver.leave();
+    let scrape = Scrape::until(http, "the end of it", |scrape| count(scrape) == 1.0);
+    let seconds = scrape.value(SECONDS, &application("leaver"));
+    assert!(seconds >= 1.5, "{seconds}");
+    // Who leaves while a statement runs has waited itself.
+    let mut waiter = named(&pooler, &role, "waiter");
+    waiter.query("begin -- with a server");
+    waiter.send(&query("select pg_sleep(20)"));
+    let runs = || !shown(&pooler, "ACTIVE").with(&[("application_name", "waiter"), ("state", "active")]).is_empty();
+    eventually("it runs", runs);
+    think();
+    waiter.reset();
+    let scrape = Scrape::until(http, "the end of it", |scrape| count(scrape) == 2.0);
+    assert!(scrape.value(SECONDS, &application("waiter")) < 1.5);
+}
