@@ -41,16 +41,23 @@ struct Caller {
 
 /// One row for each database and bucket that is not empty: calls by how long servers took, and by how long it took in all.
 pub(super) fn histogram<P: Process>(desk: &Desk<P>, name: Name) -> Result<Vec<Row>, Fault> {
-    let rows = |seen: &Seen| {
-        let (server, total) = (seen.server(), seen.total());
-        let row = |((from, to, server), (_, _, total)): ((u64, Option<u64>, u64), (u64, Option<u64>, u64))| {
-            let us = Duration::from_micros;
-            (server + total > 0)
-                .then(|| vec![(*seen.database).into(), ms(Some(us(from))), ms(to.map(us)), server.into(), total.into()])
-        };
-        server.ranges().zip(total.ranges()).filter_map(row).collect::<Vec<_>>()
-    };
-    Ok(of(desk, name)?.iter().flat_map(rows).collect())
+    let us = Duration::from_micros;
+    let mut rows = Vec::new();
+    for seen in of(desk, name)? {
+        for ((from, to, server), (_, _, total)) in seen.server().ranges().zip(seen.total().ranges()) {
+            if server + total > 0 {
+                let bounds = [ms(Some(us(from))), ms(to.map(us))];
+                rows.push(
+                    [(*seen.database).into()]
+                        .into_iter()
+                        .chain(bounds)
+                        .chain([server, total].map(Cell::Number))
+                        .collect(),
+                );
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// One row for each database, role and reason that there was.
