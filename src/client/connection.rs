@@ -21,10 +21,11 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Meter, Repeated};
+use crate::metrics::{Meter, Repeated, Stat};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
+use crate::sql::Pattern;
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -163,6 +164,8 @@ pub struct Client {
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
     pub(super) kept: Option<Box<Kept>>,
+    // What its last statement was counted as.
+    pub(super) counted: Option<(Arc<Pattern>, Arc<Stat>)>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -250,6 +253,7 @@ impl Client {
             answer: None,
             outgoing: None,
             kept: None,
+            counted: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,
