@@ -2,33 +2,55 @@
 //!
 //! Pure rooms (L0 to L2, and `pool::core`) take `now` as an argument and never call this.
 
+use nix::time::{ClockId, clock_gettime};
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A moment on the monotonic clock of this process: nanoseconds, so that to compare two or to subtract them, which every statement
-/// does a dozen times, is one instruction.
+/// does a dozen times, is one instruction. Where there may be none it takes no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+pub struct Instant(NonZeroU64);
 
-/// What [`Instant`]s count from, and what they say of that: moments before it are moments, too.
-static ORIGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
-const AT_ORIGIN: u64 = 1 << 60;
+/// A moment, and tokio's name for it.
+static ORIGIN: OnceLock<(Instant, tokio::time::Instant)> = OnceLock::new();
 
-/// Monotonic now. Follows tokio's paused clock inside a paused test runtime. About 25 ns.
+/// Behind what [`Instant`]s count from: there are moments before it.
+const AT_ORIGIN: NonZeroU64 = NonZeroU64::MIN.saturating_add(1 << 60);
+
+/// Monotonic now (CLOCK_MONOTONIC). About 20 ns.
+///
+/// In debug builds, which most tests are, it follows tokio's clock, which can be paused and turned by hand.
 pub fn now() -> Instant {
-    let now = tokio::time::Instant::now();
-    let origin = *ORIGIN.get_or_init(|| now);
-    Instant(match now.checked_duration_since(origin) {
-        Some(after) => AT_ORIGIN + nanos(after),
-        None => AT_ORIGIN - nanos(origin - now),
-    })
+    if cfg!(debug_assertions) {
+        let (origin, tokios) = origin();
+        let now = tokio::time::Instant::now();
+        match now.checked_duration_since(tokios) {
+            Some(after) => origin + after,
+            None => origin - (tokios - now),
+        }
+    } else {
+        of_the_system()
+    }
+}
+
+fn of_the_system() -> Instant {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("invariant: Linux has this clock");
+    // Neither is ever negative.
+    let nanos = now.tv_sec().cast_unsigned() * 1_000_000_000 + now.tv_nsec().cast_unsigned();
+    Instant(AT_ORIGIN.saturating_add(nanos))
+}
+
+fn origin() -> (Instant, tokio::time::Instant) {
+    // In this order: no timer is early.
+    *ORIGIN.get_or_init(|| (of_the_system(), tokio::time::Instant::now()))
 }
 
 impl Instant {
     /// How long ago `earlier` was then; zero if it was later.
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// `None`: nobody waits that long.
@@ -38,22 +60,23 @@ impl Instant {
 
     /// How long ago `earlier` was then; `None` if it was later.
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
-        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+        self.0.get().checked_sub(earlier.0.get()).map(Duration::from_nanos)
     }
 
     /// `None`: there is no moment so long ago.
     pub fn checked_sub(self, before: Duration) -> Option<Self> {
-        self.0.checked_sub(u64::try_from(before.as_nanos()).ok()?).map(Self)
+        let nanos = self.0.get().checked_sub(u64::try_from(before.as_nanos()).ok()?)?;
+        NonZeroU64::new(nanos).map(Self)
     }
 }
 
 /// For tokio's timers.
 impl From<Instant> for tokio::time::Instant {
     fn from(at: Instant) -> Self {
-        let origin = *ORIGIN.get_or_init(Self::now);
-        match at.0.checked_sub(AT_ORIGIN) {
-            Some(after) => origin + Duration::from_nanos(after),
-            None => origin - Duration::from_nanos(AT_ORIGIN - at.0),
+        let (origin, tokios) = origin();
+        match at.checked_duration_since(origin) {
+            Some(after) => tokios + after,
+            None => tokios - (origin - at),
         }
     }
 }
@@ -86,7 +109,8 @@ impl Sub<Duration> for Instant {
     type Output = Self;
 
     fn sub(self, before: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(before)))
+        let nanos = self.0.get().saturating_sub(nanos(before));
+        Self(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::cluster::{Change, Pool, Shape};
 use crate::config::{Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Application, Meter, Repeated};
+use crate::metrics::{Application, Meter, Repeated, Stat};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
@@ -167,6 +167,8 @@ pub struct Client {
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
     pub(super) kept: Option<Box<Kept>>,
+    // What its last statement was counted as, where its meter counts.
+    pub(super) counted: Option<Arc<Stat>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -257,6 +259,7 @@ impl Client {
             answered_bytes: 0,
             outgoing: None,
             kept: None,
+            counted: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,

@@ -42,18 +42,34 @@ pub(super) struct Answer {
 
 impl Client {
     /// What this text of a Query is counted as, read by these rules.
-    pub(super) fn counted_as(&self, facts: &Facts, text: &[u8], readings: Readings) -> Arc<Stat> {
+    pub(super) fn counted_as(&mut self, facts: &Facts, text: &[u8], readings: Readings) -> Arc<Stat> {
         self.stat(readings.only(text).and_then(|reading| facts.pattern(text, reading)))
     }
 
     /// What is counted for this pattern, which the client asks for.
-    pub(super) fn stat(&self, pattern: Option<&Arc<Pattern>>) -> Arc<Stat> {
-        let name = counted_name(pattern.map(Arc::as_ref));
+    pub(super) fn stat(&mut self, pattern: Option<&Arc<Pattern>>) -> Arc<Stat> {
+        let Some(pattern) = pattern else { return self.stat_of_unparsed() };
+        let name = counted_name(Some(pattern));
         self.presence.asks(name);
-        let Some(pattern) = pattern else { return self.meter.statement(name, Description::default) };
+        match &self.counted {
+            // Most send the same again and again.
+            Some(stat) if stat.name() == name && !stat.is_folded() => stat.clone(),
+            _ => self.look_up(name, pattern),
+        }
+    }
+
+    /// What is counted for statements of which nothing is known.
+    pub(super) fn stat_of_unparsed(&self) -> Arc<Stat> {
+        self.presence.asks(Name::Unparsed);
+        self.meter.statement(Name::Unparsed, Description::default)
+    }
+
+    fn look_up(&mut self, name: Name, pattern: &Pattern) -> Arc<Stat> {
         let describe =
             || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
-        self.meter.statement(name, describe)
+        let stat = self.meter.statement(name, describe);
+        self.counted = Some(stat.clone());
+        stat
     }
 
     /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
@@ -91,8 +107,11 @@ impl Client {
             Said::Query => {
                 let (text, readings) =
                     (message.body.strip_suffix(b"\0").unwrap_or(message.body), self.readings(under_way.server()));
-                let stat =
-                    if whole { self.counted_as(&self.read(text, readings), text, readings) } else { self.stat(None) };
+                let stat = if whole {
+                    self.counted_as(&self.read(text, readings), text, readings)
+                } else {
+                    self.stat_of_unparsed()
+                };
                 if whole {
                     self.note_text(text, stat.name());
                 } else {
@@ -119,10 +138,10 @@ impl Client {
                 under_way.know_statement(at, pattern);
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
-            Said::Execute { portal } => under_way.time_execute(portal, || self.stat(None)),
+            Said::Execute { portal } => under_way.time_execute(portal, || self.stat_of_unparsed()),
             Said::Call => {
                 self.forget_kept();
-                under_way.time(self.stat(None), false);
+                under_way.time(self.stat_of_unparsed(), false);
             }
             _ => (),
         }

@@ -57,11 +57,20 @@ fn has_room(message: &Message<'_>, bytes: usize) -> bool {
 }
 
 /// Where the name is that begins at `at`. `None`: it does not end, of which PostgreSQL will complain.
+#[inline]
 fn name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault> {
+    // What most are called.
+    if message.body.get(at) == Some(&0) {
+        return Ok(Some(at..at));
+    }
+    long_name(message, at)
+}
+
+fn long_name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault> {
     let end = message.body.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0));
     match end {
         // With a name of ours in its place PostgreSQL would not read it.
-        Some(end @ 1..) if !has_room(message, end) => {
+        Some(end) if !has_room(message, end) => {
             Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "message with a name is too long")
                 .with_hint("Use the unnamed statement for what is nearly 1 GB long."))
         }

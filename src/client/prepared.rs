@@ -83,7 +83,7 @@ impl Client {
                 Said::Call if self.is_visiting() => return Err(self.no_call_here()),
                 Said::Call => {
                     self.forget_kept();
-                    under_way.time(self.stat(None), false);
+                    under_way.time(self.stat_of_unparsed(), false);
                     self.touch_hidden();
                     under_way.pass(None);
                 }
@@ -101,7 +101,7 @@ impl Client {
                 Said::Use { name } if self.rules.max_prepared_statements == 0 => self.pass_bind(&mut under_way, name),
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 Said::Execute { portal } => {
-                    under_way.time_execute(portal.clone(), || self.stat(None));
+                    under_way.time_execute(portal.clone(), || self.stat_of_unparsed());
                     if self.rules.max_prepared_statements == 0 {
                         under_way.pass(None);
                     } else {

@@ -73,7 +73,7 @@ impl Client {
             self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
             self.forget_kept();
-            under_way.time(self.stat(None), false);
+            under_way.time(self.stat_of_unparsed(), false);
         } else {
             let readings = self.readings(under_way.server());
             let is_own = is_own(text);

@@ -216,6 +216,11 @@ impl Stat {
         self.changes
     }
 
+    /// Whether it was folded: what comes under its name is counted elsewhere.
+    pub fn is_folded(&self) -> bool {
+        self.folded.load(Ordering::Relaxed)
+    }
+
     /// What it takes of memory.
     fn bytes(&self) -> usize {
         let texts = self.description.text.len() + self.description.tables.len();
@@ -323,11 +328,8 @@ impl Book {
 
     /// One that was folded while it was under way is counted where it has gone.
     fn with(&self, place: &Place, stat: &Stat, count: impl FnOnce(&Stat) -> usize) {
-        let blocks = if stat.folded.load(Ordering::Relaxed) {
-            count(&self.stat(place, Name::Other, Description::default))
-        } else {
-            count(stat)
-        };
+        let blocks =
+            if stat.is_folded() { count(&self.stat(place, Name::Other, Description::default)) } else { count(stat) };
         self.took(blocks);
     }
 
@@ -377,7 +379,7 @@ impl Book {
             self.bytes.set(self.bytes.get().saturating_sub(stat.bytes()));
             self.took(other.take_over(&stat));
         }
-        listed.retain(|stat| !stat.folded.load(Ordering::Relaxed));
+        listed.retain(|stat| !stat.is_folded());
         self.shelf.folds.fetch_add(1, Ordering::Release);
         true
     }

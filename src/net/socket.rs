@@ -108,13 +108,19 @@ impl Wire {
             buffer.reserve(self.read_size);
         }
         let room = buffer.capacity() - buffer.len();
-        let Poll::Ready(received) = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, buffer) else {
-            if buffer.is_empty() {
-                *buffer = BytesMut::new();
+        let received = loop {
+            match self.stream.try_read(buffer) {
+                // Now the runtime knows, too.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = self.stream.poll_read_ready(cx);
+                    if ready.is_pending() && buffer.is_empty() {
+                        *buffer = BytesMut::new();
+                    }
+                    ready!(ready)?;
+                }
+                received => break received?,
             }
-            return Poll::Pending;
         };
-        let received = received?;
         if received == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         } else if received < self.read_size / 4 {
@@ -224,7 +230,13 @@ impl Socket {
         while outbox.queued > 0 {
             let stream = Pin::new(&mut self.wire.stream);
             let sent = if outbox.rest.is_none() {
-                ready!(stream.poll_write(cx, &outbox.first))?
+                match stream.try_write(&outbox.first) {
+                    // Whether to be woken for it is a question that mostly need not be asked.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_write(cx, &outbox.first))?
+                    }
+                    sent => sent?,
+                }
             } else {
                 let mut slices = [io::IoSlice::new(&[]); VECTORS];
                 let mut used = 0;

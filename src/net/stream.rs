@@ -1,6 +1,7 @@
 //! One connected stream, TCP or unix, that can leave one runtime and enter another.
 
 use super::connect::Address;
+use bytes::BytesMut;
 use rustix::net::{RecvFlags, recv};
 use std::io;
 use std::net::SocketAddr;
@@ -136,6 +137,39 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             _ => Poll::Ready(Err(gone())),
+        }
+    }
+
+    /// Reads what is there behind what is in `buffer`, which has room: the number of bytes, 0 at the peer's end. Where there is room left
+    /// nothing more is there, which the runtime is told, so that no recv has to find it out.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing is there, or the runtime does not know of it. The system's.
+    pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
+        let mut received = None;
+        let mut note = |bytes: io::Result<usize>| {
+            let bytes = bytes?;
+            received = Some(bytes);
+            if 0 < bytes && bytes < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        };
+        let ended = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || note(stream.try_read_buf(buffer))),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || note(stream.try_read_buf(buffer))),
+            _ => Err(gone()),
+        };
+        received.map_or_else(|| ended.map(|()| 0), Ok)
+    }
+
+    /// Sends what goes at once: the number of bytes.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing does, as far as the runtime knows. The system's.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+            _ => Err(gone()),
         }
     }
 

@@ -202,6 +202,12 @@ impl Exchange {
         }
     }
 
+    /// As [`Self::sending`], for a frame of so many bytes in all of which the first ones go now.
+    pub fn sending_frame(&mut self, kind: u8, total: usize, now: usize) {
+        self.outgoing = total.saturating_sub(now);
+        self.sent(kind, Disposition::Forward);
+    }
+
     /// Takes note of one whole frame of our own.
     pub fn sending_own(&mut self, kind: u8, disposition: Disposition) {
         self.sent(kind, disposition);

@@ -149,12 +149,12 @@ impl Forwarding<'_> {
 
     /// It goes as it is.
     pub fn pass(&mut self, effect: Option<Effect>) {
-        let end = self.end();
-        let message = &self.chunk[self.at..end];
-        self.synced = message.first() == Some(&kind::SYNC);
-        self.server.exchange.sending(message);
+        let Some(Message { kind, body, total, .. }) = self.message() else { return };
+        let here = HEAD + body.len();
+        self.synced = kind == frontend::kind::SYNC;
+        self.server.exchange.sending_frame(kind, total, here);
         self.attach(effect);
-        self.at = end;
+        self.at += here;
     }
 
     /// It goes with another name in place of the one at `old` in its body.

@@ -24,7 +24,7 @@ use kinds::Kind;
 use world::{Between, CLIENTS, Profiles, ROOMS, Stage, World};
 
 /// In `make test`; `PGOTTER_LONG_HAND_OVERS` says how many for the long run.
-const HAND_OVERS: u64 = 5_000;
+const HAND_OVERS: u64 = 2_500;
 /// PostgreSQL has room for the servers of so many.
 const AT_ONCE: u64 = 3;
 /// Between two sets of new clients.
