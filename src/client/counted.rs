@@ -34,6 +34,7 @@ pub(super) struct Answer {
     stat: Arc<Stat>,
     sent: Instant,
     waited_us: u32,
+    on_replica: bool,
     // Not all of it could be sent at once.
     late: bool,
     // When the server had said all of it.
@@ -211,7 +212,9 @@ impl Client {
             let Some(call) = ended.call() else { continue };
             let bytes = if ended.together { 0 } else { std::mem::take(&mut self.answered_bytes) };
             // Where it ran, whatever was planned: with `mode = "observe"` that is the primary.
-            let call = Call { bytes, route: Plan { to: self.to(), ..self.planned() }.kind(), ..call };
+            let route = Plan { to: self.to(), ..self.planned() };
+            let on_replica = route.to != To::Primary;
+            let call = Call { bytes, on_replica, route: route.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {
@@ -222,7 +225,7 @@ impl Client {
             }
             let said = ended.at();
             let Timed { stat, sent, waited_us, .. } = ended.timed;
-            let answer = Answer { stat, sent, waited_us, late: false, said };
+            let answer = Answer { stat, sent, waited_us, on_replica, late: false, said };
             match &mut self.answer {
                 None => self.answer = Some(answer),
                 Some(_) => self.outgoing.get_or_insert_default().more.push(answer),
@@ -250,9 +253,9 @@ impl Client {
             outgoing.more
         });
         let mut now = None;
-        for Answer { stat, sent, waited_us, late, said } in self.answer.take().into_iter().chain(more) {
+        for Answer { stat, sent, waited_us, on_replica, late, said } in self.answer.take().into_iter().chain(more) {
             let taken = if late { *now.get_or_insert_with(clock::now) } else { said };
-            self.meter.delivered(&stat, taken - sent + Duration::from_micros(waited_us.into()));
+            self.meter.delivered(&stat, taken - sent + Duration::from_micros(waited_us.into()), on_replica);
         }
     }
 }

@@ -239,12 +239,22 @@ fn waits(out: &mut Families, counts: &[(String, Counts)]) {
 }
 
 fn queries(out: &mut Families, counts: &[(String, Counts)]) {
-    let mut family =
-        out.histogram("pgotter_query_duration_seconds", "From a query to the end of its answer, the wait included.");
+    let mut family = out.histogram(
+        "pgotter_query_duration_seconds",
+        "From a query's arrival until its client has the answer, the wait included.",
+    );
     for (database, counts) in counts {
-        let kinds = [("unknown", &counts.queries), ("pipeline", &counts.pipelines)];
-        for (kind, durations) in kinds {
-            family.durations(&[("database", database), ("kind", kind), ROLE], durations);
+        // Those that nothing was counted of are left out: most databases know a few of them.
+        let kinds = counts.queries.all().filter(|(.., durations)| durations.count() > 0);
+        for (kind, role, durations) in kinds.chain([("pipeline", ROLE.1, &counts.pipelines)]) {
+            family.durations(&[("database", database), ("kind", kind), ("role", role)], durations);
+        }
+    }
+    drop(family);
+    let mut family = out.histogram("pgotter_query_server_duration_seconds", "How long servers took for a query.");
+    for (database, counts) in counts {
+        for (kind, role, durations) in counts.servers.all().filter(|(.., durations)| durations.count() > 0) {
+            family.durations(&[("database", database), ("kind", kind), ("role", role)], durations);
         }
     }
     drop(family);

@@ -89,10 +89,10 @@ mod tests {
         let meter = Meters::new(&registry, WorkerId(0)).meter("shop");
         let stat = meter.statement(Name::Fingerprint(7), || Description { kind: "read", ..Description::default() });
         let (over, tick) = (Duration::from_secs(5), Duration::from_nanos(1));
-        meter.delivered(&stat, Duration::MAX);
+        meter.delivered(&stat, Duration::MAX, false);
         assert_eq!(registry.long.take(), (Vec::new(), 0));
         registry.long.set_over(Some(over));
-        [over - tick, over, over + tick, over * 2].into_iter().for_each(|took| meter.delivered(&stat, took));
+        [over - tick, over, over + tick, over * 2].into_iter().for_each(|took| meter.delivered(&stat, took, false));
         let (calls, more) = registry.long.take();
         assert_eq!((calls.iter().map(|call| call.took).collect::<Vec<_>>(), more), (vec![over + tick, over * 2], 0));
         assert_eq!(
@@ -100,11 +100,11 @@ mod tests {
             ("shop", Name::Fingerprint(7), "read")
         );
         assert_eq!(registry.long.take(), (Vec::new(), 0));
-        (0..NOTED + 3).for_each(|_| meter.delivered(&stat, over * 2));
+        (0..NOTED + 3).for_each(|_| meter.delivered(&stat, over * 2, false));
         let (calls, more) = registry.long.take();
         assert_eq!((calls.len(), more), (NOTED, 3));
         registry.long.set_over(None);
-        meter.delivered(&stat, over * 2);
+        meter.delivered(&stat, over * 2, false);
         assert_eq!(registry.long.take(), (Vec::new(), 0));
     }
 }

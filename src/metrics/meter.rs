@@ -154,7 +154,7 @@ impl Meter {
     }
 
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample, to which `bytes` belong that no
+    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample of their own, to which `bytes` belong that no
     /// statement has taken; true: they were.
     pub fn answered(
         &self,
@@ -172,10 +172,7 @@ impl Meter {
         application.answered(queries, server_us);
         let several = match queries {
             0 => return false,
-            1 => {
-                self.0.shard.queries.observe(total);
-                false
-            }
+            1 => false,
             _ => {
                 self.0.shard.pipelines.observe(total);
                 self.0.book.pipeline(&self.0.place, total, server, bytes);
@@ -210,6 +207,11 @@ impl Meter {
             let rows = if stat.changes() { &shard.rows_changed } else { &shard.rows_returned };
             rows.add(call.rows);
         }
+        if let Some(took) = call.server.filter(|_| !call.goes_on)
+            && let Some(servers) = self.0.shard.servers.of(stat.kind(), call.on_replica)
+        {
+            servers.observe(took);
+        }
         self.0.book.count(&self.0.place, stat, call);
     }
 
@@ -225,7 +227,10 @@ impl Meter {
     }
 
     /// Its client has all of the answer, so long after the statement had arrived.
-    pub fn delivered(&self, stat: &Stat, total: Duration) {
+    pub fn delivered(&self, stat: &Stat, total: Duration, on_replica: bool) {
+        if let Some(queries) = self.0.shard.queries.of(stat.kind(), on_replica) {
+            queries.observe(total);
+        }
         self.0.book.observe_total(&self.0.place, stat, total);
         if self.0.long.is_long(total) {
             self.0.long.note(stat, total);

@@ -105,6 +105,33 @@ impl Prepared {
     pub const ALL: [(Self, &str); 3] = [(Self::Hit, "hit"), (Self::Miss, "miss"), (Self::Evicted, "evicted")];
 }
 
+/// What statements are, in the order in which they are counted. Of the first nothing is known.
+pub const KINDS: [&str; 5] = ["unknown", "read", "write", "ddl", "utility"];
+
+/// One of each for every one of [`KINDS`], on primaries and on replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByKind<T>([[T; KINDS.len()]; 2]);
+
+impl<T> ByKind<T> {
+    /// The one of this kind, by its number in [`KINDS`].
+    pub fn of(&self, kind: usize, on_replica: bool) -> Option<&T> {
+        self.0[usize::from(on_replica)].get(kind)
+    }
+
+    /// Every one, with the word for its kind and for where it was.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, &T)> {
+        let roles = ["primary", "replica"].into_iter().zip(&self.0);
+        roles.flat_map(|(role, kinds)| KINDS.into_iter().zip(kinds).map(move |(kind, one)| (kind, role, one)))
+    }
+}
+
+impl ByKind<Histogram> {
+    fn add(&mut self, more: &ByKind<SharedHistogram>) {
+        let totals = self.0.iter_mut().flatten();
+        totals.zip(more.0.iter().flatten()).for_each(|(total, more)| total.add(&more.read()));
+    }
+}
+
 /// Kinds of decisions of the router that can be told apart.
 pub const ROUTES: usize = 40;
 
@@ -170,7 +197,8 @@ pub(super) struct Shard {
     pub rows_changed: Counter,
     pub routes: Routes<Tally>,
     pub waits: SharedHistogram,
-    pub queries: SharedHistogram,
+    pub queries: ByKind<SharedHistogram>,
+    pub servers: ByKind<SharedHistogram>,
     pub pipelines: SharedHistogram,
     pub served_us: Counter,
     pub transactions: SharedHistogram,
@@ -207,11 +235,13 @@ pub struct Counts {
     pub routes: Routes<Routed>,
     /// From a request to its server, for each that got one.
     pub waits: Histogram,
-    /// From a query to the end of its answer.
-    pub queries: Histogram,
-    /// The same, for several queries sent at once.
+    /// From a statement's arrival until its client has all of the answer.
+    pub queries: ByKind<Histogram>,
+    /// How long servers took for it.
+    pub servers: ByKind<Histogram>,
+    /// From the arrival of several that were sent at once to the end of their answers.
     pub pipelines: Histogram,
-    /// The sum of both, without the wait for a server.
+    /// How long servers were busy with any of them.
     pub served_us: u64,
     /// From the first request to the end of the transaction, without the wait for a server.
     pub transactions: Histogram,
@@ -244,7 +274,8 @@ impl Counts {
             total.promotions += routed.promotions.get();
         }
         self.waits.add(&shard.waits.read());
-        self.queries.add(&shard.queries.read());
+        self.queries.add(&shard.queries);
+        self.servers.add(&shard.servers);
         self.pipelines.add(&shard.pipelines.read());
         self.served_us += shard.served_us.get();
         self.transactions.add(&shard.transactions.read());

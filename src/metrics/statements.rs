@@ -16,7 +16,7 @@ pub use seen::{Numbers, Seen};
 use super::counter::{Counter, SharedHistogram};
 use super::ladder::micros;
 use super::latency::{BLOCK, SharedLatency};
-use super::shard::Routes;
+use super::shard::{KINDS, Routes};
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
@@ -106,8 +106,8 @@ pub struct Stat {
     total: SharedLatency,
     ladder: SharedHistogram,
     server: SharedLatency,
-    // What it returns are no rows that it reads.
-    changes: bool,
+    // By its number in [`KINDS`].
+    kind: usize,
     // It has been added to `other`: nothing more is counted here.
     folded: AtomicBool,
     // It is exported by its name, which stays so.
@@ -131,6 +131,8 @@ pub struct Call {
     pub conflict: bool,
     /// It goes on with a portal that was counted when it was begun.
     pub goes_on: bool,
+    /// It ran on a replica.
+    pub on_replica: bool,
     /// Where it ran and why, as a kind of [`ROUTES`](super::ROUTES).
     pub route: usize,
 }
@@ -174,12 +176,12 @@ pub(super) struct Place {
 
 impl Stat {
     fn new(database: Arc<str>, name: Name, description: Description) -> Self {
-        let changes = matches!(description.kind, "write" | "ddl");
+        let kind = KINDS.iter().position(|word| *word == description.kind).unwrap_or(0);
         Self {
             database,
             name,
             description,
-            changes,
+            kind,
             calls: Counter::default(),
             errors: Counter::default(),
             conflicts: Counter::default(),
@@ -211,9 +213,14 @@ impl Stat {
         &self.description
     }
 
+    /// By its number in [`KINDS`].
+    pub(super) fn kind(&self) -> usize {
+        self.kind
+    }
+
     /// Whether it changes the rows that it tells of.
     pub(super) fn changes(&self) -> bool {
-        self.changes
+        matches!(KINDS[self.kind], "write" | "ddl")
     }
 
     /// Whether it was folded: what comes under its name is counted elsewhere.

@@ -33,7 +33,7 @@ fn stat(meter: &Meter, fingerprint: u64) -> Arc<Stat> {
 /// One call of it, that takes some time.
 fn call(meter: &Meter, stat: &Stat, took: u64) {
     meter.called(stat, &Call { rows: 2, waited_us: 3, server: Some(us(took)), ..Call::default() });
-    meter.delivered(stat, us(took + 3));
+    meter.delivered(stat, us(took + 3), false);
 }
 
 fn totals<'a>(numbers: impl Iterator<Item = &'a Numbers>) -> Numbers {
@@ -107,7 +107,7 @@ fn one_that_is_folded_while_it_is_under_way_counts_in_other() {
     }
     assert!(!registry.statements().iter().any(|seen| seen.name == Name::Fingerprint(1)));
     meter.called(&under_way, &Call { failed: true, server: Some(us(50)), ..Call::default() });
-    meter.delivered(&under_way, us(70));
+    meter.delivered(&under_way, us(70), false);
     let seen = registry.statements();
     let other = seen.iter().find(|seen| seen.name == Name::Other).expect("there are others");
     assert_eq!((other.numbers.errors, totals(seen.iter().map(|seen| &seen.numbers)).calls), (1, 19));
