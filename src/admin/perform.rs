@@ -72,7 +72,8 @@ impl<P: Process> Console<'_, P> {
             Command::Empty => Answer::default(),
             Command::Show(Show::Help) => Answer { notice: Some(notice("Console usage").with_detail(HELP)), ..shown() },
             Command::Show(show) => {
-                Answer { columns: show::columns(*show), rows: show::rows(desk, *show)?.into_iter(), ..shown() }
+                let rights = desk.process.config().console_rights(&self.user).unwrap_or(Rights::Look);
+                Answer { columns: show::columns(*show), rows: show::rows(desk, *show, rights)?.into_iter(), ..shown() }
             }
             Command::Set => Answer { notice: Some(notice("SET ignored")), ..Answer::done("SET") },
             Command::SetSetting => return Err(unsupported("SET of a setting").into()),

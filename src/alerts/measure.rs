@@ -3,7 +3,7 @@
 use crate::config::{Alert, Condition, Scope};
 use crate::metrics::{Description, Key, LongCall, Name, Recent};
 use foldhash::HashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Look {
     pub more_long: u64,
     /// Every pool.
     pub pools: Vec<PoolLook>,
-    /// Every replica that is followed.
+    /// Every host that is not the primary.
     pub replicas: Vec<ReplicaLook>,
     /// The configuration that was read last is not in force.
     pub reload_failed: bool,
@@ -43,8 +43,8 @@ pub struct ReplicaLook {
     pub database: Arc<str>,
     /// Where it is.
     pub host: String,
-    /// How far it is behind.
-    pub lag: Duration,
+    /// How far it is behind. `None`: nobody knows, as it does not answer or is too far behind for that.
+    pub lag: Option<Duration>,
 }
 
 /// What an alert fires about.
@@ -75,6 +75,12 @@ pub struct Measured {
     pub calls: u64,
     /// What there is to say of the statement.
     pub description: Arc<Description>,
+}
+
+impl ReplicaLook {
+    fn subject(&self) -> Subject {
+        Subject::Host(self.database.clone(), self.host.clone())
+    }
 }
 
 impl Subject {
@@ -138,10 +144,20 @@ pub(super) fn measure(alert: &Alert, recent: &HashMap<Key, Recent>, look: &Look)
         Condition::Pins { .. } => of_pools(&|pool| pool.pinned),
         Condition::ReplicaLag { .. } => {
             let replicas = look.replicas.iter().filter(|replica| alert.matches.has_database(&replica.database));
-            let subject = |replica: &ReplicaLook| Subject::Host(replica.database.clone(), replica.host.clone());
-            replicas.map(|replica| Measured::new(subject(replica), replica.lag.as_secs_f64())).collect()
+            let measured = |replica: &ReplicaLook| Some(Measured::new(replica.subject(), replica.lag?.as_secs_f64()));
+            replicas.filter_map(measured).collect()
         }
         Condition::ReloadFailed => vec![Measured::new(Subject::Process, f64::from(u8::from(look.reload_failed)))],
+    }
+}
+
+/// What it looks at, and nobody can say anything of at this moment: what was said last holds.
+pub(super) fn unknown(alert: &Alert, look: &Look) -> BTreeSet<Subject> {
+    match alert.condition {
+        Condition::ReplicaLag { .. } => {
+            look.replicas.iter().filter(|replica| replica.lag.is_none()).map(ReplicaLook::subject).collect()
+        }
+        _ => BTreeSet::new(),
     }
 }
 

@@ -11,7 +11,7 @@
 
 use super::board::Row;
 use super::event::{Ending, Event, amount};
-use super::measure::{Look, Measured, Subject, concerns, measure};
+use super::measure::{Look, Measured, Subject, concerns, measure, unknown};
 use crate::clock::Instant;
 use crate::config::{Alert, Condition};
 use crate::metrics::{Key, Recent, Windows};
@@ -85,7 +85,7 @@ impl Alerts {
                         false => &none,
                     };
                     let measured = measure(&watched.alert, counted, look);
-                    watched.judge(now, measured, &mut events);
+                    watched.judge(now, measured, &unknown(&watched.alert, look), &mut events);
                 }
             }
         }
@@ -180,8 +180,14 @@ impl Watched {
         if has_place { subject } else { Subject::Others }
     }
 
-    /// Values of everything that the alert looks at.
-    fn judge(&mut self, now: Instant, mut measured: Vec<Measured>, events: &mut Vec<Event>) {
+    /// Values of everything that the alert looks at, but for what is `unknown`, which stays as it is.
+    fn judge(
+        &mut self,
+        now: Instant,
+        mut measured: Vec<Measured>,
+        unknown: &BTreeSet<Subject>,
+        events: &mut Vec<Event>,
+    ) {
         // The highest first: where there is no room for all it is theirs.
         measured.sort_by(|one, other| other.value.total_cmp(&one.value).then_with(|| one.subject.cmp(&other.subject)));
         self.worst = measured.first().cloned();
@@ -189,7 +195,8 @@ impl Watched {
         let mut new = 0;
         for one in measured {
             if self.machines.contains_key(&one.subject) {
-                values.insert(one.subject.clone(), one);
+                // Several databases may share a label: the first is the worst.
+                values.entry(one.subject.clone()).or_insert(one);
             } else if self.level_of(one.value, 1.0) > 0 {
                 let has_room = self.machines.len() + new < SUBJECTS;
                 let subject = if has_room { one.subject.clone() } else { Subject::Others };
@@ -201,7 +208,7 @@ impl Watched {
             }
         }
         let known: BTreeSet<Subject> = self.machines.keys().chain(values.keys()).cloned().collect();
-        for subject in known {
+        for subject in known.into_iter().filter(|subject| !unknown.contains(subject)) {
             if let Some(event) = self.step(now, &subject, values.remove(&subject)) {
                 events.push(event);
             }

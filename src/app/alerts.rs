@@ -4,9 +4,10 @@
 use crate::alerts::{Alerts, Board, Ending, Event, Look, PoolLook, ReplicaLook, Stamp};
 use crate::client::Gate;
 use crate::clock::{self, Instant};
-use crate::cluster::Pool;
+use crate::cluster::{HostSeen, Pool};
 use crate::config::Config;
 use crate::notify::{Message, Notifier};
+use crate::router::Role;
 use crate::secret;
 use arc_swap::ArcSwap;
 use std::io;
@@ -152,8 +153,9 @@ fn see(gate: &Gate, now: Instant) -> Look {
     let mut replicas = Vec::new();
     for watch in gate.cluster.watches() {
         let database: Arc<str> = watch.entry.as_str().into();
-        let lags = watch.seen().into_iter().filter_map(|host| Some((host.address.to_string(), host.lag?.0)));
-        replicas.extend(lags.map(|(host, lag)| ReplicaLook { database: database.clone(), host, lag }));
+        let seen = watch.seen().into_iter().filter(|host| host.role != Role::Primary);
+        let look = |host: HostSeen| (host.address.to_string(), host.lag.map(|(lag, _)| lag));
+        replicas.extend(seen.map(look).map(|(host, lag)| ReplicaLook { database: database.clone(), host, lag }));
     }
     Look { long, more_long, pools, replicas, reload_failed: !gate.metrics.process.reload().0 }
 }

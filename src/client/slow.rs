@@ -64,6 +64,11 @@ impl Slow {
         took >= self.at_least
     }
 
+    /// Whether none is.
+    fn is_off(&self) -> bool {
+        self.at_least == Duration::MAX
+    }
+
     /// Whether what they were run with is told.
     pub(super) fn tells_parameters(&self) -> bool {
         self.rules.parameters
@@ -143,6 +148,9 @@ impl Client {
 
     /// A portal is bound of this statement.
     pub(super) fn note_bound(&mut self, statement: Arc<Statement>) {
+        if self.rules.slow.is_off() {
+            return self.forget_kept();
+        }
         let kept = self.kept.get_or_insert_default();
         kept.name = None;
         kept.bound = Some(statement);

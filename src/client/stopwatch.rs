@@ -11,7 +11,8 @@ use std::time::Duration;
 /// Runs from a request that was sent while nothing was owed until nothing is owed again. Small, as it is a part of every
 /// client's task.
 pub(super) struct Stopwatch {
-    received: Instant,
+    // None: all of it was answered and observed.
+    received: Option<Instant>,
     // Microseconds from there until there was a server.
     waited_us: u32,
     answered: Answered,
@@ -21,17 +22,19 @@ impl Stopwatch {
     /// The first request was received, and sent when there was a server.
     pub fn new(received: Instant, sent: Instant) -> Self {
         let waited = sent.saturating_duration_since(received).as_micros();
-        Self { received, waited_us: u32::try_from(waited).unwrap_or(u32::MAX), answered: Answered::default() }
+        Self { received: Some(received), waited_us: u32::try_from(waited).unwrap_or(u32::MAX), answered: Answered::default() }
     }
 
     /// A request is received and sent, and nothing else is owed.
     pub fn asked(&mut self, now: Instant) {
-        (self.received, self.waited_us) = (now, 0);
+        (self.received, self.waited_us) = (Some(now), 0);
     }
 
     /// So long the server has waited for the client in the middle of it.
     pub fn leave_out(&mut self, waited: Duration) {
-        self.received += waited;
+        if let Some(received) = &mut self.received {
+            *received += waited;
+        }
     }
 
     /// Some of it has been answered.
@@ -50,9 +53,10 @@ impl Stopwatch {
         self.waited_us
     }
 
-    /// Since the request was received until `now`: waiting, and with a server.
+    /// Since the request was received until `now`: waiting, and with a server. Nothing, if it was observed already.
     pub fn times(&self, now: Instant) -> (Duration, Duration) {
-        let total = now.saturating_duration_since(self.received);
+        let Some(received) = self.received else { return (Duration::ZERO, Duration::ZERO) };
+        let total = now.saturating_duration_since(received);
         (self.waited(), total.saturating_sub(self.waited()))
     }
 
@@ -75,6 +79,8 @@ impl Client {
         if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
             self.note_slow_pipeline(link, false, now);
         }
+        // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
+        link.watch.received = None;
         if transactions > 0 {
             let took = now.saturating_duration_since(link.since);
             self.meter.transaction(took);

@@ -207,7 +207,7 @@ fn mask(text: &str) -> String {
     masked
 }
 
-/// The bytes of a line behind `password =` (or a word like it), or of the login in a URL.
+/// The bytes of a line behind `password =` (or a word like it), of a webhook, or of the login in a URL.
 fn secret_part(line: &str) -> Option<Range<usize>> {
     for (at, _) in line.match_indices('=') {
         let key = line[..at].trim_end().trim_end_matches(['"', '\'']);
@@ -217,12 +217,16 @@ fn secret_part(line: &str) -> Option<Range<usize>> {
             return Some(line.len() - value.len()..line.len());
         }
     }
+    // A webhook's address is all that it takes to send there.
+    if let Some(at) = line.find("https://").or_else(|| line.find("http://")) {
+        return Some(at..line.len());
+    }
     let (url, host) = (line.find("://")?, line.rfind('@')?);
     (url < host).then_some(url + 3..host)
 }
 
 fn resembles_password(word: &str) -> bool {
     let word = word.to_lowercase();
-    ["pass", "secret", "pwd"].iter().any(|part| word.contains(part))
+    ["pass", "secret", "pwd", "webhook"].iter().any(|part| word.contains(part))
         || strsim::normalized_damerau_levenshtein(&word, "password") >= 0.6
 }

@@ -39,8 +39,7 @@ pub async fn ask(server: &mut Server, sql: &str, limit: usize) -> Option<Answer>
     server.statements.put_unnamed(None);
     server.socket.queue(out);
     let answer = read(hear_answer(server, limit).await?);
-    // It was no query of the client's.
-    let _ = server.exchange.take_answered();
+    server.exchange.forget_own_answer();
     server.boundary()?;
     Some(answer)
 }
@@ -61,7 +60,7 @@ pub async fn ask_apart(server: &mut Server, all: &[Asked<'_>], limit: usize) -> 
         server.send_own(Own::apart(UNDO.into_iter().flat_map(around)), Forward);
         hear_answer(server, limit).await?;
     }
-    let _ = server.exchange.take_answered();
+    server.exchange.forget_own_answer();
     let goes_on = in_block == (server.exchange.status() == Status::InTransaction);
     goes_on.then_some(answer)
 }

@@ -418,6 +418,12 @@ impl Exchange {
         self.told_error
     }
 
+    /// What was answered was PgOtter's own question: it was no query of the client's, and what failed in it the client was not told.
+    pub fn forget_own_answer(&mut self) {
+        let _ = self.take_answered();
+        self.told.clear();
+    }
+
     /// An error that the client was told since the last call, the last one first.
     pub fn take_told(&mut self) -> Option<Told> {
         self.told.pop()

@@ -22,6 +22,7 @@ mod wall;
 
 use super::command::{SHOWN, SHOWN_OF, Show, fault, shown_of};
 use super::desk::{Desk, Process};
+use crate::config::Rights;
 use crate::fault::{Fault, SqlState};
 use crate::wire::rows::ColumnKind::{Decimal, Int4, Numeric, Text};
 use crate::wire::rows::{Cell, Column, ColumnKind, Table};
@@ -100,7 +101,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
 ///
 /// # Errors
 /// ERROR 42704: there is no query of this name.
-pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Result<Vec<Row>, Fault> {
+pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show, rights: Rights) -> Result<Vec<Row>, Fault> {
     Ok(match show {
         Show::Alerts => alerts::alerts(desk),
         Show::Active => active::active(desk),
@@ -122,7 +123,7 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show) -> Result<Vec<Row>, F
         Show::Queries(Some(window)) => queries::recent(desk, window),
         Show::Routes(None) => routes::routes(desk),
         Show::Routes(Some(name)) => one_query::routes(desk, name)?,
-        Show::SlowQueries => slow_queries::slow_queries(desk),
+        Show::SlowQueries => slow_queries::slow_queries(desk, rights),
         Show::State => counted::state(desk),
         Show::Stats | Show::StatsTotals | Show::StatsAverages => counted::stats(desk, show),
         Show::Totals => counted::totals(desk),
@@ -141,7 +142,7 @@ pub fn tables_of() -> &'static [(&'static str, &'static str)] {
     &SHOWN_OF
 }
 
-/// What SHOW of this name, in lower case, shows; with an argument, under its name. `None`: there is no such, or it is no table.
+/// What SHOW of this name, in lower case, shows to whoever may only look; with an argument, under its name. `None`: there is no such, or it is no table.
 ///
 /// # Errors
 /// ERROR 22023, 42704: the argument is wrong, or missing.
@@ -157,7 +158,7 @@ pub fn table<P: Process>(desk: &Desk<P>, name: &str, argument: Option<(&str, &st
         (Some(_), Some(of), _) => wrong(format!("{name} takes {of}= and nothing else")),
         (Some(_), None, _) => wrong(format!("{name} takes nothing behind a question mark")),
     };
-    Some(show.and_then(|show| Ok(Table { columns: columns(show), rows: rows(desk, show)? })))
+    Some(show.and_then(|show| Ok(Table { columns: columns(show), rows: rows(desk, show, Rights::Look)? })))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::super::desk::{Desk, Process};
 use super::wall::wall;
 use super::{Row, decimal, ms, numeric, text};
+use crate::config::Rights;
 use crate::metrics::SlowQuery;
 use crate::wire::rows::{Cell, Column};
 
@@ -34,9 +35,11 @@ pub(super) const COLUMNS: [Column; 25] = [
     text("parameters"),
 ];
 
-/// One row for each that was told of and is kept. What is not known is NULL.
-pub(super) fn slow_queries<P: Process>(desk: &Desk<P>) -> Vec<Row> {
-    desk.metrics.slow().newest().iter().map(|slow| row(desk, slow)).collect()
+/// One row for each that was told of and is kept. What is not known is NULL, and so are constants and parameters for who may only look.
+pub(super) fn slow_queries<P: Process>(desk: &Desk<P>, rights: Rights) -> Vec<Row> {
+    let shown = |slow: &SlowQuery| SlowQuery { text: None, parameters: None, ..slow.clone() };
+    let newest = desk.metrics.slow().newest();
+    newest.iter().map(|slow| if rights == Rights::Everything { row(desk, slow) } else { row(desk, &shown(slow)) }).collect()
 }
 
 fn row<P: Process>(desk: &Desk<P>, slow: &SlowQuery) -> Row {

@@ -288,13 +288,32 @@ fn what_is_seen_must_last() {
     let fires = world.tick();
     assert_eq!(fires.len(), 1);
     assert_eq!(fires[0].measured.subject.within(), Some(("user", "app".to_owned())));
-    let replica = ReplicaLook { database: "shop".into(), host: "pg-1:5432".to_owned(), lag: secs(3) };
-    world.look.replicas = vec![replica];
+    let replica = |lag| vec![ReplicaLook { database: "shop".into(), host: "pg-1:5432".to_owned(), lag }];
+    world.look.replicas = replica(Some(secs(3)));
     assert_eq!(world.tick_words(), [("lag".to_owned(), "firing", "")]);
+    // One that is down, or too far behind to say how far, is not any better.
+    world.look.replicas = replica(None);
+    (0..600).for_each(|_| assert_eq!(world.tick(), []));
     // A pool or a host that is gone complains of nothing.
     (world.look.pools, world.look.replicas) = (Vec::new(), Vec::new());
     let (_, over) = world.until_it_changes();
     assert_eq!(over.iter().map(Event::state).collect::<Vec<_>>(), ["resolved"; 2]);
+}
+
+#[test]
+fn of_pools_that_share_a_label_the_worst_one_counts() {
+    let wait = changed(alert("wait", Condition::PoolWait { over: secs(1) }), |alert| alert.window = secs(5));
+    let mut world = World::new(&[wait]);
+    let pool = |oldest_wait| PoolLook {
+        database: "other".into(),
+        user: "app".to_owned(),
+        oldest_wait,
+        taken: None,
+        pinned: None,
+    };
+    world.look.pools = [secs(0), secs(2), secs(0)].map(pool).into();
+    (0..5).for_each(|_| assert_eq!(world.tick(), []));
+    assert_eq!(world.tick_words(), [("wait".to_owned(), "firing", "")]);
 }
 
 #[test]

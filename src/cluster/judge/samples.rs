@@ -37,13 +37,13 @@ impl Samples {
         }
     }
 
-    /// Every second one of the older half goes. The next one stands for it, from the time on from which it would have, so that a lag
+    /// Every second one of the older half goes, but never the oldest: replay may stand still there. The next one stands for it, from the time on from which it would have, so that a lag
     /// shows too long rather than too short.
     fn thin(&mut self) {
         let mut kept = VecDeque::with_capacity(MAX + 1);
         let mut gone: Option<Instant> = None;
         for (at, sample) in self.0.drain(..).enumerate() {
-            if at < MAX / 2 && at % 2 == 0 {
+            if at < MAX / 2 && at % 2 == 1 {
                 gone = Some(sample.since);
             } else {
                 kept.push_back(Sample { since: gone.take().unwrap_or(sample.since), ..sample });

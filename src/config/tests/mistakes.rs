@@ -115,7 +115,10 @@ fn an_alert_that_says_too_little_or_too_much_is_refused() {
 #[test]
 fn a_webhook_that_cannot_be_one_is_refused_and_its_address_is_not_said() {
     let notify = |line: &str, column, message: &str, more: &str| {
-        refused(&format!("[pooler]\nauth_type = \"trust\"\n[notify]\n{line}{REST}"), 4, column, message, more);
+        let text = format!("[pooler]\nauth_type = \"trust\"\n[notify]\n{line}{REST}");
+        refused(&text, 4, column, message, more);
+        let said = report(&text).to_string();
+        assert!(!said.contains("a/b"), "{said}");
     };
     let form = "must be an address such as";
     notify("webhook = \"https://a/b\"", 11, "`webhook` must be a list", "webhook = [");

@@ -243,6 +243,7 @@ impl Timing {
     /// Those that have ended since there were so many have not: they are sent once more.
     pub fn take_back(&mut self, len: usize) {
         self.ended.truncate(len);
+        self.failing = None;
     }
 
     /// Those of which it was not said yet have ended now. Whether there are any is what it is asked for in front.
