@@ -1,4 +1,4 @@
-//! A primary, a replica, a PgOtter in front of them, and clients after whom every metric has something to say: reads, writes, errors,
+//! A primary, a replica, a PgOtter in front of them, and clients after whom every metric has something to say: reads on both, writes, errors,
 //! transactions that move to the primary, a session that keeps its server, an alert.
 
 use crate::scrape::get;
@@ -31,7 +31,8 @@ impl Traffic {
             http.set(ports::free_port());
             config(port, http.get(), hosts)
         });
-        let client = || Raw::log_in(pgotter.port(), &[("database", "shop")]);
+        // A label that is empty is none to Prometheus.
+        let client = || Raw::log_in(pgotter.port(), &[("database", "shop"), ("application_name", "web")]);
         let mut pinned = client();
         assert_eq!(error_code(&pinned.ask("CREATE TEMP TABLE mine (id int)")), None);
         work(&mut client());
@@ -59,7 +60,7 @@ fn work(writer: &mut Raw) {
     assert_eq!(error_code(&writer.ask("SELECT pg_sleep(0.05)")), None);
 }
 
-/// A block that has read on the replica and then writes.
+/// A block that has read on the replica and then writes; and then reads on the primary.
 fn move_a_block(client: &mut Raw, replica: u16, http: u16) {
     let read = "SELECT total FROM orders LIMIT 1";
     let replica = format!("127.0.0.1:{replica}");
@@ -68,7 +69,7 @@ fn move_a_block(client: &mut Raw, replica: u16, http: u16) {
             client.ask(read);
             client.value("SHOW pgotter.route") == replica
         });
-        for sql in ["BEGIN", read, "INSERT INTO orders (total) VALUES (1)", "COMMIT"] {
+        for sql in ["BEGIN", read, "INSERT INTO orders (total) VALUES (1)", read, "COMMIT"] {
             assert_eq!(error_code(&client.ask(sql)), None, "{sql}");
         }
         get(http, "/metrics").body.contains("\npgotter_transaction_promotions_total{")
