@@ -8,11 +8,16 @@ use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Kept while it is looked at.
 pub struct Traffic {
     /// The endpoint's port.
     pub http: u16,
+    _busy: Busy,
     // It has a temporary table.
     _pinned: Raw,
     _pgotter: PgOtter,
@@ -37,7 +42,35 @@ impl Traffic {
         assert_eq!(error_code(&pinned.ask("CREATE TEMP TABLE mine (id int)")), None);
         work(&mut client());
         move_a_block(&mut client(), hosts[0], http.get());
-        Self { http: http.get(), _pinned: pinned, _pgotter: pgotter, _servers: [replica, primary] }
+        let busy = Busy::start(client());
+        Self { http: http.get(), _busy: busy, _pinned: pinned, _pgotter: pgotter, _servers: [replica, primary] }
+    }
+}
+
+/// A client that goes on asking: a share or a mean has a value only where something was counted lately. Until it is dropped.
+struct Busy {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn start(mut client: Raw) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                client.ask("SELECT count(*) FROM orders");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
