@@ -159,6 +159,28 @@ fn each_objective_is_for_statements_of_the_platform_and_asks_what_the_platform_a
     }
 }
 
+#[test]
+fn nobody_is_told_of_maintenance_that_takes_as_long_as_it_does() {
+    for (name, text, begin) in EXAMPLES {
+        let config = parsed(name, text);
+        let of_type = |alert: &&Arc<Alert>| matches!(alert.condition, Condition::Single { .. });
+        let singles: Vec<_> = config.alerts.iter().filter(of_type).collect();
+        let statements = statements(begin);
+        let long = statements.iter().filter(|(part, _)| part.goal.is_some_and(|goal| goal >= MAINTENANCE));
+        let mut count = 0;
+        for (part, pattern) in long.flat_map(|(part, patterns)| patterns.iter().map(move |pattern| (part, pattern))) {
+            count += 1;
+            let told = singles.iter().find(|alert| is_for(alert, pattern)).map(|alert| &alert.name);
+            assert_eq!(told, None, "{name}: {}", part.id);
+        }
+        assert!(count > 0 && !singles.is_empty(), "{name}");
+        // Nor of a pool that two long jobs are in.
+        for (user, entry) in &config.users {
+            assert!(entry.pool_size.is_none_or(|size| size >= 3), "{name}: {user}");
+        }
+    }
+}
+
 /// In a database of its own, with the workload's schema and rows.
 fn prepared(server: &LocalPostgres) {
     let setup = WORKLOAD.split("\n-- @stmt ").next().unwrap();

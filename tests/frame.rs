@@ -280,6 +280,25 @@ fn preflight_names_a_wish_and_goes_on_without_it() {
 }
 
 #[test]
+fn preflight_installs_what_is_needed_although_apt_does_not_know_a_wish() {
+    let machine = Machine::without_postgres(0);
+    let unknown = "case \"$*\" in *prometheus*) exit 100;; esac";
+    machine.apt(&format!("{unknown}\n{}", install_postgres(&machine)));
+    let outcome = machine.preflight_for(&["test"], &[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.text);
+    assert_names_all(
+        &outcome,
+        &["still missing after apt-get install postgresql prometheus", "promtool, for one test"],
+    );
+    let after = outcome.text.split("missing on this machine").last().unwrap();
+    assert!(!after.contains("initdb"), "{}", outcome.text);
+    let calls = machine.apt_calls();
+    let installed: Vec<&str> = calls.lines().filter(|line| line.starts_with("install ")).collect();
+    let flags = "install -y -q --no-install-recommends";
+    assert_eq!(installed, [format!("{flags} postgresql"), format!("{flags} prometheus")]);
+}
+
+#[test]
 fn preflight_installs_prometheus_and_no_service_of_it_is_left() {
     let machine = without_prometheus(0);
     let bin = machine.bin();

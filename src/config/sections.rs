@@ -442,7 +442,8 @@ fn unknown_sections(notes: &mut Notebook, root: &DeTable<'_>) {
         } else {
             (
                 format!("`{name}` stands outside the known sections"),
-                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http], [insight], [slow_queries]"
+                "known: [pooler], [databases.NAME], [users.NAME], [routing], [http], [insight], [slow_queries], [[alert]], \
+                 [notify]"
                     .to_owned(),
             )
         };
