@@ -282,7 +282,7 @@ fn a_malformed_url_says_what_was_expected() {
         (vec!["app:Zu9:x/otter@pass@h/db"], "begin with postgresql://"),
         (vec!["postgresql://app:Zu9:x/otter@pass@h/db"], "%2F"),
         (vec!["postgresql://app:Zu9", "x/otter@pass@h/db"], "one URL"),
-        (vec!["postgresql://app:x@h/db?sslmode=require"], "does not speak TLS yet"),
+        (vec!["postgresql://app:x@h/db?sslmode=require"], "leave sslmode out"),
         (vec!["postgresql://h/db"], "no user"),
     ] {
         let (status, said) = finished(pgotter(&["init"]).args(arguments));

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 pub const WIDTH: usize = 160;
 pub const HEIGHT: usize = 24;
@@ -15,6 +16,8 @@ pub struct Tty {
     child: Child,
     keys: ChildStdin,
     screen: Arc<Mutex<Screen>>,
+    // Draws until the terminal ends.
+    drawing: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
 
@@ -61,14 +64,14 @@ impl Tty {
         let mut child = command.spawn().unwrap();
         let (keys, mut drawn) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let screen = Arc::new(Mutex::new(Screen::default()));
-        let drawing = screen.clone();
-        std::thread::spawn(move || {
+        let shared = screen.clone();
+        let drawing = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(length @ 1..) = drawn.read(&mut bytes) {
-                drawing.lock().unwrap().draw(&bytes[..length]);
+                shared.lock().unwrap().draw(&bytes[..length]);
             }
         });
-        Self { child, keys, screen, folder }
+        Self { child, keys, screen, drawing: Some(drawing), folder }
     }
 
     pub fn press(&mut self, keys: &str) {
@@ -131,6 +134,9 @@ impl Tty {
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
         eventually("its end", || self.child.try_wait().unwrap().is_some());
+        let drawing = self.drawing.take().unwrap();
+        eventually("all that it has drawn", || drawing.is_finished());
+        drawing.join().unwrap();
         let screen = self.screen.lock().unwrap();
         Ended {
             status: self.file("status"),

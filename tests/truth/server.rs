@@ -6,6 +6,7 @@
 use super::book::Book;
 use super::clock::Clock;
 use super::support::raw::{Frame, message};
+use super::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -72,7 +73,9 @@ impl Scripted {
 
     /// Waits until so many statements, since the beginning, have come that are held.
     pub fn until_held(&self, count: usize) {
-        self.changed.wait_while(&mut self.held.lock(), |held| held.reached < count);
+        let mut held = self.held.lock();
+        let outcome = self.changed.wait_while_for(&mut held, |held| held.reached < count, PATIENCE);
+        assert!(!outcome.timed_out(), "of {count} statements that are held only {} have come", held.reached);
     }
 
     /// Ends one that is held.

@@ -173,8 +173,8 @@ fn sslmode(value: &str) -> Result<(), BadUrl> {
     match value {
         "disable" | "allow" | "prefer" => Ok(()),
         "require" | "verify-ca" | "verify-full" => Err(BadUrl(format!(
-            "sslmode={value} is not possible: PgOtter does not speak TLS yet; until it does, use a \
-                 network you trust and sslmode=disable"
+            "sslmode={value} cannot be kept: TLS is used where it is offered, but neither insisted upon nor are \
+             certificates checked here; leave sslmode out"
         ))),
         _ => Err(bad("sslmode must be disable, allow or prefer")),
     }

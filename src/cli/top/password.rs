@@ -4,13 +4,13 @@
 
 use super::super::init::Place;
 use crate::secret::Secret;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// That of the environment, or of the file.
 pub fn known(place: &Place) -> Option<Secret<String>> {
@@ -81,21 +81,33 @@ fn typed() -> io::Result<Zeroizing<String>> {
         if key.kind == KeyEventKind::Release {
             continue;
         }
-        match key.code {
-            KeyCode::Enter => return Ok(typed),
-            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                return Err(io::Error::new(io::ErrorKind::Interrupted, "broken off"));
-            }
-            KeyCode::Char(c) => typed.push(c),
-            KeyCode::Backspace => drop(typed.pop()),
-            _ => {}
+        if press(key, &mut typed)? {
+            return Ok(typed);
         }
     }
 }
 
+/// Whether that was the last key.
+fn press(key: KeyEvent, typed: &mut Zeroizing<String>) -> io::Result<bool> {
+    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+    match key.code {
+        KeyCode::Enter => return Ok(true),
+        KeyCode::Char('c' | 'd') if is_control => {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "broken off"));
+        }
+        KeyCode::Char('u') if is_control => typed.zeroize(),
+        // A command to the terminal, and no character.
+        KeyCode::Char(_) if is_control || key.modifiers.contains(KeyModifiers::ALT) => {}
+        KeyCode::Char(c) => typed.push(c),
+        KeyCode::Backspace => drop(typed.pop()),
+        _ => {}
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
-    //! Lines of the file.
+    //! Lines of the file, and keys.
 
     use super::*;
 
@@ -112,5 +124,28 @@ mod tests {
             find("h\\:h:1:d:u:p", ["h:h", "1", "d", "u"]).map(|found| found.expose().clone()).as_deref(),
             Some("p")
         );
+    }
+
+    #[test]
+    fn only_characters_are_typed_and_control_u_begins_anew() {
+        let mut typed = Zeroizing::new(String::new());
+        let mut press_all = |keys: &[(KeyCode, KeyModifiers)]| {
+            for (code, modifiers) in keys {
+                assert!(!press(KeyEvent::new(*code, *modifiers), &mut typed).expect("it goes on"), "{code:?}");
+            }
+            typed.clone()
+        };
+        let (none, shift) = (KeyModifiers::NONE, KeyModifiers::SHIFT);
+        let [a, u] = ['a', 'u'].map(KeyCode::Char);
+        let commands =
+            [(a, KeyModifiers::CONTROL), (a, KeyModifiers::ALT), (u, KeyModifiers::ALT), (KeyCode::Up, none)];
+        assert_eq!(
+            press_all(&[(u, none), (KeyCode::Char('B'), shift), (a, none), (KeyCode::Backspace, none)]).as_str(),
+            "uB"
+        );
+        assert_eq!(press_all(&commands).as_str(), "uB");
+        assert_eq!(press_all(&[(u, KeyModifiers::CONTROL), (a, none)]).as_str(), "a");
+        assert!(press(KeyEvent::new(KeyCode::Enter, none), &mut typed).expect("the end"));
+        assert!(press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), &mut typed).is_err());
     }
 }

@@ -2,11 +2,12 @@
 //! signal, an error or a bug, the terminal is given back as it was; so it is while the process is stopped. Once the terminal is gone, so
 //! is the process.
 
-use super::super::init::{Place, Stop};
+use super::super::init::{NoLogin, Place, Stop};
 use super::broken;
 use super::console::{Console, NoAnswer};
 use super::model::{Model, Order, Press, Snapshot};
 use super::screen::draw;
+use crate::server::LoginError;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
@@ -21,9 +22,13 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
 
 /// News are looked for this often. Nothing is drawn without any.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Where a login was refused the next is tried no sooner: a password that is wrong is not tried again and again.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// A terminal that goes away says so at once, mostly.
 const GONE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -200,6 +205,7 @@ async fn converse(
         let _ = tell.send(News::Said(format!("signals will not give the terminal back: {error}")));
     }
     let (mut console, mut closer) = (Some(console), None);
+    let mut refused: Option<Instant> = None;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -221,13 +227,18 @@ async fn converse(
                 .map(|()| News::Said(format!("a cancel request was sent for client {client}"))),
             (Some(console), None) => console.look(window.as_deref(), closer.as_deref()).await.map(News::Seen),
             (None, Some(_)) => Err(NoAnswer::Refused("there is no connection to the console".to_owned())),
+            // It is still said why.
+            (None, None) if refused.is_some_and(|at| at.elapsed() < REFUSED) => continue,
             (None, None) => match Console::open(place).await {
                 Ok(opened) => {
                     console = Some(opened);
                     ticks.reset_immediately();
                     continue;
                 }
-                Err((at, why)) => Err(NoAnswer::Lost(format!("{at}: {why}"))),
+                Err((at, why)) => {
+                    refused = is_refusal(&why).then(Instant::now);
+                    Err(NoAnswer::Lost(format!("{at}: {why}")))
+                }
             },
         };
         let news = match outcome {
@@ -241,6 +252,14 @@ async fn converse(
         if tell.send(news).is_err() {
             return;
         }
+    }
+}
+
+/// Whether the console is there and does not let us in.
+fn is_refusal(why: &NoLogin) -> bool {
+    match why {
+        NoLogin::Login(error) => !error.is_absence() && !matches!(error, LoginError::TimedOut),
+        NoLogin::NeedsPassword | NoLogin::LooksLikeVerifier(_) | NoLogin::Question(_) => true,
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub queries: Vec<Query>,
     /// SHOW ACTIVE.
     pub live: Vec<Live>,
-    /// SHOW POOLS.
+    /// SHOW POOLS, and of SHOW ACTIVE how many are active.
     pub crowd: Crowd,
     /// The one query that was asked for more closely, if it is still there.
     pub closer: Option<Closer>,
@@ -151,7 +151,7 @@ pub struct Live {
 /// How many there are, consoles not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crowd {
-    /// Clients that have a server.
+    /// Clients whose statement runs.
     pub active: u64,
     /// Clients that wait for one.
     pub waiting: u64,
@@ -166,8 +166,11 @@ pub struct Crowd {
 impl Snapshot {
     /// Of SHOW QUERIES, SHOW ACTIVE and SHOW POOLS. `None`: they lack a column, or have no number where one must be.
     pub fn read(at: Instant, queries: &Table, live: &Table, pools: &Table) -> Option<Self> {
+        let live = live.read(live_row)?;
         let crowd = pools.read(crowd)?.into_iter().fold(Crowd::default(), Crowd::and);
-        Some(Self { at, queries: queries.read(query)?, live: live.read(live_row)?, crowd, closer: None })
+        let active = live.iter().filter(|live| live.state == "active").count() as u64;
+        let crowd = Crowd { active, ..crowd };
+        Some(Self { at, queries: queries.read(query)?, live, crowd, closer: None })
     }
 }
 
@@ -296,7 +299,8 @@ fn crowd(row: &Fields<'_>) -> Option<Crowd> {
         return Some(Crowd::default());
     }
     Some(Crowd {
-        active: row.number("cl_active")?,
+        // SHOW ACTIVE has them; `cl_active` counts idle clients, too.
+        active: 0,
         waiting: row.number("cl_waiting")?,
         longest_wait_s: row.number::<f64>("maxwait")? + row.number::<f64>("maxwait_us")? / 1e6,
         busy_servers: row.number("sv_active")?,

@@ -35,7 +35,7 @@ fn model() -> Model {
 fn queries_stand_in_their_order_with_what_they_do_now() {
     let expected = "\
 pgotter top  there:6432  every 2s
-clients: 4 active, 1 waiting for up to 1.50s  servers: 4 busy, 2 idle  now: 0.5 calls/s, 0 errors/s
+clients: 1 active, 1 waiting for up to 1.50s  servers: 4 busy, 2 idle  now: 0.5 calls/s, 0 errors/s
 SHARE% TIME    BUSY   CALLS   /s     ERRORS /s     MEAN    P95     WAIT    DATABASE   QUERY
 80.0   6.00s   0.25   12      0.5    0      0      500ms   900ms   0µs     shop       select pg_sleep(?)
 16.0   1.00s   0      1000    0      7      0      1.00ms  2.00ms  50.0ms  shop       insert into t values (?)
