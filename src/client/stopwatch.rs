@@ -22,7 +22,11 @@ impl Stopwatch {
     /// The first request was received, and sent when there was a server.
     pub fn new(received: Instant, sent: Instant) -> Self {
         let waited = sent.saturating_duration_since(received).as_micros();
-        Self { received: Some(received), waited_us: u32::try_from(waited).unwrap_or(u32::MAX), answered: Answered::default() }
+        Self {
+            received: Some(received),
+            waited_us: u32::try_from(waited).unwrap_or(u32::MAX),
+            answered: Answered::default(),
+        }
     }
 
     /// A request is received and sent, and nothing else is owed.

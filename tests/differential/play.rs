@@ -251,6 +251,7 @@ fn quiet(client: &mut Raw) -> Vec<Frame> {
 /// Or gone.
 fn is_asleep(pid: i32) -> bool {
     let Ok(line) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
-    let state = line.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, Some('S' | 'Z' | 'X'))
+    let Some((name, rest)) = line.rsplit_once(") ") else { return true };
+    // Another process may have its number by now.
+    !name.ends_with("(postgres") || rest.starts_with(['S', 'Z', 'X'])
 }

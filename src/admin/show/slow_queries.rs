@@ -39,7 +39,10 @@ pub(super) const COLUMNS: [Column; 25] = [
 pub(super) fn slow_queries<P: Process>(desk: &Desk<P>, rights: Rights) -> Vec<Row> {
     let shown = |slow: &SlowQuery| SlowQuery { text: None, parameters: None, ..slow.clone() };
     let newest = desk.metrics.slow().newest();
-    newest.iter().map(|slow| if rights == Rights::Everything { row(desk, slow) } else { row(desk, &shown(slow)) }).collect()
+    newest
+        .iter()
+        .map(|slow| if rights == Rights::Everything { row(desk, slow) } else { row(desk, &shown(slow)) })
+        .collect()
 }
 
 fn row<P: Process>(desk: &Desk<P>, slow: &SlowQuery) -> Row {
