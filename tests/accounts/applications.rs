@@ -42,6 +42,18 @@ fn queries_errors_and_the_time_of_servers_are_those_of_who_asked() {
 }
 
 #[test]
+fn a_query_whose_settings_are_looked_at_behind_it_takes_its_time_once() {
+    let (pooler, http) = watched("", "");
+    let mut client = named(&pooler, &fresh_role(), "sets");
+    // What it has set PostgreSQL has to be asked for, before the server is anybody else's.
+    client.value("select set_config('work_mem', 1000 + count(*) || 'kB', false) from pg_sleep(0.5)");
+    let scrape = Scrape::until(http, "the query", |scrape| scrape.sum(QUERIES, &[]) == 1.0);
+    let (seconds, by_statement) =
+        (scrape.value(SECONDS, &labels("sets")), scrape.sum("pgotter_fingerprint_server_seconds_total", &[]));
+    assert!(by_statement >= 0.5 && seconds < 1.5 * by_statement, "{seconds}, and by statement {by_statement}");
+}
+
+#[test]
 fn a_client_that_changes_its_name_all_the_time_makes_no_more_series_than_there_may_be() {
     let (pooler, http) = watched("workers = 1", "");
     let mut client = named(&pooler, &fresh_role(), "first");

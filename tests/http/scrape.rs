@@ -116,6 +116,16 @@ impl Scrape {
         self.samples.keys().filter_map(|(_, labels)| Some(labels.get(label)?.as_str())).collect()
     }
 
+    /// How many values a label has, in the metric where it has most.
+    #[allow(dead_code, reason = "the tests of storms count them")]
+    pub fn most_values_of(&self, label: &str) -> usize {
+        let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, labels) in self.samples.keys() {
+            values.entry(name).or_default().extend(labels.get(label).map(String::as_str));
+        }
+        values.values().map(BTreeSet::len).max().unwrap_or_default()
+    }
+
     /// Counters, and the counts of histograms, never go down.
     pub fn assert_not_below(&self, before: &Self) {
         for ((name, labels), value) in &before.samples {
