@@ -85,6 +85,8 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let stopped = runtime.block_on(async {
+        // Whoever finds it listening may signal it: what nobody listens to ends the process.
+        signals::listen(&operator)?;
         let mut accepting = Vec::new();
         for listener in listeners(&config)? {
             tracing::info!(address = listener.describe(), "listening");
@@ -94,7 +96,6 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         tokio::task::spawn_local(beat(metrics.clone(), config.pooler.workers));
         tokio::task::spawn_local(async move { desk.keep_averages().await });
         tokio::task::spawn_local(async move { cluster.follow_names().await });
-        signals::listen(&operator)?;
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
         let stopped = serve_until_the_end(&mut orders, losses, &operator, &shared, &accepting).await;
         tracing::info!(clients = registry.len(), "stopped");
