@@ -19,7 +19,7 @@ static ORIGIN: OnceLock<(Instant, tokio::time::Instant)> = OnceLock::new();
 /// Behind what [`Instant`]s count from: there are moments before it.
 const AT_ORIGIN: NonZeroU64 = NonZeroU64::MIN.saturating_add(1 << 60);
 
-/// Monotonic now (CLOCK_MONOTONIC). About 20 ns.
+/// Monotonic now (CLOCK_MONOTONIC).
 ///
 /// In debug builds, which most tests are, it follows tokio's clock, which can be paused and turned by hand.
 pub fn now() -> Instant {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Requests go to a primary only, for now.
+/// Waits, transactions and pipelines are not told apart by where they ran.
 const ROLE: (&str, &str) = ("role", "primary");
 
 /// The text of /metrics as of `now`.
