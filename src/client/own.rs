@@ -89,6 +89,10 @@ fn may_take_back(text: &[u8]) -> bool {
 }
 
 fn behind_comments(text: &[u8]) -> &[u8] {
+    // Most begin with a word.
+    if text.first().is_some_and(u8::is_ascii_alphabetic) {
+        return text;
+    }
     let mut text = text.trim_ascii_start();
     loop {
         let end = match text.first_chunk() {

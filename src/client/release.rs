@@ -14,6 +14,10 @@ use crate::wire::backend::Status;
 
 impl Client {
     pub(super) fn may_release(&self, link: &Link) -> bool {
+        // Asked for most often while something is owed.
+        if link.server.boundary().is_none() {
+            return false;
+        }
         // A session has not begun before its settings are in force.
         let session = link.mode == PoolMode::Session && !link.server.lacks_settings();
         let tied = self.statements.as_ref().is_some_and(|statements| statements.is_tied());
@@ -21,11 +25,7 @@ impl Client {
         // A cancel on its way could hit the next client.
         let unsettled = self.touched.is_some() && link.mode != PoolMode::Session && !self.draining;
         let waits = link.held.is_some() || self.awaits_rest() || unsettled;
-        !held
-            && !waits
-            && !self.gather.is_passing()
-            && !link.server.cancel_under_way()
-            && link.server.boundary().is_some()
+        !held && !waits && !self.gather.is_passing() && !link.server.cancel_under_way()
     }
 
     /// The server goes back before its last bytes reach a slow client.

@@ -11,6 +11,7 @@ mod exchange;
 mod forwarding;
 mod guard;
 mod keyring;
+mod line;
 mod login;
 mod open;
 mod outlets;

@@ -1,5 +1,6 @@
 //! The reply queue: one entry for each answer owed, with what becomes of it: forward, swallow, invent or hold.
 
+use super::line::Line;
 use crate::session::Effect;
 use bytes::BytesMut;
 use std::collections::VecDeque;
@@ -77,7 +78,7 @@ struct Entry {
 /// Answers owed, oldest first. Four bytes each; the caller bounds the length.
 #[derive(Default)]
 pub struct ReplyQueue {
-    entries: VecDeque<Entry>,
+    entries: Line<Entry>,
     // How many there have ever been, without those that were taken out in front of others.
     sent: u64,
     // Our own answers and refusals, in the order of their entries.
@@ -101,7 +102,7 @@ impl ReplyQueue {
             return false;
         }
         self.skipping = false;
-        self.entries.push_back(Entry { awaits, disposition, effect: false, timed: false });
+        self.entries.push(Entry { awaits, disposition, effect: false, timed: false });
         self.sent += 1;
         true
     }
@@ -109,7 +110,7 @@ impl ReplyQueue {
     /// An answer of our own, due when everything before it has been answered.
     pub fn push_invented(&mut self, message: BytesMut) {
         if !self.skipping {
-            self.entries.push_back(Entry {
+            self.entries.push(Entry {
                 awaits: Awaits::Invented,
                 disposition: Disposition::Forward,
                 effect: false,
@@ -132,7 +133,7 @@ impl ReplyQueue {
 
     /// The last message is a Query that is sure to fail, and is answered by `error` then.
     pub fn refuse_query(&mut self, error: BytesMut) {
-        if let Some(last) = self.entries.back_mut().filter(|last| last.awaits == Awaits::Query && !self.skipping) {
+        if let Some(last) = self.entries.last_mut().filter(|last| last.awaits == Awaits::Query && !self.skipping) {
             last.disposition = Disposition::Refuse;
             self.invented.push_back(error);
         }
@@ -140,7 +141,7 @@ impl ReplyQueue {
 
     /// What the last message was taken to do, should it be refused or skipped. Only behind what was pushed.
     pub fn attach(&mut self, effect: Effect) {
-        if let Some(last) = self.entries.back_mut().filter(|last| !last.effect) {
+        if let Some(last) = self.entries.last_mut().filter(|last| !last.effect) {
             last.effect = true;
             self.effects.push_back(effect);
         }
@@ -148,14 +149,14 @@ impl ReplyQueue {
 
     /// The last message is a statement whose time is taken.
     pub fn time(&mut self) {
-        if let Some(last) = self.entries.back_mut() {
+        if let Some(last) = self.entries.last_mut() {
             last.timed = true;
         }
     }
 
     /// Whether the oldest entry is.
     pub fn is_timed(&self) -> bool {
-        self.entries.front().is_some_and(|entry| entry.timed)
+        self.entries.first().is_some_and(|entry| entry.timed)
     }
 
     /// How many of them are in front of the next Sync.
@@ -171,17 +172,17 @@ impl ReplyQueue {
 
     /// The oldest entry.
     pub fn front(&self) -> Option<(Awaits, Disposition)> {
-        self.entries.front().map(|entry| (entry.awaits, entry.disposition))
+        self.entries.first().map(|entry| (entry.awaits, entry.disposition))
     }
 
     /// Whether the client hears a notice that comes now. With nothing owed it is something PostgreSQL says unasked.
     pub fn shows_notices(&self) -> bool {
-        self.entries.front().is_none_or(|entry| entry.disposition.is_shown())
+        self.entries.first().is_none_or(|entry| entry.disposition.is_shown())
     }
 
     /// The oldest entry was answered. Ends of COPY behind it were for nothing: PostgreSQL ignores them.
     pub fn pop(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
+        if let Some(entry) = self.entries.pop() {
             if entry.effect {
                 self.effects.pop_front();
             }
@@ -189,8 +190,8 @@ impl ReplyQueue {
                 self.invented.pop_front();
             }
         }
-        while self.entries.front().is_some_and(|entry| entry.awaits == Awaits::CopyEnd) {
-            self.entries.pop_front();
+        while self.entries.first().is_some_and(|entry| entry.awaits == Awaits::CopyEnd) {
+            self.entries.pop();
         }
     }
 
@@ -209,7 +210,7 @@ impl ReplyQueue {
     pub fn skip_to_sync(&mut self) -> Option<BytesMut> {
         let mut refusal = None;
         let (mut failed, mut answered) = (true, false);
-        while let Some(entry) = self.entries.front().copied() {
+        while let Some(entry) = self.entries.first().copied() {
             if entry.awaits == Awaits::Sync {
                 if answered && entry.disposition == Disposition::Swallow {
                     // It ends what an answer of ours to a Query stood behind; that answer had the ReadyForQuery in it.
@@ -218,7 +219,7 @@ impl ReplyQueue {
                 return refusal;
             }
             answered = entry.awaits == Awaits::Invented;
-            self.entries.pop_front();
+            self.entries.pop();
             if entry.effect {
                 self.undone.extend(self.effects.pop_front().map(|effect| (effect, failed)));
             }
@@ -235,7 +236,7 @@ impl ReplyQueue {
     /// A Query has failed, which nothing skips. It has dropped the unnamed statement all the same, but not those with names. Gives its
     /// refusal, if it is one.
     pub fn fail_simple(&mut self) -> Option<BytesMut> {
-        let front = self.entries.front_mut()?;
+        let front = self.entries.first_mut()?;
         if front.effect && matches!(self.effects.front(), Some(Effect::Names { .. })) {
             front.effect = false;
             self.undone.extend(self.effects.pop_front().map(|effect| (effect, true)));
@@ -251,7 +252,7 @@ impl ReplyQueue {
     /// of them one request.
     pub fn left_of_one(&self) -> Option<usize> {
         let shown = |entry: &Entry| entry.disposition.is_shown();
-        let front = self.entries.front().filter(|front| front.disposition == Disposition::Forward)?;
+        let front = self.entries.first().filter(|front| front.disposition == Disposition::Forward)?;
         let sync = self.entries.iter().position(|entry| entry.awaits == Awaits::Sync)?;
         let is_one = sync + 1 == self.entries.len()
             && self
@@ -269,7 +270,7 @@ impl ReplyQueue {
     }
 
     fn show_end(&mut self, disposition: Disposition) {
-        if let Some(front) = self.entries.front_mut() {
+        if let Some(front) = self.entries.first_mut() {
             front.disposition = disposition;
         }
     }
@@ -333,7 +334,7 @@ impl ReplyQueue {
 
     /// Whether an invented answer's turn has come.
     pub fn has_due_invention(&self) -> bool {
-        self.entries.front().is_some_and(|entry| entry.awaits == Awaits::Invented)
+        self.entries.first().is_some_and(|entry| entry.awaits == Awaits::Invented)
     }
 
     /// Whether a Sync is owed its answer.

@@ -50,6 +50,8 @@ pub struct Settings {
     custom: u32,
     // How PostgreSQL reads a client's texts under them.
     reading: Reading,
+    // One of the timeouts is short.
+    hasty: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,6 +281,7 @@ impl Settings {
             ascii_trails: ASCII_TRAILS.iter().any(|name| encoding.eq_ignore_ascii_case(name)),
             utf8: encoding.eq_ignore_ascii_case(b"UTF8"),
         };
+        self.hasty = self.has_short_timeout();
     }
 }
 

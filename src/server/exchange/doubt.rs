@@ -40,6 +40,9 @@ impl Doubt {
 
     /// A message goes to a server that owes `queue`, and perhaps reads COPY data.
     pub(super) fn sending(&mut self, message: u8, queue: &ReplyQueue, copy_in: bool) {
+        if message != kind::COPY_DATA && !self.is_open() {
+            return;
+        }
         match (&mut *self, message) {
             (Self::None, kind::COPY_DATA) if queue.may_want_data() => {
                 *self = Self::Open { begun: copy_in, synced: false, until: queue.count_sent() };

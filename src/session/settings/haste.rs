@@ -12,11 +12,16 @@ const HASTE_MS: f64 = 20.0;
 impl Settings {
     /// Whether a server in these settings could let a client with those come to grief by a timeout that is not its own.
     pub fn is_hasty_for(&self, other: &Self) -> bool {
-        !self.own.is_empty()
+        self.hasty
             && TIMEOUTS.iter().any(|name| {
                 let mine = self.own(name);
                 mine.is_some_and(is_short) && mine != other.own(name)
             })
+    }
+
+    /// Whether any of them is short.
+    pub(super) fn has_short_timeout(&self) -> bool {
+        TIMEOUTS.iter().any(|name| self.own(name).is_some_and(is_short))
     }
 }
 
