@@ -19,8 +19,9 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for what a transaction itself has notified.
-const OWN: Duration = Duration::from_millis(50);
+/// Longest wait for what a transaction itself has notified. Behind it that would come with another's process number: so long as a
+/// busy machine may keep the hub's server from a core.
+const OWN: Duration = Duration::from_secs(1);
 
 /// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
 const CHANNELS_MAX: usize = 10_000;
