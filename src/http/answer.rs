@@ -3,6 +3,7 @@
 use super::Views;
 use super::api;
 use super::export::export;
+use super::pins::Pinned;
 use super::ready::{Readiness, remarks};
 use crate::clock::{self, Instant};
 use crate::fault::{Fault, SqlState};
@@ -37,13 +38,20 @@ const INDEX: &str = "PgOtter\n\n\
 pub(super) struct Answers {
     views: Views,
     metrics: RefCell<Option<(Instant, Bytes)>>,
+    pinned: RefCell<Pinned>,
     tables: RefCell<HashMap<String, (Instant, Bytes)>>,
     readiness: Readiness,
 }
 
 impl Answers {
     pub fn new(views: Views) -> Self {
-        Self { views, metrics: RefCell::default(), tables: RefCell::default(), readiness: Readiness::default() }
+        Self {
+            views,
+            metrics: RefCell::default(),
+            pinned: RefCell::default(),
+            tables: RefCell::default(),
+            readiness: Readiness::default(),
+        }
     }
 
     /// A connection has ended: with a whole answer, or otherwise.
@@ -82,7 +90,7 @@ impl Answers {
         match &*last {
             Some((at, text)) if now.saturating_duration_since(*at) < FRESH => text.clone(),
             _ => {
-                let text = Bytes::from(export(&self.views, now));
+                let text = Bytes::from(export(&self.views, &mut self.pinned.borrow_mut(), now));
                 *last = Some((now, text.clone()));
                 text
             }

@@ -7,9 +7,11 @@ use super::applications::applications;
 use super::errors::errors;
 use super::family::{Families, Family};
 use super::pgbouncer::pgbouncer;
+use super::pins::{Pinned, pins};
 use super::pools::Pools;
 use super::slow::slow;
 use super::statements::statements;
+use crate::activity::Doing;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
 use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Prepared, Retry, Routed};
@@ -17,23 +19,26 @@ use crate::net::Memory;
 use crate::router::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 /// Waits, transactions and pipelines are not told apart by where they ran.
 const ROLE: (&str, &str) = ("role", "primary");
 
 /// The text of /metrics as of `now`.
-pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
+pub(super) fn export(views: &Views, pinned: &mut Pinned, now: Instant) -> Vec<u8> {
     let mut out = Families::default();
     process(&mut out, views);
-    let pools = Pools::take(views, now);
+    // In this order: what is counted of a client's pin does not go on any more.
+    let counts = views.metrics.counts();
+    fence(Ordering::Acquire);
+    let present = (views.clients)();
+    let pools = Pools::take(views, &present, now);
     clients(&mut out, views, &pools);
-    pins(&mut out, views);
+    pins(&mut out, views, pinned, (&counts, &present, now));
     memory(&mut out, &views.memory);
     servers(&mut out, &pools);
     hosts(&mut out, views);
     // What nobody has used is left out, but for what the configuration names.
-    let counts: Vec<_> = views.metrics.counts();
     let named = |name: &String| views.config_names(name);
     let counts: Vec<_> =
         counts.into_iter().filter(|(name, counts)| named(name) || *counts != Counts::default()).collect();
@@ -77,8 +82,8 @@ fn process(out: &mut Families, views: &Views) {
 fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     let mut family = out.gauge("pgotter_client_connections", "Clients, by what they do.");
     for (labels, row) in pools.labelled() {
-        for (state, count) in [("active", row.active), ("idle", row.idle_clients()), ("waiting", row.waiting)] {
-            family.count(&[&labels[..], &[("state", state)]].concat(), count);
+        for ((_, state), count) in Doing::ALL.iter().zip(row.doing) {
+            family.count(&[&labels[..], &[("state", *state)]].concat(), count);
         }
     }
     drop(family);
@@ -101,21 +106,6 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     }
 }
 
-/// A client that is kept by several reasons counts for each of them.
-fn pins(out: &mut Families, views: &Views) {
-    let all = (views.pins)();
-    let mut pins: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (database, why) in &all {
-        let database = views.metrics.label(database);
-        why.words().for_each(|reason| *pins.entry((database, reason)).or_default() += 1);
-    }
-    let mut family =
-        out.gauge("pgotter_session_pins", "Clients that keep a server of their own over transactions, by why.");
-    for ((database, reason), count) in &pins {
-        family.count(&[("database", database), ("reason", reason)], *count);
-    }
-}
-
 fn memory(out: &mut Families, memory: &Memory) {
     out.gauge("pgotter_client_memory_bytes", "Memory of the buffers of clients that hold more than 64 KiB.")
         .count(&[], memory.held());
@@ -129,7 +119,7 @@ fn servers(out: &mut Families, pools: &Pools) {
     let mut family = out.gauge("pgotter_server_connections", "Connections to PostgreSQL, by what they do.");
     for (labels, row) in pools.labelled() {
         for (host, servers) in &row.servers {
-            for (state, count) in [("active", servers.active), ("idle", servers.idle), ("login", servers.login)] {
+            for (state, count) in servers.states() {
                 family.count(&[&labels[..], &[("host", host.as_str()), ("state", state)]].concat(), count);
             }
         }

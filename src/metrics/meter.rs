@@ -120,6 +120,15 @@ impl Meter {
         self.0.shard.prepared[prepared as usize].add(1);
     }
 
+    /// A client has kept its server for so long, for the reasons of these bits.
+    pub fn pinned(&self, reasons: u8, took: Duration) {
+        for (bit, total) in self.0.shard.pinned_us.iter().enumerate() {
+            if reasons >> bit & 1 == 1 {
+                total.add(micros(took));
+            }
+        }
+    }
+
     /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
     pub fn routed(&self, kind: usize) {
         if let Some(routed) = self.0.shard.routes.get(kind) {

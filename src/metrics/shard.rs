@@ -159,6 +159,9 @@ impl<T> std::ops::DerefMut for Routes<T> {
     }
 }
 
+/// Reasons for which clients keep a server, as many as a byte has bits. Which they are, the session knows.
+pub const PINS: usize = u8::BITS as usize;
+
 /// What came of decisions of one kind. Which kind that is, the router knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Routed {
@@ -193,6 +196,7 @@ pub(super) struct Shard {
     pub checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     pub retries: [Counter; Retry::ALL.len()],
     pub prepared: [Counter; Prepared::ALL.len()],
+    pub pinned_us: [Counter; PINS],
     pub rows_returned: Counter,
     pub rows_changed: Counter,
     pub routes: Routes<Tally>,
@@ -227,6 +231,8 @@ pub struct Counts {
     pub retries: [u64; Retry::ALL.len()],
     /// In the order of [`Prepared::ALL`].
     pub prepared: [u64; Prepared::ALL.len()],
+    /// For how long clients have kept servers, by why: by the bits of the reasons. What goes on is not in it.
+    pub pinned_us: [u64; PINS],
     /// Of statements that read, and of those of which that is not known.
     pub rows_returned: u64,
     /// Of statements that write.
@@ -266,6 +272,7 @@ impl Counts {
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
         each(&mut self.prepared, &shard.prepared);
+        each(&mut self.pinned_us, &shard.pinned_us);
         self.rows_returned += shard.rows_returned.get();
         self.rows_changed += shard.rows_changed.get();
         for (total, routed) in self.routes.iter_mut().zip(&*shard.routes) {
