@@ -14,15 +14,14 @@ use super::statements::statements;
 use crate::activity::Doing;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Prepared, Retry, Routed};
+use crate::metrics::{
+    ByRole, CheckoutFailure, ConnectResult, Counts, Histogram, LoginResult, Prepared, ROLES, Retry, Routed,
+};
 use crate::net::Memory;
 use crate::router::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-
-/// Waits, transactions and pipelines are not told apart by where they ran.
-const ROLE: (&str, &str) = ("role", "primary");
 
 /// The text of /metrics as of `now`.
 pub(super) fn export(views: &Views, pinned: &mut Pinned, now: Instant) -> Vec<u8> {
@@ -96,13 +95,17 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     drop(family);
     let mut family = out.gauge("pgotter_pool_waiting_clients", "Clients that wait for a server.");
     for (labels, row) in pools.labelled() {
-        family.count(&[&labels[..], &[ROLE]].concat(), row.waiting);
+        for (role, queue) in row.queues() {
+            family.count(&[&labels[..], &[("role", role)]].concat(), queue.waiting);
+        }
     }
     drop(family);
     let mut family =
         out.gauge("pgotter_pool_oldest_wait_seconds", "How long the first of them has waited; 0 without any.");
     for (labels, row) in pools.labelled() {
-        family.value(&[&labels[..], &[ROLE]].concat(), row.oldest_wait.as_secs_f64());
+        for (role, queue) in row.queues() {
+            family.value(&[&labels[..], &[("role", role)]].concat(), queue.oldest_wait.as_secs_f64());
+        }
     }
 }
 
@@ -215,15 +218,23 @@ fn logins(out: &mut Families, counts: &[(String, Counts)]) {
 fn waits(out: &mut Families, counts: &[(String, Counts)]) {
     let mut family =
         out.histogram("pgotter_pool_wait_duration_seconds", "From a request to its server, for each that got one.");
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.waits);
-    }
+    by_role(&mut family, counts, |counts| &counts.waits);
     drop(family);
     let mut family =
         out.counter("pgotter_pool_checkout_failures_total", "Requests refused because there was no server for them.");
     for (database, counts) in counts {
         for ((_, reason), count) in CheckoutFailure::ALL.iter().zip(counts.checkout_failures) {
             family.count(&[("database", database), ("reason", reason)], count);
+        }
+    }
+}
+
+/// One for primaries; one for replicas where there is anything to tell of them: most databases have none.
+fn by_role(family: &mut Family<'_>, counts: &[(String, Counts)], of: impl Fn(&Counts) -> &ByRole<Histogram>) {
+    for (database, counts) in counts {
+        for (role, durations) in of(counts).all().filter(|(role, durations)| *role == ROLES[0] || durations.count() > 0)
+        {
+            family.durations(&[("database", database), ("role", role)], durations);
         }
     }
 }
@@ -236,7 +247,7 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     for (database, counts) in counts {
         // Those that nothing was counted of are left out: most databases know a few of them.
         let kinds = counts.queries.all().filter(|(.., durations)| durations.count() > 0);
-        for (kind, role, durations) in kinds.chain([("pipeline", ROLE.1, &counts.pipelines)]) {
+        for (kind, role, durations) in kinds.chain([("pipeline", ROLES[0], &counts.pipelines)]) {
             family.durations(&[("database", database), ("kind", kind), ("role", role)], durations);
         }
     }
@@ -249,15 +260,11 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     }
     drop(family);
     let mut family = out.histogram("pgotter_transaction_duration_seconds", "How long transactions had their server.");
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.transactions);
-    }
+    by_role(&mut family, counts, |counts| &counts.transactions);
     drop(family);
     let help = "How long transactions waited for their client, of those that did.";
     let mut family = out.histogram("pgotter_transaction_idle_duration_seconds", help);
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.idle);
-    }
+    by_role(&mut family, counts, |counts| &counts.idle);
     drop(family);
     let mut family = out
         .counter("pgotter_routing_retries_total", "Requests that were sent once more in place of their error, by why.");

@@ -59,7 +59,10 @@ pub(super) fn pins(
 
 impl Pinned {
     /// Takes these over where they are longer; everything that was ever told.
-    fn raise(&mut self, times: &BTreeMap<(&str, &'static str), Duration>) -> impl Iterator<Item = ((&str, &str), Duration)> {
+    fn raise(
+        &mut self,
+        times: &BTreeMap<(&str, &'static str), Duration>,
+    ) -> impl Iterator<Item = ((&str, &str), Duration)> {
         for ((database, reason), time) in times {
             let told = self.0.entry(((*database).to_owned(), reason)).or_default();
             *told = (*told).max(*time);

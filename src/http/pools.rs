@@ -5,7 +5,7 @@ use crate::activity::{Doing, ServerSeen, ServerState};
 use crate::clock::Instant;
 use crate::cluster::{Pool, Shape};
 use crate::ids::ClientId;
-use crate::metrics::OTHER;
+use crate::metrics::{OTHER, ROLES};
 use crate::pool::core::Stats;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,12 +26,26 @@ pub(super) struct Pools {
 pub(super) struct Row {
     /// Clients, in the order of [`Doing::ALL`].
     pub doing: [usize; Doing::ALL.len()],
-    pub waiting: usize,
-    pub oldest_wait: Duration,
+    // Of the primary, and of the replicas; None: it has none.
+    queues: [Option<Queue>; ROLES.len()],
     /// By host.
     pub servers: BTreeMap<String, Servers>,
     /// Servers at most; None = no limit.
     pub limit: Option<usize>,
+}
+
+/// Clients that wait for servers of one role.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub waiting: usize,
+    pub oldest_wait: Duration,
+}
+
+impl Row {
+    /// One for each role that a host of it has, with the word for it.
+    pub fn queues(&self) -> impl Iterator<Item = (&'static str, &Queue)> {
+        ROLES.into_iter().zip(&self.queues).filter_map(|(role, queue)| Some((role, queue.as_ref()?)))
+    }
 }
 
 #[derive(Default)]
@@ -119,9 +133,12 @@ impl Pools {
         let row = self.rows.entry(labels).or_default();
         let limit = (settings.pool_size > 0).then_some(settings.pool_size + settings.reserve_pool_size);
         row.limit = limit.filter(|_| alone);
-        for (lane, stats) in shape.lanes.iter().zip(stats) {
-            row.waiting += stats.waiting;
-            row.oldest_wait = row.oldest_wait.max(stats.oldest_wait);
+        // Where none is confirmed, nobody waits for servers of the last one, nor are they a replica's.
+        let primary = shape.watch.as_ref().map_or(Some(0), |watch| watch.last_primary());
+        for (at, (lane, stats)) in shape.lanes.iter().zip(stats).enumerate() {
+            let queue = row.queues[usize::from(primary.is_some_and(|primary| primary != at))].get_or_insert_default();
+            queue.waiting += stats.waiting;
+            queue.oldest_wait = queue.oldest_wait.max(stats.oldest_wait);
             let servers = row.servers.entry(lane.address().to_string()).or_default();
             servers.taken += stats.active;
             servers.idle += stats.idle;

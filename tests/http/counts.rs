@@ -182,7 +182,7 @@ fn who_waits_and_who_waits_in_vain_is_seen() {
     let waiting = |scrape: &Scrape| scrape.value("pgotter_pool_waiting_clients", &with(PRIMARY));
     let scrape = Scrape::until(watched.http, "a waiting client", |scrape| waiting(scrape) == 1.0);
     assert!(scrape.value("pgotter_pool_oldest_wait_seconds", &with(PRIMARY)) > 0.0);
-    for (state, clients) in [("active", 1.0), ("waiting", 1.0), ("idle", 0.0)] {
+    for (state, clients) in [("idle_in_transaction", 1.0), ("waiting", 1.0), ("active", 0.0), ("idle", 0.0)] {
         assert_eq!(scrape.value("pgotter_client_connections", &with(("state", state))), clients, "{state}");
     }
     let host = format!("{}:{}", shared_postgres().host(), shared_postgres().port());
