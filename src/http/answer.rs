@@ -3,6 +3,7 @@
 use super::Views;
 use super::api;
 use super::export::export;
+use super::host::foreign_name;
 use super::pins::Pinned;
 use super::ready::{Readiness, remarks};
 use crate::clock::{self, Instant};
@@ -31,7 +32,7 @@ const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4
 const INDEX: &str = "PgOtter\n\n\
     /metrics  for Prometheus; docs/metrics.md says what each means\n\
     /live     200 while every thread turns\n\
-    /ready    200 while every configured database can be reached\n\
+    /ready    200 while every configured database can be reached, as [http] ready asks for it\n\
     /api/v1/  what the console shows, in JSON\n";
 
 /// Answers requests; lives on the endpoint's thread.
@@ -62,6 +63,14 @@ impl Answers {
     }
 
     pub async fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let http = &(self.views.config)().http;
+        if let Some(name) = foreign_name(request, http.listen, &http.allowed_hosts) {
+            let text = format!(
+                "this is not \"{}\": ask by IP address or as localhost, or list the name in [http] allowed_hosts\n",
+                name.escape_debug()
+            );
+            return response(StatusCode::MISDIRECTED_REQUEST, TEXT, text);
+        }
         let path = request.uri().path();
         if !matches!(path, "/" | "/metrics" | "/live" | "/ready") && !api::is_below(path) {
             return response(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /live, /ready and /api/v1/\n");

@@ -11,6 +11,7 @@ mod applications;
 mod errors;
 mod export;
 mod family;
+mod host;
 mod pgbouncer;
 mod pins;
 mod pools;
