@@ -18,6 +18,8 @@ mod commands;
 mod counts;
 #[path = "console/ending.rs"]
 mod ending;
+#[path = "console/exporter.rs"]
+mod exporter;
 #[path = "console/live.rs"]
 mod live;
 #[path = "console/one_query.rs"]

@@ -11,6 +11,8 @@ mod again;
 mod following;
 #[path = "failover/load.rs"]
 mod load;
+#[path = "failover/ready.rs"]
+mod ready;
 #[path = "failover/refusing.rs"]
 mod refusing;
 #[path = "operation/reloading.rs"]

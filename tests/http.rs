@@ -4,8 +4,12 @@
 mod bad_requests;
 #[path = "http/counts.rs"]
 mod counts;
+#[path = "http/doing.rs"]
+mod doing;
 #[path = "http/health.rs"]
 mod health;
+#[path = "http/hosts.rs"]
+mod hosts;
 #[path = "http/pgbouncer.rs"]
 mod pgbouncer;
 #[path = "http/scrape.rs"]

@@ -39,6 +39,8 @@ mod own_in_failed;
 mod reads;
 #[path = "routing/restarted.rs"]
 mod restarted;
+#[path = "routing/roles.rs"]
+mod roles;
 #[path = "routing/rules.rs"]
 mod rules;
 #[path = "routing/set_off.rs"]

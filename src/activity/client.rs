@@ -33,6 +33,32 @@ pub enum ClientState {
     Active(ServerId),
 }
 
+/// What a client does, as metrics call it. Every client does exactly one of these. The order is that of [`Doing::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Its statement runs; or nothing of that, and it keeps its server without being pinned, as in session mode.
+    Active,
+    /// It has no server, and has asked for none.
+    Idle,
+    /// It waits for a server.
+    Waiting,
+    /// It has a server, in a transaction, and everything it has asked for is answered.
+    IdleInTransaction,
+    /// The same between two transactions, and it is pinned: nobody else gets its server.
+    Pinned,
+}
+
+impl Doing {
+    /// Every one, in order, with its word.
+    pub const ALL: [(Self, &str); 5] = [
+        (Self::Active, "active"),
+        (Self::Idle, "idle"),
+        (Self::Waiting, "waiting"),
+        (Self::IdleInTransaction, "idle_in_transaction"),
+        (Self::Pinned, "pinned"),
+    ];
+}
+
 impl ClientActivity {
     /// Of a client that has asked for nothing yet.
     pub fn new(id: ClientId, line: Line, now: Instant) -> Self {
@@ -61,11 +87,6 @@ impl ClientActivity {
 
     /// As it is now, under the names that whoever keeps the record knows.
     pub fn seen(&self, user: String, database: String, application_name: Vec<u8>) -> ClientSeen {
-        let state = match self.link.load(Ordering::Relaxed) {
-            IDLE => ClientState::Idle,
-            WAITING => ClientState::Waiting,
-            server => ClientState::Active(ServerId(server)),
-        };
         ClientSeen {
             id: self.id,
             user,
@@ -74,14 +95,37 @@ impl ClientActivity {
             line: self.line,
             connected: self.connected,
             requested: self.requested.get(self.connected),
-            state,
-            rest: match self.requested.marked() {
-                1 => Rest::InTransaction,
-                2 => Rest::Between,
-                _ => Rest::No,
-            },
+            state: self.state(),
+            rest: self.rest(),
             pin: None,
             statement: None,
+        }
+    }
+
+    /// In one word, which whoever knows of its pins may ask for without a copy of its names.
+    pub fn doing(&self, is_pinned: bool) -> Doing {
+        match (self.state(), self.rest()) {
+            (ClientState::Idle, _) => Doing::Idle,
+            (ClientState::Waiting, _) => Doing::Waiting,
+            (ClientState::Active(_), Rest::InTransaction) => Doing::IdleInTransaction,
+            (ClientState::Active(_), Rest::Between) if is_pinned => Doing::Pinned,
+            (ClientState::Active(_), Rest::No | Rest::Between) => Doing::Active,
+        }
+    }
+
+    fn state(&self) -> ClientState {
+        match self.link.load(Ordering::Relaxed) {
+            IDLE => ClientState::Idle,
+            WAITING => ClientState::Waiting,
+            server => ClientState::Active(ServerId(server)),
+        }
+    }
+
+    fn rest(&self) -> Rest {
+        match self.requested.marked() {
+            1 => Rest::InTransaction,
+            2 => Rest::Between,
+            _ => Rest::No,
         }
     }
 }

@@ -8,7 +8,7 @@ mod client;
 mod line;
 mod server;
 
-pub use client::{ClientActivity, ClientState};
+pub use client::{ClientActivity, ClientState, Doing};
 pub use line::{End, Line, cipher_suite_name};
 pub use server::{ServerActivity, ServerState};
 

@@ -9,7 +9,7 @@ use super::{available, budget};
 use crate::admin::{Desk, table, table_names, tables_of};
 use crate::alerts::Board;
 use crate::cli::ports::holder;
-use crate::client::{Credentials, Gate, InForce, Partings, Registry, Seats};
+use crate::client::{Credentials, Gate, InForce, Partings, Presence, Registry, Seats};
 use crate::clock::{self, Instant};
 use crate::cluster::Cluster;
 use crate::config::{Config, oddities};
@@ -126,7 +126,7 @@ fn serve_views(
             of: tables_of(),
             by_name: Box::new(move |name, argument| table(&desk, name, argument)),
         },
-        pins: Box::new(move || registry.pins()),
+        clients: Box::new(move || registry.presences().iter().map(|presence| client_now(presence)).collect()),
         tls: gate.tls.clone(),
         config: Box::new(move || door.load().config.clone()),
         max_clients: Box::new(move || seats.limit()),
@@ -138,6 +138,11 @@ fn serve_views(
     };
     std::thread::Builder::new().name("http".to_owned()).spawn(serve)?;
     Ok(())
+}
+
+fn client_now(presence: &Presence) -> http::ClientNow {
+    let pin = presence.uncounted_pin();
+    http::ClientNow { id: presence.id(), pool: presence.pool().clone(), doing: presence.doing(), pin }
 }
 
 /// Starts the thread that asks hosts what they are: nothing that a client does may delay it.

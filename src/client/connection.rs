@@ -343,6 +343,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.note_delivered();
+        self.end_pin();
         self.home_pool().client_left();
     }
 }

@@ -9,7 +9,7 @@ use super::presence::{application_label, application_name};
 use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
 use crate::fault::Fault;
-use crate::metrics::{Call, Description, ErrorSource, Name, Stat, ToldError};
+use crate::metrics::{Call, Description, ErrorSource, Name, ROLES, Stat, ToldError};
 use crate::router::{Plan, To};
 use crate::server::{Forwarding, Timed, Told};
 use crate::sql::{Facts, Pattern, Readings};
@@ -190,7 +190,12 @@ impl Client {
 
     /// Where its statement runs, as metrics call it.
     pub(super) fn role(&self) -> &'static str {
-        if self.to() == To::Primary { "primary" } else { "replica" }
+        ROLES[usize::from(self.is_on_replica())]
+    }
+
+    /// Whether that is a replica.
+    pub(super) fn is_on_replica(&self) -> bool {
+        self.to() != To::Primary
     }
 
     /// The client does not hear the end of what is under way.

@@ -167,6 +167,7 @@ impl Client {
         if !message.whole {
             self.begin_passing(readings, &message.body[at.end + 1..], Some(statement.clone()));
         }
+        self.meter.parsed_named();
         let prepared = under_way.make_place(&statement, limit);
         self.meter.prepared(prepared);
         if prepared != Prepared::Hit {
@@ -238,6 +239,9 @@ impl Client {
             }
         }
         if binds {
+            if named {
+                self.meter.bound_named();
+            }
             self.bind(under_way, at, &statement, &meanwhile, lane);
             self.note_bound(statement);
         } else if !self.describe_in_its_place(under_way, &at, &statement) {

@@ -1,16 +1,17 @@
 //! What others can see of a client: what it does, whose it is, and what it calls itself.
 
 use super::connection::Client;
-use crate::activity::{ClientActivity, ClientSeen, ClientState, End};
-use crate::clock::Instant;
+use crate::activity::{ClientActivity, ClientSeen, ClientState, Doing, End};
+use crate::clock::{self, Instant};
 use crate::cluster::Pool;
+use crate::ids::ClientId;
 use crate::metrics::Name;
 use crate::net::Peer;
 use crate::session::{Pins, Settings};
 use arc_swap::ArcSwapOption;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 /// One client, for whoever asks. Its task keeps it up to date.
@@ -23,8 +24,11 @@ pub struct Presence {
     writer: Option<Box<str>>,
     // What it calls itself; `None`: nothing.
     name: ArcSwapOption<Box<[u8]>>,
-    // Why it keeps its server over transactions, and behind that since when: milliseconds after it was let in. 0: it does not.
+    // Why it keeps its server over transactions, and behind that since when it does so for these reasons: microseconds after it was let
+    // in. 0: it does not.
     pinned: AtomicU64,
+    // The same moment of the first reason that it had.
+    pin_began_us: AtomicU64,
     // The fingerprint of the statement that it has asked for last; 0: none, or it is not known.
     statement: AtomicU64,
 }
@@ -45,8 +49,19 @@ impl Presence {
             writer,
             name: ArcSwapOption::empty(),
             pinned: AtomicU64::new(0),
+            pin_began_us: AtomicU64::new(0),
             statement: AtomicU64::new(0),
         }
+    }
+
+    /// Where it has logged in to.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Names it.
+    pub fn id(&self) -> ClientId {
+        self.activity.id
     }
 
     /// Where it is.
@@ -92,16 +107,35 @@ impl Presence {
 
     /// Why it keeps its server over transactions, and since when.
     pub fn pin(&self) -> Option<(Pins, Instant)> {
-        let pinned = self.pinned.load(Ordering::Relaxed);
-        let why = Pins::from_bits((pinned & ((1 << REASONS) - 1)) as u8);
-        (!why.is_empty()).then(|| (why, self.activity.connected + Duration::from_millis(pinned >> REASONS)))
+        self.uncounted_pin().map(|(why, _)| (why, self.after(self.pin_began_us.load(Ordering::Relaxed))))
     }
 
-    fn set_pin(&self, why: Pins, now: Instant) {
-        let since = self.pin().map_or(now, |(_, since)| since);
-        let after = since.saturating_duration_since(self.activity.connected).as_millis() as u64;
+    /// The same, since when for just these reasons: what was before that is counted.
+    pub fn uncounted_pin(&self) -> Option<(Pins, Instant)> {
+        let pinned = self.pinned.load(Ordering::Relaxed);
+        let why = Pins::from_bits((pinned & ((1 << REASONS) - 1)) as u8);
+        (!why.is_empty()).then(|| (why, self.after(pinned >> REASONS)))
+    }
+
+    /// What it does, in one word.
+    pub fn doing(&self) -> Doing {
+        self.activity.doing(self.pinned.load(Ordering::Relaxed) != 0)
+    }
+
+    /// What it had been pinned by until now, and for how long.
+    fn set_pin(&self, why: Pins, now: Instant) -> Option<(Pins, Duration)> {
+        let before = self.uncounted_pin();
+        let after = now.saturating_duration_since(self.activity.connected).as_micros() as u64;
+        if before.is_none() {
+            self.pin_began_us.store(after, Ordering::Relaxed);
+        }
         let pinned = if why.is_empty() { 0 } else { after << REASONS | u64::from(why.bits()) };
         self.pinned.store(pinned, Ordering::Relaxed);
+        before.map(|(why, since)| (why, now.saturating_duration_since(since)))
+    }
+
+    fn after(&self, us: u64) -> Instant {
+        self.activity.connected + Duration::from_micros(us)
     }
 }
 
@@ -125,8 +159,20 @@ impl Client {
         self.application = self.meter.of(&self.home_pool().database).application(&name);
     }
 
+    /// It is pinned by this from now on, and what it was pinned by until now is counted. It is at home: elsewhere nothing pins.
     pub(super) fn show_pin(&self, why: Pins) {
-        self.presence.set_pin(why, self.now);
+        if let Some((before, took)) = self.presence.set_pin(why, clock::now()) {
+            // Whoever finds it counted does not find it going on behind that; see `http::pins`.
+            fence(Ordering::Release);
+            self.meter.pinned(before.bits(), took);
+        }
+    }
+
+    /// It leaves.
+    pub(super) fn end_pin(&self) {
+        if self.presence.uncounted_pin().is_some() {
+            self.show_pin(Pins::default());
+        }
     }
 
     pub(super) fn does(&self, state: ClientState) {

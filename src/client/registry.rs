@@ -6,7 +6,6 @@ use crate::config::Resolved;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ClientId;
 use crate::pool::{Mail, Mailbox};
-use crate::session::Pins;
 use crate::wire::startup::CancelKey;
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -101,8 +100,7 @@ impl Registry {
 
     /// Everybody who is connected, in no order.
     pub fn seen(&self) -> Vec<ClientSeen> {
-        let presences: Vec<_> = self.clients.iter().filter_map(|entry| entry.presence.clone()).collect();
-        presences.iter().map(|presence| presence.seen()).collect()
+        self.presences().iter().map(|presence| presence.seen()).collect()
     }
 
     /// Throws one client out. False: there is none of this number.
@@ -123,10 +121,9 @@ impl Registry {
         mailbox.map(|mailbox| mailbox.put(write)).is_some()
     }
 
-    /// Those who keep a server over transactions, each with the database it has logged in to and why.
-    pub fn pins(&self) -> Vec<(String, Pins)> {
-        let pin = |presence: &Arc<Presence>| Some((presence.database().to_owned(), presence.pin()?.0));
-        self.clients.iter().filter_map(|entry| entry.presence.as_ref().and_then(pin)).collect()
+    /// The same, to be looked at one by one.
+    pub fn presences(&self) -> Vec<Arc<Presence>> {
+        self.clients.iter().filter_map(|entry| entry.presence.clone()).collect()
     }
 
     /// Whether everybody was told to leave.

@@ -229,7 +229,11 @@ impl Client {
 
     fn count_refusal(&self, fault: &Fault) {
         match fault.blame {
-            Blame::Limit => self.meter.not_assigned(CheckoutFailure::Timeout),
+            // Of the wait for a server. Others are of something else that there is only so much of.
+            Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => {
+                self.meter.not_assigned(CheckoutFailure::Timeout)
+            }
+            Blame::Limit => self.meter.not_assigned(CheckoutFailure::Limit),
             Blame::Server => self.meter.not_assigned(CheckoutFailure::NoServer),
             // It has cancelled its request.
             Blame::Client | Blame::Pooler => (),

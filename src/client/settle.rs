@@ -8,6 +8,7 @@ use super::serve::Left;
 use super::take_back::Residue;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
+use crate::metrics::CheckoutFailure;
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
@@ -127,7 +128,10 @@ impl Client {
         }
         if self.pin.is_none() && may_pin(facts) {
             self.keep_free()?;
-            let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
+            let Some(seat) = PinSeat::take(lane, self.rules.max_pinned) else {
+                self.meter.not_assigned(CheckoutFailure::Limit);
+                return Err(too_many_pinned());
+            };
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
         // Only now: what is refused changes nothing.

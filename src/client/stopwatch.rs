@@ -72,7 +72,7 @@ impl Stopwatch {
 impl Client {
     /// A server has been found for the request.
     pub(super) fn observe_wait(&self, watch: &Stopwatch) {
-        self.meter.assigned(watch.waited());
+        self.meter.assigned(watch.waited(), self.is_on_replica());
     }
 
     /// Nothing is owed any more, since `now`.
@@ -87,7 +87,7 @@ impl Client {
         link.watch.received = None;
         if transactions > 0 {
             let took = now.saturating_duration_since(link.since);
-            self.meter.transaction(took);
+            self.meter.transaction(took, self.is_on_replica());
             if let Some(busy) = link.busy.take() {
                 self.note_idle(took, busy + server);
             }
@@ -110,6 +110,6 @@ impl Client {
     }
 
     fn note_idle(&self, took: Duration, busy: Duration) {
-        self.meter.idled(&self.application, took.saturating_sub(busy));
+        self.meter.idled(&self.application, took.saturating_sub(busy), self.is_on_replica());
     }
 }

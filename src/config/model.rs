@@ -196,8 +196,24 @@ pub struct Pooler {
 pub struct Http {
     /// Where it listens. None = off. Default 127.0.0.1:9127.
     pub listen: Option<SocketAddr>,
+    /// Names, beside localhost and IP addresses, that requests may call it by in their Host header. Empty = on loopback none, elsewhere any.
+    /// Default empty.
+    pub allowed_hosts: Vec<String>,
+    /// What /ready asks for. Default the primary.
+    pub ready: Ready,
     /// The names of pgbouncer_exporter are served as well. Default true.
     pub pgbouncer_metrics: bool,
+}
+
+/// When clients could be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The primary of each database can serve.
+    Primary,
+    /// It can, or a replica.
+    AnyHost,
+    /// Always, until the process is ended.
+    Listening,
 }
 
 /// `[insight]`: what is counted for each statement.

@@ -6,7 +6,7 @@ use super::console::is_console;
 use super::hosts::hosts;
 use super::insight::{insight, slow_queries};
 use super::later;
-use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, SslMode, User};
+use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, Ready, SslMode, User};
 use super::notify::notify;
 use super::outside::Outside;
 use super::report::{Notebook, Report};
@@ -236,11 +236,29 @@ fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
     }
 }
 
+/// Names of machines, without port.
+fn host_names(value: &Value<'_>) -> Result<Vec<String>, Wrong> {
+    let names = names(value)?;
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    match names.iter().find(|name| !is_name(name)) {
+        None => Ok(names.iter().map(|name| name.trim_end_matches('.').to_owned()).collect()),
+        Some(name) => {
+            let wrong = Wrong::new("a list of names of hosts", format!("{name:?} is none"));
+            Err(wrong.with_help("without scheme and port, as in \"otter.example.test\"; there are no wildcards"))
+        }
+    }
+}
+
+const READY: [(&str, Ready); 3] =
+    [("primary", Ready::Primary), ("any_host", Ready::AnyHost), ("listening", Ready::Listening)];
+
 fn http(notes: &mut Notebook, root: &DeTable<'_>) -> Http {
     let (table, place) = subtable(notes, root, "http");
     let s = &mut Section::new(notes, table, "[http]", place);
     let http = Http {
         listen: s.or("listen", Some(HTTP), socket_address),
+        allowed_hosts: s.or("allowed_hosts", Vec::new(), host_names),
+        ready: s.or("ready", Ready::Primary, word(&READY)),
         pgbouncer_metrics: s.or("pgbouncer_metrics", true, boolean),
     };
     s.unknown_keys(later::key);

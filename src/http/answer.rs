@@ -3,6 +3,8 @@
 use super::Views;
 use super::api;
 use super::export::export;
+use super::host::foreign_name;
+use super::pins::Pinned;
 use super::ready::{Readiness, remarks};
 use crate::clock::{self, Instant};
 use crate::fault::{Fault, SqlState};
@@ -30,20 +32,27 @@ const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4
 const INDEX: &str = "PgOtter\n\n\
     /metrics  for Prometheus; docs/metrics.md says what each means\n\
     /live     200 while every thread turns\n\
-    /ready    200 while every configured database can be reached\n\
+    /ready    200 while every configured database can be reached, as [http] ready asks for it\n\
     /api/v1/  what the console shows, in JSON\n";
 
 /// Answers requests; lives on the endpoint's thread.
 pub(super) struct Answers {
     views: Views,
     metrics: RefCell<Option<(Instant, Bytes)>>,
+    pinned: RefCell<Pinned>,
     tables: RefCell<HashMap<String, (Instant, Bytes)>>,
     readiness: Readiness,
 }
 
 impl Answers {
     pub fn new(views: Views) -> Self {
-        Self { views, metrics: RefCell::default(), tables: RefCell::default(), readiness: Readiness::default() }
+        Self {
+            views,
+            metrics: RefCell::default(),
+            pinned: RefCell::default(),
+            tables: RefCell::default(),
+            readiness: Readiness::default(),
+        }
     }
 
     /// A connection has ended: with a whole answer, or otherwise.
@@ -54,6 +63,14 @@ impl Answers {
     }
 
     pub async fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let http = &(self.views.config)().http;
+        if let Some(name) = foreign_name(request, http.listen, &http.allowed_hosts) {
+            let text = format!(
+                "this is not \"{}\": ask by IP address or as localhost, or list the name in [http] allowed_hosts\n",
+                name.escape_debug()
+            );
+            return response(StatusCode::MISDIRECTED_REQUEST, TEXT, text);
+        }
         let path = request.uri().path();
         if !matches!(path, "/" | "/metrics" | "/live" | "/ready") && !api::is_below(path) {
             return response(StatusCode::NOT_FOUND, TEXT, "there is /metrics, /live, /ready and /api/v1/\n");
@@ -82,7 +99,7 @@ impl Answers {
         match &*last {
             Some((at, text)) if now.saturating_duration_since(*at) < FRESH => text.clone(),
             _ => {
-                let text = Bytes::from(export(&self.views, now));
+                let text = Bytes::from(export(&self.views, &mut self.pinned.borrow_mut(), now));
                 *last = Some((now, text.clone()));
                 text
             }

@@ -7,33 +7,37 @@ use super::applications::applications;
 use super::errors::errors;
 use super::family::{Families, Family};
 use super::pgbouncer::pgbouncer;
+use super::pins::{Pinned, pins};
 use super::pools::Pools;
 use super::slow::slow;
 use super::statements::statements;
+use crate::activity::Doing;
 use crate::clock::Instant;
 use crate::cluster::{HostSeen, Watch};
-use crate::metrics::{CheckoutFailure, ConnectResult, Counts, LoginResult, Prepared, Retry, Routed};
+use crate::metrics::{
+    ByRole, CheckoutFailure, ConnectResult, Counts, Histogram, LoginResult, Prepared, ROLES, Retry, Routed,
+};
 use crate::net::Memory;
 use crate::router::kinds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// Waits, transactions and pipelines are not told apart by where they ran.
-const ROLE: (&str, &str) = ("role", "primary");
+use std::sync::atomic::{Ordering, fence};
 
 /// The text of /metrics as of `now`.
-pub(super) fn export(views: &Views, now: Instant) -> Vec<u8> {
+pub(super) fn export(views: &Views, pinned: &mut Pinned, now: Instant) -> Vec<u8> {
     let mut out = Families::default();
     process(&mut out, views);
-    let pools = Pools::take(views, now);
+    // In this order: what is counted of a client's pin does not go on any more.
+    let counts = views.metrics.counts();
+    fence(Ordering::Acquire);
+    let present = (views.clients)();
+    let pools = Pools::take(views, &present, now);
     clients(&mut out, views, &pools);
-    pins(&mut out, views);
+    pins(&mut out, views, pinned, (&counts, &present, now));
     memory(&mut out, &views.memory);
     servers(&mut out, &pools);
     hosts(&mut out, views);
     // What nobody has used is left out, but for what the configuration names.
-    let counts: Vec<_> = views.metrics.counts();
     let named = |name: &String| views.config_names(name);
     let counts: Vec<_> =
         counts.into_iter().filter(|(name, counts)| named(name) || *counts != Counts::default()).collect();
@@ -77,8 +81,8 @@ fn process(out: &mut Families, views: &Views) {
 fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     let mut family = out.gauge("pgotter_client_connections", "Clients, by what they do.");
     for (labels, row) in pools.labelled() {
-        for (state, count) in [("active", row.active), ("idle", row.idle_clients()), ("waiting", row.waiting)] {
-            family.count(&[&labels[..], &[("state", state)]].concat(), count);
+        for ((_, state), count) in Doing::ALL.iter().zip(row.doing) {
+            family.count(&[&labels[..], &[("state", *state)]].concat(), count);
         }
     }
     drop(family);
@@ -91,28 +95,17 @@ fn clients(out: &mut Families, views: &Views, pools: &Pools) {
     drop(family);
     let mut family = out.gauge("pgotter_pool_waiting_clients", "Clients that wait for a server.");
     for (labels, row) in pools.labelled() {
-        family.count(&[&labels[..], &[ROLE]].concat(), row.waiting);
+        for (role, queue) in row.queues() {
+            family.count(&[&labels[..], &[("role", role)]].concat(), queue.waiting);
+        }
     }
     drop(family);
     let mut family =
         out.gauge("pgotter_pool_oldest_wait_seconds", "How long the first of them has waited; 0 without any.");
     for (labels, row) in pools.labelled() {
-        family.value(&[&labels[..], &[ROLE]].concat(), row.oldest_wait.as_secs_f64());
-    }
-}
-
-/// A client that is kept by several reasons counts for each of them.
-fn pins(out: &mut Families, views: &Views) {
-    let all = (views.pins)();
-    let mut pins: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (database, why) in &all {
-        let database = views.metrics.label(database);
-        why.words().for_each(|reason| *pins.entry((database, reason)).or_default() += 1);
-    }
-    let mut family =
-        out.gauge("pgotter_session_pins", "Clients that keep a server of their own over transactions, by why.");
-    for ((database, reason), count) in &pins {
-        family.count(&[("database", database), ("reason", reason)], *count);
+        for (role, queue) in row.queues() {
+            family.value(&[&labels[..], &[("role", role)]].concat(), queue.oldest_wait.as_secs_f64());
+        }
     }
 }
 
@@ -129,7 +122,7 @@ fn servers(out: &mut Families, pools: &Pools) {
     let mut family = out.gauge("pgotter_server_connections", "Connections to PostgreSQL, by what they do.");
     for (labels, row) in pools.labelled() {
         for (host, servers) in &row.servers {
-            for (state, count) in [("active", servers.active), ("idle", servers.idle), ("login", servers.login)] {
+            for (state, count) in servers.states() {
                 family.count(&[&labels[..], &[("host", host.as_str()), ("state", state)]].concat(), count);
             }
         }
@@ -225,15 +218,23 @@ fn logins(out: &mut Families, counts: &[(String, Counts)]) {
 fn waits(out: &mut Families, counts: &[(String, Counts)]) {
     let mut family =
         out.histogram("pgotter_pool_wait_duration_seconds", "From a request to its server, for each that got one.");
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.waits);
-    }
+    by_role(&mut family, counts, |counts| &counts.waits);
     drop(family);
     let mut family =
         out.counter("pgotter_pool_checkout_failures_total", "Requests refused because there was no server for them.");
     for (database, counts) in counts {
         for ((_, reason), count) in CheckoutFailure::ALL.iter().zip(counts.checkout_failures) {
             family.count(&[("database", database), ("reason", reason)], count);
+        }
+    }
+}
+
+/// One for primaries; one for replicas where there is anything to tell of them: most databases have none.
+fn by_role(family: &mut Family<'_>, counts: &[(String, Counts)], of: impl Fn(&Counts) -> &ByRole<Histogram>) {
+    for (database, counts) in counts {
+        for (role, durations) in of(counts).all().filter(|(role, durations)| *role == ROLES[0] || durations.count() > 0)
+        {
+            family.durations(&[("database", database), ("role", role)], durations);
         }
     }
 }
@@ -246,7 +247,7 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     for (database, counts) in counts {
         // Those that nothing was counted of are left out: most databases know a few of them.
         let kinds = counts.queries.all().filter(|(.., durations)| durations.count() > 0);
-        for (kind, role, durations) in kinds.chain([("pipeline", ROLE.1, &counts.pipelines)]) {
+        for (kind, role, durations) in kinds.chain([("pipeline", ROLES[0], &counts.pipelines)]) {
             family.durations(&[("database", database), ("kind", kind), ("role", role)], durations);
         }
     }
@@ -259,15 +260,11 @@ fn queries(out: &mut Families, counts: &[(String, Counts)]) {
     }
     drop(family);
     let mut family = out.histogram("pgotter_transaction_duration_seconds", "How long transactions had their server.");
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.transactions);
-    }
+    by_role(&mut family, counts, |counts| &counts.transactions);
     drop(family);
     let help = "How long transactions waited for their client, of those that did.";
     let mut family = out.histogram("pgotter_transaction_idle_duration_seconds", help);
-    for (database, counts) in counts {
-        family.durations(&[("database", database), ROLE], &counts.idle);
-    }
+    by_role(&mut family, counts, |counts| &counts.idle);
     drop(family);
     let mut family = out
         .counter("pgotter_routing_retries_total", "Requests that were sent once more in place of their error, by why.");

@@ -11,7 +11,9 @@ mod applications;
 mod errors;
 mod export;
 mod family;
+mod host;
 mod pgbouncer;
+mod pins;
 mod pools;
 mod ready;
 mod serve;
@@ -20,10 +22,13 @@ mod statements;
 
 pub use serve::{Listening, bind, serve};
 
+use crate::activity::Doing;
 use crate::alerts::Board;
-use crate::cluster::Cluster;
+use crate::clock::Instant;
+use crate::cluster::{Cluster, Pool};
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::ids::ClientId;
 use crate::metrics::Registry;
 use crate::net::{Memory, SharedTls};
 use crate::session::Pins;
@@ -44,12 +49,24 @@ pub struct Views {
     pub memory: Arc<Memory>,
     /// What the console shows.
     pub tables: Tables,
-    /// Databases of clients that keep a server over transactions, and why.
-    pub pins: Box<dyn Fn() -> Vec<(String, Pins)> + Send + Sync>,
+    /// Everybody who is connected.
+    pub clients: Box<dyn Fn() -> Vec<ClientNow> + Send + Sync>,
     /// The TLS in force.
     pub tls: SharedTls,
     /// Clients at most, as the budget of descriptors allows.
     pub max_clients: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+/// A client, as metrics tell of it.
+pub struct ClientNow {
+    /// Names it.
+    pub id: ClientId,
+    /// Where it has logged in to.
+    pub pool: Arc<Pool>,
+    /// What it does.
+    pub doing: Doing,
+    /// Why it keeps its server over transactions, and since when just for these reasons; what was before that is counted.
+    pub pin: Option<(Pins, Instant)>,
 }
 
 /// The console's tables.

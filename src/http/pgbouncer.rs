@@ -69,9 +69,19 @@ const STATS: Mapping = Mapping {
             MICROSECONDS,
             "How long servers were in a transaction.",
         ),
-        ("client_parse_count", "pgbouncer_stats_totals_client_parses_total", 1.0, "Parse messages of clients."),
-        ("server_parse_count", "pgbouncer_stats_totals_server_parses_total", 1.0, "Parse messages of our own."),
-        ("bind_count", "pgbouncer_stats_totals_binds_total", 1.0, "Bind messages."),
+        (
+            "client_parse_count",
+            "pgbouncer_stats_totals_client_parses_total",
+            1.0,
+            "Parse messages of clients for named statements.",
+        ),
+        (
+            "server_parse_count",
+            "pgbouncer_stats_totals_server_parses_total",
+            1.0,
+            "Parse messages to servers for those.",
+        ),
+        ("bind_count", "pgbouncer_stats_totals_binds_total", 1.0, "Bind messages of clients for those."),
     ],
 };
 

@@ -1,11 +1,13 @@
 //! What the pools hold at one moment, by database and user, with a bound on how many of each are named.
 
-use super::Views;
+use super::{ClientNow, Views};
+use crate::activity::{Doing, ServerSeen, ServerState};
 use crate::clock::Instant;
 use crate::cluster::{Pool, Shape};
-use crate::metrics::OTHER;
+use crate::ids::ClientId;
+use crate::metrics::{OTHER, ROLES};
 use crate::pool::core::Stats;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,28 +24,52 @@ pub(super) struct Pools {
 /// One database and user, or several that share the label.
 #[derive(Default)]
 pub(super) struct Row {
-    pub clients: usize,
-    /// Clients that have a server.
-    pub active: usize,
-    pub waiting: usize,
-    pub oldest_wait: Duration,
+    /// Clients, in the order of [`Doing::ALL`].
+    pub doing: [usize; Doing::ALL.len()],
+    // Of the primary, and of the replicas; None: it has none.
+    queues: [Option<Queue>; ROLES.len()],
     /// By host.
     pub servers: BTreeMap<String, Servers>,
     /// Servers at most; None = no limit.
     pub limit: Option<usize>,
 }
 
+/// Clients that wait for servers of one role.
 #[derive(Default)]
-pub(super) struct Servers {
-    pub active: usize,
-    pub idle: usize,
-    pub login: usize,
+pub(super) struct Queue {
+    pub waiting: usize,
+    pub oldest_wait: Duration,
 }
 
 impl Row {
-    /// The counts are read one after the other, so that they may not add up for a moment.
-    pub fn idle_clients(&self) -> usize {
-        self.clients.saturating_sub(self.active + self.waiting)
+    /// One for each role that a host of it has, with the word for it.
+    pub fn queues(&self) -> impl Iterator<Item = (&'static str, &Queue)> {
+        ROLES.into_iter().zip(&self.queues).filter_map(|(role, queue)| Some((role, queue.as_ref()?)))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Servers {
+    // Those that clients have, pinned ones among them, or that are brought back.
+    taken: usize,
+    idle: usize,
+    login: usize,
+    testing: usize,
+    pinned: usize,
+}
+
+impl Servers {
+    /// Each is in exactly one state. They are read one after the other, so that they may not agree for a moment.
+    pub fn states(&self) -> [(&'static str, usize); 5] {
+        let testing = self.testing.min(self.taken);
+        let pinned = self.pinned.min(self.taken - testing);
+        [
+            ("active", self.taken - testing - pinned),
+            ("idle", self.idle),
+            ("login", self.login),
+            ("testing", testing),
+            ("pinned", pinned),
+        ]
     }
 }
 
@@ -55,8 +81,8 @@ impl Pools {
             .map(|((database, user), row)| ([("database", database.as_str()), ("user", user.as_str())], row))
     }
 
-    /// Locks each lane's books for a moment.
-    pub fn take(views: &Views, now: Instant) -> Self {
+    /// Locks each lane's books for a moment. `present` are all clients.
+    pub fn take(views: &Views, present: &[ClientNow], now: Instant) -> Self {
         let pools = views.cluster.pools();
         // One shape for all of a pool: a reload may replace it meanwhile.
         let shapes: Vec<Arc<Shape>> = pools.iter().map(|pool| pool.shape()).collect();
@@ -68,16 +94,30 @@ impl Pools {
             *busy.entry(&pool.user).or_default() += pool.clients() + servers;
         }
         let named = busiest(busy);
+        let mut doing: HashMap<*const Pool, [usize; Doing::ALL.len()]> = HashMap::new();
+        let mut resting = HashSet::new();
+        for client in present {
+            doing.entry(Arc::as_ptr(&client.pool)).or_default()[client.doing as usize] += 1;
+            if client.doing == Doing::Pinned {
+                resting.insert(client.id);
+            }
+        }
         let mut found = Self { rows: BTreeMap::new(), client_limits: BTreeMap::new() };
         for ((pool, shape), stats) in pools.iter().zip(&shapes).zip(&stats) {
             let database = views.metrics.label(&pool.database);
             let user = if named.contains(pool.user.as_str()) { pool.user.as_str() } else { OTHER };
-            found.add((database, user), pool, shape, stats);
+            let row = found.add((database, user), pool, shape, stats);
+            let doing = doing.get(&Arc::as_ptr(pool)).into_iter().flatten();
+            row.doing.iter_mut().zip(doing).for_each(|(total, more)| *total += more);
+            for lane in &shape.lanes {
+                let servers = row.servers.entry(lane.address().to_string()).or_default();
+                servers.look_at(&lane.servers(), &resting);
+            }
         }
         found
     }
 
-    fn add(&mut self, (database, user): (&str, &str), pool: &Pool, shape: &Shape, stats: &[Stats]) {
+    fn add(&mut self, (database, user): (&str, &str), pool: &Pool, shape: &Shape, stats: &[Stats]) -> &mut Row {
         let settings = &shape.settings;
         let limits =
             [(settings.max_db_client_connections, (database, "")), (settings.max_user_client_connections, ("", user))];
@@ -93,15 +133,30 @@ impl Pools {
         let row = self.rows.entry(labels).or_default();
         let limit = (settings.pool_size > 0).then_some(settings.pool_size + settings.reserve_pool_size);
         row.limit = limit.filter(|_| alone);
-        row.clients += pool.clients();
-        for (lane, stats) in shape.lanes.iter().zip(stats) {
-            row.active += stats.active;
-            row.waiting += stats.waiting;
-            row.oldest_wait = row.oldest_wait.max(stats.oldest_wait);
+        // Where none is confirmed, nobody waits for servers of the last one, nor are they a replica's.
+        let primary = shape.watch.as_ref().map_or(Some(0), |watch| watch.last_primary());
+        for (at, (lane, stats)) in shape.lanes.iter().zip(stats).enumerate() {
+            let queue = row.queues[usize::from(primary.is_some_and(|primary| primary != at))].get_or_insert_default();
+            queue.waiting += stats.waiting;
+            queue.oldest_wait = queue.oldest_wait.max(stats.oldest_wait);
             let servers = row.servers.entry(lane.address().to_string()).or_default();
-            servers.active += stats.active;
+            servers.taken += stats.active;
             servers.idle += stats.idle;
             servers.login += stats.opening;
+        }
+        row
+    }
+}
+
+impl Servers {
+    /// `resting` are the pinned clients that want nothing now.
+    fn look_at(&mut self, servers: &[ServerSeen], resting: &HashSet<ClientId>) {
+        for server in servers {
+            match server.state {
+                ServerState::InRepair => self.testing += 1,
+                ServerState::Active(client) if resting.contains(&client) => self.pinned += 1,
+                ServerState::Active(_) | ServerState::Idle => (),
+            }
         }
     }
 }

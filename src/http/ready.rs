@@ -1,5 +1,5 @@
-//! Whether clients could be served: of each configured database with several hosts a primary must be confirmed, and where
-//! nobody can find that out, or there is one host, the primary is asked, as `pg_isready` does.
+//! Whether clients could be served, as `[http] ready` means it: of each configured database with several hosts a primary must be confirmed,
+//! or any host be fit to serve; where nobody can find that out, or there is one host, it is asked, as `pg_isready` does.
 //!
 //! It is asked at the moment of the request (answers serve for a second), not concluded from what pools have seen: they
 //! ask nobody while they have no clients, and whoever watches /ready may send none before it says yes.
@@ -7,6 +7,7 @@
 use super::Views;
 use crate::clock::{self, Instant};
 use crate::cluster::{Watch, server_tcp_options};
+use crate::config::Ready;
 use crate::net::{Address, TcpOptions, Tls};
 use crate::server::{LoginError, knock};
 use crate::wire::backend::{self, kind};
@@ -62,17 +63,21 @@ pub(super) fn remarks(views: &Views) -> Vec<String> {
     views.cluster.watches().iter().filter_map(remark).collect()
 }
 
-/// Databases whose hosts are asked all the time, and none of them is confirmed as the primary.
-fn without_primary(watches: &[Arc<Watch>]) -> Vec<String> {
-    let lacks = |watch: &&Arc<Watch>| watch.entry != "*" && watch.blindness().is_none() && watch.primary().is_none();
-    let line = |watch: &Arc<Watch>| {
-        format!("database {}: no primary is confirmed: {}", watch.entry.escape_debug(), watch.account())
-    };
+/// Databases whose hosts are asked all the time, and none of them is confirmed as the primary, or fit to serve.
+fn without_host(watches: &[Arc<Watch>], ready: Ready) -> Vec<String> {
+    let serves = |watch: &Watch| watch.primary().is_some() || ready == Ready::AnyHost && watch.has_ready_replica();
+    let lacks = |watch: &&Arc<Watch>| watch.entry != "*" && watch.blindness().is_none() && !serves(watch);
+    let what = if ready == Ready::AnyHost { "no host can serve" } else { "no primary is confirmed" };
+    let line = |watch: &Arc<Watch>| format!("database {}: {what}: {}", watch.entry.escape_debug(), watch.account());
     watches.iter().filter(lacks).map(line).collect()
 }
 
 async fn ask_all(views: &Views) -> Vec<String> {
     let config = (views.config)();
+    let ready = config.http.ready;
+    if ready == Ready::Listening {
+        return Vec::new();
+    }
     let watches = views.cluster.watches();
     let is_watched = |name: &str| watches.iter().any(|watch| watch.entry == name && watch.blindness().is_none());
     let (options, tls) = (server_tcp_options(&config.pooler), views.tls.load_full());
@@ -80,7 +85,7 @@ async fn ask_all(views: &Views) -> Vec<String> {
         .cluster
         .hosts(&config)
         .into_iter()
-        .filter(|(name, .., chosen)| *chosen && name != "*" && !is_watched(name))
+        .filter(|(name, .., chosen)| (*chosen || ready == Ready::AnyHost) && name != "*" && !is_watched(name))
         .collect();
     let mut asking = BTreeMap::new();
     for (name, address, host, _) in &chosen {
@@ -103,12 +108,23 @@ async fn ask_all(views: &Views) -> Vec<String> {
         });
     }
     let answers = together(asking).await;
-    let against = |(name, address, ..): &(String, Address, _, _)| {
+    let asked = chosen.iter().filter_map(|(name, address, ..)| {
         let address = address.to_string();
-        let error = answers.get(&address)?.as_ref().err()?;
-        Some(format!("database {}: {address}: {error}", name.escape_debug()))
+        Some((name.as_str(), answers.get(&address)?.as_ref().err().map(|error| format!("{address}: {error}"))))
+    });
+    against(asked).into_iter().chain(without_host(&watches, ready)).collect()
+}
+
+/// A line for each database none of whose hosts has answered well. Of each host that was asked: whose it is, and what is wrong with it.
+fn against<'a>(asked: impl Iterator<Item = (&'a str, Option<String>)>) -> Vec<String> {
+    let mut databases: BTreeMap<&str, Vec<Option<String>>> = BTreeMap::new();
+    asked.for_each(|(name, wrong)| databases.entry(name).or_default().push(wrong));
+    let line = |(name, hosts): (&str, Vec<Option<String>>)| {
+        let wrong: Vec<String> = hosts.into_iter().collect::<Option<_>>()?;
+        let what = if wrong.len() > 1 { "no host can serve: " } else { "" };
+        Some(format!("database {}: {what}{}", name.escape_debug(), wrong.join("; ")))
     };
-    chosen.iter().filter_map(against).chain(without_primary(&watches)).collect()
+    databases.into_iter().filter_map(line).collect()
 }
 
 /// Asks all at once; whoever gives up waiting for the answers ends the asking as well.

@@ -101,8 +101,8 @@ impl Meter {
     }
 
     /// A client has got a server; 0 if it did not have to wait.
-    pub fn assigned(&self, waited: Duration) {
-        self.0.shard.waits.observe(waited);
+    pub fn assigned(&self, waited: Duration, on_replica: bool) {
+        self.0.shard.waits.of(on_replica).observe(waited);
     }
 
     /// A client's request was refused because there is no server for it.
@@ -118,6 +118,25 @@ impl Meter {
     /// A client's message needs a named statement of its server.
     pub fn prepared(&self, prepared: Prepared) {
         self.0.shard.prepared[prepared as usize].add(1);
+    }
+
+    /// A client prepares a statement that has a name.
+    pub fn parsed_named(&self) {
+        self.0.shard.named_parses.add(1);
+    }
+
+    /// A client binds a statement that has a name.
+    pub fn bound_named(&self) {
+        self.0.shard.named_binds.add(1);
+    }
+
+    /// A client has kept its server for so long, for the reasons of these bits.
+    pub fn pinned(&self, reasons: u8, took: Duration) {
+        for (bit, total) in self.0.shard.pinned_us.iter().enumerate() {
+            if reasons >> bit & 1 == 1 {
+                total.add(micros(took));
+            }
+        }
     }
 
     /// The router has decided so for a transaction; kinds from [`ROUTES`] on are not counted.
@@ -184,13 +203,13 @@ impl Meter {
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.
-    pub fn transaction(&self, took: Duration) {
-        self.0.shard.transactions.observe(took);
+    pub fn transaction(&self, took: Duration, on_replica: bool) {
+        self.0.shard.transactions.of(on_replica).observe(took);
     }
 
     /// A transaction is over that has waited for its client for so long, in all.
-    pub fn idled(&self, application: &Application, idle: Duration) {
-        self.0.shard.idle.observe(idle);
+    pub fn idled(&self, application: &Application, idle: Duration, on_replica: bool) {
+        self.0.shard.idle.of(on_replica).observe(idle);
         application.idled(micros(idle));
     }
 

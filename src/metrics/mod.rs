@@ -29,7 +29,9 @@ pub use meter::{Meter, Meters};
 pub use process::Process;
 pub use registry::{OTHER, Registry, Totals};
 pub use repeated::Repeated;
-pub use shard::{Answered, ByKind, CheckoutFailure, Counts, LoginResult, Prepared, ROUTES, Retry, Routed};
+pub use shard::{
+    Answered, ByKind, ByRole, CheckoutFailure, Counts, LoginResult, Prepared, ROLES, ROUTES, Retry, Routed,
+};
 pub use slow::{SlowLog, SlowQuery, SlowTags, Threshold};
 pub use statements::{Call, Description, Name, NoName, Numbers, Seen, Series, Stat};
 pub use windows::{Key, NAMED, Reading, Recent, Windows};

@@ -4,7 +4,7 @@ use super::applications::{self, ApplicationRow, Roll};
 use super::errors::Errors;
 use super::long::Long;
 use super::process::Process;
-use super::shard::{Counts, LoginResult, Shard};
+use super::shard::{Counts, LoginResult, Prepared, Shard};
 use super::slow::SlowLog;
 use super::statements::{Book, Exported, Limits, Seen, Series, Shelf, see};
 use super::windows::Windows;
@@ -68,11 +68,12 @@ pub struct Totals {
     pub query_time_us: u64,
     /// Waiting for a server.
     pub wait_time_us: u64,
-    /// Parse messages of clients. 0 until prepared statements are followed, as the next two.
+    /// Parse messages of clients for statements that have a name and are carried from server to server, as with PgBouncer; so are the next
+    /// two.
     pub client_parse_count: u64,
-    /// Parse messages of our own.
+    /// Parse messages that servers got for them: clients' own, and those of PgOtter's where a server lacked a statement.
     pub server_parse_count: u64,
-    /// Bind messages.
+    /// Bind messages of clients.
     pub bind_count: u64,
     /// Logins that succeeded.
     pub client_login_count: u64,
@@ -206,17 +207,21 @@ impl Databases {
 
 impl From<&Counts> for Totals {
     fn from(counts: &Counts) -> Self {
+        let (waits, transactions) = (counts.waits.sum(), counts.transactions.sum());
+        let prepared = |result| counts.prepared[result as usize];
         Self {
-            server_assignment_count: counts.waits.count(),
+            server_assignment_count: waits.count(),
             xact_count: counts.transaction_count,
             query_count: counts.query_count,
             bytes_received: counts.bytes_received,
             bytes_sent: counts.bytes_sent,
-            xact_time_us: counts.transactions.sum_us,
+            xact_time_us: transactions.sum_us,
             query_time_us: counts.served_us,
-            wait_time_us: counts.waits.sum_us,
+            wait_time_us: waits.sum_us,
+            client_parse_count: counts.named_parses,
+            server_parse_count: prepared(Prepared::Miss) + prepared(Prepared::Evicted),
+            bind_count: counts.named_binds,
             client_login_count: counts.logins[LoginResult::Ok as usize],
-            ..Self::default()
         }
     }
 }

@@ -42,11 +42,14 @@ pub enum CheckoutFailure {
     Timeout,
     /// None could be opened.
     NoServer,
+    /// It would have been one too many to keep its server, or to be listened for.
+    Limit,
 }
 
 impl CheckoutFailure {
     /// Every one, in order, with its word.
-    pub const ALL: [(Self, &str); 2] = [(Self::Timeout, "timeout"), (Self::NoServer, "no_server")];
+    pub const ALL: [(Self, &str); 3] =
+        [(Self::Timeout, "timeout"), (Self::NoServer, "no_server"), (Self::Limit, "limit")];
 }
 
 /// Why a request was sent once more. The order is that of [`Retry::ALL`].
@@ -108,9 +111,42 @@ impl Prepared {
 /// What statements are, in the order in which they are counted. Of the first nothing is known.
 pub const KINDS: [&str; 5] = ["unknown", "read", "write", "ddl", "utility"];
 
+/// Where something ran: on primaries, or on replicas.
+pub const ROLES: [&str; 2] = ["primary", "replica"];
+
+/// One of each for every one of [`ROLES`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByRole<T>([T; ROLES.len()]);
+
+impl<T> ByRole<T> {
+    /// The one of primaries, or of replicas.
+    pub fn of(&self, on_replica: bool) -> &T {
+        let [primary, replica] = &self.0;
+        if on_replica { replica } else { primary }
+    }
+
+    /// Both, each with its word.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &T)> {
+        ROLES.into_iter().zip(&self.0)
+    }
+}
+
+impl ByRole<Histogram> {
+    /// Both together.
+    pub fn sum(&self) -> Histogram {
+        let mut sum = Histogram::default();
+        self.0.iter().for_each(|one| sum.add(one));
+        sum
+    }
+
+    fn add(&mut self, more: &ByRole<SharedHistogram>) {
+        self.0.iter_mut().zip(&more.0).for_each(|(total, more)| total.add(&more.read()));
+    }
+}
+
 /// One of each for every one of [`KINDS`], on primaries and on replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ByKind<T>([[T; KINDS.len()]; 2]);
+pub struct ByKind<T>([[T; KINDS.len()]; ROLES.len()]);
 
 impl<T> ByKind<T> {
     /// The one of this kind, by its number in [`KINDS`].
@@ -120,7 +156,7 @@ impl<T> ByKind<T> {
 
     /// Every one, with the word for its kind and for where it was.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, &T)> {
-        let roles = ["primary", "replica"].into_iter().zip(&self.0);
+        let roles = ROLES.into_iter().zip(&self.0);
         roles.flat_map(|(role, kinds)| KINDS.into_iter().zip(kinds).map(move |(kind, one)| (kind, role, one)))
     }
 }
@@ -159,6 +195,9 @@ impl<T> std::ops::DerefMut for Routes<T> {
     }
 }
 
+/// Reasons for which clients keep a server, as many as a byte has bits. Which they are, the session knows.
+pub const PINS: usize = u8::BITS as usize;
+
 /// What came of decisions of one kind. Which kind that is, the router knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Routed {
@@ -193,16 +232,19 @@ pub(super) struct Shard {
     pub checkout_failures: [Counter; CheckoutFailure::ALL.len()],
     pub retries: [Counter; Retry::ALL.len()],
     pub prepared: [Counter; Prepared::ALL.len()],
+    pub pinned_us: [Counter; PINS],
     pub rows_returned: Counter,
     pub rows_changed: Counter,
     pub routes: Routes<Tally>,
-    pub waits: SharedHistogram,
+    pub named_parses: Counter,
+    pub named_binds: Counter,
+    pub waits: ByRole<SharedHistogram>,
     pub queries: ByKind<SharedHistogram>,
     pub servers: ByKind<SharedHistogram>,
     pub pipelines: SharedHistogram,
     pub served_us: Counter,
-    pub transactions: SharedHistogram,
-    pub idle: SharedHistogram,
+    pub transactions: ByRole<SharedHistogram>,
+    pub idle: ByRole<SharedHistogram>,
     pub query_count: Counter,
     pub transaction_count: Counter,
     pub bytes_received: Counter,
@@ -227,14 +269,20 @@ pub struct Counts {
     pub retries: [u64; Retry::ALL.len()],
     /// In the order of [`Prepared::ALL`].
     pub prepared: [u64; Prepared::ALL.len()],
+    /// For how long clients have kept servers, by why: by the bits of the reasons. What goes on is not in it.
+    pub pinned_us: [u64; PINS],
     /// Of statements that read, and of those of which that is not known.
     pub rows_returned: u64,
     /// Of statements that write.
     pub rows_changed: u64,
     /// By kind of decision.
     pub routes: Routes<Routed>,
+    /// Parse messages of clients for statements that have a name, and Bind messages of such.
+    pub named_parses: u64,
+    /// See there.
+    pub named_binds: u64,
     /// From a request to its server, for each that got one.
-    pub waits: Histogram,
+    pub waits: ByRole<Histogram>,
     /// From a statement's arrival until its client has all of the answer.
     pub queries: ByKind<Histogram>,
     /// How long servers took for it.
@@ -244,9 +292,9 @@ pub struct Counts {
     /// How long servers were busy with any of them.
     pub served_us: u64,
     /// From the first request to the end of the transaction, without the wait for a server.
-    pub transactions: Histogram,
+    pub transactions: ByRole<Histogram>,
     /// How long transactions that have waited for their clients did so.
-    pub idle: Histogram,
+    pub idle: ByRole<Histogram>,
     /// Queries, each of a pipeline counted.
     pub query_count: u64,
     /// Transactions, each of a pipeline counted.
@@ -266,6 +314,7 @@ impl Counts {
         each(&mut self.checkout_failures, &shard.checkout_failures);
         each(&mut self.retries, &shard.retries);
         each(&mut self.prepared, &shard.prepared);
+        each(&mut self.pinned_us, &shard.pinned_us);
         self.rows_returned += shard.rows_returned.get();
         self.rows_changed += shard.rows_changed.get();
         for (total, routed) in self.routes.iter_mut().zip(&*shard.routes) {
@@ -273,13 +322,15 @@ impl Counts {
             total.served_us += routed.served_us.get();
             total.promotions += routed.promotions.get();
         }
-        self.waits.add(&shard.waits.read());
+        self.named_parses += shard.named_parses.get();
+        self.named_binds += shard.named_binds.get();
+        self.waits.add(&shard.waits);
         self.queries.add(&shard.queries);
         self.servers.add(&shard.servers);
         self.pipelines.add(&shard.pipelines.read());
         self.served_us += shard.served_us.get();
-        self.transactions.add(&shard.transactions.read());
-        self.idle.add(&shard.idle.read());
+        self.transactions.add(&shard.transactions);
+        self.idle.add(&shard.idle);
         self.query_count += shard.query_count.get();
         self.transaction_count += shard.transaction_count.get();
         self.bytes_received += shard.bytes_received.get();

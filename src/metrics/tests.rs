@@ -47,18 +47,32 @@ fn workers_and_the_front_are_added_up() {
         let meter = Meters::new(&registry, WorkerId(worker)).meter("shop");
         meter.login(LoginResult::Ok);
         meter.received(10);
-        meter.assigned(us(30));
+        meter.assigned(us(10), false);
+        meter.assigned(us(20), true);
+        meter.parsed_named();
+        meter.prepared(Prepared::Hit);
+        meter.prepared(Prepared::Miss);
+        meter.prepared(Prepared::Evicted);
+        meter.bound_named();
+        meter.pinned(0b101, us(7));
+        meter.pinned(0b100, us(1));
         meter.heard(20, ONE);
         meter.answered(&meter.application("psql"), 0, 1, us(700), us(670), 0);
         let stat = meter.statement(Name::Fingerprint(1), || Description { kind: "read", ..Description::default() });
         meter.called(&stat, &Call { server: Some(us(670)), on_replica: true, ..Call::default() });
         meter.delivered(&stat, us(700), true);
-        meter.transaction(us(670));
+        meter.transaction(us(670), true);
+        meter.idled(&meter.application("psql"), us(5), true);
     }
     registry.front_login("shop", LoginResult::Auth);
     let shop = counts(&registry, "shop");
     assert_eq!(shop.logins[LoginResult::Ok as usize], 2);
     assert_eq!(shop.logins[LoginResult::Auth as usize], 1);
+    assert_eq!(shop.pinned_us[..4], [14, 0, 16, 0]);
+    let by_role = |of: &ByRole<Histogram>| of.all().map(|(role, one)| (role, one.sum_us)).collect::<Vec<_>>();
+    assert_eq!(by_role(&shop.waits), [("primary", 20), ("replica", 40)]);
+    assert_eq!(by_role(&shop.transactions), [("primary", 0), ("replica", 1340)]);
+    assert_eq!(by_role(&shop.idle), [("primary", 0), ("replica", 10)]);
     let counted = |kinds: &ByKind<Histogram>| -> Vec<_> {
         let counted = kinds.all().filter(|(.., histogram)| histogram.count() > 0);
         counted.map(|(kind, role, histogram)| (kind, role, histogram.buckets[1], histogram.sum_us)).collect()
@@ -66,7 +80,7 @@ fn workers_and_the_front_are_added_up() {
     assert_eq!(counted(&shop.queries), [("read", "replica", 2, 1400)]);
     assert_eq!(counted(&shop.servers), [("read", "replica", 2, 1340)]);
     let totals = Totals {
-        server_assignment_count: 2,
+        server_assignment_count: 4,
         xact_count: 2,
         query_count: 2,
         bytes_received: 20,
@@ -74,8 +88,10 @@ fn workers_and_the_front_are_added_up() {
         xact_time_us: 1340,
         query_time_us: 1340,
         wait_time_us: 60,
+        client_parse_count: 2,
+        server_parse_count: 4,
+        bind_count: 2,
         client_login_count: 2,
-        ..Totals::default()
     };
     assert_eq!(registry.databases(), [("shop".to_owned(), totals)]);
 }

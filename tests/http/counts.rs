@@ -153,7 +153,9 @@ fn settings_that_are_put_in_front_of_a_query_are_nobodys_queries() {
         }
     }
     let transactions = |scrape: &Scrape| scrape.value("pgotter_transaction_duration_seconds_count", &[SHOP, PRIMARY]);
-    let scrape = Scrape::until(watched.http, "the last query", |scrape| transactions(scrape) >= 10.0);
+    // A query is counted when its client has the answer, behind its transaction.
+    let counted = |scrape: &Scrape| transactions(scrape) >= 10.0 && singles(scrape, "count") >= 10.0;
+    let scrape = Scrape::until(watched.http, "the last query", counted);
     let queries = singles(&scrape, "count");
     assert_eq!((transactions(&scrape), queries), (10.0, 10.0));
     assert_eq!(scrape.value("pgotter_query_duration_seconds_count", &PIPELINE), 0.0);
@@ -182,7 +184,7 @@ fn who_waits_and_who_waits_in_vain_is_seen() {
     let waiting = |scrape: &Scrape| scrape.value("pgotter_pool_waiting_clients", &with(PRIMARY));
     let scrape = Scrape::until(watched.http, "a waiting client", |scrape| waiting(scrape) == 1.0);
     assert!(scrape.value("pgotter_pool_oldest_wait_seconds", &with(PRIMARY)) > 0.0);
-    for (state, clients) in [("active", 1.0), ("waiting", 1.0), ("idle", 0.0)] {
+    for (state, clients) in [("idle_in_transaction", 1.0), ("waiting", 1.0), ("active", 0.0), ("idle", 0.0)] {
         assert_eq!(scrape.value("pgotter_client_connections", &with(("state", state))), clients, "{state}");
     }
     let host = format!("{}:{}", shared_postgres().host(), shared_postgres().port());

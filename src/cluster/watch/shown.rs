@@ -57,6 +57,11 @@ impl Watch {
         self.hosts.iter().enumerate().filter_map(seen).collect()
     }
 
+    /// Whether a replica may serve reads.
+    pub fn has_ready_replica(&self) -> bool {
+        self.judged.lock().judge.hosts().iter().any(|host| host.state() == State::Ready)
+    }
+
     /// One line on why there is no primary, for who has waited for one.
     pub fn account(&self) -> String {
         let mut account = String::new();

@@ -123,6 +123,18 @@ fn the_endpoint_listens_on_loopback_unless_told_otherwise() {
     assert_eq!(listen("").as_deref(), Some("127.0.0.1:9127"));
     assert_eq!(listen("[http]\nlisten = \"[::1]:9000\"\n").as_deref(), Some("[::1]:9000"));
     assert_eq!(listen("[http]\nlisten = \"\"\n"), None);
+    let named =
+        good(&format!("{BASE}[http]\nallowed_hosts = [\"otter.example.test.\", \"metrics\"]\n")).http.allowed_hosts;
+    assert_eq!(named, ["otter.example.test", "metrics"]);
+    assert!(good(BASE).http.allowed_hosts.is_empty());
+}
+
+#[test]
+fn ready_asks_for_the_primary_unless_told_otherwise() {
+    let ready = |text: &str| good(&format!("{BASE}{text}")).http.ready;
+    assert_eq!([ready(""), ready("[http]\nready = \"primary\"\n")], [Ready::Primary; 2]);
+    assert_eq!(ready("[http]\nready = \"any_host\"\n"), Ready::AnyHost);
+    assert_eq!(ready("[http]\nready = \"listening\"\n"), Ready::Listening);
 }
 
 #[test]

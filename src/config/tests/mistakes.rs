@@ -71,6 +71,19 @@ fn what_cannot_be_counted_is_refused() {
 }
 
 #[test]
+fn what_the_endpoint_cannot_do_is_refused() {
+    let http = |line: &str, column, message: &str, more: &str| {
+        refused(&format!("[pooler]\nauth_type = \"trust\"\n[http]\n{line}{REST}"), 4, column, message, more);
+    };
+    let words = "`ready` must be \"primary\" or \"any_host\" or \"listening\"";
+    http("ready = \"anyhost\"", 9, words, "did you mean \"any_host\"?");
+    http("ready = true", 9, words, "");
+    http("allowed_hosts = [\"https://a\"]", 17, "`allowed_hosts` must be a list of names of hosts", "without scheme");
+    http("allowed_hosts = [\"a:443\"]", 17, "`allowed_hosts` must be", "without scheme");
+    http("raedy = \"primary\"", 1, "unknown key `raedy` in [http]", "`ready`");
+}
+
+#[test]
 fn an_alert_that_says_too_little_or_too_much_is_refused() {
     let alert = |lines: &str, line, column, message: &str, more: &str| {
         refused(&format!("[pooler]\nauth_type = \"trust\"\n[[alert]]\n{lines}{REST}"), line, column, message, more);
