@@ -98,6 +98,7 @@ fn every_show_has_the_columns_that_pgbouncer_has() {
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     client.value("SELECT 1 FROM pg_sleep(0.1)");
     client.query("SELECT 1 / 0").error("22012");
+    ["BEGIN -- with a server", "COMMIT"].iter().for_each(|text| drop(client.query(text)));
     let mut console = console(&pooler);
     for (what, columns) in SHOWN {
         let table = show(&mut console, what);
