@@ -25,6 +25,8 @@ mod applications;
 mod errors;
 #[path = "accounts/idle.rs"]
 mod idle;
+#[path = "accounts/whose.rs"]
+mod whose;
 
 use pgotter::cli::ports;
 use support::PgOtter;

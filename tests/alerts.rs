@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "alerts/applications.rs"]
+mod applications;
 #[allow(dead_code, reason = "shared with the tests of TLS, which use more of it")]
 #[path = "support/certificates.rs"]
 mod certificates;

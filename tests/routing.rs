@@ -31,6 +31,8 @@ mod migrations;
 mod mistakes;
 #[path = "routing/moved.rs"]
 mod moved;
+#[path = "routing/moved_once.rs"]
+mod moved_once;
 #[path = "routing/observed.rs"]
 mod observed;
 #[path = "routing/own_in_failed.rs"]

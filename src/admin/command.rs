@@ -79,6 +79,7 @@ pub enum Show {
     /// How long the statements of this name take.
     Histogram(Name),
     Hosts,
+    IdleTransactions,
     Lists,
     Pins,
     Pools,
@@ -99,7 +100,7 @@ pub enum Show {
     Parameter(&'static str, &'static str),
 }
 
-pub(super) const SHOWN: [(&str, Show); 23] = [
+pub(super) const SHOWN: [(&str, Show); 24] = [
     ("active", Show::Active),
     ("alerts", Show::Alerts),
     ("applications", Show::Applications),
@@ -109,6 +110,7 @@ pub(super) const SHOWN: [(&str, Show); 23] = [
     ("errors", Show::Errors),
     ("help", Show::Help),
     ("hosts", Show::Hosts),
+    ("idle_transactions", Show::IdleTransactions),
     ("lists", Show::Lists),
     ("pins", Show::Pins),
     ("pools", Show::Pools),

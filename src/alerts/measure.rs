@@ -1,7 +1,7 @@
 //! What an alert is about, as numbers: one value for each statement, database, pool or host that it looks at.
 
 use crate::config::{Alert, Condition, Scope};
-use crate::metrics::{Description, Key, LongCall, Name, Recent};
+use crate::metrics::{Description, Key, LongCall, Name, Recent, Windows};
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,8 +13,10 @@ use std::time::Duration;
 pub struct Look {
     /// Single statements that took longer than the shortest alert on them wants to hear of, since the last look.
     pub long: Vec<LongCall>,
-    /// How many more there were, of which no more is known.
-    pub more_long: u64,
+    /// How many more there were, by database, of which no more is known.
+    pub more_long: BTreeMap<Arc<str>, u64>,
+    /// What was counted lately for applications of these patterns.
+    pub circles: Vec<(Arc<str>, Arc<Windows>)>,
     /// Every pool.
     pub pools: Vec<PoolLook>,
     /// Every host that is not the primary.
@@ -75,6 +77,20 @@ pub struct Measured {
     pub calls: u64,
     /// What there is to say of the statement.
     pub description: Arc<Description>,
+}
+
+impl Look {
+    /// What was counted lately for applications of this pattern.
+    pub(super) fn circle(&self, pattern: &str) -> Option<(&str, &Windows)> {
+        let found = self.circles.iter().find(|(known, _)| **known == *pattern);
+        found.map(|(pattern, windows)| (&**pattern, &**windows))
+    }
+
+    /// Single statements beyond those that are known that this alert certainly wants to hear of: of more than their database nothing can be said.
+    pub(super) fn more_of(&self, alert: &Alert) -> u64 {
+        let matching = self.more_long.iter().filter(|(database, _)| alert.matches.has_database(database));
+        if alert.matches.is_of_whole_databases() { matching.map(|(_, count)| count).sum() } else { 0 }
+    }
 }
 
 impl ReplicaLook {

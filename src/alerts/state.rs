@@ -14,7 +14,7 @@ use super::event::{Ending, Event, amount};
 use super::measure::{Look, Measured, Subject, concerns, measure, unknown};
 use crate::clock::Instant;
 use crate::config::{Alert, Condition};
-use crate::metrics::{Key, Recent, Windows};
+use crate::metrics::{Key, LongCall, Recent, Windows};
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -68,24 +68,32 @@ impl Alerts {
 
     /// Looks at everything. What has changed, in the order of the configuration.
     pub fn look(&mut self, now: Instant, windows: &Windows, look: &Look) -> Vec<Event> {
-        let mut recent: BTreeMap<Duration, HashMap<Key, Recent>> = BTreeMap::new();
+        let mut recent: BTreeMap<(Duration, Option<&str>), HashMap<Key, Recent>> = BTreeMap::new();
         let none = HashMap::default();
         let shortest = self.single_over();
         let mut events = Vec::new();
         for watched in &mut self.0 {
             match watched.single_over() {
                 Some(over) => {
-                    let more = if Some(over) == shortest { look.more_long } else { 0 };
+                    let more = if Some(over) == shortest { look.more_of(&watched.alert) } else { 0 };
                     watched.hear(now, over, look, more, &mut events);
                 }
                 None => {
-                    let window = watched.alert.window;
-                    let counted = match watched.alert.condition.is_windowed() {
-                        true => &*recent.entry(window).or_insert_with(|| windows.recent(window)),
-                        false => &none,
+                    let alert = watched.alert.clone();
+                    let circle = alert.matches.application.as_ref().and_then(|pattern| look.circle(pattern));
+                    let (known_as, windows) = match (&alert.matches.application, circle) {
+                        (None, _) => (None, Some(windows)),
+                        (Some(_), None) => (None, None),
+                        (Some(_), Some((pattern, windows))) => (Some(pattern), Some(windows)),
                     };
-                    let measured = measure(&watched.alert, counted, look);
-                    watched.judge(now, measured, &unknown(&watched.alert, look), &mut events);
+                    let counted = match windows.filter(|_| alert.condition.is_windowed()) {
+                        Some(windows) => {
+                            &*recent.entry((alert.window, known_as)).or_insert_with(|| windows.recent(alert.window))
+                        }
+                        None => &none,
+                    };
+                    let measured = measure(&alert, counted, look);
+                    watched.judge(now, measured, &unknown(&alert, look), &mut events);
                 }
             }
         }
@@ -131,7 +139,10 @@ impl Watched {
     /// Single statements that have ended.
     fn hear(&mut self, now: Instant, over: Duration, look: &Look, more: u64, events: &mut Vec<Event>) {
         let mut new = Vec::new();
-        for call in look.long.iter().filter(|call| call.took > over) {
+        let matches = &self.alert.matches;
+        let concerned = |call: &&LongCall| call.took > over && matches.has_application(&call.application);
+        let long: Vec<_> = look.long.iter().filter(concerned).collect();
+        for call in long {
             let key = Key { database: call.database.clone(), name: call.name };
             if concerns(&self.alert, &key, &call.description) {
                 let description = || Arc::new(call.description.clone());

@@ -5,7 +5,8 @@ use crate::alerts::{Alerts, Board, Ending, Event, Look, PoolLook, ReplicaLook, S
 use crate::client::Gate;
 use crate::clock::{self, Instant};
 use crate::cluster::{HostSeen, Pool};
-use crate::config::Config;
+use crate::config::{Alert, Config};
+use crate::metrics::Windows;
 use crate::notify::{Message, Notifier};
 use crate::router::Role;
 use crate::secret;
@@ -35,6 +36,8 @@ struct Watch {
     notifier: Notifier,
     config: Option<Arc<Config>>,
     alerts: Alerts,
+    // Of applications that alerts want to hear of by themselves: what was counted lately.
+    circles: Vec<(Arc<str>, Arc<Windows>)>,
     names: Names,
 }
 
@@ -52,7 +55,8 @@ struct Names {
 pub fn watch(door: Arc<ArcSwap<Gate>>, board: Arc<Board>) -> io::Result<Watching> {
     let notifier = Notifier::start(board.clone())?;
     let names = Names::new(door.load().config.pooler.listen_port);
-    let mut watch = Watch { door, board, notifier, config: None, alerts: Alerts::default(), names };
+    let mut watch =
+        Watch { door, board, notifier, config: None, alerts: Alerts::default(), circles: Vec::new(), names };
     let (end, ended) = channel();
     let run = move || {
         // The first look puts the configuration in force.
@@ -86,27 +90,59 @@ impl Watch {
     fn look_once(&mut self) {
         let (now, gate) = (clock::now(), self.door.load_full());
         let mut events = Vec::new();
+        let mut notify = None;
         if self.config.as_ref().is_none_or(|config| !Arc::ptr_eq(config, &gate.config)) {
             events = self.alerts.define(now, &gate.config.alerts);
-            self.notifier.configure(&gate.config.notify);
+            notify = Some(&gate.config.notify);
+            self.form_circles(&gate, now);
             gate.metrics.long.set_over(self.alerts.single_over());
             self.config = Some(gate.config.clone());
         }
-        let seen = see(&gate, now);
-        let statements = gate.metrics.statements();
-        {
-            let mut windows = gate.metrics.windows.lock();
-            windows.tick(now, &statements);
-            events.extend(self.alerts.look(now, &windows, &seen));
+        // Who is taken out now was told that they fire.
+        let removed: Vec<_> = events.drain(..).map(|event| self.message(&event, now)).collect();
+        match notify {
+            Some(notify) => self.notifier.configure(notify, removed),
+            None => removed.into_iter().for_each(|message| self.notifier.send(message)),
         }
+        let seen = Look { circles: self.circles.clone(), ..see(&gate, now) };
+        let statements = gate.metrics.statements();
+        gate.metrics.windows.tick(now, &statements);
+        for (pattern, windows) in &self.circles {
+            windows.tick(now, &gate.metrics.statements_in(pattern));
+        }
+        events.extend(self.alerts.look(now, &gate.metrics.windows, &seen));
         self.board.show(self.alerts.rows());
-        events.iter().for_each(|event| self.tell(event, now));
+        for event in events {
+            let message = self.message(&event, now);
+            self.notifier.send(message);
+        }
     }
 
-    fn tell(&mut self, event: &Event, now: Instant) {
+    /// Logs it, and says what is to be told of it.
+    fn message(&mut self, event: &Event, now: Instant) -> Message {
         log(event);
         let stamp = self.names.stamp(event, now);
-        self.notifier.send(Message { json: event.json(&stamp).into(), slack: event.slack(&stamp).into() });
+        Message { json: event.json(&stamp).into(), slack: event.slack(&stamp).into() }
+    }
+
+    /// For each application that an alert wants to hear of by itself. They share what all statements together may take.
+    fn form_circles(&mut self, gate: &Gate, now: Instant) {
+        let wanted = Alert::circles(&gate.config.alerts);
+        let known = std::mem::take(&mut self.circles);
+        self.circles = wanted
+            .into_iter()
+            .map(|pattern| {
+                let windows = known.iter().find(|(known, _)| *known == pattern).map(|(_, windows)| windows.clone());
+                let windows = windows.unwrap_or_else(|| {
+                    let windows = Windows::new(now);
+                    // What a worker may still have of the same pattern, from before another reload, is not new.
+                    windows.begin(&gate.metrics.statements_in(&pattern));
+                    Arc::new(windows)
+                });
+                (pattern, windows)
+            })
+            .collect();
+        self.circles.iter().for_each(|(_, windows)| windows.share(self.circles.len()));
     }
 }
 
@@ -157,7 +193,8 @@ fn see(gate: &Gate, now: Instant) -> Look {
         let look = |host: HostSeen| (host.address.to_string(), host.lag.map(|(lag, _)| lag));
         replicas.extend(seen.map(look).map(|(host, lag)| ReplicaLook { database: database.clone(), host, lag }));
     }
-    Look { long, more_long, pools, replicas, reload_failed: !gate.metrics.process.reload().0 }
+    let reload_failed = !gate.metrics.process.reload().0;
+    Look { long, more_long, circles: Vec::new(), pools, replicas, reload_failed }
 }
 
 fn see_pool(gate: &Gate, pool: &Pool, now: Instant) -> PoolLook {

@@ -18,10 +18,10 @@ use super::timer::Timer;
 use super::visit::Elsewhere;
 use crate::clock::{self, Instant};
 use crate::cluster::{Change, Pool, Shape};
-use crate::config::{Config, RouteRule};
+use crate::config::{Alert, Config, RouteRule};
 use crate::fault::Fault;
 use crate::ids::{ClientId, WorkerId};
-use crate::metrics::{Application, Meter, Repeated, Stat};
+use crate::metrics::{Application, Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
 use crate::session::{OwnSettings, Settings, Statements, Touched};
@@ -75,6 +75,8 @@ pub struct Rules {
     pub routes: Arc<[RouteRule]>,
     /// `[slow_queries]`.
     pub(super) slow: Slow,
+    /// Patterns of applications whose statements alerts want to be counted by themselves.
+    pub(super) circles: Arc<[Arc<str>]>,
     /// Debug builds only: a client named `panic at STEP` panics there. Tests prove with it that a bug in one client
     /// stays its own.
     pub panic_probe: bool,
@@ -100,6 +102,7 @@ impl Rules {
             memory,
             routes: config.routing.rules.clone().into(),
             slow: Slow::new(config.slow_queries),
+            circles: Alert::circles(&config.alerts).into(),
             told: Arc::new(Repeated::new(LINES)),
             moved: Arc::new(Repeated::new(moves_max())),
             panic_probe: cfg!(debug_assertions) && std::env::var_os("PGOTTER_PANIC_PROBE").is_some(),
@@ -157,6 +160,10 @@ pub struct Client {
     pub(super) meter: Meter,
     // Of the name that it shows; of its own database, wherever it is.
     pub(super) application: Arc<Application>,
+    // Of its user, of its own database as well.
+    pub(super) whose: Arc<Application>,
+    // Those that its application belongs to: mostly none.
+    pub(super) circles: Box<[Arc<str>]>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
@@ -167,8 +174,6 @@ pub struct Client {
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
     pub(super) kept: Option<Box<Kept>>,
-    // What its last statement was counted as, where its meter counts.
-    pub(super) counted: Option<Arc<Stat>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -226,7 +231,7 @@ impl Client {
         // Before what it counts: a reload in between shows as one more.
         let generation = in_force.generation();
         let rules = in_force.rules();
-        let application = meter.application("");
+        let (application, whose) = (meter.application(""), meter.user(""));
         let mut client = Self {
             id,
             socket,
@@ -254,12 +259,13 @@ impl Client {
             worker,
             meter,
             application,
+            whose,
+            circles: Box::default(),
             timer: Timer::default(),
             answer: None,
             answered_bytes: 0,
             outgoing: None,
             kept: None,
-            counted: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,

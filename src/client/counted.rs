@@ -52,25 +52,15 @@ impl Client {
         let Some(pattern) = pattern else { return self.stat_of_unparsed() };
         let name = counted_name(Some(pattern));
         self.presence.asks(name);
-        match &self.counted {
-            // Most send the same again and again.
-            Some(stat) if stat.name() == name && !stat.is_folded() => stat.clone(),
-            _ => self.look_up(name, pattern),
-        }
+        let describe =
+            || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
+        self.meter.statement(name, describe)
     }
 
     /// What is counted for statements of which nothing is known.
     pub(super) fn stat_of_unparsed(&self) -> Arc<Stat> {
         self.presence.asks(Name::Unparsed);
         self.meter.statement(Name::Unparsed, Description::default)
-    }
-
-    fn look_up(&mut self, name: Name, pattern: &Pattern) -> Arc<Stat> {
-        let describe =
-            || Description { kind: pattern.kind, text: pattern.text.clone(), tables: pattern.tables.clone() };
-        let stat = self.meter.statement(name, describe);
-        self.counted = Some(stat.clone());
-        stat
     }
 
     /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
@@ -200,6 +190,7 @@ impl Client {
 
     /// The client does not hear the end of what is under way.
     pub(super) fn lose_statements(&mut self, link: &mut Link) {
+        self.count_tried();
         let lost_pipeline = link.server.exchange().has_pipeline();
         link.server.lose_statements();
         if link.server.exchange().awaits_time() {
@@ -208,7 +199,7 @@ impl Client {
         self.count_all(link);
         self.count_told(link);
         if lost_pipeline {
-            self.note_slow_pipeline(link, true, clock::now());
+            self.note_slow_pipeline(link, true, self.answered_bytes, clock::now());
         }
     }
 
@@ -221,6 +212,9 @@ impl Client {
             let on_replica = route.to != To::Primary;
             let call = Call { bytes, on_replica, route: route.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
+            for circle in &self.circles {
+                self.meter.called_in(circle, &ended.timed.stat, &call);
+            }
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {
                 self.note_slow(link, &ended, &call, took);
@@ -260,7 +254,10 @@ impl Client {
         let mut now = None;
         for Answer { stat, sent, waited_us, on_replica, late, said } in self.answer.take().into_iter().chain(more) {
             let taken = if late { *now.get_or_insert_with(clock::now) } else { said };
-            self.meter.delivered(&stat, taken - sent + Duration::from_micros(waited_us.into()), on_replica);
+            let total = taken - sent + Duration::from_micros(waited_us.into());
+            if self.meter.delivered(&stat, total, on_replica) {
+                self.meter.took_long(&stat, total, &application_label(application_name(&self.settings)));
+            }
         }
     }
 }

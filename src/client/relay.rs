@@ -184,7 +184,8 @@ impl Client {
         }
         self.heal(link)?;
         let bytes = self.socket.queued() - queued;
-        self.meter.heard(bytes, answered);
+        let answered_now = self.shown_now(answered);
+        self.meter.heard(bytes, answered_now);
         self.answered_bytes += bytes;
         // Behind that: what was held back is counted when it is shown.
         self.judge();
@@ -224,7 +225,8 @@ impl Client {
                 "transaction blocks are not allowed in statement pooling mode",
             )));
         }
-        if !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
+        let moves = self.moves().is_some();
+        if !moves && !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
             self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
             let now = if timed || link.just_heard { link.heard } else { clock::now() };
             self.observe(link, now);

@@ -170,7 +170,7 @@ impl Client {
         let timed = &ended.timed;
         let waited = Duration::from_micros(timed.waited_us.into());
         let Some(mut slow) = self.admitted(link, &timed.stat, (waited, took), ended.at()) else { return };
-        slow.rows = Some(call.rows);
+        (slow.rows, slow.bytes) = (Some(call.rows), call.bytes as u64);
         slow.failed = call.failed;
         slow.sqlstate = link.server.exchange().sqlstate().filter(|_| call.failed).map(Box::from);
         if let Some((text, comment)) = self.kept.as_ref().and_then(|kept| kept.of(slow.name)) {
@@ -187,16 +187,16 @@ impl Client {
         self.await_delivery(timed.sent - waited, slow);
     }
 
-    /// Several statements that were sent together have been answered by `now`, or lost.
+    /// Several statements that were sent together have been answered by `now` with so many bytes, or lost.
     #[cold]
-    pub(super) fn note_slow_pipeline(&mut self, link: &Link, lost: bool, now: Instant) {
+    pub(super) fn note_slow_pipeline(&mut self, link: &Link, lost: bool, bytes: usize, now: Instant) {
         let (waited, took) = link.watch.times(now);
         if !self.rules.slow.may_be(waited + took) {
             return;
         }
         let stat = self.meter.statement(Name::Pipeline, Description::default);
         if let Some(slow) = self.admitted(link, &stat, (waited, took), now) {
-            self.await_delivery(now - took - waited, SlowQuery { failed: lost, ..slow });
+            self.await_delivery(now - took - waited, SlowQuery { failed: lost, bytes: bytes as u64, ..slow });
         }
     }
 
@@ -232,6 +232,7 @@ impl Client {
             total: waited + took,
             transaction: ended - link.since,
             rows: None,
+            bytes: 0,
             failed: false,
             sqlstate: None,
             tags: SlowTags::default(),
@@ -272,6 +273,7 @@ fn log(slow: &SlowQuery) {
         server_ms = ms(slow.server_time),
         transaction_ms = ms(slow.transaction),
         rows = slow.rows,
+        bytes = slow.bytes,
         failed = slow.failed,
         sqlstate = slow.sqlstate.as_deref(),
         database = %slow.database.escape_debug(),

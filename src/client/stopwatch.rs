@@ -43,8 +43,7 @@ impl Stopwatch {
 
     /// Some of it has been answered.
     pub fn note(&mut self, answered: Answered) {
-        self.answered.queries += answered.queries;
-        self.answered.transactions += answered.transactions;
+        self.answered.add(answered);
     }
 
     /// Whether there is something to [`Client::observe`] once nothing is owed.
@@ -81,7 +80,7 @@ impl Client {
         let (waited, server) = link.watch.times(now);
         let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
         if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
-            self.note_slow_pipeline(link, false, now);
+            self.note_slow_pipeline(link, false, bytes, now);
         }
         // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
         link.watch.received = None;
@@ -110,6 +109,6 @@ impl Client {
     }
 
     fn note_idle(&self, took: Duration, busy: Duration) {
-        self.meter.idled(&self.application, took.saturating_sub(busy), self.is_on_replica());
+        self.meter.idled((&self.application, &self.whose), took.saturating_sub(busy), self.is_on_replica());
     }
 }

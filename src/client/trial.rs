@@ -35,6 +35,8 @@ pub(super) struct Trial {
     // What the names of statements stood for that it gives or drops.
     named: Vec<Named>,
     held: BytesMut,
+    // What the replica has answered, as far as it was not counted: what the primary answers in its place is what counts.
+    answered: Answered,
     until: Option<Instant>,
     // It has been cancelled.
     cancelled: bool,
@@ -79,6 +81,7 @@ impl Client {
             named: self.names_of(&request.bytes),
             request: Request { bytes: request.bytes.clone(), end: request.end, first: request.first },
             held: BytesMut::new(),
+            answered: Answered::default(),
             until: None,
             cancelled: false,
             moves: None,
@@ -139,6 +142,21 @@ impl Client {
         }
     }
 
+    /// Of what was answered, what is counted now: nothing while another answer may take its place.
+    pub(super) fn shown_now(&mut self, answered: Answered) -> Answered {
+        let Some(trial) = self.trial() else { return answered };
+        trial.answered.add(answered);
+        Answered::default()
+    }
+
+    /// Nothing is going to take its place.
+    pub(super) fn count_tried(&mut self) {
+        if let Some(trial) = self.trial() {
+            let answered = std::mem::take(&mut trial.answered);
+            self.meter.heard(0, answered);
+        }
+    }
+
     /// Looks at what has been said: shows it, or has the request moved to the primary.
     pub(super) fn judge(&mut self) {
         let Some(trial) = self.trial() else { return };
@@ -183,7 +201,7 @@ impl Client {
     /// The trial is over: the client sees what there is.
     pub(super) fn show(&mut self) {
         if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
-            self.meter.heard(trial.held.len(), Answered::default());
+            self.meter.heard(trial.held.len(), trial.answered);
             self.answered_bytes += trial.held.len();
             self.socket.queue(trial.held);
         }

@@ -202,7 +202,6 @@ impl Client {
         std::mem::swap(&mut self.shape, &mut other.shape);
         std::mem::swap(&mut self.route, &mut other.route);
         std::mem::swap(&mut self.meter, &mut other.meter);
-        self.counted = None;
         std::mem::swap(&mut self.drawn, &mut other.drawn);
         self.shape = self.pool.shape();
         // It is about what is kept here from now on: that was looked at just now.

@@ -69,6 +69,7 @@ pub async fn welcome(
             // Its servers have let us in: there is such a database.
             client.meter = meters.meter(&client.pool.database);
             client.count_application();
+            client.whose = client.meter.user(client.presence.user());
             client.meter.login(LoginResult::Ok);
             client.meter.received(client.socket.received().len());
             client.greet(&welcome);

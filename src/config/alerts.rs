@@ -6,6 +6,7 @@ use super::report::Notebook;
 use super::rules::fingerprint;
 use super::section::{Section, Value, Wrong};
 use super::values::{self, found, positive, whole, word};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const KEYS: [&str; 14] = [
     "scope",
     "match",
 ];
+
+/// Different `match.application` of all alerts on windows: for each of them statements are counted once more.
+const APPLICATIONS_MAX: usize = 16;
 
 const TYPES: [(&str, Type); 9] = [
     ("single", Type::Single),
@@ -170,12 +174,24 @@ pub struct Match {
     pub kind: Option<&'static str>,
     /// Of the normal form.
     pub fingerprint: Option<u64>,
+    /// What clients call themselves. At most 63 bytes.
+    pub application: Option<Arc<str>>,
 }
 
 impl Match {
     /// Whether it is this database.
     pub fn has_database(&self, database: &str) -> bool {
         self.database.as_ref().is_none_or(|pattern| RouteRule::fits(pattern, database.as_bytes()))
+    }
+
+    /// Whether nothing but the database matters.
+    pub fn is_of_whole_databases(&self) -> bool {
+        self.tables.is_empty() && self.kind.is_none() && self.fingerprint.is_none() && self.application.is_none()
+    }
+
+    /// Whether it is a client of such an application, by what it calls itself.
+    pub fn has_application(&self, name: &str) -> bool {
+        self.application.as_ref().is_none_or(|pattern| RouteRule::fits(pattern, name.as_bytes()))
     }
 
     /// Whether it is such a statement. `tables` has commas between them.
@@ -235,6 +251,20 @@ impl Condition {
     }
 }
 
+impl Alert {
+    /// The applications whose statements it has to be counted by themselves for. Single ones are told with whose they were.
+    fn circle(&self) -> Option<&Arc<str>> {
+        let windows = self.condition.is_windowed() && !matches!(self.condition, Condition::Single { .. });
+        self.matches.application.as_ref().filter(|_| windows)
+    }
+
+    /// Those of all of these, each once.
+    pub fn circles(alerts: &[Arc<Self>]) -> Vec<Arc<str>> {
+        let circles: BTreeSet<_> = alerts.iter().filter_map(|alert| alert.circle().cloned()).collect();
+        circles.into_iter().collect()
+    }
+}
+
 impl Type {
     fn of_statements(self) -> bool {
         use Type::{Average, ErrorRatio, Objective, Percentile, SerializationFailures, Single};
@@ -266,6 +296,11 @@ pub(super) fn alerts(notes: &mut Notebook, root: &DeTable<'_>) -> Vec<Arc<Alert>
             notes.add(place, format!("two alerts are called \"{}\"", alert.name), "the second", help);
         }
         alerts.push(Arc::new(alert));
+    }
+    if Alert::circles(&alerts).len() > APPLICATIONS_MAX {
+        let message = format!("alerts may name at most {APPLICATIONS_MAX} different applications in `match`");
+        let help = Some("a text may have * for any characters: \"billing-*\"".to_owned());
+        notes.add(list.span(), message, "more", help);
     }
     alerts
 }
@@ -328,7 +363,7 @@ fn condition(s: &mut Section<'_>, kind: Type) -> Option<Condition> {
         Type::SerializationFailures => Condition::SerializationFailures { over: needed(s, "over", share)? },
         Type::Objective => objective(s)?,
         Type::PoolWait => Condition::PoolWait { over: needed(s, "over", positive)? },
-        Type::PoolSaturation => Condition::PoolSaturation { over: needed(s, "over", share)? },
+        Type::PoolSaturation => Condition::PoolSaturation { over: needed(s, "over", saturation)? },
         Type::ReplicaLag => Condition::ReplicaLag { over: needed(s, "over", positive)? },
         Type::Pins => Condition::Pins { over: needed(s, "over", share)? },
         Type::ReloadFailed => Condition::ReloadFailed,
@@ -374,6 +409,7 @@ fn matches(s: &mut Section<'_>, statements: bool) -> Match {
         matches.tables = inner.or("tables", Vec::new(), values::names);
         matches.kind = inner.get("kind", word(&KINDS));
         matches.fingerprint = inner.get("fingerprint", fingerprint);
+        matches.application = inner.get("application", label).map(Arc::from);
     }
     inner.unknown_keys(|_| None);
     matches
@@ -411,6 +447,12 @@ fn between(value: &Value<'_>, least: Duration, text: &str) -> Result<Duration, W
 fn share(value: &Value<'_>) -> Result<f64, Wrong> {
     let wrong = || Wrong::new("a number above 0 and below 1", found(value)).with_help("0.05 is five percent");
     values::number(value).filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(wrong)
+}
+
+/// The same of a pool's places, of which all may be taken: that is no more than 1.
+fn saturation(value: &Value<'_>) -> Result<f64, Wrong> {
+    let help = "`over` is what has to be exceeded: 0.99 is so when all places are taken";
+    share(value).map_err(|wrong| if values::number(value) == Some(1.0) { wrong.with_help(help) } else { wrong })
 }
 
 /// A number up to 1.

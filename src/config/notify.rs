@@ -134,8 +134,9 @@ fn parsed(url: &str, format: Format) -> Result<Webhook, Wrong> {
     if authority.contains('@') {
         return Err(wrong("a login in it").with_help("there is no way to log in; a secret stands in the path"));
     }
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains('#') {
-        return Err(wrong("a space, a # or something beyond ASCII in it").with_help("write it as %20 and so on"));
+    if !is_path(path) {
+        let label = "a space, one of #<>\"{}[]|\\^`, something beyond ASCII, or a % without two digits in it";
+        return Err(wrong(label).with_help("write it as %20 and so on"));
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !authority.ends_with(']') => {
@@ -153,4 +154,12 @@ fn parsed(url: &str, format: Format) -> Result<Webhook, Wrong> {
     let host = host.ok_or_else(|| wrong("no host"))?;
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok(Webhook { tls, host, port, path: Secret::new(path), format })
+}
+
+/// Whether what stands behind the host may stand there: path and query. Source: RFC 3986, 3.3 and 3.4, and its appendix A.
+fn is_path(path: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+    let is_escape =
+        |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    path.bytes().all(allowed) && path.split('%').skip(1).all(is_escape)
 }

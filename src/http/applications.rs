@@ -28,4 +28,13 @@ pub(super) fn applications(out: &mut Families, views: &Views) {
             family.value(&[("database", &*row.database), ("application", &*row.name)], value(&row.numbers));
         }
     }
+    let mut users = views.metrics.exported_users();
+    users.retain(|row| row.numbers != ApplicationNumbers::default());
+    let mut family = out.counter(
+        "pgotter_user_idle_in_transaction_seconds_total",
+        "How long transactions waited for their clients, by who has logged in.",
+    );
+    for row in &users {
+        family.value(&[("database", &*row.database), ("user", &*row.name)], row.numbers.idle_us as f64 / 1e6);
+    }
 }

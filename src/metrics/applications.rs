@@ -3,6 +3,8 @@
 //! A client looks its [`Application`] up when it comes and when it changes its name, and counts there with plain stores. Each worker has
 //! a [`Roll`] of its own, whose lock it takes only for such a look; readers take it too. When there are too many names, those that no
 //! client has any more are folded into their database's `other`; what was counted stays counted. Knows no SQL and no protocol.
+//!
+//! Users are counted in the same way, in rolls of their own, as far as who keeps transactions open is concerned.
 
 use super::counter::Counter;
 use super::registry::OTHER;
@@ -19,7 +21,7 @@ const NAMES_MAX: usize = 500;
 /// Names that are exported, of all databases together; the rest is `other`.
 pub const EXPORTED: usize = 50;
 
-/// What one worker has counted for one application of one database. There is one writer.
+/// What one worker has counted for one application, or one user, of one database. There is one writer.
 #[derive(Debug, Default)]
 pub struct Application {
     queries: Counter,
@@ -46,7 +48,7 @@ pub struct ApplicationNumbers {
     pub idle_us: u64,
 }
 
-/// One application of one database, by all workers together.
+/// One application, or one user, of one database, by all workers together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationRow {
     /// As it is counted under.
@@ -111,6 +113,11 @@ impl ApplicationNumbers {
         self.idle_us += other.idle_us;
     }
 
+    /// By which those are chosen that have a name. No server is counted for users.
+    fn weight(&self) -> (u64, u64) {
+        (self.server_us, self.idle_us)
+    }
+
     fn since(&self, before: &Self) -> Self {
         Self {
             queries: self.queries.saturating_sub(before.queries),
@@ -161,10 +168,10 @@ fn fold(known: &mut HashMap<Key, Arc<Application>>) {
     }
 }
 
-/// What all of these have counted, those first that servers were busy with for longest.
+/// What all of these have counted, those first that servers were busy with for longest; of users, who have kept transactions open for longest.
 pub(super) fn applications(rolls: &[Arc<Roll>]) -> Vec<ApplicationRow> {
     let mut rows: Vec<_> = sums(rolls, &|_| false).into_iter().map(row).collect();
-    rows.sort_by_key(|row| (Reverse(row.numbers.server_us), row.database.clone(), row.name.clone()));
+    rows.sort_by_key(|row| (Reverse(row.numbers.weight()), row.database.clone(), row.name.clone()));
     rows
 }
 
@@ -217,7 +224,7 @@ impl Chosen {
     fn choose(&mut self, seen: &BTreeMap<Key, ApplicationNumbers>) -> Vec<Key> {
         let is_new = |(key, _): &(&Key, &ApplicationNumbers)| *key.1 != *OTHER && !self.names.contains_key(*key);
         let mut new: Vec<_> = seen.iter().filter(is_new).collect();
-        new.sort_by_key(|(key, numbers)| (Reverse(numbers.server_us), *key));
+        new.sort_by_key(|(key, numbers)| (Reverse(numbers.weight()), *key));
         let room = EXPORTED.saturating_sub(self.names.len());
         let new: Vec<Key> = new.into_iter().take(room).map(|(key, _)| key.clone()).collect();
         self.names.extend(new.iter().map(|key| (key.clone(), ApplicationNumbers::default())));
@@ -332,5 +339,25 @@ mod tests {
         let rows = registry.applications();
         let numbers: Vec<_> = rows.iter().map(|row| (&*row.name, row.numbers.queries)).collect();
         assert_eq!(numbers, [("other", (NAMES_MAX + 10) as u64), ("fresh", 1)]);
+    }
+    #[test]
+    fn who_keeps_transactions_open_is_counted_by_user_beside_applications_and_bounded() {
+        let registry = Arc::new(Registry::new(1, now()));
+        let meter = meter(&registry, 0);
+        let application = meter.application("psql");
+        let long = meter.user("long");
+        for number in 0..2_000 {
+            meter.idled((&application, &meter.user(&format!("user {number}"))), Duration::from_micros(1), false);
+            meter.idled((&application, &long), Duration::from_micros(5), false);
+        }
+        let rows = registry.users();
+        assert!(rows.len() <= NAMES_MAX + 1, "{}", rows.len());
+        assert_eq!((&*rows[0].name, rows[0].numbers.idle, rows[0].numbers.idle_us), ("long", 2_000, 10_000));
+        let exported = registry.exported_users();
+        assert!(exported.len() <= EXPORTED + 1, "{}", exported.len());
+        for rows in [&rows, &exported, &registry.applications()] {
+            assert_eq!(rows.iter().map(|row| row.numbers.idle_us).sum::<u64>(), 12_000);
+        }
+        assert!(exported.iter().any(|row| &*row.name == "long" && row.numbers.idle_us == 10_000), "{exported:?}");
     }
 }

@@ -1,28 +1,30 @@
-//! Errors that clients were told: how many by SQLSTATE, and which statements they came of. Written by workers, and only where there was an
-//! error, so that a lock does. Pure: it knows no SQL, no log and no clock.
+//! Errors that clients were told: how many by SQLSTATE, and which statements they came of. Pure: it knows no SQL, no log and no clock.
+//!
+//! Each worker counts in an [`ErrorBook`] of its own, with plain stores: in a storm of errors no worker waits for another, nor for who reads. It takes
+//! a lock where an error is of a new kind, and where there are too many kinds.
 //!
 //! Bounded whatever clients do: a database has so many SQLSTATEs of its own and one `other`, a counter never changes its label; of
-//! statements those that failed least often are folded into their database's `other`. Both still add up.
+//! statements those that failed least often at a worker are folded into their database's `other`. Both still add up.
 
+mod book;
+
+pub(super) use book::ErrorBook;
+
+use super::counter::Counter;
 use super::statements::{Description, Name, Stat};
 use crate::clock::Instant;
+use crate::ids::WorkerId;
 use parking_lot::Mutex;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 /// SQLSTATEs of one database that are counted by themselves.
 const STATES_MAX: usize = 40;
 
-/// Rows by statement and SQLSTATE, beside those of `other`.
+/// Rows by statement and SQLSTATE that one worker has, beside those of `other`.
 const ROWS_MAX: usize = 1_000;
-
-/// Of what is folded at once, one part in so many.
-const FOLDED: usize = 8;
-
-/// Bytes of a normal form that are kept.
-const TEXT_MAX: usize = 300;
 
 /// Who said it. The order is that of [`ErrorSource::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,142 +127,121 @@ pub struct ErrorRow {
     pub application: Box<str>,
 }
 
-/// See the top of this file. Held for a moment by whoever tells an error.
-#[derive(Default)]
-pub struct Errors(Mutex<Told>);
-
-#[derive(Default)]
-struct Told {
-    databases: BTreeMap<Arc<str>, Totals>,
-    rows: HashMap<Key, Row>,
-    // Those among them that are of one statement.
-    named: usize,
+/// See the top of this file.
+pub struct Errors {
+    // SQLSTATEs that are counted by themselves, by database, whoever has met them.
+    states: Mutex<BTreeMap<Arc<str>, BTreeSet<[u8; 5]>>>,
+    // Of each worker.
+    sheets: Vec<Arc<Sheet>>,
 }
 
+/// What readers see of a worker's errors.
 #[derive(Default)]
-struct Totals {
-    states: BTreeSet<[u8; 5]>,
-    counts: BTreeMap<(ErrorState, ErrorSource, &'static str), u64>,
+struct Sheet {
+    counts: Mutex<Vec<Arc<Count>>>,
+    rows: Mutex<Vec<Arc<Row>>>,
 }
+
+struct Count {
+    database: Arc<str>,
+    kind: CountKey,
+    count: Counter,
+}
+
+type CountKey = (ErrorState, ErrorSource, &'static str);
 
 type Key = (Arc<str>, Option<Name>, ErrorState, ErrorSource);
 
 struct Row {
+    key: Key,
     description: Arc<Description>,
-    count: u64,
-    last: Instant,
+    count: Counter,
+    // A reader may hold it for a moment; the worker then leaves it as it is.
+    last: Mutex<Last>,
+}
+
+#[derive(Clone)]
+struct Last {
+    at: Instant,
     user: Box<str>,
     application: Box<str>,
 }
 
 impl Errors {
-    /// A client of this database was told one.
-    pub fn note(&self, database: &Arc<str>, error: &ToldError<'_>) {
-        let mut told = self.0.lock();
-        let state = told.count(database, error);
-        let name = error.statement.map(Stat::name);
-        told.note((database.clone(), name, state, error.source), error);
+    /// None yet; so many workers will tell some.
+    pub(super) fn new(workers: usize) -> Self {
+        Self { states: Mutex::default(), sheets: (0..workers).map(|_| Arc::default()).collect() }
+    }
+
+    /// Where this worker counts.
+    pub(super) fn book(self: &Arc<Self>, worker: WorkerId) -> ErrorBook {
+        let sheet = self.sheets.get(usize::from(worker.0)).cloned();
+        ErrorBook::new(self.clone(), sheet.expect("invariant: there is a sheet for every worker"))
     }
 
     /// How many there were, by database, role, SQLSTATE and source.
     pub fn counts(&self) -> Vec<ErrorCount> {
-        let told = self.0.lock();
-        let of_one = |(database, totals): (&Arc<str>, &Totals)| {
-            let count = |(&(state, source, role), &count): (&(ErrorState, ErrorSource, &'static str), &u64)| {
-                ErrorCount { database: database.clone(), role, state, source, count }
-            };
-            totals.counts.iter().map(count).collect::<Vec<_>>()
-        };
-        told.databases.iter().flat_map(of_one).collect()
+        let mut sums: BTreeMap<(Arc<str>, CountKey), u64> = BTreeMap::new();
+        for sheet in &self.sheets {
+            for one in sheet.counts.lock().iter() {
+                *sums.entry((one.database.clone(), one.kind)).or_default() += one.count.get();
+            }
+        }
+        let count = |((database, (state, source, role)), count)| ErrorCount { database, role, state, source, count };
+        sums.into_iter().map(count).collect()
     }
 
     /// By statement, those first of which there were most.
     pub fn rows(&self) -> Vec<ErrorRow> {
-        let row = |((database, name, state, source), row): (&Key, &Row)| ErrorRow {
-            database: database.clone(),
-            state: *state,
-            source: *source,
-            name: *name,
-            description: row.description.clone(),
-            count: row.count,
-            last: row.last,
-            user: row.user.clone(),
-            application: row.application.clone(),
-        };
-        let mut rows: Vec<_> = self.0.lock().rows.iter().map(row).collect();
+        let mut sums: BTreeMap<Key, ErrorRow> = BTreeMap::new();
+        for (row, count) in self.sheets.iter().flat_map(|sheet| sheet.read()) {
+            let last = row.last.lock().clone();
+            match sums.entry(row.key.clone()) {
+                Entry::Vacant(new) => drop(new.insert(row.seen(count, last))),
+                Entry::Occupied(mut sum) => sum.get_mut().add(count, last),
+            }
+        }
+        let mut rows: Vec<_> = sums.into_values().collect();
         let order = |row: &ErrorRow| (std::cmp::Reverse(row.count), row.database.clone(), row.state, row.name);
         rows.sort_by_key(|row| (order(row), row.source));
         rows
     }
+
+    /// As this SQLSTATE is counted; with `Other`, those that are counted by themselves, which are all that ever will be.
+    fn admit(&self, database: &Arc<str>, code: [u8; 5]) -> (ErrorState, Option<BTreeSet<[u8; 5]>>) {
+        let mut states = self.states.lock();
+        let known = states.entry(database.clone()).or_default();
+        if known.contains(&code) || known.len() < STATES_MAX {
+            known.insert(code);
+            return (ErrorState::Known(code), None);
+        }
+        (ErrorState::Other, Some(known.clone()))
+    }
 }
 
-impl Told {
-    /// As which SQLSTATE it is counted.
-    fn count(&mut self, database: &Arc<str>, error: &ToldError<'_>) -> ErrorState {
-        let totals = self.databases.entry(database.clone()).or_default();
-        let mut state = ErrorState::of(error.sqlstate);
-        if let ErrorState::Known(code) = state
-            && !totals.states.contains(&code)
-        {
-            if totals.states.len() < STATES_MAX {
-                totals.states.insert(code);
-            } else {
-                state = ErrorState::Other;
-            }
-        }
-        *totals.counts.entry((state, error.source, error.role)).or_default() += 1;
-        state
-    }
-
-    fn note(&mut self, key: Key, error: &ToldError<'_>) {
-        let is_named = matches!(key.1, Some(Name::Fingerprint(_)));
-        if is_named && !self.rows.contains_key(&key) {
-            if self.named >= ROWS_MAX {
-                self.fold();
-            }
-            self.named += 1;
-        }
-        let description = error.statement.map(Stat::description).filter(|_| is_named);
-        let (last, user, application) = (error.at, error.user.into(), error.application.into());
-        let more = |description| Row { description, count: 1, last, user, application };
-        match self.rows.entry(key) {
-            Entry::Vacant(new) => drop(new.insert(more(description.map(cut).unwrap_or_default()))),
-            Entry::Occupied(mut row) => row.get_mut().add(more(Arc::default())),
-        }
-    }
-
-    /// The part of the rows of which there were least, and of those the oldest, become rows of `other`.
-    fn fold(&mut self) {
-        let may_go = self.rows.iter().filter(|((_, name, ..), _)| matches!(name, Some(Name::Fingerprint(_))));
-        let mut least: Vec<_> = may_go.map(|(key, row)| (row.count, row.last, key.clone())).collect();
-        let folded = least.len().div_ceil(FOLDED);
-        least.sort_unstable_by_key(|(count, last, _)| (*count, *last));
-        for (.., key) in least.into_iter().take(folded) {
-            let Some(row) = self.rows.remove(&key) else { continue };
-            self.named -= 1;
-            let (database, _, state, source) = key;
-            match self.rows.entry((database, Some(Name::Other), state, source)) {
-                Entry::Vacant(new) => drop(new.insert(Row { description: Arc::default(), ..row })),
-                Entry::Occupied(mut other) => other.get_mut().add(row),
-            }
-        }
+impl Sheet {
+    /// All rows with their counts, no error in two of them: the worker waits meanwhile if it has to add or to fold one.
+    fn read(&self) -> Vec<(Arc<Row>, u64)> {
+        self.rows.lock().iter().map(|row| (row.clone(), row.count.get())).collect()
     }
 }
 
 impl Row {
-    /// The last one tells who it was.
-    fn add(&mut self, other: Self) {
-        self.count += other.count;
-        if other.last >= self.last {
-            (self.last, self.user, self.application) = (other.last, other.user, other.application);
-        }
+    fn seen(&self, count: u64, Last { at: last, user, application }: Last) -> ErrorRow {
+        let (database, name, state, source) = self.key.clone();
+        let description = self.description.clone();
+        ErrorRow { database, state, source, name, description, count, last, user, application }
     }
 }
 
-fn cut(description: &Description) -> Arc<Description> {
-    let text = &description.text[..description.text.floor_char_boundary(TEXT_MAX)];
-    let tables = &description.tables[..description.tables.floor_char_boundary(TEXT_MAX)];
-    Arc::new(Description { kind: description.kind, text: text.into(), tables: tables.into() })
+impl ErrorRow {
+    /// The last one tells who it was.
+    fn add(&mut self, count: u64, last: Last) {
+        self.count += count;
+        if last.at >= self.last {
+            (self.last, self.user, self.application) = (last.at, last.user, last.application);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +252,7 @@ mod tests {
     use crate::clock::now;
     use crate::ids::WorkerId;
     use crate::metrics::{Meters, Registry};
+    use std::time::Duration;
 
     #[test]
     fn ten_thousand_statements_and_as_many_sqlstates_make_no_more_rows_than_there_may_be_and_all_add_up() {
@@ -322,5 +304,62 @@ mod tests {
         assert_eq!(of_shop, [("40001".to_owned(), "primary", 1), ("40001".to_owned(), "replica", 1)]);
         let row = registry.errors().rows().into_iter().find(|row| &*row.database == "shop");
         assert_eq!(row.map(|row| (row.name, row.count)), Some((None, 2)));
+    }
+    #[test]
+    fn workers_count_apart_share_the_sqlstates_and_add_up() {
+        let (registry, start) = (Arc::new(Registry::new(2, now())), now());
+        let meters = [0, 1].map(|worker| Meters::new(&registry, WorkerId(worker)).meter("shop"));
+        let tell = |worker: usize, code: String, user: &str, seconds| {
+            let (source, sqlstate) = (ErrorSource::Server, code.as_bytes());
+            let at = start + Duration::from_secs(seconds);
+            let error = ToldError { sqlstate, source, role: "primary", statement: None, at, user, application: "" };
+            meters[worker].erred(&meters[worker].application(""), &error);
+        };
+        (0..30).for_each(|number| tell(0, format!("{number:05}"), "early", 0));
+        (20..100).for_each(|number| tell(1, format!("{number:05}"), "late", 1));
+        (0..100).for_each(|number| tell(0, format!("{number:05}"), "early", 0));
+        let (counts, rows) = (registry.errors().counts(), registry.errors().rows());
+        assert_eq!(counts.len(), STATES_MAX + 1, "{counts:?}");
+        assert_eq!(counts.iter().map(|count| count.count).sum::<u64>(), 210);
+        let of =
+            |code: [u8; 5]| counts.iter().find(|count| count.state == ErrorState::Known(code)).map(|one| one.count);
+        assert_eq!([of(*b"00025"), of(*b"00035"), of(*b"00040")], [Some(3), Some(2), None]);
+        let row = rows.iter().find(|row| row.state == ErrorState::Known(*b"00025"));
+        assert_eq!(row.map(|row| (row.count, &*row.user)), Some((3, "late")), "the last one's, whoever told it");
+    }
+
+    #[test]
+    fn a_worker_waits_for_nobody_to_tell_errors_of_a_kind_that_there_was() {
+        let (registry, start) = (Arc::new(Registry::new(1, now())), now());
+        let (told, telling) = std::sync::mpsc::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let counting = registry.clone();
+        let worker = std::thread::spawn(move || {
+            let meter = Meters::new(&counting, WorkerId(0)).meter("shop");
+            let stat = meter.statement(Name::Fingerprint(7), Description::default);
+            let application = meter.application("psql");
+            for _ in 0..2 {
+                let (source, sqlstate, statement) = (ErrorSource::Server, &b"22012"[..], Some(&*stat));
+                let (role, user, application_name) = ("primary", "me", "psql");
+                let error =
+                    ToldError { sqlstate, source, role, statement, at: start, user, application: application_name };
+                meter.erred(&application, &error);
+                told.send(()).unwrap();
+                gone.recv().unwrap();
+            }
+        });
+        telling.recv().unwrap();
+        // Whoever reads holds everything that there is to hold.
+        let sheet = registry.errors().sheets[0].clone();
+        let (states, counts, rows) = (registry.errors().states.lock(), sheet.counts.lock(), sheet.rows.lock());
+        let last = rows[0].last.lock();
+        go.send(()).unwrap();
+        let second = telling.recv_timeout(Duration::from_secs(60));
+        drop((states, counts, last));
+        drop(rows);
+        assert_eq!(second, Ok(()), "it waits");
+        go.send(()).unwrap();
+        worker.join().unwrap();
+        assert_eq!(registry.errors().rows()[0].count, 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::statements::{Description, Name, Stat};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct LongCall {
     pub name: Name,
     /// What there is to say of it.
     pub description: Description,
+    /// What its client called itself.
+    pub application: Box<str>,
     /// From its arrival until its client had all of the answer.
     pub took: Duration,
 }
@@ -33,7 +36,7 @@ pub struct Long {
 #[derive(Default)]
 struct Noted {
     calls: Vec<LongCall>,
-    more: u64,
+    more: BTreeMap<Arc<str>, u64>,
 }
 
 impl Long {
@@ -43,8 +46,8 @@ impl Long {
         self.over.store(over, Ordering::Relaxed);
     }
 
-    /// All that were noted since the last time, in their order, and how many more there were.
-    pub fn take(&self) -> (Vec<LongCall>, u64) {
+    /// All that were noted since the last time, in their order, and how many more there were of which databases.
+    pub fn take(&self) -> (Vec<LongCall>, BTreeMap<Arc<str>, u64>) {
         let noted = std::mem::take(&mut *self.noted.lock());
         (noted.calls, noted.more)
     }
@@ -57,14 +60,15 @@ impl Long {
 
     /// Notes it. Takes a lock, which is rare.
     #[cold]
-    pub(super) fn note(&self, stat: &Stat, took: Duration) {
+    pub(super) fn note(&self, stat: &Stat, took: Duration, application: &str) {
         let (database, name, description) = stat.about();
         let mut noted = self.noted.lock();
         if noted.calls.len() < NOTED {
             let (database, description) = (database.clone(), description.clone());
-            noted.calls.push(LongCall { database, name, description, took });
+            noted.calls.push(LongCall { database, name, description, application: application.into(), took });
         } else {
-            noted.more += 1;
+            // As many as there are labels.
+            *noted.more.entry(database.clone()).or_default() += 1;
         }
     }
 }
@@ -88,23 +92,29 @@ mod tests {
         let registry = Arc::new(Registry::new(1, now()));
         let meter = Meters::new(&registry, WorkerId(0)).meter("shop");
         let stat = meter.statement(Name::Fingerprint(7), || Description { kind: "read", ..Description::default() });
+        let deliver = |took| {
+            if meter.delivered(&stat, took, false) {
+                meter.took_long(&stat, took, "till");
+            }
+        };
         let (over, tick) = (Duration::from_secs(5), Duration::from_nanos(1));
-        meter.delivered(&stat, Duration::MAX, false);
-        assert_eq!(registry.long.take(), (Vec::new(), 0));
+        deliver(Duration::MAX);
+        assert_eq!(registry.long.take(), (Vec::new(), BTreeMap::new()));
         registry.long.set_over(Some(over));
-        [over - tick, over, over + tick, over * 2].into_iter().for_each(|took| meter.delivered(&stat, took, false));
+        [over - tick, over, over + tick, over * 2].into_iter().for_each(deliver);
         let (calls, more) = registry.long.take();
-        assert_eq!((calls.iter().map(|call| call.took).collect::<Vec<_>>(), more), (vec![over + tick, over * 2], 0));
+        let took: Vec<_> = calls.iter().map(|call| (call.took, &*call.application)).collect();
+        assert_eq!((took, more), (vec![(over + tick, "till"), (over * 2, "till")], BTreeMap::new()));
         assert_eq!(
             (&*calls[0].database, calls[0].name, calls[0].description.kind),
             ("shop", Name::Fingerprint(7), "read")
         );
-        assert_eq!(registry.long.take(), (Vec::new(), 0));
-        (0..NOTED + 3).for_each(|_| meter.delivered(&stat, over * 2, false));
+        assert_eq!(registry.long.take(), (Vec::new(), BTreeMap::new()));
+        (0..NOTED + 3).for_each(|_| deliver(over * 2));
         let (calls, more) = registry.long.take();
-        assert_eq!((calls.len(), more), (NOTED, 3));
+        assert_eq!((calls.len(), more), (NOTED, BTreeMap::from([("shop".into(), 3)])));
         registry.long.set_over(None);
-        meter.delivered(&stat, over * 2, false);
-        assert_eq!(registry.long.take(), (Vec::new(), 0));
+        deliver(over * 2);
+        assert_eq!(registry.long.take(), (Vec::new(), BTreeMap::new()));
     }
 }

@@ -1,7 +1,7 @@
 //! The ends that a worker counts with. They stay on its thread, so that each cell has one writer.
 
 use super::applications::{Application, Roll};
-use super::errors::{Errors, ToldError};
+use super::errors::{ErrorBook, ToldError};
 use super::ladder::micros;
 use super::long::Long;
 use super::registry::Registry;
@@ -22,7 +22,9 @@ struct Worker {
     registry: Arc<Registry>,
     worker: WorkerId,
     book: Rc<Book>,
+    errors: Rc<ErrorBook>,
     roll: Arc<Roll>,
+    users: Arc<Roll>,
     databases: RefCell<HashMap<Arc<str>, Meter>>,
 }
 
@@ -34,19 +36,23 @@ struct Counting {
     shard: Arc<Shard>,
     book: Rc<Book>,
     place: Place,
+    circles: RefCell<HashMap<Arc<str>, Place>>,
     long: Arc<Long>,
     worker: Weak<Worker>,
     slow: Arc<SlowLog>,
-    errors: Arc<Errors>,
+    errors: Rc<ErrorBook>,
     roll: Arc<Roll>,
+    users: Arc<Roll>,
 }
 
 impl Meters {
     /// Only for this worker's thread, and only once.
     pub fn new(registry: &Arc<Registry>, worker: WorkerId) -> Self {
         let book = Rc::new(registry.book(worker));
-        let (registry, roll) = (registry.clone(), registry.roll(worker));
-        Self(Rc::new(Worker { registry, worker, book, roll, databases: RefCell::default() }))
+        let errors = Rc::new(registry.errors().book(worker));
+        let (roll, users) = registry.rolls(worker);
+        let registry = registry.clone();
+        Self(Rc::new(Worker { registry, worker, book, errors, roll, users, databases: RefCell::default() }))
     }
 
     /// For clients of a database that is known to exist.
@@ -69,13 +75,13 @@ impl Worker {
     fn known_meter(self: &Rc<Self>, database: &str) -> Meter {
         let (label, shard) = self.registry.shard(usize::from(self.worker.0), database);
         let mut databases = self.databases.borrow_mut();
-        // At most as many as there are labels.
-        let number = u32::try_from(databases.len()).unwrap_or(u32::MAX);
         let meter = databases.entry(label).or_insert_with_key(|label| {
-            let (book, place) = (self.book.clone(), Place { number, label: label.clone() });
+            let (book, place) = (self.book.clone(), self.book.place(label.clone(), None));
+            let circles = RefCell::default();
             let (long, slow) = (self.registry.long.clone(), self.registry.slow().clone());
-            let (errors, roll) = (self.registry.errors().clone(), self.roll.clone());
-            Meter(Rc::new(Counting { shard, book, place, long, slow, errors, roll, worker: Rc::downgrade(self) }))
+            let (errors, roll, users) = (self.errors.clone(), self.roll.clone(), self.users.clone());
+            let worker = Rc::downgrade(self);
+            Meter(Rc::new(Counting { shard, book, place, circles, long, slow, errors, roll, users, worker }))
         });
         meter.clone()
     }
@@ -172,6 +178,11 @@ impl Meter {
         self.0.roll.application(&self.0.place.label, name)
     }
 
+    /// What is counted for the user of this name. Takes a lock.
+    pub fn user(&self, name: &str) -> Arc<Application> {
+        self.0.users.application(&self.0.place.label, name)
+    }
+
     /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
     /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample of their own, to which `bytes` belong that no
     /// statement has taken; true: they were.
@@ -208,9 +219,10 @@ impl Meter {
     }
 
     /// A transaction is over that has waited for its client for so long, in all.
-    pub fn idled(&self, application: &Application, idle: Duration, on_replica: bool) {
+    pub fn idled(&self, (application, user): (&Application, &Application), idle: Duration, on_replica: bool) {
         self.0.shard.idle.of(on_replica).observe(idle);
         application.idled(micros(idle));
+        user.idled(micros(idle));
     }
 
     /// What is counted for the statement of this name, which is described if it was not met before. A look into a table; no lock,
@@ -231,10 +243,32 @@ impl Meter {
         {
             servers.observe(took);
         }
-        self.0.book.count(&self.0.place, stat, call);
+        self.0.book.count(stat, call);
     }
 
-    /// A client was told an error. Takes a lock, which is rare.
+    /// It was of a client whose application fits this pattern, for which it is counted once more: see [`Self::keep_circles`].
+    pub fn called_in(&self, circle: &Arc<str>, stat: &Stat, call: &Call) {
+        let mut circles = self.0.circles.borrow_mut();
+        if !circles.contains_key(circle) {
+            let place = self.0.book.place(self.0.place.label.clone(), Some(circle.clone()));
+            circles.insert(circle.clone(), place);
+        }
+        let Some(place) = circles.get(circle) else { return };
+        let stat = self.0.book.stat(place, stat.name(), || stat.description().clone());
+        self.0.book.count(&stat, call);
+    }
+
+    /// Nobody wants to hear of applications of other patterns than these: what their worker has counted for them is forgotten.
+    pub fn keep_circles(&self, kept: &[Arc<str>]) {
+        if let Some(worker) = self.0.worker.upgrade()
+            && self.0.book.keep_circles(kept)
+        {
+            let meters = worker.databases.borrow();
+            meters.values().for_each(|meter| meter.0.circles.borrow_mut().retain(|circle, _| kept.contains(circle)));
+        }
+    }
+
+    /// A client was told an error. Takes a lock where it is of a new kind.
     pub fn erred(&self, application: &Application, error: &ToldError<'_>) {
         application.erred();
         self.0.errors.note(&self.0.place.label, error);
@@ -245,14 +279,17 @@ impl Meter {
         (&self.0.slow, &self.0.place.label)
     }
 
-    /// Its client has all of the answer, so long after the statement had arrived.
-    pub fn delivered(&self, stat: &Stat, total: Duration, on_replica: bool) {
+    /// Its client has all of the answer, so long after the statement had arrived. True: somebody wants to hear of it by itself.
+    pub fn delivered(&self, stat: &Stat, total: Duration, on_replica: bool) -> bool {
         if let Some(queries) = self.0.shard.queries.of(stat.kind(), on_replica) {
             queries.observe(total);
         }
-        self.0.book.observe_total(&self.0.place, stat, total);
-        if self.0.long.is_long(total) {
-            self.0.long.note(stat, total);
-        }
+        self.0.book.observe_total(stat, total);
+        self.0.long.is_long(total)
+    }
+
+    /// One of those, of a client that calls itself so.
+    pub fn took_long(&self, stat: &Stat, total: Duration, application: &str) {
+        self.0.long.note(stat, total, application);
     }
 }

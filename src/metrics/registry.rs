@@ -29,7 +29,7 @@ pub struct Registry {
     /// Single statements that took long.
     pub long: Arc<Long>,
     /// What was counted lately. Whoever keeps them ticks once a second; see [`Windows`].
-    pub windows: Mutex<Windows>,
+    pub windows: Windows,
     workers: usize,
     databases: Mutex<Databases>,
     // Of each worker's statements.
@@ -41,6 +41,9 @@ pub struct Registry {
     // Of each worker's applications.
     rolls: Vec<Arc<Roll>>,
     exported_applications: applications::Exported,
+    // And of its users.
+    users: Vec<Arc<Roll>>,
+    exported_users: applications::Exported,
 }
 
 #[derive(Default)]
@@ -86,16 +89,18 @@ impl Registry {
         Self {
             process: Process::new(workers, now),
             long: Arc::default(),
-            windows: Mutex::new(Windows::new(now)),
+            windows: Windows::new(now),
             workers,
             databases: Mutex::new(databases),
             shelves: (0..workers).map(|_| Arc::default()).collect(),
             limits: Arc::default(),
             exported: Exported::default(),
             slow: Arc::default(),
-            errors: Arc::default(),
+            errors: Arc::new(Errors::new(workers)),
             rolls: (0..workers).map(|_| Arc::default()).collect(),
             exported_applications: applications::Exported::default(),
+            users: (0..workers).map(|_| Arc::default()).collect(),
+            exported_users: applications::Exported::default(),
         }
     }
 
@@ -135,12 +140,17 @@ impl Registry {
 
     /// What has been counted for each statement of each database. The workers go on counting meanwhile.
     pub fn statements(&self) -> Vec<Seen> {
-        see(&self.shelves, &|_, _| false)
+        see(&self.shelves, None, &|_, _| false)
+    }
+
+    /// The same of clients whose application fits this pattern; see [`Meter::called_in`](super::Meter::called_in).
+    pub fn statements_in(&self, circle: &str) -> Vec<Seen> {
+        see(&self.shelves, Some(circle), &|_, _| false)
     }
 
     /// The same, with at most so many fingerprints by name; see [`Series`]. Numbers never go down from one call to the next.
     pub fn exported_statements(&self, max: usize) -> Vec<Series> {
-        self.exported.series(max, &|keep| see(&self.shelves, keep))
+        self.exported.series(max, &|keep| see(&self.shelves, None, keep))
     }
 
     /// Those that took long.
@@ -163,9 +173,21 @@ impl Registry {
         self.exported_applications.rows(&self.rolls)
     }
 
-    /// Where this worker counts for applications.
-    pub(super) fn roll(&self, worker: WorkerId) -> Arc<Roll> {
-        self.rolls.get(usize::from(worker.0)).cloned().expect("invariant: there is a roll for every worker")
+    /// How long transactions have waited for each user of each database, those first that have kept them open for longest.
+    pub fn users(&self) -> Vec<ApplicationRow> {
+        applications::applications(&self.users)
+    }
+
+    /// The same, fifty by name. Numbers never go down from one call to the next.
+    pub fn exported_users(&self) -> Vec<ApplicationRow> {
+        self.exported_users.rows(&self.users)
+    }
+
+    /// Where this worker counts for applications, and for users.
+    pub(super) fn rolls(&self, worker: WorkerId) -> (Arc<Roll>, Arc<Roll>) {
+        let of = |rolls: &[Arc<Roll>]| rolls.get(usize::from(worker.0)).cloned();
+        let both = of(&self.rolls).zip(of(&self.users));
+        both.expect("invariant: there are rolls for every worker")
     }
 
     /// A login has ended on the front thread. The database is what the client says.

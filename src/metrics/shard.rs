@@ -218,6 +218,14 @@ pub struct Answered {
     pub transactions: u32,
 }
 
+impl Answered {
+    /// Adds another one's.
+    pub fn add(&mut self, more: Self) {
+        self.queries += more.queries;
+        self.transactions += more.transactions;
+    }
+}
+
 // As [`Routed`].
 #[derive(Debug, Default)]
 pub(super) struct Tally {

@@ -52,6 +52,8 @@ pub struct SlowQuery {
     pub transaction: Duration,
     /// Returned or changed; `None`: several were sent together.
     pub rows: Option<u64>,
+    /// Of its answer, or of the answers of those that were sent together, as its client gets them.
+    pub bytes: u64,
     /// It was not answered, or with an error.
     pub failed: bool,
     /// Of the error; `None`: there was none, or its client did not hear it.

@@ -2,12 +2,17 @@
 //!
 //! Each worker has a [`Book`] that nobody else writes, and finds a statement's [`Stat`] in it without a lock. The list of them that
 //! readers go through is locked by the worker only when a statement is new, or when there are too many: then the eighth that was
-//! called least is folded into its databases' `other`. What was counted stays counted. Knows no SQL: a statement comes with its
-//! name and a description.
+//! called least is folded into its databases' `other`. What was counted stays counted. One that somebody still has then, as it is under way,
+//! takes its memory until that is over, and counts against the bound as long. Knows no SQL: a statement comes with its name and a description.
+//!
+//! Statements of clients whose application somebody wants to hear of by itself are counted once more, in a *circle* of that name: a
+//! place like that of a database, within the same bounds, that only alerts look at.
 
+mod book;
 mod export;
 mod seen;
 
+pub(super) use book::{Book, Place};
 pub(super) use export::Exported;
 pub use export::Series;
 pub(super) use seen::see;
@@ -17,17 +22,12 @@ use super::counter::{Counter, SharedHistogram};
 use super::ladder::micros;
 use super::latency::{BLOCK, SharedLatency};
 use super::shard::{KINDS, Routes};
-use foldhash::HashMap;
 use parking_lot::Mutex;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Of what is folded at once, one part in so many: the work for it is shared out to as many that are new.
-const FOLDED: usize = 8;
 
 /// Bytes of an entry in a book and in the list, beside its [`Stat`].
 const ENTRY: usize = 64;
@@ -90,7 +90,7 @@ pub struct Description {
 
 /// What one worker has counted for one statement. About 2 KiB.
 pub struct Stat {
-    database: Arc<str>,
+    place: Place,
     name: Name,
     description: Description,
     calls: Counter,
@@ -159,26 +159,11 @@ pub(super) struct Shelf {
     folds: AtomicU64,
 }
 
-/// The statements that one worker has met. Stays on its thread.
-pub(super) struct Book {
-    stats: RefCell<HashMap<(u32, Name), Arc<Stat>>>,
-    bytes: Cell<usize>,
-    shelf: Arc<Shelf>,
-    limits: Arc<Limits>,
-    workers: usize,
-}
-
-/// A database in a book.
-pub(super) struct Place {
-    pub number: u32,
-    pub label: Arc<str>,
-}
-
 impl Stat {
-    fn new(database: Arc<str>, name: Name, description: Description) -> Self {
+    fn new(place: Place, name: Name, description: Description) -> Self {
         let kind = KINDS.iter().position(|word| *word == description.kind).unwrap_or(0);
         Self {
-            database,
+            place,
             name,
             description,
             kind,
@@ -200,7 +185,7 @@ impl Stat {
 
     /// Whose it is.
     pub(super) fn about(&self) -> (&Arc<str>, Name, &Description) {
-        (&self.database, self.name, &self.description)
+        (&self.place.label, self.name, &self.description)
     }
 
     /// What it is counted as.
@@ -283,128 +268,6 @@ impl Stat {
 
     fn may_be_folded(&self) -> bool {
         matches!(self.name, Name::Fingerprint(_)) && !self.kept.load(Ordering::Relaxed)
-    }
-}
-
-impl Book {
-    /// Nothing in it, on a shelf that readers know; one of so many workers' books.
-    pub fn new(shelf: Arc<Shelf>, limits: Arc<Limits>, workers: usize) -> Self {
-        Self { stats: RefCell::default(), bytes: Cell::new(0), shelf, limits, workers }
-    }
-
-    /// What is counted under this name.
-    pub fn stat(&self, place: &Place, name: Name, describe: impl FnOnce() -> Description) -> Arc<Stat> {
-        if let Some(stat) = self.stats.borrow().get(&(place.number, name)) {
-            return stat.clone();
-        }
-        let is_bounded = matches!(name, Name::Fingerprint(_));
-        let name = if is_bounded && !self.make_room() { Name::Other } else { name };
-        let describe = || if name == Name::Other { Description::default() } else { describe() };
-        self.add((place.number, name), &place.label, describe)
-    }
-
-    fn add(&self, key: (u32, Name), database: &Arc<str>, describe: impl FnOnce() -> Description) -> Arc<Stat> {
-        let mut stats = self.stats.borrow_mut();
-        let stat = stats.entry(key).or_insert_with(|| {
-            let stat = Arc::new(Stat::new(database.clone(), key.1, describe()));
-            self.bytes.set(self.bytes.get() + stat.bytes());
-            self.shelf.stats.lock().push(stat.clone());
-            stat
-        });
-        stat.clone()
-    }
-
-    /// A statement has been answered.
-    pub fn count(&self, place: &Place, stat: &Stat, call: &Call) {
-        self.with(place, stat, |stat| stat.count(call));
-    }
-
-    /// Its client has all of the answer, so long after the statement had arrived.
-    pub fn observe_total(&self, place: &Place, stat: &Stat, total: Duration) {
-        self.with(place, stat, |stat| stat.observe_total(total));
-    }
-
-    /// Several that were sent at once have been answered.
-    pub fn pipeline(&self, place: &Place, total: Duration, server: Duration, bytes: usize) {
-        let stat = self.stat(place, Name::Pipeline, Description::default);
-        stat.bytes.add(bytes as u64);
-        stat.server_us.add(micros(server));
-        let blocks = usize::from(stat.server.observe(server)) + stat.observe_total(total);
-        self.took(blocks);
-    }
-
-    /// One that was folded while it was under way is counted where it has gone.
-    fn with(&self, place: &Place, stat: &Stat, count: impl FnOnce(&Stat) -> usize) {
-        let blocks =
-            if stat.is_folded() { count(&self.stat(place, Name::Other, Description::default)) } else { count(stat) };
-        self.took(blocks);
-    }
-
-    fn took(&self, blocks: usize) {
-        if blocks > 0 {
-            self.bytes.set(self.bytes.get() + blocks * BLOCK);
-        }
-    }
-
-    /// Folds until there is room for one more. False: what is left is not to be folded.
-    fn make_room(&self) -> bool {
-        let fingerprints = self.limits.fingerprints.load(Ordering::Relaxed);
-        let bytes = self.limits.bytes.load(Ordering::Relaxed) / self.workers.max(1);
-        while self.stats.borrow().len() >= fingerprints || self.bytes.get() > bytes {
-            if !self.fold() {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Folds the eighth that was called least. False: there is nothing to fold.
-    fn fold(&self) -> bool {
-        let mut least: Vec<_> = {
-            let stats = self.stats.borrow();
-            let may_go = stats.iter().filter(|(_, stat)| stat.may_be_folded());
-            may_go.map(|(key, stat)| (stat.calls.get(), *key, stat.database.clone())).collect()
-        };
-        if least.is_empty() {
-            return false;
-        }
-        let last = least.len().div_ceil(FOLDED) - 1;
-        least.select_nth_unstable_by_key(last, |(calls, ..)| *calls);
-        least.truncate(last + 1);
-        // In front of the lock, which they take.
-        let others: Vec<_> = least
-            .iter()
-            .map(|(_, (number, _), database)| self.add((*number, Name::Other), database, Description::default))
-            .collect();
-        let mut listed = self.shelf.stats.lock();
-        self.shelf.folds.fetch_add(1, Ordering::Relaxed);
-        // Whoever reads what follows sees that it is being changed.
-        fence(Ordering::Release);
-        for ((_, key, _), other) in least.iter().zip(others) {
-            let Some(stat) = self.stats.borrow_mut().remove(key) else { continue };
-            stat.folded.store(true, Ordering::Relaxed);
-            self.bytes.set(self.bytes.get().saturating_sub(stat.bytes()));
-            self.took(other.take_over(&stat));
-        }
-        listed.retain(|stat| !stat.is_folded());
-        self.shelf.folds.fetch_add(1, Ordering::Release);
-        true
-    }
-}
-
-#[cfg(test)]
-impl Book {
-    pub fn len(&self) -> usize {
-        self.stats.borrow().len()
-    }
-
-    /// As it is kept.
-    pub fn bytes(&self) -> usize {
-        self.bytes.get()
-    }
-
-    pub fn bytes_by_hand(&self) -> usize {
-        self.stats.borrow().values().map(|stat| stat.bytes()).sum()
     }
 }
 

@@ -62,7 +62,7 @@ fn workers_and_the_front_are_added_up() {
         meter.called(&stat, &Call { server: Some(us(670)), on_replica: true, ..Call::default() });
         meter.delivered(&stat, us(700), true);
         meter.transaction(us(670), true);
-        meter.idled(&meter.application("psql"), us(5), true);
+        meter.idled((&meter.application("psql"), &meter.user("mary")), us(5), true);
     }
     registry.front_login("shop", LoginResult::Auth);
     let shop = counts(&registry, "shop");

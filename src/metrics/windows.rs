@@ -3,11 +3,14 @@
 //! Counters only go up from the start of the process. Whoever calls [`Windows::tick`] hands in what they show at that moment, and the
 //! differences to the last time are kept, each step for itself, in which only what has happened takes memory. The time is an argument
 //! and never the time of day: a clock that somebody sets changes nothing.
+//!
+//! What has come is found out, and what is asked for is added up, without the lock that both take for a moment: steps are shared.
 
 use super::latency::Latency;
 use super::statements::{Description, Name, Numbers, Seen};
 use crate::clock::Instant;
 use foldhash::HashMap;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,10 +93,23 @@ pub struct Recent {
 
 /// The last minute, hour and day.
 pub struct Windows {
+    // Of who ticks alone.
+    before: Mutex<Before>,
+    rings: Mutex<Rings>,
+}
+
+/// What all counters showed at the last tick.
+#[derive(Default)]
+struct Before {
     known: HashMap<Key, Known>,
     // Counts the ticks.
     turn: u64,
+}
+
+struct Rings {
     rings: [Ring; RINGS.len()],
+    // That they may take.
+    bytes: usize,
 }
 
 /// What a statement's counters showed at the last tick.
@@ -120,11 +136,11 @@ struct Ring {
     step: Duration,
     most: usize,
     // The last one is open.
-    steps: VecDeque<Step>,
+    steps: VecDeque<Arc<Step>>,
     opened: Instant,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Step {
     entries: HashMap<Key, Recent>,
     // Once it is closed.
@@ -134,26 +150,38 @@ struct Step {
 impl Windows {
     /// Nothing was counted before the first tick: what it finds belongs to the step of `now`.
     pub fn new(now: Instant) -> Self {
-        let ring = |(step, most)| Ring { step, most, steps: VecDeque::from([Step::default()]), opened: now };
-        Self { known: HashMap::default(), turn: 0, rings: RINGS.map(ring) }
+        let ring = |(step, most)| Ring { step, most, steps: VecDeque::from([Arc::default()]), opened: now };
+        let rings = Rings { rings: RINGS.map(ring), bytes: BYTES };
+        Self { before: Mutex::default(), rings: Mutex::new(rings) }
+    }
+
+    /// From now on they take one part in so many of what they may take by themselves.
+    pub fn share(&self, parts: usize) {
+        self.rings.lock().bytes = BYTES / parts.max(1);
+    }
+
+    /// What the counters show now was counted before anybody wanted to know.
+    pub fn begin<R: Reading>(&self, seen: &[R]) {
+        drop(self.before.lock().differences(seen));
     }
 
     /// Takes in what the counters show now: all of them, each statement once.
-    pub fn tick<R: Reading>(&mut self, now: Instant, seen: &[R]) {
-        self.rings.iter_mut().for_each(|ring| ring.advance(now));
-        for (key, recent) in self.differences(seen) {
-            self.rings.iter_mut().for_each(|ring| ring.add(&key, &recent));
+    pub fn tick<R: Reading>(&self, now: Instant, seen: &[R]) {
+        let differences = self.before.lock().differences(seen);
+        let mut rings = self.rings.lock();
+        rings.rings.iter_mut().for_each(|ring| ring.advance(now));
+        for (key, recent) in differences {
+            rings.rings.iter_mut().for_each(|ring| ring.add(&key, &recent));
         }
-        self.keep_within(BYTES);
+        rings.keep_within();
     }
 
     /// What was counted in the last `window`, for each statement that ran. A window of up to a minute is made of seconds, one of up to an
     /// hour of minutes, a longer one, a day at most, of hours: it is as long as it says, rounded up to whole steps, and up to one step longer.
     pub fn recent(&self, window: Duration) -> HashMap<Key, Recent> {
-        let is_long_enough = |ring: &&Ring| window <= ring.step * u32::try_from(ring.most).unwrap_or(u32::MAX);
-        let ring = self.rings.iter().find(is_long_enough).or(self.rings.last());
+        let steps = self.rings.lock().steps(window);
         let mut sums: HashMap<Key, Recent> = HashMap::default();
-        for (key, recent) in ring.into_iter().flat_map(|ring| ring.last(window)).flat_map(|step| &step.entries) {
+        for (key, recent) in steps.iter().flat_map(|step| &step.entries) {
             match sums.get_mut(key) {
                 Some(sum) => sum.add(recent),
                 None => drop(sums.insert(key.clone(), recent.clone())),
@@ -161,7 +189,9 @@ impl Windows {
         }
         sums
     }
+}
 
+impl Before {
     /// What has come since the last tick, for each statement that something has.
     fn differences<R: Reading>(&mut self, seen: &[R]) -> BTreeMap<Key, Recent> {
         self.turn += 1;
@@ -193,9 +223,17 @@ impl Windows {
         found.retain(|_, recent| !recent.is_empty());
         found
     }
+}
 
-    fn keep_within(&mut self, bytes: usize) {
-        while self.rings.iter().map(Ring::bytes).sum::<usize>() > bytes {
+impl Rings {
+    fn steps(&self, window: Duration) -> Vec<Arc<Step>> {
+        let is_long_enough = |ring: &&Ring| window <= ring.step * u32::try_from(ring.most).unwrap_or(u32::MAX);
+        let ring = self.rings.iter().find(is_long_enough).or(self.rings.last());
+        ring.into_iter().flat_map(|ring| ring.last(window)).cloned().collect()
+    }
+
+    fn keep_within(&mut self) {
+        while self.rings.iter().map(Ring::bytes).sum::<usize>() > self.bytes {
             let Some(biggest) = self.rings.iter_mut().max_by_key(|ring| ring.bytes()) else { return };
             biggest.steps.pop_front();
         }
@@ -300,9 +338,9 @@ impl Ring {
         self.opened = self.opened.checked_add(self.step * passed).unwrap_or(now);
         for _ in 0..passed.min(u32::try_from(self.most + 1).unwrap_or(u32::MAX)) {
             if let Some(open) = self.steps.back_mut() {
-                open.close();
+                Arc::make_mut(open).close();
             }
-            self.steps.push_back(Step::default());
+            self.steps.push_back(Arc::default());
         }
         while self.steps.len() > self.most + 1 {
             self.steps.pop_front();
@@ -310,7 +348,8 @@ impl Ring {
     }
 
     fn add(&mut self, key: &Key, recent: &Recent) {
-        if let Some(open) = self.steps.back_mut() {
+        // Whoever is adding it up at this moment has it as it was.
+        if let Some(open) = self.steps.back_mut().map(Arc::make_mut) {
             open.add(key, recent);
             // Not at each one beyond: to find those that are least takes a look at all.
             if open.entries.len() > 2 * NAMED {
@@ -320,7 +359,7 @@ impl Ring {
     }
 
     /// The open one, and those before it that the window reaches.
-    fn last(&self, window: Duration) -> impl Iterator<Item = &Step> {
+    fn last(&self, window: Duration) -> impl Iterator<Item = &Arc<Step>> {
         let reached = window.as_nanos().div_ceil(self.step.as_nanos());
         self.steps.iter().rev().take(usize::try_from(reached).unwrap_or(usize::MAX).saturating_add(1))
     }

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 /// Messages that wait for one webhook.
@@ -57,7 +58,7 @@ struct Hooks {
 struct Hook {
     shared: Arc<Shared>,
     queue: mpsc::Sender<(Instant, Arc<Message>)>,
-    task: AbortHandle,
+    task: JoinHandle<()>,
 }
 
 /// What the task of a webhook has in common with who feeds it.
@@ -89,18 +90,15 @@ impl Notifier {
         Ok(Self { runtime: handle, board, hooks: Mutex::default(), _thread: thread })
     }
 
-    /// From now on these are told. One that stays what it was keeps its queue; that of others is dropped.
-    pub fn configure(&self, notify: &Notify) {
+    /// From now on these are told. One that stays what it was keeps its queue. Others get what is told of the change itself, `last`, and have
+    /// one attempt's time more for all that waits; then it is dropped.
+    pub fn configure(&self, notify: &Notify, last: Vec<Message>) {
+        let last: Vec<_> = last.into_iter().map(Arc::new).collect();
         let mut hooks = self.hooks.lock();
         let Hooks { open, tls } = &mut *hooks;
-        open.retain(|hook| {
-            let stays = notify.webhook.contains(&hook.shared.webhook);
-            if !stays {
-                hook.task.abort();
-                self.count(EventEnd::Dropped, hook.shared.waiting.swap(0, Ordering::Relaxed));
-            }
-            stays
-        });
+        open.iter_mut().for_each(|hook| last.iter().for_each(|message| self.put(hook, message)));
+        let leaves = |hook: &mut Hook| !notify.webhook.contains(&hook.shared.webhook);
+        open.extract_if(.., leaves).for_each(|hook| self.close(hook));
         for webhook in &notify.webhook {
             let patience = (notify.timeout, notify.retry_for);
             if let Some(known) = open.iter().find(|hook| hook.shared.webhook == *webhook) {
@@ -110,27 +108,60 @@ impl Notifier {
             if webhook.tls && tls.is_none() {
                 *tls = Some(connector());
             }
-            open.push(self.open(webhook.clone(), patience, tls.clone()));
+            let mut hook = self.open(webhook.clone(), patience, tls.clone());
+            last.iter().for_each(|message| self.put(&mut hook, message));
+            open.push(hook);
         }
+    }
+
+    /// It was taken out.
+    fn close(&self, Hook { shared, queue, mut task }: Hook) {
+        // The task ends when it has told what there is.
+        drop(queue);
+        self.runtime.spawn(async move {
+            let (timeout, _) = *shared.patience.lock();
+            if tokio::time::timeout(timeout, &mut task).await.is_err() {
+                task.abort();
+            }
+            shared.board.deliveries.events(EventEnd::Dropped, shared.waiting.swap(0, Ordering::Relaxed));
+        });
     }
 
     fn open(&self, webhook: Webhook, patience: (Duration, Duration), tls: Option<TlsConnector>) -> Hook {
         let (queue, messages) = mpsc::channel(QUEUE);
         let (patience, waiting) = (Mutex::new(patience), AtomicUsize::new(0));
         let shared = Arc::new(Shared { webhook, patience, waiting, tls, board: self.board.clone() });
-        let task = self.runtime.spawn(shared.clone().tell(messages)).abort_handle();
+        let task = self.runtime.spawn(shared.clone().tell(messages));
         Hook { shared, queue, task }
     }
 
     /// Tells everybody, as soon as that is possible. Does not wait.
     pub fn send(&self, message: Message) {
         let message = Arc::new(message);
-        for hook in &self.hooks.lock().open {
-            hook.shared.waiting.fetch_add(1, Ordering::Relaxed);
-            if hook.queue.try_send((clock::now(), message.clone())).is_err() {
+        self.hooks.lock().open.iter_mut().for_each(|hook| self.put(hook, &message));
+    }
+
+    fn put(&self, hook: &mut Hook, message: &Arc<Message>) {
+        hook.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let entry = (clock::now(), message.clone());
+        let Err(error) = hook.queue.try_send(entry) else { return };
+        let host = &hook.shared.webhook.host;
+        match error {
+            TrySendError::Full(_) => {
                 hook.shared.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.count(EventEnd::Dropped, 1);
-                tracing::warn!(host = hook.shared.webhook.host, "too many messages wait for a webhook; one is dropped");
+                tracing::warn!(host, "too many messages wait for a webhook; one is dropped");
+            }
+            // A bug in there costs what waited.
+            TrySendError::Closed(entry) => {
+                tracing::error!(host, "the task that tells a webhook has panicked; it begins anew");
+                let lost = hook.shared.waiting.swap(0, Ordering::Relaxed).saturating_sub(1);
+                self.count(EventEnd::Dropped, lost);
+                let patience = *hook.shared.patience.lock();
+                *hook = self.open(hook.shared.webhook.clone(), patience, hook.shared.tls.clone());
+                hook.shared.waiting.fetch_add(1, Ordering::Relaxed);
+                // There is room in a new one.
+                let _ = hook.queue.try_send(entry);
             }
         }
     }
@@ -228,3 +259,6 @@ fn connector() -> TlsConnector {
     let config = config.expect("invariant: the provider has TLS 1.2 and 1.3");
     TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
+
+#[cfg(test)]
+mod tests;

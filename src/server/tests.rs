@@ -1,5 +1,6 @@
 //! Tests of the server room: the conversation with a server, replayed and against a small PostgreSQL.
 
+mod asking;
 mod cancelling;
 mod copying;
 mod cuts;

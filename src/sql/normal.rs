@@ -56,6 +56,8 @@ enum Last {
     Operator,
     Comma,
     Closing,
+    /// One of which it is not known yet whether it is half of a `::`.
+    Colon,
     Other,
 }
 
@@ -115,6 +117,8 @@ impl Normalizer {
             Token::Symbol(open @ (b'(' | b'[')) => self.open(open),
             Token::Symbol(close @ (b')' | b']')) => self.close(close),
             Token::Symbol(b',') => self.comma(),
+            Token::Symbol(b':') if self.last == Last::Colon => self.cast(),
+            Token::Symbol(b':') => self.put(b":", Last::Colon),
             Token::Symbol(byte) => self.put(&[byte], if byte == b'.' { Last::Opening } else { Last::Other }),
         }
     }
@@ -159,6 +163,14 @@ impl Normalizer {
             list.before = Some((list.begin, at));
             list.begin = self.out.len();
         }
+    }
+
+    /// The second `:` of a cast, which joins what is around it.
+    fn cast(&mut self) {
+        let without = self.out.strip_suffix(b":").map_or(self.out.len(), |out| out.trim_ascii_end().len());
+        self.out.truncate(without);
+        self.extend(b"::");
+        self.last = Last::Opening;
     }
 
     fn begin_list(&mut self, rows: bool) {

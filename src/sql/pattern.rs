@@ -105,6 +105,9 @@ mod tests {
             assert_eq!(pattern(text).map(|pattern| pattern.kind), Some(kind), "{text}");
         }
         assert_eq!(pattern("SELECT 'never ends"), None);
+        for text in ["REINDEX TABLE CONCURRENTLY orders", "REINDEX (VERBOSE) TABLE orders"] {
+            assert_eq!(pattern(text).map(|pattern| pattern.tables.clone()).as_deref(), Some("orders"), "{text}");
+        }
     }
 
     #[test]

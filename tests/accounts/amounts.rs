@@ -1,9 +1,9 @@
 //! Rows, bytes, and named statements that servers had.
 
-use super::scrape::Scrape;
+use super::scrape::{Scrape, get};
 use super::support::raw::{bind, execute, extended, parse, sync};
 use super::talk::{Client, query};
-use super::world::{fresh_role, look};
+use super::world::{eventually, fresh_role, look};
 use super::{shown, watched};
 
 const DATABASE: (&str, &str) = ("database", "postgres");
@@ -66,6 +66,39 @@ fn bytes_are_those_of_a_statements_answers_in_every_form_of_the_protocol() {
             let labels = [DATABASE, ("fingerprint", &*fingerprint(text))];
             assert_eq!(scrape.get("pgotter_fingerprint_bytes_total", &labels), Some(sum as f64), "{mode}: {text}");
         }
+    }
+}
+
+#[test]
+fn a_slow_statement_is_told_with_the_bytes_of_its_answer() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
+        let (pooler, http) = watched(mode, "[slow_queries]\nlog = \"50ms\"\n");
+        let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
+        let text = |name: &str| format!("select repeat('x', 100000) as {name} from pg_sleep(0.06)");
+        client.send(&query("select 'in front of it'"));
+        answered(&mut client);
+        client.send(&query(&text("simple")));
+        let simple = answered(&mut client);
+        client.send(&[extended(&text("extended"), &[]), sync()].concat());
+        let prepared = answered(&mut client);
+        client.send(&[extended(&text("one"), &[]), extended(&text("two"), &[]), sync()].concat());
+        let together = answered(&mut client);
+        let query = |name: &str| format!("select repeat(?, ?) as {name} from pg_sleep(?)");
+        let mut table = shown(&pooler, "SLOW_QUERIES");
+        eventually("all three are there", || {
+            table = shown(&pooler, "SLOW_QUERIES");
+            table.rows.len() == 3
+        });
+        for (column, value, bytes) in [
+            ("query", query("simple"), simple),
+            ("query", query("extended"), prepared),
+            ("fingerprint", "pipeline".to_owned(), together),
+        ] {
+            assert_eq!(table.row(&[(column, &value)]).number("bytes"), bytes as u64, "{mode}: {value}");
+        }
+        assert!(pooler.log().contains(&format!("\"bytes\":{simple}")), "{mode}: {}", pooler.log());
+        let json = get(http, "/api/v1/slow_queries").body;
+        assert!(json.contains(&format!("\"bytes\": {prepared},")), "{mode}: {json}");
     }
 }
 

@@ -55,7 +55,7 @@ fn errors_are_counted_by_sqlstate_and_statement_in_every_form_of_the_protocol() 
         let table = shown(&pooler, "ERRORS");
         assert_eq!(of_statement(&table, "22012", "select ? / ?"), 3, "{mode}");
         assert_eq!(of_statement(&table, "23505", &format!("insert into erring_{role} values (?)")), 2, "{mode}");
-        assert_eq!(of_statement(&table, "22P02", "select ? : : int"), 1, "{mode}");
+        assert_eq!(of_statement(&table, "22P02", "select ?::int"), 1, "{mode}");
         let row = table.row(&[("sqlstate", "42P01")]);
         assert_eq!((row.get("fingerprint"), row.text("query"), row.number("errors")), (None, "", 1), "{mode}");
         assert_eq!((row.text("user"), row.text("application_name")), (&*role, "biller"), "{mode}");

@@ -80,3 +80,44 @@ fn who_leaves_in_the_middle_of_a_transaction_has_kept_it_open_until_then() {
     let scrape = Scrape::until(http, "the end of it", |scrape| count(scrape) == 2.0);
     assert!(scrape.value(SECONDS, &application("waiter")) < 1.5);
 }
+
+#[test]
+fn who_keeps_transactions_open_is_told_by_user_beside_application() {
+    const BY_USER: &str = "pgotter_user_idle_in_transaction_seconds_total";
+    let (pooler, http) = watched("", "");
+    let (keeper, quick) = (fresh_role(), fresh_role());
+    // Under one name.
+    let (mut keeps, mut goes) = (named(&pooler, &keeper, "shared"), named(&pooler, &quick, "shared"));
+    for client in [&mut keeps, &mut goes] {
+        client.query("begin -- with a server");
+        client.value("select 1");
+    }
+    goes.query("commit");
+    let row = |by: &str, name: &str| {
+        let table = shown(&pooler, "IDLE_TRANSACTIONS");
+        table.with(&[("by", by), ("name", name)]).first().map(|row| {
+            (row.numbers(["idle_clients", "idle_transactions"]), row.text("idle_ms").parse::<f64>().unwrap())
+        })
+    };
+    eventually("it is seen as long as it goes on", || {
+        row("user", &keeper).is_some_and(|(numbers, _)| numbers == [1, 0])
+            && row("application", "shared").is_some_and(|(numbers, _)| numbers == [1, 1])
+    });
+    think();
+    keeps.query("commit");
+    let user = |role: &str| [("database", "postgres"), ("user", role)].map(|(label, value)| (label, value.to_owned()));
+    let seconds = |scrape: &Scrape, role: &str| {
+        let labels = user(role);
+        scrape.get(BY_USER, &labels.each_ref().map(|(label, value)| (*label, &**value)))
+    };
+    let scrape = Scrape::until(http, "both blocks", |scrape| count(scrape) == 2.0);
+    let (long, short) = (seconds(&scrape, &keeper).unwrap(), seconds(&scrape, &quick).unwrap());
+    assert!(long >= 1.5 && short < 1.5, "{long} {short}");
+    assert!((long + short - scrape.value(SECONDS, &application("shared"))).abs() < 0.001);
+    let (numbers, ms) = row("user", &keeper).unwrap();
+    assert_eq!(numbers, [0, 1]);
+    assert!((ms / 1e3 - long).abs() < 0.001, "{ms} {long}");
+    assert_eq!(row("application", "shared").unwrap().0, [0, 2]);
+    let first = shown(&pooler, "IDLE_TRANSACTIONS").rows[0][2].clone();
+    assert_eq!(first.as_deref(), Some("shared"), "who has waited for longest stands first");
+}

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// PgBouncer 1.25; `s` text, `i` int4, `N` numeric. Source: its `src/admin.c` and `src/stats.c`.
-const SHOWN: [(&str, &str); 19] = [
+const SHOWN: [(&str, &str); 20] = [
     (
         "POOLS",
         "database:s user:s cl_active:i cl_waiting:i cl_active_cancel_req:i cl_waiting_cancel_req:i sv_active:i \
@@ -59,9 +59,10 @@ const SHOWN: [(&str, &str); 19] = [
         "APPLICATIONS",
         "database:s application_name:s clients:N idle_clients:N queries:N errors:N server_ms:s idle_transactions:N idle_ms:s",
     ),
+    ("IDLE_TRANSACTIONS", "database:s by:s name:s idle_clients:N idle_transactions:N idle_ms:s"),
     (
         "SLOW_QUERIES",
-        "time:s database:s fingerprint:s kind:s total_ms:s wait_ms:s server_ms:s transaction_ms:s rows:N failed:s \
+        "time:s database:s fingerprint:s kind:s total_ms:s wait_ms:s server_ms:s transaction_ms:s rows:N bytes:N failed:s \
          sqlstate:s user:s application_name:s client:s server:s role:s reason:s trace_id:s route:s action:s \
          application:s suppressed:N query:s text:s parameters:s",
     ),
@@ -97,6 +98,7 @@ fn every_show_has_the_columns_that_pgbouncer_has() {
     let mut client = Client::connect(pooler.port(), &role, "postgres");
     client.value("SELECT 1 FROM pg_sleep(0.1)");
     client.query("SELECT 1 / 0").error("22012");
+    ["BEGIN -- with a server", "COMMIT"].iter().for_each(|text| drop(client.query(text)));
     let mut console = console(&pooler);
     for (what, columns) in SHOWN {
         let table = show(&mut console, what);
@@ -137,7 +139,7 @@ fn what_an_installed_pgbouncer_shows_has_the_same_types_here() {
     let (mut ours, mut theirs) = (console(&pooler), Client::connect(port, BOSS, "pgbouncer"));
     let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // Debian 12 has PgBouncer 1.18, which has no SHOW STATE yet; the others are PgOtter's own.
-        let own = ["STATE", "HOSTS", "QUERIES", "ERRORS", "APPLICATIONS", "SLOW_QUERIES"];
+        let own = ["STATE", "HOSTS", "QUERIES", "ERRORS", "APPLICATIONS", "IDLE_TRANSACTIONS", "SLOW_QUERIES"];
         for (what, _) in SHOWN.into_iter().filter(|(what, _)| !own.contains(what)) {
             let (ours, theirs) = (named(&show(&mut ours, what)), named(&show(&mut theirs, what)));
             let name = |column: &String| column.split(':').next().unwrap().to_owned();

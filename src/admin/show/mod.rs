@@ -11,6 +11,7 @@ mod configured;
 mod counted;
 mod errors;
 mod hosts;
+mod idle_transactions;
 mod one_query;
 mod pins;
 mod pools;
@@ -81,6 +82,7 @@ pub(super) fn columns(show: Show) -> Vec<Column> {
         Show::Errors => errors::COLUMNS.to_vec(),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::COLUMNS.to_vec(),
+        Show::IdleTransactions => idle_transactions::COLUMNS.to_vec(),
         Show::Lists => vec![text("list"), int4("items")],
         Show::Pools => pools::COLUMNS.to_vec(),
         Show::Queries(_) => queries::COLUMNS.to_vec(),
@@ -117,6 +119,7 @@ pub(super) fn rows<P: Process>(desk: &Desk<P>, show: Show, rights: Rights) -> Re
         Show::Errors => errors::errors(desk),
         Show::Help => Vec::new(),
         Show::Hosts => hosts::hosts(desk),
+        Show::IdleTransactions => idle_transactions::idle_transactions(desk),
         Show::Lists => counted::lists(desk),
         Show::Pools => pools::pools(desk),
         Show::Queries(None) => queries::queries(desk),

@@ -57,7 +57,7 @@ pub(super) fn queries<P: Process>(desk: &Desk<P>) -> Vec<Row> {
 
 /// The same of the last `window`, as far as windows keep it: nothing of routes, and less of texts.
 pub(super) fn recent<P: Process>(desk: &Desk<P>, window: Duration) -> Vec<Row> {
-    let found = desk.metrics.windows.lock().recent(window);
+    let found = desk.metrics.windows.recent(window);
     let busy: u64 = found.values().map(|recent| recent.server_us).sum();
     let mut all: Vec<_> = found.into_iter().collect();
     all.sort_by(|(one_key, one), (other_key, other)| {

@@ -7,7 +7,7 @@ use crate::config::Rights;
 use crate::metrics::SlowQuery;
 use crate::wire::rows::{Cell, Column};
 
-pub(super) const COLUMNS: [Column; 25] = [
+pub(super) const COLUMNS: [Column; 26] = [
     text("time"),
     text("database"),
     text("fingerprint"),
@@ -17,6 +17,7 @@ pub(super) const COLUMNS: [Column; 25] = [
     decimal("server_ms"),
     decimal("transaction_ms"),
     numeric("rows"),
+    numeric("bytes"),
     text("failed"),
     text("sqlstate"),
     text("user"),
@@ -58,6 +59,7 @@ fn row<P: Process>(desk: &Desk<P>, slow: &SlowQuery) -> Row {
         ms(Some(slow.server_time)),
         ms(Some(slow.transaction)),
         slow.rows.into(),
+        slow.bytes.into(),
         if slow.failed { "yes" } else { "no" }.into(),
         known(&slow.sqlstate),
         (*slow.user).into(),

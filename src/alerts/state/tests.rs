@@ -106,7 +106,8 @@ impl World {
 
     fn took(&mut self, took: Duration) {
         let description = Description { kind: "read", ..Description::default() };
-        self.look.long.push(LongCall { database: "shop".into(), name: Name::Fingerprint(1), description, took });
+        let (database, name, application) = ("shop".into(), Name::Fingerprint(1), "till".into());
+        self.look.long.push(LongCall { database, name, description, application, took });
     }
 
     /// Looks, then lets a second pass.
@@ -115,7 +116,7 @@ impl World {
         self.windows.tick(self.now, &shown);
         let events = self.alerts.look(self.now, &self.windows, &self.look);
         self.look.long.clear();
-        self.look.more_long = 0;
+        self.look.more_long.clear();
         self.now += secs(1);
         events
     }
@@ -264,7 +265,7 @@ fn a_single_statement_fires_once_and_ends_when_none_came_for_a_window() {
     assert_eq!(world.tick_words(), [("single".to_owned(), "firing", "")]);
     assert_eq!(world.alerts.rows()[0].fired, 2);
     // Those that there was no room for are none the less heard of.
-    world.look.more_long = 9;
+    world.look.more_long = BTreeMap::from([("shop".into(), 9)]);
     let events = world.tick();
     assert_eq!((events.len(), &events[0].measured.subject, events[0].measured.calls), (1, &Subject::Others, 9));
 }
@@ -395,4 +396,55 @@ fn an_event_is_told_in_words_that_a_machine_and_slack_understand() {
     let text = ":rotating_light: *a &lt;slow&gt; &amp; \"one\"* firing: average 1.100s, threshold 1.000s, \
                 database shop, fingerprint 0000000000000007 [box:6432]\n`select  x  from t where a &lt; ?`";
     assert_eq!(slack, serde_json::json!({ "text": text }));
+}
+
+#[test]
+fn an_alert_on_an_application_looks_at_what_was_counted_for_that_alone() {
+    let application = |name: &str| {
+        let name: Arc<str> = name.into();
+        changed(alert(&name, Condition::Average { over: ms(500) }), |alert| {
+            alert.matches.application = Some(name.clone())
+        })
+    };
+    let mut world = World::new(&[application("billing-*"), application("till")]);
+    let circle = Arc::new(Windows::new(world.now));
+    world.look.circles = vec![("billing-*".into(), circle.clone())];
+    // All together are slow, and nothing is known of the tills.
+    world.call(1, 40, secs(1), 0);
+    world.describe(1, "read", "orders");
+    circle.tick(world.now, &[] as &[Shown]);
+    assert_eq!(world.tick_words(), []);
+    let mut billing = world.shown(1).clone();
+    (billing.numbers.calls, billing.numbers.server_us, billing.server) = (0, 0, Latency::default());
+    for _ in 0..20 {
+        billing.numbers.calls += 1;
+        billing.numbers.server_us += 600_000;
+        billing.server.observe(ms(600));
+    }
+    circle.tick(world.now, &[billing]);
+    let events = world.tick();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((&*events[0].alert.name, events[0].measured.calls), ("billing-*", 20));
+    assert!((events[0].measured.value - 0.6).abs() < 1e-9, "{events:?}");
+}
+
+#[test]
+fn a_single_statement_is_told_to_whoever_wants_to_hear_of_its_application_or_database() {
+    let single =
+        |name: &str, change: &dyn Fn(&mut Alert)| changed(alert(name, Condition::Single { over: secs(5) }), change);
+    let mut world = World::new(&[
+        single("all", &|_| ()),
+        single("tills", &|alert| alert.matches.application = Some("ti*".into())),
+        single("others", &|alert| alert.matches.application = Some("billing".into())),
+        single("bank", &|alert| alert.matches.database = Some("bank".to_owned())),
+        single("writes", &|alert| alert.matches.kind = Some("write")),
+    ]);
+    world.took(secs(6));
+    let names = |events: Vec<Event>| events.iter().map(|event| event.alert.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(world.tick()), ["all", "tills"]);
+    // Of these nothing but the database is known.
+    world.look.more_long = BTreeMap::from([("bank".into(), 3)]);
+    let events = world.tick();
+    assert_eq!(names(events.clone()), ["all", "bank"]);
+    assert!(events.iter().all(|event| event.measured.subject == Subject::Others && event.measured.calls == 3));
 }

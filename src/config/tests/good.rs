@@ -495,6 +495,29 @@ fn alerts_have_defaults_by_their_types() {
 }
 
 #[test]
+fn an_alert_may_be_of_applications_and_each_pattern_is_counted_once() {
+    let one = |name: &str, kind: &str, pattern: &str| {
+        format!(
+            "[[alert]]\nname = \"{name}\"\ntype = \"{kind}\"\nover = 0.5\nmatch = {{ application = \"{pattern}\" }}\n"
+        )
+    };
+    let all = [
+        one("a", "average", "billing-*"),
+        one("b", "error_ratio", "till"),
+        one("c", "error_ratio", "billing-*"),
+        // Each single one is told with whose it was.
+        one("d", "single", "report"),
+    ];
+    let alerts = good(&format!("{BASE}{}", all.concat())).alerts;
+    let matches = &alerts[0].matches;
+    assert!(
+        matches.has_application("billing-7") && !matches.has_application("billing") && !matches.has_application("")
+    );
+    assert!(Match::default().has_application(""));
+    assert_eq!(Alert::circles(&alerts).iter().map(|circle| &**circle).collect::<Vec<_>>(), ["billing-*", "till"]);
+}
+
+#[test]
 fn webhooks_are_taken_apart_and_may_stand_elsewhere() {
     let text = "[notify]\nformat = \"slack\"\nwebhook = [\"https://hooks.example.test/services/T0?x=1\", \"http://[::1]:8080\", \
                 { url = \"http://a\", format = \"json\" }, { url = { env = \"HOOK\" } }]\n";

@@ -126,6 +126,40 @@ fn an_alert_that_says_too_little_or_too_much_is_refused() {
 }
 
 #[test]
+fn an_application_that_no_client_can_have_and_too_many_of_them_are_refused() {
+    let alert = |more: &str, column, message: &str, help: &str| {
+        let text = format!("[pooler]\nauth_type = \"trust\"\n[[alert]]\ntype = \"average\"\nover = 1\n{more}{REST}");
+        refused(&text, 6, column, message, help);
+    };
+    let long = "x".repeat(64);
+    let text = "`application` must be a text of at most 63 bytes";
+    alert(&format!("match = {{ application = \"{long}\" }}"), 25, text, "");
+    alert("match = { application = \"\" }", 25, "`application` must be a text that is not empty", "");
+    alert("match = { application = 3 }", 25, "`application` must be a text", "");
+    let pool = "[pooler]\nauth_type = \"trust\"\n[[alert]]\ntype = \"pool_wait\"\nover = 1\n";
+    let text = format!("{pool}match = {{ application = \"till\" }}{REST}");
+    refused(&text, 6, 11, "unknown key `application` in `match`", "");
+    let many = |count: usize| {
+        let one = |number| {
+            format!(
+                "[[alert]]\nname = \"{number}\"\ntype = \"average\"\nover = 1\nmatch = {{ application = \"a{number}\" }}\n"
+            )
+        };
+        let all: String = (0..count).map(one).collect();
+        format!("[pooler]\nauth_type = \"trust\"\n{all}{REST}")
+    };
+    assert_eq!(good(&many(16)).alerts.len(), 16);
+    let said = report(&many(17)).to_string();
+    assert!(said.contains("at most 16 different applications"), "{said}");
+}
+
+#[test]
+fn a_pool_that_is_to_be_fuller_than_full_is_refused_with_what_to_write() {
+    let text = format!("[pooler]\nauth_type = \"trust\"\n[[alert]]\ntype = \"pool_saturation\"\nover = 1{REST}");
+    refused(&text, 5, 8, "`over` must be a number above 0 and below 1", "0.99 is so when all places are taken");
+}
+
+#[test]
 fn a_webhook_that_cannot_be_one_is_refused_and_its_address_is_not_said() {
     let notify = |line: &str, column, message: &str, more: &str| {
         let text = format!("[pooler]\nauth_type = \"trust\"\n[notify]\n{line}{REST}");
@@ -141,6 +175,12 @@ fn a_webhook_that_cannot_be_one_is_refused_and_its_address_is_not_said() {
     notify("webhook = [\"https://a:0/b\"]", 12, form, "a port from 1");
     notify("webhook = [\"https://u:p@a/b\"]", 12, form, "a login in it");
     notify("webhook = [\"https://a/b c\"]", 12, form, "a space");
+    for byte in "<>\"{}[]|\\^`#\u{e9}".chars() {
+        notify(&format!("webhook = ['https://a/b{byte}c']"), 12, form, "write it as %20");
+    }
+    for escape in ["%", "%2", "%zz", "?q=%"] {
+        notify(&format!("webhook = ['https://a/b{escape}']"), 12, form, "a % without two digits");
+    }
     notify("webhook = [\"https://a/b\", \"https://a/b\"]", 27, "may be listed once", "a second time");
     notify("webhook = [{ url = \"https://a/b\", format = \"slak\" }]", 44, "`format` must be", "\"slack\"");
     notify("webhook = [{ env = \"NOWHERE\" }]", 12, "each `webhook` must be set", "no variable NOWHERE");

@@ -31,6 +31,7 @@ fn slow(number: u64) -> Arc<SlowQuery> {
         total: MS,
         transaction: MS,
         rows: Some(1),
+        bytes: 0,
         failed: false,
         sqlstate: None,
         tags: SlowTags::default(),

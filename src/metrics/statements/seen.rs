@@ -110,11 +110,15 @@ impl Seen {
     }
 }
 
-/// What all of these have, each statement once. Those that are to be kept are not folded from then on.
-pub(in crate::metrics) fn see(shelves: &[Arc<Shelf>], keep: &dyn Fn(&str, Name) -> bool) -> Vec<Seen> {
+/// What all of these have in this circle, or in none of them, each statement once. Those that are to be kept are not folded from then on.
+pub(in crate::metrics) fn see(
+    shelves: &[Arc<Shelf>],
+    circle: Option<&str>,
+    keep: &dyn Fn(&str, Name) -> bool,
+) -> Vec<Seen> {
     let mut seen: BTreeMap<(Arc<str>, Name), Seen> = BTreeMap::new();
-    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(keep)) {
-        match seen.entry((stat.database.clone(), stat.name)) {
+    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(circle, keep)) {
+        match seen.entry((stat.place.label.clone(), stat.name)) {
             Entry::Occupied(mut known) => {
                 known.get_mut().numbers.add(&numbers);
                 known.get_mut().more.push(stat);
@@ -130,11 +134,13 @@ pub(in crate::metrics) fn see(shelves: &[Arc<Shelf>], keep: &dyn Fn(&str, Name) 
 
 impl Shelf {
     /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
-    fn read(&self, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
+    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
+        let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
+        let list = |listed: &[Arc<Stat>]| listed.iter().filter(is_of_it).cloned().collect::<Vec<_>>();
         for _ in 0..ATTEMPTS {
             let (stats, folds) = {
                 let listed = self.stats.lock();
-                (listed.clone(), self.folds.load(Ordering::Relaxed))
+                (list(&listed), self.folds.load(Ordering::Relaxed))
             };
             let read = stats.into_iter().map(|stat| stat.read(keep)).collect();
             fence(Ordering::Acquire);
@@ -142,13 +148,14 @@ impl Shelf {
                 return read;
             }
         }
-        self.stats.lock().iter().cloned().map(|stat| stat.read(keep)).collect()
+        let listed = self.stats.lock();
+        list(&listed).into_iter().map(|stat| stat.read(keep)).collect()
     }
 }
 
 impl Stat {
     fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> (Arc<Self>, Numbers) {
-        if keep(&self.database, self.name) {
+        if keep(&self.place.label, self.name) {
             self.kept.store(true, Ordering::Relaxed);
         }
         let numbers = Numbers {

@@ -4,7 +4,8 @@ use super::{Call, Description, Name, Stat};
 use crate::clock::now;
 use crate::ids::WorkerId;
 use crate::metrics::{Meter, Meters, Numbers, Registry};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 const DEFAULT: (usize, usize) = (5_000, 64 << 20);
@@ -111,11 +112,121 @@ fn one_that_is_folded_while_it_is_under_way_counts_in_other() {
     let seen = registry.statements();
     let other = seen.iter().find(|seen| seen.name == Name::Other).expect("there are others");
     assert_eq!((other.numbers.errors, totals(seen.iter().map(|seen| &seen.numbers)).calls), (1, 19));
+    // Whoever looks has them, and they take their memory as long.
+    drop(seen);
     // It comes again, and is a new one.
     call(&meter, &stat(&meter, 1), 100);
     let seen = registry.statements();
     let again = seen.iter().find(|seen| seen.name == Name::Fingerprint(1)).expect("it is there");
     assert_eq!((again.numbers.calls, again.numbers.errors, &*again.description().tables), (1, 0, "t"));
+}
+
+#[test]
+fn one_whose_client_is_elsewhere_when_it_ends_counts_in_other_of_its_own_database() {
+    let registry = registry(1, (8, 64 << 20));
+    registry.expect("bank");
+    let meters = Meters::new(&registry, WorkerId(0));
+    let (shop, bank) = (meters.meter("shop"), meters.meter("bank"));
+    let under_way = stat(&shop, 1);
+    (2..20).for_each(|fingerprint| call(&bank, &stat(&bank, fingerprint), 100));
+    // It was sent to the shop, and its client is back at the bank.
+    bank.called(&under_way, &Call { failed: true, server: Some(us(50)), ..Call::default() });
+    bank.delivered(&under_way, us(70), false);
+    let seen = registry.statements();
+    let errors = |database: &str| {
+        let of_it = seen.iter().filter(|seen| &*seen.database == database);
+        of_it.map(|seen| seen.numbers.errors).sum::<u64>()
+    };
+    assert_eq!((errors("shop"), errors("bank")), (1, 0));
+}
+
+/// Those that take memory, of all that there ever were.
+fn alive(all: &[Weak<Stat>]) -> usize {
+    let alive = all.iter().filter(|stat| stat.strong_count() > 0);
+    alive.map(Weak::as_ptr).collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn whoever_looks_while_there_are_too_many_costs_no_more_than_an_eighth_of_the_names() {
+    let registry = registry(1, (80, 64 << 20));
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    (0..80).for_each(|fingerprint| (0..5).for_each(|_| call(&meter, &stat(&meter, fingerprint), 100)));
+    let named = || {
+        let seen = registry.statements();
+        seen.iter().filter(|seen| matches!(seen.name, Name::Fingerprint(_)) && seen.numbers.calls >= 5).count()
+    };
+    let (before, looking) = (named(), registry.statements());
+    (100..1_000).for_each(|fingerprint| call(&meter, &stat(&meter, fingerprint), 100));
+    assert!(before > 60 && named() >= before - 2 * 80 / 8, "{before}, then {}", named());
+    drop(looking);
+    assert_eq!(stat(&meter, 2_000).name(), Name::Fingerprint(2_000));
+}
+
+#[test]
+fn what_somebody_still_has_counts_against_the_bound_and_all_adds_up() {
+    for limits in [(100, 64 << 20), (5_000, 300_000)] {
+        let registry = registry(1, limits);
+        let meters = Meters::new(&registry, WorkerId(0));
+        let meter = meters.meter("shop");
+        let (mut all, mut held, mut most) = (Vec::new(), Vec::new(), 0);
+        for fingerprint in 0..10_000 {
+            let stat = stat(&meter, fingerprint);
+            call(&meter, &stat, 100);
+            all.push(Arc::downgrade(&stat));
+            // A portal is open, or its client does not take the answer: of every other one, up to a time.
+            if fingerprint % 2 == 0 && fingerprint < 5_000 {
+                held.push(stat);
+            }
+            if fingerprint % 100 == 99 {
+                most = most.max(alive(&all));
+            }
+            if fingerprint == 5_000 {
+                held.clear();
+            }
+        }
+        let bound = if limits.0 == 100 { 100 } else { limits.1 / size_of::<Stat>() };
+        // One is `other`.
+        assert!(most <= bound + 1 && most > bound / 3, "{most} of {bound}");
+        let seen = registry.statements();
+        assert_eq!(totals(seen.iter().map(|seen| &seen.numbers)).calls, 10_000);
+        assert!(seen.iter().filter(|seen| matches!(seen.name, Name::Fingerprint(_))).count() > bound / 3);
+        drop(seen);
+        assert_eq!(meters.book().bytes(), meters.book().bytes_by_hand());
+    }
+}
+
+#[test]
+fn those_of_a_circle_are_counted_once_more_within_the_same_bounds_until_nobody_wants_to_hear_of_it() {
+    let registry = registry(1, (50, 64 << 20));
+    let meters = Meters::new(&registry, WorkerId(0));
+    let meter = meters.meter("shop");
+    let (billing, tills): (Arc<str>, Arc<str>) = ("billing-*".into(), "till".into());
+    for fingerprint in 0..200 {
+        let stat = stat(&meter, fingerprint);
+        let call = Call { server: Some(us(100)), failed: fingerprint == 7, ..Call::default() };
+        meter.called(&stat, &call);
+        if fingerprint % 2 == 1 {
+            meter.called_in(&billing, &stat, &call);
+        }
+        if fingerprint == 0 {
+            meter.called_in(&tills, &stat, &call);
+        }
+        assert!(meters.book().len() <= 50 + 3, "{}", meters.book().len());
+    }
+    let of = |circle: &str| totals(registry.statements_in(circle).iter().map(|seen| &seen.numbers));
+    let all = totals(registry.statements().iter().map(|seen| &seen.numbers));
+    assert_eq!((all.calls, all.errors), (200, 1));
+    assert_eq!((of("billing-*").calls, of("billing-*").errors, of("till").calls, of("x").calls), (100, 1, 1, 0));
+    let exported = registry.exported_statements(10);
+    assert_eq!(exported.iter().map(|series| series.numbers.calls).sum::<u64>(), 200);
+    // A reload.
+    meter.keep_circles(std::slice::from_ref(&tills));
+    assert_eq!((of("billing-*").calls, of("till").calls), (0, 1));
+    assert_eq!(totals(registry.statements().iter().map(|seen| &seen.numbers)).calls, 200);
+    assert_eq!(meters.book().bytes(), meters.book().bytes_by_hand());
+    meter.called_in(&billing, &stat(&meter, 1), &Call::default());
+    assert_eq!(of("billing-*").calls, 1);
 }
 
 #[test]

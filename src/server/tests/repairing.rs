@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 const USER_TIMEOUT: Option<Duration> = Some(Duration::from_secs(7));
 
-fn server(stream: TcpStream) -> Box<Server> {
+pub(super) fn server(stream: TcpStream) -> Box<Server> {
     let options = TcpOptions { user_timeout: USER_TIMEOUT, ..TcpOptions::default() };
     options.apply(&stream).unwrap();
     let address = Address::new("127.0.0.1", stream.peer_addr().unwrap().port());

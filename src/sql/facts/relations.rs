@@ -130,7 +130,8 @@ impl Sources {
             }
             b"into" if matches!(before, Key::Insert | Key::Merge) => Place::Written,
             b"join" if is(self.lists) => Place::Read,
-            b"only" | b"lateral" => self.expects,
+            // No relation is called so without quotes: REINDEX TABLE CONCURRENTLY.
+            b"only" | b"lateral" | b"concurrently" => self.expects,
             b"where" | b"group" | b"having" | b"window" | b"order" | b"limit" | b"offset" | b"fetch" | b"for"
             | b"union" | b"intersect" | b"except" | b"returning" | b"set" => {
                 self.lists &= !bit;
