@@ -10,13 +10,14 @@ use super::support::raw::{
 use std::sync::Arc;
 use std::time::Duration;
 
-pub const ALL: [Form; 12] = [
+pub const ALL: [Form; 13] = [
     Form::Simple,
     Form::Multi,
     Form::Unnamed,
     Form::Prepared,
     Form::Flushed,
     Form::Burst,
+    Form::BurstFlushed,
     Form::CopyIn,
     Form::CopyOut,
     Form::Error,
@@ -37,6 +38,8 @@ pub enum Form {
     Flushed,
     /// Three Executes and a Sync.
     Burst,
+    /// Three Executes and a Flush; their Sync comes later.
+    BurstFlushed,
     CopyIn,
     CopyOut,
     Error,
@@ -56,6 +59,7 @@ impl Form {
             Self::Prepared => "prepared",
             Self::Flushed => "flushed",
             Self::Burst => "burst",
+            Self::BurstFlushed => "burstflushed",
             Self::CopyIn => "copyin",
             Self::CopyOut => "copyout",
             Self::Error => "error",
@@ -67,7 +71,7 @@ impl Form {
 
     /// How many calls one [`Talker::talk`] is.
     pub fn calls(self) -> usize {
-        if matches!(self, Self::Flushed | Self::Burst | Self::Block) { 3 } else { 1 }
+        if matches!(self, Self::Flushed | Self::Burst | Self::BurstFlushed | Self::Block) { 3 } else { 1 }
     }
 }
 
@@ -121,7 +125,15 @@ impl Talker {
                 self.raw.send(&sync());
                 self.raw.until_ready();
             }
-            Form::Burst => self.burst(table, &parse("", &with_parameter), &[bound("", ""), execute("", 0)].concat()),
+            Form::Burst => {
+                self.burst(table, &parse("", &with_parameter), &[bound("", ""), execute("", 0)].concat(), sync());
+            }
+            Form::BurstFlushed => {
+                self.burst(table, &parse("", &with_parameter), &[bound("", ""), execute("", 0)].concat(), flush());
+                self.clock.pass(self.think);
+                self.raw.send(&sync());
+                self.raw.until_ready();
+            }
             Form::CopyIn => self.copy_in(table, us),
             Form::CopyOut => self.one(table, &query(&format!("copy {table} to stdout /* us = {us} */")), 3),
             Form::Error => self.failing(table, &query(&sql)),
@@ -156,10 +168,15 @@ impl Talker {
         self.count(table, 1, 0);
     }
 
-    fn burst(&mut self, table: &str, begin: &[u8], one: &[u8]) {
+    /// Three at once, of which it is told what they took together.
+    fn burst(&mut self, table: &str, begin: &[u8], one: &[u8], end: Vec<u8>) {
         let since = self.clock.now();
-        self.raw.send(&[begin, one, one, one, &sync()].concat());
-        let frames = self.raw.until_ready();
+        self.raw.send(&[begin, one, one, one, &end].concat());
+        let mut frames = Vec::new();
+        (0..3).for_each(|_| frames.extend(self.raw.until(b'C')));
+        if end == sync() {
+            frames.extend(self.raw.until_ready());
+        }
         assert!(error_code(&frames).is_none(), "{}", print(&frames));
         self.note("pipeline", since);
         (0..3).for_each(|_| self.count(table, 0, 1));

@@ -169,7 +169,10 @@ impl Caller {
         match kind {
             b'Q' => self.query(&text(&body)),
             b'S' => self.sync(),
-            b'H' => self.flush(),
+            b'H' => {
+                self.note_pipeline();
+                self.flush()
+            }
             b'X' => Err(Closed),
             _ => {
                 self.extended(kind, &body);
@@ -290,11 +293,16 @@ impl Caller {
     }
 
     fn sync(&mut self) -> Result<(), Closed> {
+        self.note_pipeline();
+        self.skipping = false;
+        self.ready()
+    }
+
+    /// What was sent together ends.
+    fn note_pipeline(&self) {
         if self.executed > 1 {
             self.server.book.server("pipeline", self.server.clock.now() - self.begun);
         }
-        self.skipping = false;
-        self.ready()
     }
 
     fn fail(&mut self) {
