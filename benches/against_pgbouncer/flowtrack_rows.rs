@@ -7,12 +7,13 @@ use crate::lab::{DATABASE, Lab};
 use crate::open_loop::{self, Answered, Arrival};
 use crate::parts::{WORKLOAD, parts};
 use crate::pooler::{Kind, Pooler, Setup};
+use crate::process;
 use crate::report::{Bar, Row};
 use crate::statistics::quantile;
 use pgotter::config::{self, Condition};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 1_000;
 const SERVERS: u32 = 20;
@@ -60,6 +61,12 @@ struct Outcome {
     answered: Vec<Answered>,
     /// By PgOtter alone.
     told: Vec<Told>,
+    /// From the first that was due until the last was answered.
+    per_second: f64,
+    /// The pooler's, for each query.
+    cpu_us: f64,
+    /// Percent of the machine's, by everybody: at 100 it is the machine that is measured.
+    busy: f64,
 }
 
 /// Everything of this.
@@ -70,7 +77,7 @@ pub fn flowtrack(lab: &Lab) -> Result<Vec<Row>> {
     let arrivals = open_loop::arrivals(&rates, lab.options.flowtrack_seconds, SEED);
     let [ours, theirs] = [lab.candidate(None), Kind::PgBouncer].map(|kind| serve(lab, kind, &arrivals, &texts));
     let (ours, theirs) = (ours?, theirs?);
-    let mut table = Vec::new();
+    let mut table = overall(&ours, &theirs, arrivals.len() as f64 / lab.options.flowtrack_seconds as f64);
     for (at, kind) in KINDS.iter().enumerate() {
         let what = format!("{}, {} a second", kind.name, kind.per_second);
         let of = |outcome: &Outcome, took: fn(&Answered) -> Duration, part| -> Vec<f64> {
@@ -102,6 +109,21 @@ pub fn flowtrack(lab: &Lab) -> Result<Vec<Row>> {
         }
     }
     Ok(table)
+}
+
+/// What all kinds have in common.
+fn overall(ours: &Outcome, theirs: &Outcome, due: f64) -> Vec<Row> {
+    let row = |what: String, unit, bar, value: fn(&Outcome) -> f64| {
+        let (candidate, pgbouncer) = (vec![value(ours)], vec![value(theirs)]);
+        Row { what, unit, bar, candidate, pgbouncer }
+    };
+    vec![
+        row(format!("FlowTrack, 1,000 clients: answered a second, of {due:.0} due"), "", Bar::None, |run| {
+            run.per_second
+        }),
+        row("FlowTrack: CPU of the pooler for each query".to_owned(), "µs", Bar::None, |run| run.cpu_us),
+        row("FlowTrack: CPU of all in use meanwhile, of what there is".to_owned(), "%", Bar::None, |run| run.busy),
+    ]
 }
 
 /// As the workload has them, in the order of the kinds.
@@ -168,9 +190,16 @@ fn serve(lab: &Lab, kind: Kind, arrivals: &[Arrival], texts: &[String]) -> Resul
         client.query("select 1")?;
         sockets.push(client.into_socket().ok_or("a connection with TLS")?);
     }
+    let (since, cpu, busy) = (Instant::now(), pooler.cpu_seconds()?, process::busy_and_all()?);
     let answered = open_loop::run(lab, sockets, arrivals, |arrival| text(texts, arrival))?;
+    let (cpu_us, per_second) = (
+        (pooler.cpu_seconds()? - cpu) * 1e6 / answered.len() as f64,
+        answered.len() as f64 / since.elapsed().as_secs_f64(),
+    );
+    let (busy_then, all_then) = process::busy_and_all()?;
+    let busy = 100.0 * (busy_then - busy.0) / (all_then - busy.1);
     let calls = |kind| arrivals.iter().filter(|arrival| arrival.kind == kind).count();
     let expected: Vec<_> = texts.iter().enumerate().map(|(kind, text)| (text.as_str(), calls(kind))).collect();
     let told = pooler.http.map_or_else(|| Ok(Vec::new()), |http| told(lab, http, &expected))?;
-    Ok(Outcome { answered, told })
+    Ok(Outcome { answered, told, per_second, cpu_us, busy })
 }
