@@ -9,6 +9,8 @@
 
 #[path = "truth/book.rs"]
 mod book;
+#[path = "truth/bursts.rs"]
+mod bursts;
 #[path = "truth/clock.rs"]
 mod clock;
 #[path = "truth/delays.rs"]
@@ -103,6 +105,8 @@ fn by_hand(mode: &str, statements: usize) {
     assert_eq!(apart.same, apart.quantiles, "server and client saw the same clock");
     // Its time goes on only by hand, that of its ending as well.
     pooler.kill();
+    server.until_left();
+    server.bursts.assert_shares();
 }
 
 #[test]

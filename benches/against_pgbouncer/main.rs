@@ -4,15 +4,27 @@
 //! Exit status: 0 if every chosen row was measured, whatever the verdicts; 1 if something could not run; 2 for a
 //! mistake on the command line. It deliberately judges nothing by absolute speed: only ratios travel between machines.
 
+mod callgrind;
+mod flowtrack_rows;
+mod flowtrack_told;
 mod half_open_rows;
+mod http;
 mod identity;
+mod insight_rows;
 mod lab;
 mod memory_rows;
+mod open_loop;
 mod options;
+#[path = "../../tests/workload/parts.rs"]
+#[allow(dead_code, reason = "shared with tests, which use more of it")]
+mod parts;
 mod pgbench;
 mod pooler;
 mod prepared_rows;
 mod process;
+#[path = "../../tests/support/random.rs"]
+#[allow(dead_code, reason = "as above")]
+mod random;
 mod raw_client;
 mod raw_login;
 mod report;

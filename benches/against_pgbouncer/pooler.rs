@@ -8,6 +8,7 @@ use crate::raw_login::Entrance;
 use pgotter::cli::ports;
 use rustix::process::Signal;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,12 +37,24 @@ pub struct Setup {
     pub login_timeout: Option<u64>,
     /// PgBouncer runs in session mode, with so many servers.
     pub pgbouncer_sessions: Option<u32>,
+    /// `reserve_pool_size`: servers beyond those, for clients that have waited for long.
+    pub reserve: u32,
+    /// Whether PgOtter serves [`Pooler::http`].
+    pub http: bool,
 }
 
 impl Setup {
     /// So many servers, trust, no TLS.
     pub const fn plain(pool_size: u32) -> Setup {
-        Setup { pool_size, tls: false, scram: false, login_timeout: None, pgbouncer_sessions: None }
+        Setup {
+            pool_size,
+            tls: false,
+            scram: false,
+            login_timeout: None,
+            pgbouncer_sessions: None,
+            reserve: 0,
+            http: false,
+        }
     }
 }
 
@@ -49,6 +62,8 @@ impl Setup {
 pub struct Pooler {
     /// Where clients come in, and how.
     pub entrance: Entrance,
+    /// Where PgOtter serves `/metrics`, on 127.0.0.1, if it was asked to.
+    pub http: Option<u16>,
     kind: Kind,
     process: Running,
 }
@@ -61,6 +76,18 @@ impl Pooler {
 
     /// As [`Self::start`], in front of others than the lab's own PostgreSQL. Of several, reads go to replicas; PgBouncer knows the first.
     pub fn in_front_of(lab: &Lab, kind: Kind, setup: Setup, servers: &[u16]) -> Result<Pooler> {
+        let program = if kind == Kind::PgBouncer { &lab.pgbouncer } else { &lab.pgotter };
+        Self::run_by(lab, kind, setup, servers, |folder, log| lab.command(program, folder, log))
+    }
+
+    /// As [`Self::in_front_of`], by a command that gets a folder of its own and a log, and the pooler's arguments behind its own.
+    pub fn run_by(
+        lab: &Lab,
+        kind: Kind,
+        setup: Setup,
+        servers: &[u16],
+        command: impl FnOnce(&Path, &Path) -> Result<Command>,
+    ) -> Result<Pooler> {
         let folder = lab.new_folder("pooler")?;
         let port = ports::free_port();
         let state = lab.postgres.state();
@@ -69,14 +96,15 @@ impl Pooler {
         state.write(&folder.join("userlist.txt"), &format!("\"{USER}\" \"{secret}\"\n"))?;
         state.write(&folder.join("tls.crt"), &identity.certificate)?;
         state.write(&folder.join("tls.key"), &identity.key)?;
-        let (program, config, text) = match kind {
-            Kind::PgBouncer => (&lab.pgbouncer, "pgbouncer.ini", pgbouncer_ini(servers[0], port, setup)),
-            Kind::PgOtter(workers) => (&lab.pgotter, "pooler.toml", pooler_toml(servers, port, setup, workers)),
+        let http = (setup.http && kind != Kind::PgBouncer).then(ports::free_port);
+        let (config, text) = match kind {
+            Kind::PgBouncer => ("pgbouncer.ini", pgbouncer_ini(servers[0], port, setup)),
+            Kind::PgOtter(workers) => ("pooler.toml", pooler_toml(servers, [port, http.unwrap_or(0)], setup, workers)),
         };
         let config = folder.join(config);
         state.write(&config, &text)?;
         let log = folder.join("log");
-        let mut command = lab.command(program, &folder, &log)?;
+        let mut command = command(&folder, &log)?;
         if kind != Kind::PgBouncer {
             command.args(["run", "-c"]);
         }
@@ -84,7 +112,12 @@ impl Pooler {
         let mut process = Running::start(&mut command, Signal::TERM)?;
         let entrance = entrance(identity, port, setup);
         wait_until_it_answers(&mut process, &entrance, &log, &lab.stopping)?;
-        Ok(Pooler { entrance, kind, process })
+        Ok(Pooler { entrance, http, kind, process })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Not PgBouncer.
@@ -155,6 +188,9 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
          ignore_startup_parameters = search_path\n",
         auth_type(scram)
     );
+    if setup.reserve > 0 {
+        text += &format!("reserve_pool_size = {}\n", setup.reserve);
+    }
     if tls {
         text += "client_tls_sslmode = allow\nclient_tls_cert_file = tls.crt\nclient_tls_key_file = tls.key\n";
     }
@@ -164,7 +200,8 @@ fn pgbouncer_ini(server_port: u16, port: u16, setup: Setup) -> String {
     text
 }
 
-fn pooler_toml(servers: &[u16], port: u16, setup: Setup, workers: Option<u32>) -> String {
+/// `ports`: of clients, and of HTTP; 0 is none.
+fn pooler_toml(servers: &[u16], [port, http]: [u16; 2], setup: Setup, workers: Option<u32>) -> String {
     let Setup { pool_size, tls, scram, login_timeout, .. } = setup;
     let mut text = format!(
         "[pooler]\n\
@@ -189,8 +226,12 @@ fn pooler_toml(servers: &[u16], port: u16, setup: Setup, workers: Option<u32>) -
     if let Some(seconds) = login_timeout {
         text += &format!("client_login_timeout = {seconds}\nlog_pooler_errors = false\n");
     }
+    if setup.reserve > 0 {
+        text += &format!("reserve_pool_size = {}\n", setup.reserve);
+    }
+    let listen = if http == 0 { String::new() } else { format!("127.0.0.1:{http}") };
     let hosts: Vec<_> = servers.iter().map(|server| format!("\"127.0.0.1:{server}\"")).collect();
-    text += &format!("[databases.\"*\"]\nhosts = [{}]\n[http]\nlisten = \"\"\n", hosts.join(", "));
+    text += &format!("[databases.\"*\"]\nhosts = [{}]\n[http]\nlisten = \"{listen}\"\n", hosts.join(", "));
     if servers.len() > 1 {
         text += "[routing]\nmode = \"split\"\n";
     }

@@ -113,6 +113,17 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
+/// Ticks that all cores have been busy for since the machine was started, and all their ticks. Source: proc(5), /proc/stat.
+pub fn busy_and_all() -> Result<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let first = stat.lines().next().unwrap_or_default();
+    // user nice system idle iowait irq softirq steal; guests are in user and nice.
+    let ticks: Vec<f64> = first.split_whitespace().skip(1).take(8).filter_map(|ticks| ticks.parse().ok()).collect();
+    let [_, _, _, idle, iowait, ..] = ticks[..] else { return Err("/proc/stat says nothing of cores".into()) };
+    let all: f64 = ticks.iter().sum();
+    Ok((all - idle - iowait, all))
+}
+
 /// Resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| format!("the pooler is gone: {e}"))?;

@@ -4,6 +4,7 @@
 use crate::Result;
 use crate::raw_login::Line;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 
 /// `bytea`'s type id.
 const BYTEA_OID: u32 = 17;
@@ -19,6 +20,14 @@ impl RawClient {
         RawClient { line: BufReader::with_capacity(64 * 1024, line) }
     }
 
+    /// The connection, for whoever goes on with it. `None`: it is encrypted.
+    pub fn into_socket(self) -> Option<TcpStream> {
+        match self.line.into_inner() {
+            Line::Plain(socket) => Some(socket),
+            Line::Tls(_) => None,
+        }
+    }
+
     /// Terminates the session, as libpq does: without waiting for the end of the connection.
     pub fn leave(mut self) -> Result<()> {
         self.send(&message(b'X', b"")?)
@@ -26,9 +35,7 @@ impl RawClient {
 
     /// Sends one simple query.
     pub fn ask(&mut self, sql: &str) -> Result<()> {
-        let mut body = sql.as_bytes().to_vec();
-        body.push(0);
-        self.send(&message(b'Q', &body)?)
+        self.send(&query(sql)?)
     }
 
     /// Runs one simple query; returns the number of bytes of the messages that came back.
@@ -136,6 +143,11 @@ impl RawClient {
         }
         Ok(())
     }
+}
+
+/// A simple query.
+pub fn query(sql: &str) -> Result<Vec<u8>> {
+    message(b'Q', &[sql.as_bytes(), b"\0"].concat())
 }
 
 /// One message of the frontend.

@@ -16,6 +16,8 @@ pub enum Bar {
     AtMost(f64),
     /// The same, the other way.
     AtLeast(f64),
+    /// The candidate's own median against what an objective asks for: target, acceptable, critical.
+    Objective([f64; 3]),
     /// For information.
     None,
 }
@@ -30,7 +32,7 @@ pub struct Row {
     pub bar: Bar,
     /// One value for each pair.
     pub candidate: Vec<f64>,
-    /// Measured just before it.
+    /// Measured just before it. Empty where it has no part in this.
     pub pgbouncer: Vec<f64>,
 }
 
@@ -46,6 +48,14 @@ impl Row {
             Bar::RatioAtLeast(least) => self.ratios().median >= least,
             Bar::AtMost(most) => median(&self.candidate) <= most,
             Bar::AtLeast(least) => median(&self.candidate) >= least,
+            Bar::Objective([target, acceptable, critical]) => {
+                return match median(&self.candidate) {
+                    value if value <= target => "met",
+                    value if value <= acceptable => "missed, acceptable",
+                    value if value <= critical => "missed, not acceptable",
+                    _ => "missed, critical",
+                };
+            }
             Bar::None => return "",
         };
         if met { "met" } else { "missed" }
@@ -57,12 +67,18 @@ impl Row {
             Bar::RatioAtLeast(least) => format!("≥ {least} ×"),
             Bar::AtMost(most) => format!("≤ {}", self.with_unit(most)),
             Bar::AtLeast(least) => format!("≥ {}", self.with_unit(least)),
+            Bar::Objective([target, acceptable, critical]) => {
+                format!("≤ {target} / {acceptable} / {critical} {}", self.unit)
+            }
             Bar::None => String::new(),
         }
     }
 
     /// Three significant digits, or all of a large number.
     fn with_unit(&self, value: f64) -> String {
+        if value.is_nan() {
+            return "—".to_owned();
+        }
         let digits = match value.abs() {
             small if small < 10.0 => 2,
             middle if middle < 100.0 => 1,

@@ -1,9 +1,12 @@
 //! What is measured, group by group, with the bars. Those about memory are in `memory_rows.rs`, those about logging in and
 //! TLS in `secure_rows.rs`, about prepared statements in `prepared_rows.rs`, about connections that never log in in
-//! `half_open_rows.rs`, about settings in `settings_rows.rs`, about replicas in `routing_rows.rs`.
+//! `half_open_rows.rs`, about settings in `settings_rows.rs`, about replicas in `routing_rows.rs`,
+//! about what measuring costs in `insight_rows.rs`, about a platform's own rates in `flowtrack_rows.rs`.
 
 use crate::Result;
+use crate::flowtrack_rows;
 use crate::half_open_rows;
+use crate::insight_rows;
 use crate::lab::Lab;
 use crate::memory_rows;
 use crate::pgbench::{self, Load, Outcome, Script};
@@ -44,6 +47,12 @@ pub const GROUPS: &[Group] = &[
     Group { name: "statements", about: "memory of 5,000 clients' statements", measure: prepared_rows::memory },
     Group { name: "settings", about: "1,000 clients with settings of their own", measure: settings_rows::settings },
     Group { name: "routing", about: "reads split over a primary and two replicas", measure: routing_rows::routing },
+    Group {
+        name: "insight",
+        about: "what measuring costs: scrapes, and instructions (BEFORE=)",
+        measure: insight_rows::insight,
+    },
+    Group { name: "flowtrack", about: "FlowTrack's rates, 1,000 clients", measure: flowtrack_rows::flowtrack },
     Group { name: "waiters", about: "500 clients on 10 servers", measure: waiters },
 ];
 

@@ -44,7 +44,12 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// The value that 99 % of `values` lie below.
 pub fn p99(values: &[f64]) -> f64 {
+    quantile(values, 0.99)
+}
+
+/// The value that a `part` (0 to 1) of `values` lies below; NaN of nothing.
+pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    interpolate(&sorted, 0.99)
+    interpolate(&sorted, part)
 }

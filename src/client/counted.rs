@@ -129,7 +129,9 @@ impl Client {
                 under_way.know_statement(at, pattern);
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
-            Said::Execute { portal } => under_way.time_execute(portal, || self.stat_of_unparsed()),
+            Said::Execute { portal } => {
+                under_way.time_execute(portal, || self.to() == To::Primary, || self.stat_of_unparsed());
+            }
             Said::Call => {
                 self.forget_kept();
                 under_way.time(self.stat_of_unparsed(), false);

@@ -101,7 +101,9 @@ impl Client {
                 Said::Use { name } if self.rules.max_prepared_statements == 0 => self.pass_bind(&mut under_way, name),
                 Said::ClosePortal { portal } => self.close_portal(&mut under_way, portal),
                 Said::Execute { portal } => {
-                    under_way.time_execute(portal.clone(), || self.stat_of_unparsed());
+                    // What a replica has not shown may still run on the primary.
+                    let may_flush = || self.to() == To::Primary;
+                    under_way.time_execute(portal.clone(), may_flush, || self.stat_of_unparsed());
                     if self.rules.max_prepared_statements == 0 {
                         under_way.pass(None);
                     } else {

@@ -79,7 +79,9 @@ impl Client {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
         let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
-        if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
+        if link.server.take_apart() {
+            self.meter.answered_apart(&self.application, route, queries, server);
+        } else if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
             self.note_slow_pipeline(link, false, bytes, now);
         }
         // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.

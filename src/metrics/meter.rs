@@ -195,22 +195,25 @@ impl Meter {
         server: Duration,
         bytes: usize,
     ) -> bool {
+        self.answered_apart(application, route, queries, server);
+        let several = queries > 1;
+        if several {
+            self.0.shard.pipelines.observe(total);
+            self.0.book.pipeline(&self.0.place, total, server, bytes);
+        }
+        several
+    }
+
+    /// As [`Self::answered`], where each of several is a sample of its own.
+    pub fn answered_apart(&self, application: &Application, route: usize, queries: u32, server: Duration) {
         let server_us = micros(server);
         if let Some(routed) = self.0.shard.routes.get(route) {
             routed.served_us.add(server_us);
         }
         application.answered(queries, server_us);
-        let several = match queries {
-            0 => return false,
-            1 => false,
-            _ => {
-                self.0.shard.pipelines.observe(total);
-                self.0.book.pipeline(&self.0.place, total, server, bytes);
-                true
-            }
-        };
-        self.0.shard.served_us.add(server_us);
-        several
+        if queries > 0 {
+            self.0.shard.served_us.add(server_us);
+        }
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.

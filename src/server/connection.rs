@@ -27,6 +27,9 @@ const ANY_WINDOW: usize = 32 * 1024;
 /// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
 const TALKATIVE: usize = 16;
 
+/// Of so many pipelines of a server the statements of one are told apart: each Flush costs it a write, and us a read.
+const PIPELINES: u8 = 16;
+
 /// See [`Server::is_newborn`].
 const NEWBORN: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,8 @@ pub struct Server {
     pub(super) again: Again,
     // As what its client is counted when it executes one.
     pub(super) portals: Portals,
+    // Since the last one whose statements were told apart.
+    pipelines: u8,
     // A statement was refused because of what has changed since it was prepared.
     stale: bool,
     // It has said what the primary does not say, or a read-only transaction does.
@@ -112,6 +117,8 @@ impl Server {
             statements: ServerStatements::default(),
             again: Again::default(),
             portals: Portals::default(),
+            // Also servers that have few have their share.
+            pipelines: u8::try_from(id.0 % u64::from(PIPELINES)).unwrap_or(0),
             stale: false,
             role_in_doubt: false,
             leaked: false,
@@ -425,6 +432,17 @@ impl Server {
     /// Says when statements have ended that it has not been said of yet.
     pub fn ended_at(&mut self, now: Instant) {
         self.exchange.ended_at(now);
+    }
+
+    /// Whether the statements that are now sent together are told apart: one pipeline in [`PIPELINES`].
+    pub(super) fn tells_apart(&mut self) -> bool {
+        self.pipelines = (self.pipelines + 1) % PIPELINES;
+        self.pipelines == 0
+    }
+
+    /// See [`Exchange::take_apart`].
+    pub fn take_apart(&mut self) -> bool {
+        self.exchange.take_apart()
     }
 
     /// See [`Exchange::take_ended`].

@@ -339,6 +339,16 @@ impl Exchange {
         self.timing.is_together()
     }
 
+    /// Whether statements that were sent together, and answered since the last call, had times of their own.
+    pub fn take_apart(&mut self) -> bool {
+        self.timing.take_apart()
+    }
+
+    /// Whether no statement is under way.
+    pub fn runs_nothing(&self) -> bool {
+        self.timing.runs_nothing()
+    }
+
     /// Of the last error that the server has told. `None`: there was none, or what has failed since then has without a word.
     pub fn sqlstate(&self) -> Option<&str> {
         std::str::from_utf8(self.sqlstate.as_ref()?).ok()

@@ -42,6 +42,8 @@ pub struct Forwarding<'a> {
     // When all of it goes, and how many microseconds the first statement in it has waited for that.
     sent: Instant,
     waited_us: u32,
+    // Whether a Flush goes behind each Execute. `None`: none was seen yet.
+    apart: Option<bool>,
 }
 
 /// Settings that are others while a statement is prepared: each with its value meanwhile, and its value before and behind it.
@@ -70,7 +72,7 @@ impl Server {
     /// microseconds.
     pub fn forward(&mut self, chunk: BytesMut, sent: Instant, waited_us: u32) -> Forwarding<'_> {
         let (begins, out) = (self.exchange.status_behind_ours() == Some(Status::Idle), BytesMut::new());
-        Forwarding { server: self, chunk, at: 0, copied: 0, out, begins, synced: false, sent, waited_us }
+        Forwarding { server: self, chunk, at: 0, copied: 0, out, begins, synced: false, sent, waited_us, apart: None }
     }
 }
 
@@ -116,15 +118,34 @@ impl Forwarding<'_> {
     /// The message is a statement, and counted as this.
     pub fn time(&mut self, stat: Arc<Stat>, goes_on: bool) {
         let (sent, waited_us) = (self.sent, std::mem::take(&mut self.waited_us));
-        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on }));
+        let apart = self.apart == Some(true);
+        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on, apart }));
     }
 
-    /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that.
-    pub fn time_execute(&mut self, portal: Range<usize>, unknown: impl FnOnce() -> Arc<Stat>) {
+    /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that. `may_flush`: the client may have
+    /// its answer before others that are sent with it have run.
+    pub fn time_execute(
+        &mut self,
+        portal: Range<usize>,
+        may_flush: impl FnOnce() -> bool,
+        unknown: impl FnOnce() -> Arc<Stat>,
+    ) {
+        if self.apart.is_none() {
+            self.apart = Some(self.begins_several() && may_flush() && self.server.tells_apart());
+        }
         let from = self.at + HEAD;
         let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
         let (stat, goes_on) = self.server.portals.execute(portal).unwrap_or_else(|| (unknown(), false));
         self.time(stat, goes_on);
+    }
+
+    /// Whether this Execute is the first of several, and the server has nothing else to do.
+    fn begins_several(&self) -> bool {
+        let behind = self.chunk.get(self.end()..).unwrap_or_default();
+        // Mostly that is a Sync.
+        behind.len() > HEAD
+            && self.server.exchange.runs_nothing()
+            && frame::all(behind).any(|(kind, _)| kind == kind::EXECUTE)
     }
 
     /// The message binds the portal at `portal` in its body, which is counted as this when it is executed.
@@ -155,6 +176,10 @@ impl Forwarding<'_> {
         self.server.exchange.sending_frame(kind, total, here);
         self.attach(effect);
         self.at += here;
+        if kind == frontend::kind::EXECUTE && self.apart == Some(true) && self.chunk.len() - self.at > HEAD {
+            self.copy();
+            frontend::message(&mut self.out, frontend::kind::FLUSH, |_| ());
+        }
     }
 
     /// It goes with another name in place of the one at `old` in its body.

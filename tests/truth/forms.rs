@@ -2,21 +2,24 @@
 //! statements takes time, too, and is nobody's.
 
 use super::book::Book;
+use super::bursts::Bursts;
 use super::clock::Clock;
 use super::server::Scripted;
 use super::support::raw::{
     Raw, bind, copy_data, copy_done, error_code, execute, flush, message, parse, print, query, sync,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-pub const ALL: [Form; 12] = [
+pub const ALL: [Form; 13] = [
     Form::Simple,
     Form::Multi,
     Form::Unnamed,
     Form::Prepared,
     Form::Flushed,
     Form::Burst,
+    Form::BurstFlushed,
     Form::CopyIn,
     Form::CopyOut,
     Form::Error,
@@ -37,6 +40,8 @@ pub enum Form {
     Flushed,
     /// Three Executes and a Sync.
     Burst,
+    /// Three Executes and a Flush; their Sync comes later.
+    BurstFlushed,
     CopyIn,
     CopyOut,
     Error,
@@ -56,6 +61,7 @@ impl Form {
             Self::Prepared => "prepared",
             Self::Flushed => "flushed",
             Self::Burst => "burst",
+            Self::BurstFlushed => "burstflushed",
             Self::CopyIn => "copyin",
             Self::CopyOut => "copyout",
             Self::Error => "error",
@@ -67,7 +73,7 @@ impl Form {
 
     /// How many calls one [`Talker::talk`] is.
     pub fn calls(self) -> usize {
-        if matches!(self, Self::Flushed | Self::Burst | Self::Block) { 3 } else { 1 }
+        if matches!(self, Self::Flushed | Self::Burst | Self::BurstFlushed | Self::Block) { 3 } else { 1 }
     }
 }
 
@@ -75,6 +81,8 @@ pub struct Talker {
     raw: Raw,
     clock: Arc<Clock>,
     book: Arc<Book>,
+    bursts: Arc<Bursts>,
+    number: usize,
     think: Duration,
     prepared: Vec<String>,
 }
@@ -82,8 +90,11 @@ pub struct Talker {
 impl Talker {
     /// `think` is what it does between the statements of a transaction, and before it sends the data of a COPY.
     pub fn new(port: u16, server: &Scripted, think: Duration) -> Self {
-        let raw = Raw::log_in(port, &[]);
-        Self { raw, clock: server.clock.clone(), book: server.book.clone(), think, prepared: Vec::new() }
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let (raw, number) = (Raw::log_in(port, &[]), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let Scripted { clock, book, bursts, .. } = server;
+        let (clock, book, bursts) = (clock.clone(), book.clone(), bursts.clone());
+        Self { raw, clock, book, bursts, number, think, prepared: Vec::new() }
     }
 
     /// Has a statement of this table run, or as many as belong to the form, which takes so many microseconds each.
@@ -121,7 +132,13 @@ impl Talker {
                 self.raw.send(&sync());
                 self.raw.until_ready();
             }
-            Form::Burst => self.burst(table, &parse("", &with_parameter), &[bound("", ""), execute("", 0)].concat()),
+            Form::Burst => self.burst(table, &parse("", &with_parameter), &bound, &sync()),
+            Form::BurstFlushed => {
+                self.burst(table, &parse("", &with_parameter), &bound, &flush());
+                self.clock.pass(self.think);
+                self.raw.send(&sync());
+                self.raw.until_ready();
+            }
             Form::CopyIn => self.copy_in(table, us),
             Form::CopyOut => self.one(table, &query(&format!("copy {table} to stdout /* us = {us} */")), 3),
             Form::Error => self.failing(table, &query(&sql)),
@@ -156,12 +173,37 @@ impl Talker {
         self.count(table, 1, 0);
     }
 
-    fn burst(&mut self, table: &str, begin: &[u8], one: &[u8]) {
+    /// Three at once, of which it is told what they took together; or of each, if the server has said when it had done it.
+    fn burst(&mut self, table: &str, begin: &[u8], bound: &dyn Fn(&str, &str) -> Vec<u8>, end: &[u8]) {
+        let client = self.number.to_string();
+        let one = |at: usize| {
+            let portal = format!("{client}_{at}");
+            [bound(&portal, ""), execute(&portal, 0)].concat()
+        };
+        let request = [begin, &one(0), &one(1), &one(2), end].concat();
+        self.bursts.begin(&client);
         let since = self.clock.now();
-        self.raw.send(&[begin, one, one, one, &sync()].concat());
-        let frames = self.raw.until_ready();
+        self.raw.send(&request);
+        let (mut frames, mut heard) = (Vec::new(), [since; 3]);
+        for at in &mut heard {
+            frames.extend(self.raw.until(b'C'));
+            *at = self.clock.now();
+            self.bursts.heard(&client);
+        }
+        if end == sync() {
+            frames.extend(self.raw.until_ready());
+            heard[2] = self.clock.now();
+        }
         assert!(error_code(&frames).is_none(), "{}", print(&frames));
-        self.note("pipeline", since);
+        let flushed = self.bursts.end(&client);
+        if flushed.is_empty() {
+            self.note("pipeline", since);
+        }
+        for (at, _) in heard.iter().enumerate().filter(|_| !flushed.is_empty()) {
+            // PgOtter has heard of the one before not earlier than that was said.
+            let begun = at.checked_sub(1).map_or(since, |before| flushed[before]);
+            self.book.with(table, |times| times.client.push(heard[at] - begun));
+        }
         (0..3).for_each(|_| self.count(table, 0, 1));
     }
 

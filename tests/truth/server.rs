@@ -4,6 +4,7 @@
 //! parameter. One of a table `error_…` fails, one of a table `held_…` lasts until the test or a cancel request says so; other texts (BEGIN, what PgOtter asks for itself) take no time and are not noted.
 
 use super::book::Book;
+use super::bursts::Bursts;
 use super::clock::Clock;
 use super::support::raw::{Frame, message};
 use super::support::waiting::PATIENCE;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub struct Scripted {
     pub port: u16,
     pub book: Arc<Book>,
+    pub bursts: Arc<Bursts>,
     pub clock: Arc<Clock>,
     held: Mutex<Held>,
     changed: Condvar,
@@ -28,6 +30,8 @@ struct Held {
     reached: usize,
     to_open: usize,
     to_cancel: usize,
+    // Connections that are open.
+    callers: usize,
 }
 
 /// The caller has closed.
@@ -46,6 +50,11 @@ struct Caller {
     // Since the last ReadyForQuery: how many statements, and when the first one was begun.
     executed: usize,
     begun: Duration,
+    took: Duration,
+    // The last one, if it belongs to a burst: whose, and its table.
+    of_burst: Option<(String, String)>,
+    pipelines: usize,
+    apart: usize,
 }
 
 #[derive(Clone)]
@@ -59,12 +68,13 @@ impl Scripted {
     pub fn start(clock: Clock) -> Arc<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let (book, clock) = (Arc::default(), Arc::new(clock));
-        let server = Arc::new(Self { port, book, clock, held: Mutex::default(), changed: Condvar::new() });
+        let (book, bursts, clock) = (Arc::default(), Arc::default(), Arc::new(clock));
+        let server = Arc::new(Self { port, book, bursts, clock, held: Mutex::default(), changed: Condvar::new() });
         let shared = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let server = shared.clone();
+                server.held.lock().callers += 1;
                 std::thread::spawn(move || Caller::new(server, stream).serve());
             }
         });
@@ -76,6 +86,13 @@ impl Scripted {
         let mut held = self.held.lock();
         let outcome = self.changed.wait_while_for(&mut held, |held| held.reached < count, PATIENCE);
         assert!(!outcome.timed_out(), "of {count} statements that are held only {} have come", held.reached);
+    }
+
+    /// Waits until PgOtter, which is gone, has left.
+    pub fn until_left(&self) {
+        let mut held = self.held.lock();
+        let outcome = self.changed.wait_while_for(&mut held, |held| held.callers > 0, PATIENCE);
+        assert!(!outcome.timed_out(), "{} connections are open", held.callers);
     }
 
     /// Ends one that is held.
@@ -116,10 +133,22 @@ impl Caller {
             portals: HashMap::new(),
             executed: 0,
             begun: Duration::ZERO,
+            took: Duration::ZERO,
+            of_burst: None,
+            pipelines: 0,
+            apart: 0,
         }
     }
 
-    fn serve(mut self) -> Result<(), Closed> {
+    fn serve(mut self) {
+        _ = self.talk();
+        let server = self.server;
+        server.bursts.note_share(self.apart, self.pipelines);
+        server.held.lock().callers -= 1;
+        server.changed.notify_all();
+    }
+
+    fn talk(&mut self) -> Result<(), Closed> {
         self.log_in()?;
         loop {
             let frame = self.read()?;
@@ -169,7 +198,18 @@ impl Caller {
         match kind {
             b'Q' => self.query(&text(&body)),
             b'S' => self.sync(),
-            b'H' => self.flush(),
+            b'H' => {
+                self.note_pipeline();
+                let is_alone = self.executed == 1;
+                self.flush()?;
+                if let Some((client, table)) = self.of_burst.take().filter(|_| is_alone) {
+                    self.server.book.server(&table, self.took);
+                    let is_first = self.server.bursts.flushed(&client, self.server.clock.now());
+                    self.pipelines += usize::from(is_first);
+                    self.apart += usize::from(is_first);
+                }
+                Ok(())
+            }
             b'X' => Err(Closed),
             _ => {
                 self.extended(kind, &body);
@@ -257,6 +297,10 @@ impl Caller {
         portal.begun = true;
         let Some(statement) = Statement::read(&text, parameter) else { return self.plain(&text) };
         self.run(&statement, !begun);
+        if statement.table.starts_with("burst") {
+            let client = String::from_utf8_lossy(name).split('_').next().unwrap_or_default().to_owned();
+            self.of_burst = Some((client, statement.table.clone()));
+        }
         if statement.fails() {
             return self.fail();
         }
@@ -281,6 +325,7 @@ impl Caller {
         }
         let is_cancelled = statement.table.starts_with("held") && server.hold();
         let took = server.clock.now() - begun;
+        self.took = took;
         if is_new && statement.is_sample() {
             server.book.server(&statement.table, took);
         } else if !is_new {
@@ -290,11 +335,22 @@ impl Caller {
     }
 
     fn sync(&mut self) -> Result<(), Closed> {
-        if self.executed > 1 {
-            self.server.book.server("pipeline", self.server.clock.now() - self.begun);
+        self.note_pipeline();
+        // The last of those that were answered on their own.
+        let last = self.of_burst.take().filter(|(client, _)| self.executed == 1 && self.server.bursts.is_apart(client));
+        if let Some((_, table)) = last {
+            self.server.book.server(&table, self.took);
         }
         self.skipping = false;
         self.ready()
+    }
+
+    /// What was sent together ends.
+    fn note_pipeline(&mut self) {
+        if self.executed > 1 {
+            self.pipelines += 1;
+            self.server.book.server("pipeline", self.server.clock.now() - self.begun);
+        }
     }
 
     fn fail(&mut self) {

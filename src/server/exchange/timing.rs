@@ -3,6 +3,8 @@
 //!
 //! A Query or FunctionCall has ended with its ReadyForQuery. An Execute has with its own answer, unless nothing but its Sync is
 //! behind it: that may have to commit, or fail to, and ends with ReadyForQuery.
+//!
+//! Several that are sent together have no time of their own, unless a Flush goes behind each: then one begins where the one before it ends.
 
 use crate::clock::Instant;
 use crate::metrics::{Call, Stat};
@@ -21,6 +23,8 @@ pub struct Timed {
     pub waited_us: u32,
     /// It goes on with a portal that was begun before.
     pub goes_on: bool,
+    /// It is one of several that are sent together, each with a Flush behind it: the server says of each when it has ended.
+    pub apart: bool,
 }
 
 /// What came of one.
@@ -74,6 +78,8 @@ pub(super) struct Timing {
     data_rows: u64,
     // What the last error is the end of.
     failing: Option<Arc<Stat>>,
+    // The last that has ended was one of those with a time of their own.
+    apart: bool,
 }
 
 impl Ended {
@@ -108,7 +114,11 @@ impl Ended {
 
     /// Whether how long it took from its arrival is a sample of its own.
     pub fn is_sample(&self) -> bool {
-        matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together && !self.timed.goes_on
+        self.is_timed() && !self.timed.goes_on
+    }
+
+    fn is_timed(&self) -> bool {
+        matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together
     }
 }
 
@@ -121,7 +131,7 @@ impl Timing {
     /// A statement of the client's goes to the server. True: it is timed, and so is to be its entry.
     pub fn sent(&mut self) -> bool {
         let Some(timed) = self.next.take() else { return false };
-        let together = !self.under_way.is_empty() || self.ending.is_some();
+        let together = !timed.apart && (!self.under_way.is_empty() || self.ending.is_some());
         if together {
             self.under_way.iter_mut().chain(&mut self.ending).for_each(|other| other.together = true);
         }
@@ -225,9 +235,16 @@ impl Timing {
     pub fn lose(&mut self) {
         self.next = None;
         self.end_last();
+        // Only the first one was run for all we know.
+        self.under_way.iter_mut().skip(1).for_each(|other| other.together = true);
         while let Some(first) = self.under_way.pop_front() {
             self.put(first, Outcome::Failed);
         }
+    }
+
+    /// Whether none is under way.
+    pub fn runs_nothing(&self) -> bool {
+        self.under_way.is_empty() && self.ending.is_none()
     }
 
     /// Whether several were sent together that are still under way.
@@ -248,7 +265,34 @@ impl Timing {
 
     /// Those of which it was not said yet have ended now. Whether there are any is what it is asked for in front.
     pub fn at(&mut self, now: Instant) {
-        self.ended.iter_mut().rev().take_while(|ended| ended.at.is_none()).for_each(|ended| ended.at = Some(now));
+        let from = self.ended.iter().rposition(|ended| ended.at.is_some()).map_or(0, |last| last + 1);
+        self.ended.iter_mut().skip(from).for_each(|ended| ended.at = Some(now));
+        if self.apart && from < self.ended.len() {
+            self.share_out(from, now);
+        }
+    }
+
+    /// Each of those that are told apart has begun when the one before it had ended. Several that were answered at once share the time.
+    #[cold]
+    fn share_out(&mut self, from: usize, now: Instant) {
+        if let Some(next) = self.ending.as_mut().or(self.under_way.front_mut()).filter(|next| next.timed.apart) {
+            next.timed.sent = next.timed.sent.max(now);
+        }
+        let is_one = |ended: &&mut Ended| ended.timed.apart && ended.is_timed();
+        let mut ended: Vec<_> = self.ended.iter_mut().skip(from).filter(is_one).collect();
+        let Some(begun) = ended.first().map(|first| first.timed.sent) else { return };
+        let each = now.saturating_duration_since(begun) / u32::try_from(ended.len()).unwrap_or(u32::MAX);
+        let mut begin = begun;
+        for one in &mut ended {
+            one.timed.sent = begin;
+            begin += each;
+            one.at = Some(begin);
+        }
+    }
+
+    /// Whether those that have ended since the last call had a time of their own, although they were sent together.
+    pub fn take_apart(&mut self) -> bool {
+        std::mem::take(&mut self.apart)
     }
 
     /// Whether it is to be said when something has ended.
@@ -265,6 +309,7 @@ impl Timing {
     pub fn forget(&mut self) {
         (self.next, self.ending, self.open, self.data_rows) = (None, None, None, 0);
         self.failing = None;
+        self.apart = false;
         self.under_way.clear();
         self.ended.clear();
     }
@@ -281,6 +326,7 @@ impl Timing {
     }
 
     fn put(&mut self, UnderWay { timed, rows, conflict, together, .. }: UnderWay, outcome: Outcome) {
+        self.apart = timed.apart && !together;
         self.ended.push(Ended { timed, outcome, together, conflict, rows, at: None });
     }
 }

@@ -44,13 +44,13 @@ impl Watched {
     /// Sends these messages now. `e` is an Execute that goes on with a portal.
     fn send(&mut self, kinds: &str) -> &mut Self {
         for kind in kinds.chars() {
-            if matches!(kind, 'Q' | 'F' | 'E' | 'e') {
+            if matches!(kind, 'Q' | 'F' | 'E' | 'e' | 'a') {
                 self.names += 1;
                 let stat = self.meter.statement(Name::Fingerprint(self.names), Description::default);
-                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e' };
+                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e', apart: kind == 'a' };
                 self.talk.exchange.time(Some(timed));
             }
-            self.talk.exchange.sending(&sent(&kind.to_ascii_uppercase().to_string()));
+            self.talk.exchange.sending(&sent(&kind.to_ascii_uppercase().to_string().replace('A', "E")));
         }
         self
     }
@@ -117,6 +117,33 @@ fn an_execute_ends_with_its_sync_that_commits() {
         assert_eq!(it.hear(&words.join(" ")), [], "{kinds}");
         assert_eq!(it.later(30).hear("Zi"), [(1, Done, Some(35))], "{kinds}");
     }
+}
+
+#[test]
+fn with_a_flush_behind_each_one_begins_where_the_one_before_it_has_ended() {
+    let mut it = Watched::new();
+    it.send("PBaBaBaS").later(5);
+    assert_eq!(it.hear("1 2 C:SELECT_1"), [(1, Done, Some(5))]);
+    assert_eq!(it.later(7).hear("2 C:SELECT_1"), [(2, Done, Some(7))]);
+    assert_eq!(it.later(2).hear("2 C:SELECT_1"), []);
+    assert_eq!(it.later(9).hear("Zi"), [(3, Done, Some(11))]);
+    assert!(it.talk.exchange.take_apart() && !it.talk.exchange.take_apart());
+    it.send("BaBaBaS").later(1);
+    assert_eq!(it.hear("2 C:SELECT_1"), [(4, Done, Some(1))]);
+    assert_eq!(it.later(2).hear("2 E"), [(5, Failed, Some(2)), (6, Skipped, None)]);
+    assert_eq!(it.hear("Zi"), []);
+    // The others are not.
+    it.send("BEBES").later(4);
+    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(7, Done, None), (8, Done, None)]);
+    assert!(!it.talk.exchange.take_apart());
+}
+
+#[test]
+fn those_that_are_answered_at_once_share_the_time() {
+    let mut it = Watched::new();
+    it.send("BaBaBaS").later(4);
+    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1"), [(1, Done, Some(2)), (2, Done, Some(2))]);
+    assert_eq!(it.later(3).hear("2 C:SELECT_1 Zi"), [(3, Done, Some(3))]);
 }
 
 #[test]
