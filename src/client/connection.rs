@@ -162,8 +162,6 @@ pub struct Client {
     pub(super) application: Arc<Application>,
     // Of its user, of its own database as well.
     pub(super) whose: Arc<Application>,
-    // Those that its application belongs to: mostly none.
-    pub(super) circles: Box<[Arc<str>]>,
     pub(super) timer: Timer,
     pub(super) lookout: Lookout,
     pub(super) holding: Holding,
@@ -260,7 +258,6 @@ impl Client {
             meter,
             application,
             whose,
-            circles: Box::default(),
             timer: Timer::default(),
             answer: None,
             answered_bytes: 0,

@@ -8,6 +8,7 @@ use super::names::{Said, read};
 use super::presence::{application_label, application_name};
 use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
+use crate::config::RouteRule;
 use crate::fault::Fault;
 use crate::metrics::{Call, Description, ErrorSource, Name, ROLES, Stat, ToldError};
 use crate::router::{Plan, To};
@@ -214,8 +215,8 @@ impl Client {
             let on_replica = route.to != To::Primary;
             let call = Call { bytes, on_replica, route: route.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
-            for circle in &self.circles {
-                self.meter.called_in(circle, &ended.timed.stat, &call);
+            if !self.rules.circles.is_empty() {
+                self.count_in_circles(&ended.timed.stat, &call);
             }
             let Some(took) = call.server else { continue };
             if self.rules.slow.may_be(took + Duration::from_micros(call.waited_us.into())) {
@@ -232,6 +233,14 @@ impl Client {
                 Some(_) => self.outgoing.get_or_insert_default().more.push(answer),
             }
         }
+    }
+
+    /// Counts it for those who want to hear of this client's application by itself.
+    #[cold]
+    fn count_in_circles(&self, stat: &Stat, call: &Call) {
+        let name = application_label(application_name(&self.settings));
+        let fits = |pattern: &&Arc<str>| RouteRule::fits(pattern, name.as_bytes());
+        self.rules.circles.iter().filter(fits).for_each(|circle| self.meter.called_in(circle, stat, call));
     }
 
     /// It was tried to send what is queued. Where all of it went at once, that was when the server had said it.

@@ -71,7 +71,6 @@ impl Client {
         self.forget_replicas();
         self.look_for_elsewhere();
         self.meter.keep_circles(&self.rules.circles);
-        self.join_circles();
         // Elsewhere that is an error of one request.
         if self.shape.lanes.is_empty() && !self.is_visiting() { Err(Left::Refused(database_removed())) } else { Ok(()) }
     }

@@ -4,7 +4,6 @@ use super::connection::Client;
 use crate::activity::{ClientActivity, ClientSeen, ClientState, Doing, End};
 use crate::clock::{self, Instant};
 use crate::cluster::Pool;
-use crate::config::RouteRule;
 use crate::ids::ClientId;
 use crate::metrics::Name;
 use crate::net::Peer;
@@ -158,14 +157,6 @@ impl Client {
     pub(super) fn count_application(&mut self) {
         let name = application_label(application_name(&self.settings));
         self.application = self.meter.of(&self.home_pool().database).application(&name);
-        self.join_circles();
-    }
-
-    /// From now on its statements are counted for those who want to hear of its application.
-    pub(super) fn join_circles(&mut self) {
-        let name = application_label(application_name(&self.settings));
-        let fits = |pattern: &&Arc<str>| RouteRule::fits(pattern, name.as_bytes());
-        self.circles = self.rules.circles.iter().filter(fits).cloned().collect();
     }
 
     /// It is pinned by this from now on, and what it was pinned by until now is counted. It is at home: elsewhere nothing pins.
