@@ -33,18 +33,22 @@ impl Bursts {
         self.changed.notify_all();
     }
 
-    /// The server has answered one on its own, now. Waits until the client knows. Whether it was the first.
-    pub fn flushed(&self, client: &str, now: Duration) -> bool {
+    /// The server is about to answer one on its own, now. Whether it is the first.
+    pub fn flushes(&self, client: &str, now: Duration) -> bool {
         let mut under_way = self.under_way.lock();
         let flushed = &mut under_way.entry(client.to_owned()).or_default().flushed;
         flushed.push(now);
-        let is_first = flushed.len() == 1;
+        flushed.len() == 1
+    }
+
+    /// Waits until the client knows what was answered so; or has gone on, as it knows all.
+    pub fn until_heard(&self, client: &str) {
+        let mut under_way = self.under_way.lock();
         let is_unheard = |under_way: &mut HashMap<String, Burst>| {
             under_way.get(client).is_some_and(|burst| burst.heard < burst.flushed.len())
         };
         let outcome = self.changed.wait_while_for(&mut under_way, is_unheard, PATIENCE);
         assert!(!outcome.timed_out(), "client {client} does not hear what was flushed");
-        is_first
     }
 
     pub fn is_apart(&self, client: &str) -> bool {

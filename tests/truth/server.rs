@@ -200,14 +200,14 @@ impl Caller {
             b'S' => self.sync(),
             b'H' => {
                 self.note_pipeline();
-                let is_alone = self.executed == 1;
+                let alone = self.of_burst.take().filter(|_| self.executed == 1);
+                let Some((client, table)) = alone else { return self.flush() };
+                self.server.book.server(&table, self.took);
+                let is_first = self.server.bursts.flushes(&client, self.server.clock.now());
+                self.pipelines += usize::from(is_first);
+                self.apart += usize::from(is_first);
                 self.flush()?;
-                if let Some((client, table)) = self.of_burst.take().filter(|_| is_alone) {
-                    self.server.book.server(&table, self.took);
-                    let is_first = self.server.bursts.flushed(&client, self.server.clock.now());
-                    self.pipelines += usize::from(is_first);
-                    self.apart += usize::from(is_first);
-                }
+                self.server.bursts.until_heard(&client);
                 Ok(())
             }
             b'X' => Err(Closed),
