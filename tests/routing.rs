@@ -59,6 +59,8 @@ mod tenants;
 mod until_write;
 #[path = "routing/visits.rs"]
 mod visits;
+#[path = "routing/visits_counted.rs"]
+mod visits_counted;
 #[path = "routing/workload.rs"]
 mod workload;
 #[path = "routing/world.rs"]

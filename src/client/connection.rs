@@ -229,7 +229,7 @@ impl Client {
         // Before what it counts: a reload in between shows as one more.
         let generation = in_force.generation();
         let rules = in_force.rules();
-        let (application, whose) = (meter.application(""), meter.user(""));
+        let (application, whose) = (meter.application(""), Arc::default());
         let mut client = Self {
             id,
             socket,

@@ -10,7 +10,7 @@ use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
 use crate::config::RouteRule;
 use crate::fault::Fault;
-use crate::metrics::{Call, Description, ErrorSource, Name, ROLES, Stat, ToldError};
+use crate::metrics::{Call, Description, ErrorSource, Meter, Name, ROLES, Stat, ToldError};
 use crate::router::{Plan, To};
 use crate::server::{Forwarding, Timed, Told};
 use crate::sql::{Facts, Pattern, Readings};
@@ -26,6 +26,8 @@ pub(super) struct Outgoing {
     pub stalled: Option<(Instant, u64)>,
     // Answers to statements, behind the first one.
     more: Vec<Answer>,
+    // And those of a place that their client has left meanwhile, with what counts there.
+    left: Vec<(Meter, Answer)>,
     /// What is to be told of slow ones.
     pub slow: Vec<SlowAnswer>,
 }
@@ -40,6 +42,12 @@ pub(super) struct Answer {
     late: bool,
     // When the server had said all of it.
     said: Instant,
+}
+
+impl Outgoing {
+    fn answers(&mut self) -> impl Iterator<Item = &mut Answer> {
+        self.left.iter_mut().map(|(_, answer)| answer).chain(&mut self.more)
+    }
 }
 
 impl Client {
@@ -253,22 +261,36 @@ impl Client {
     }
 
     fn answers_under_way(&mut self) -> impl Iterator<Item = &mut Answer> {
-        self.answer.iter_mut().chain(self.outgoing.iter_mut().flat_map(|outgoing| &mut outgoing.more))
+        self.answer.iter_mut().chain(self.outgoing.iter_mut().flat_map(|outgoing| outgoing.answers()))
+    }
+
+    /// What counts is about to be that of another place: answers on their way are counted where their statements ran.
+    pub(super) fn leave_answers(&mut self) {
+        let Some(first) = self.answer.take() else { return };
+        let outgoing = self.outgoing.get_or_insert_default();
+        let here = std::iter::once(first).chain(outgoing.more.drain(..));
+        outgoing.left.extend(here.map(|answer| (self.meter.clone(), answer)));
     }
 
     /// The client has everything, or is gone.
     pub(super) fn note_delivered(&mut self) {
-        let more = self.outgoing.take().map_or_else(Vec::new, |outgoing| {
-            self.tell_slow(outgoing.slow);
-            outgoing.more
-        });
         let mut now = None;
-        for Answer { stat, sent, waited_us, on_replica, late, said } in self.answer.take().into_iter().chain(more) {
-            let taken = if late { *now.get_or_insert_with(clock::now) } else { said };
-            let total = taken - sent + Duration::from_micros(waited_us.into());
-            if self.meter.delivered(&stat, total, on_replica) {
-                self.meter.took_long(&stat, total, &application_label(application_name(&self.settings)));
-            }
+        if let Some(answer) = self.answer.take() {
+            self.deliver(&self.meter, &answer, &mut now);
+        }
+        if let Some(outgoing) = self.outgoing.take() {
+            self.tell_slow(outgoing.slow);
+            outgoing.left.iter().for_each(|(meter, answer)| self.deliver(meter, answer, &mut now));
+            outgoing.more.iter().for_each(|answer| self.deliver(&self.meter, answer, &mut now));
+        }
+    }
+
+    fn deliver(&self, meter: &Meter, answer: &Answer, now: &mut Option<Instant>) {
+        let Answer { stat, sent, waited_us, on_replica, late, said } = answer;
+        let taken = if *late { *now.get_or_insert_with(clock::now) } else { *said };
+        let total = taken - *sent + Duration::from_micros((*waited_us).into());
+        if meter.delivered(stat, total, *on_replica) {
+            meter.took_long(stat, total, &application_label(application_name(&self.settings)));
         }
     }
 }

@@ -294,6 +294,7 @@ impl Client {
             _ => Ok(()),
         });
         if let Err(fault) = judged {
+            self.count_refused_pin(&fault);
             self.note_refused_here();
             return match miscounted(under_way, statement, at.clone()) {
                 Some(error) => under_way.refuse_unknown(at, error),

@@ -81,6 +81,13 @@ pub(super) struct Pin {
 }
 
 impl Client {
+    /// A request is refused by [`Self::touch`]: was it for want of a place among the pinned?
+    pub(super) fn count_refused_pin(&self, fault: &Fault) {
+        if fault.blame == Blame::Limit && fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS {
+            self.meter.not_assigned(CheckoutFailure::Limit);
+        }
+    }
+
     /// A statement of these facts is about to be sent.
     ///
     /// # Errors
@@ -128,10 +135,7 @@ impl Client {
         }
         if self.pin.is_none() && may_pin(facts) {
             self.keep_free()?;
-            let Some(seat) = PinSeat::take(lane, self.rules.max_pinned) else {
-                self.meter.not_assigned(CheckoutFailure::Limit);
-                return Err(too_many_pinned());
-            };
+            let seat = PinSeat::take(lane, self.rules.max_pinned).ok_or_else(too_many_pinned)?;
             self.pin = Some(Box::new(Pin { why: Pins::default(), _seat: seat }));
         }
         // Only now: what is refused changes nothing.

@@ -112,6 +112,7 @@ impl Client {
             }
             let sent = if alone { Sent::Alone } else { Sent::Query };
             if let Err(fault) = self.touch(&facts, sent, under_way.server_mut(), lane) {
+                self.count_refused_pin(&fault);
                 self.note_refused_here();
                 return self.refuse_query(under_way, &facts, bytes_of(&fault));
             }
@@ -181,6 +182,7 @@ impl Client {
         match kept.and_then(|()| self.touch(&facts, Sent::Otherwise, server, lane)) {
             Ok(()) => self.note_streamed(&facts),
             Err(fault) => {
+                self.count_refused_pin(&fault);
                 if let Some(end) = chunk.last_mut() {
                     *end = b' ';
                 }

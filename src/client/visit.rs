@@ -197,6 +197,7 @@ impl Client {
 
     /// What the client has of one place for what is kept of the other.
     fn change_places(&mut self, elsewhere: &mut Elsewhere, at: usize) {
+        self.leave_answers();
         let Some(other) = elsewhere.others.get_mut(at) else { return };
         std::mem::swap(&mut self.pool, &mut other.pool);
         std::mem::swap(&mut self.shape, &mut other.shape);

@@ -70,6 +70,7 @@ pub async fn welcome(
             client.meter = meters.meter(&client.pool.database);
             client.count_application();
             client.whose = client.meter.user(client.presence.user());
+            client.meter.keep_circles(&client.rules.circles);
             client.meter.login(LoginResult::Ok);
             client.meter.received(client.socket.received().len());
             client.greet(&welcome);

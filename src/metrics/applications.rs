@@ -214,16 +214,20 @@ impl Exported {
                 chosen.names.insert(key, before);
             }
         }
-        chosen.hidden = seen.keys().any(|key| *key.1 != *OTHER && !chosen.names.contains_key(key));
+        chosen.hidden = seen.iter().any(|of| chosen.is_new(&of));
         chosen.share_out(seen)
     }
 }
 
 impl Chosen {
+    /// Whether something is counted for it that is not shown by its name. Who has not done anything yet needs no room.
+    fn is_new(&self, (key, numbers): &(&Key, &ApplicationNumbers)) -> bool {
+        *key.1 != *OTHER && **numbers != ApplicationNumbers::default() && !self.names.contains_key(*key)
+    }
+
     /// Fills up what there is room for. Says with which ones.
     fn choose(&mut self, seen: &BTreeMap<Key, ApplicationNumbers>) -> Vec<Key> {
-        let is_new = |(key, _): &(&Key, &ApplicationNumbers)| *key.1 != *OTHER && !self.names.contains_key(*key);
-        let mut new: Vec<_> = seen.iter().filter(is_new).collect();
+        let mut new: Vec<_> = seen.iter().filter(|of| self.is_new(of)).collect();
         new.sort_by_key(|(key, numbers)| (Reverse(numbers.weight()), *key));
         let room = EXPORTED.saturating_sub(self.names.len());
         let new: Vec<Key> = new.into_iter().take(room).map(|(key, _)| key.clone()).collect();
@@ -340,6 +344,18 @@ mod tests {
         let numbers: Vec<_> = rows.iter().map(|row| (&*row.name, row.numbers.queries)).collect();
         assert_eq!(numbers, [("other", (NAMES_MAX + 10) as u64), ("fresh", 1)]);
     }
+
+    #[test]
+    fn who_has_done_nothing_yet_takes_nobodys_room() {
+        let registry = Arc::new(Registry::new(1, now()));
+        let meter = meter(&registry, 0);
+        let users: Vec<_> = (0..100).map(|number| meter.user(&format!("user {number:03}"))).collect();
+        assert!(registry.exported_users().iter().all(|row| row.numbers == ApplicationNumbers::default()));
+        meter.idled((&meter.application("psql"), &users[99]), Duration::from_micros(7), false);
+        let exported = registry.exported_users();
+        assert!(exported.iter().any(|row| &*row.name == "user 099" && row.numbers.idle_us == 7), "{exported:?}");
+    }
+
     #[test]
     fn who_keeps_transactions_open_is_counted_by_user_beside_applications_and_bounded() {
         let registry = Arc::new(Registry::new(1, now()));

@@ -176,7 +176,15 @@ impl Forwarding<'_> {
         self.server.exchange.sending_frame(kind, total, here);
         self.attach(effect);
         self.at += here;
-        if kind == frontend::kind::EXECUTE && self.apart == Some(true) && self.chunk.len() - self.at > HEAD {
+        if kind == frontend::kind::EXECUTE && self.apart == Some(true) {
+            self.flush();
+        }
+    }
+
+    /// What has been passed is to be answered now, unless nothing but a Sync is behind it.
+    #[cold]
+    fn flush(&mut self) {
+        if self.chunk.len() - self.at > HEAD {
             self.copy();
             frontend::message(&mut self.out, frontend::kind::FLUSH, |_| ());
         }

@@ -37,9 +37,10 @@ impl<T: Copy> Line<T> {
         Some(oldest)
     }
 
-    /// Takes one out from among the others, counted from the oldest. Not one behind the last.
-    pub fn remove(&mut self, at: usize) {
-        self.items.remove(self.taken + at);
+    /// Takes so many out from behind the oldest one, of which there is one. No more than there are.
+    pub fn remove_behind_first(&mut self, count: usize) {
+        let from = self.taken + 1;
+        self.items.drain(from..from + count);
     }
 }
 
@@ -80,8 +81,8 @@ mod tests {
             assert!(line.items.capacity() <= 512, "{}", line.items.capacity());
         }
         assert_eq!(line.len(), 100);
-        line.remove(1);
-        assert_eq!((line.pop(), line.pop()), (Some(next), Some(next + 2)));
+        line.remove_behind_first(3);
+        assert_eq!((line.pop(), line.pop()), (Some(next), Some(next + 4)));
         while line.pop().is_some() {}
         assert!(line.is_empty() && line.taken == 0);
     }

@@ -312,15 +312,15 @@ impl ReplyQueue {
     /// COPY asks for data: Syncs sent behind it are read as part of the data and ignored. Says whether data is still
     /// to come, that is, no end of it was sent already.
     pub fn copy_in_started(&mut self) -> bool {
-        while let Some(awaits @ (Awaits::Sync | Awaits::CopyEnd)) = self.entries.get(1).map(|entry| entry.awaits) {
-            self.entries.remove(1);
-            self.sent -= 1;
-            if awaits == Awaits::CopyEnd {
-                return false;
-            }
+        let syncs = self.entries.iter().skip(1).take_while(|entry| entry.awaits == Awaits::Sync).count();
+        let ends = self.entries.get(1 + syncs).is_some_and(|entry| entry.awaits == Awaits::CopyEnd);
+        let read = syncs + usize::from(ends);
+        if read > 0 {
+            self.entries.remove_behind_first(read);
+            self.sent -= read as u64;
         }
         // Anything else makes PostgreSQL fail the COPY.
-        self.entries.len() < 2
+        !ends && self.entries.len() < 2
     }
 
     /// The next invented answer, if its turn has come.

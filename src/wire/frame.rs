@@ -53,6 +53,11 @@ pub fn all(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 
 /// Takes a zero-terminated string off the front of `body`; `None` without a terminator.
 pub fn take_cstr<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
+    // As most names are.
+    if let [0, rest @ ..] = *body {
+        *body = rest;
+        return Some(&[]);
+    }
     let end = memchr::memchr(0, body)?;
     let (text, rest) = body.split_at(end);
     *body = rest.get(1..)?;

@@ -5,6 +5,7 @@ use crate::support::raw::*;
 use crate::support::{PgOtter, must, postgres};
 use crate::world::{World, eventually};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
+use pgotter::cli::ports;
 use rustix::process::Signal;
 use std::sync::OnceLock;
 
@@ -29,6 +30,8 @@ pub struct Pair {
     name: String,
     rest: String,
     pgotter: PgOtter,
+    /// Port of its /metrics.
+    pub http: u16,
 }
 
 pub fn clusters() -> &'static [LocalPostgres; 2] {
@@ -54,15 +57,16 @@ impl Pair {
             must(server.psql(name, TABLES));
         }
         let rules = rules.join(",\n");
+        let http = ports::free_port();
         let rest = format!(
             "[databases.shop]\ndbname = \"{name}\"\nhosts = [\"127.0.0.1:{}\"]\n\
              [databases.logs]\ndbname = \"{name}\"\nhosts = [\"127.0.0.1:{}\"]\n{logs}\n\
-             [users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n[http]\nlisten = \"\"\n{rest}\n[routing]\nrules = [{rules}]\n",
+             [users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n{rest}\n[routing]\nrules = [{rules}]\n",
             home.port(),
             other.port(),
         );
         let pgotter = PgOtter::start(|port| config(port, &rest));
-        Self { home, logs: other, name: name.to_owned(), rest, pgotter }
+        Self { home, logs: other, name: name.to_owned(), rest, pgotter, http }
     }
 
     pub fn client(&self) -> Raw {

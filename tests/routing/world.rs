@@ -139,11 +139,7 @@ impl World {
 
     /// A sample of /metrics; 0: it is not there.
     pub fn metric(&self, sample: &str) -> u64 {
-        let mut http = std::net::TcpStream::connect(("127.0.0.1", self.http)).unwrap();
-        http.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let mut text = String::new();
-        http.read_to_string(&mut text).unwrap();
-        text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok()).unwrap_or(0)
+        metric(self.http, sample)
     }
 
     fn until_reads_run_on_replicas(&self) {
@@ -166,4 +162,13 @@ fn config(port: u16, hosts: &[u16], rest: &str) -> String {
          hosts = [{}]\n[users.{SUPERUSER}]\npassword = \"{SUPERUSER_PASSWORD}\"\n{rest}\n",
         hosts.join(", ")
     )
+}
+
+/// What /metrics on this port says of a sample; 0: nothing.
+pub fn metric(http: u16, sample: &str) -> u64 {
+    let mut http = std::net::TcpStream::connect(("127.0.0.1", http)).unwrap();
+    http.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut text = String::new();
+    http.read_to_string(&mut text).unwrap();
+    text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok()).unwrap_or(0)
 }

@@ -132,7 +132,8 @@ impl Timing {
     pub fn sent(&mut self) -> bool {
         let Some(timed) = self.next.take() else { return false };
         let together = !timed.apart && (!self.under_way.is_empty() || self.ending.is_some());
-        if together {
+        // Where the newest one is already, all in front of it are.
+        if together && !self.under_way.back().is_some_and(|newest| newest.together) {
             self.under_way.iter_mut().chain(&mut self.ending).for_each(|other| other.together = true);
         }
         self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, conflict: false, together });
