@@ -19,9 +19,9 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for the hub, in front of a transaction that notifies and again behind it, with a server held: so long as a busy
-/// machine may keep the hub's from a core. Behind that it would be told of its own notification under another's process number.
-const OWN: Duration = Duration::from_secs(1);
+/// Longest wait for the hub, in front of a transaction that notifies and again behind it, with a server held. Whoever
+/// has waited so long is told of its own notification under another's process number.
+const OWN: Duration = Duration::from_millis(50);
 
 /// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
 const CHANNELS_MAX: usize = 10_000;
