@@ -6,7 +6,7 @@ use crate::Result;
 use crate::callgrind::{Counted, Instructions, Tools};
 use crate::http;
 use crate::lab::Lab;
-use crate::pgbench::{self, Load, Script};
+use crate::pgbench::{self, Load};
 use crate::pooler::{Kind, Pooler, Setup};
 use crate::report::{Bar, Row};
 use crate::rows::{POOL_SIZE, full_speed, warm_up};
@@ -54,14 +54,7 @@ fn scrapes(lab: &Lab) -> Result<Vec<Row>> {
     warm_up(lab, std::slice::from_ref(&pooler))?;
     let most = (0..3).map(|_| Ok(full_speed(lab, &pooler, "simple", 64)?.per_second)).collect::<Result<Vec<_>>>()?;
     let rate = 0.6 * median(&most);
-    let load = Load {
-        script: Script::SelectOnly,
-        clients: 64,
-        protocol: "simple",
-        seconds: lab.options.seconds,
-        rate: Some(rate),
-        latencies: true,
-    };
+    let load = Load::at_rate(lab, rate);
     let (mut without, mut with, mut all) = (Vec::new(), Vec::new(), Scrapes::default());
     for round in 0..lab.options.pairs {
         // Whoever comes second finds more of everything: each does as often.

@@ -35,6 +35,20 @@ pub struct Load {
     pub latencies: bool,
 }
 
+impl Load {
+    /// Reads of 64 clients by the simple protocol, so many of them due a second, with the latency of each.
+    pub fn at_rate(lab: &Lab, rate: f64) -> Self {
+        Self {
+            script: Script::SelectOnly,
+            clients: 64,
+            protocol: "simple",
+            seconds: lab.options.seconds,
+            rate: Some(rate),
+            latencies: true,
+        }
+    }
+}
+
 /// What came of it.
 pub struct Outcome {
     /// Transactions done.

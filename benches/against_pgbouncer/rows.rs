@@ -171,14 +171,7 @@ fn latency(lab: &Lab) -> Result<Vec<Row>> {
     warm_up(lab, &poolers)?;
     let most = lab.alternate(&poolers[..1], 3, |pooler| Ok(full_speed(lab, pooler, "simple", 64)?.per_second))?;
     let rate = 0.6 * median(&most.concat());
-    let load = Load {
-        script: Script::SelectOnly,
-        clients: 64,
-        protocol: "simple",
-        seconds: lab.options.seconds,
-        rate: Some(rate),
-        latencies: true,
-    };
+    let load = Load::at_rate(lab, rate);
     let values =
         lab.alternate(&poolers, lab.options.pairs, |pooler| Ok(pgbench::run(lab, pooler, &load)?.latencies_us))?;
     let each = |statistic: fn(&[f64]) -> f64| -> Vec<Vec<f64>> {

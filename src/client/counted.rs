@@ -220,7 +220,7 @@ impl Client {
             let bytes = if ended.together { 0 } else { std::mem::take(&mut self.answered_bytes) };
             // Where it ran, whatever was planned: with `mode = "observe"` that is the primary.
             let route = Plan { to: self.to(), ..self.planned() };
-            let on_replica = route.to != To::Primary;
+            let on_replica = self.is_on_replica();
             let call = Call { bytes, on_replica, route: route.kind(), ..call };
             self.meter.called(&ended.timed.stat, &call);
             if !self.rules.circles.is_empty() {
