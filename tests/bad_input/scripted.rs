@@ -72,6 +72,18 @@ pub fn one_row() -> Vec<u8> {
         .concat()
 }
 
+/// What is said to a question of PgOtter's own, which no script is about and which comes when it has time: there is no
+/// catalog, and nothing is said against the role. None: it is a client's.
+fn answer_to_pgotter((kind, body): &(u8, Vec<u8>)) -> Option<Vec<u8>> {
+    let answer = match body {
+        _ if *kind != b'Q' => return None,
+        sql if sql.starts_with(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") => frame(b'C', b"ROLLBACK\0"),
+        sql if sql.starts_with(b"SELECT rolcanlogin AND ") => one_row(),
+        _ => return None,
+    };
+    Some([answer, frame(b'Z', b"I")].concat())
+}
+
 impl Caller {
     pub fn say(&mut self, bytes: &[u8]) -> Result<(), Closed> {
         self.stream.write_all(bytes).map_err(|_| Closed)
@@ -115,9 +127,8 @@ impl Caller {
             if let Some((kind, body, total)) = first(&self.received) {
                 let message = (kind, body.to_vec());
                 self.received.drain(..total);
-                // PgOtter's own question for the catalog: there is none.
-                if message.0 == b'Q' && message.1.starts_with(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") {
-                    self.say(&[frame(b'C', b"ROLLBACK\0"), frame(b'Z', b"I")].concat())?;
+                if let Some(answer) = answer_to_pgotter(&message) {
+                    self.say(&answer)?;
                     continue;
                 }
                 return Ok(message);
