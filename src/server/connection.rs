@@ -434,10 +434,12 @@ impl Server {
         self.exchange.ended_at(now);
     }
 
-    /// Whether the statements that are now sent together are told apart: one pipeline in [`PIPELINES`].
-    pub(super) fn tells_apart(&mut self) -> bool {
+    /// Several statements are sent together. They are told apart in one pipeline of [`PIPELINES`].
+    pub(super) fn begin_pipeline(&mut self) {
         self.pipelines = (self.pipelines + 1) % PIPELINES;
-        self.pipelines == 0
+        if self.pipelines == 0 {
+            self.exchange.tell_apart();
+        }
     }
 
     /// See [`Exchange::take_apart`].

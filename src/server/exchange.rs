@@ -293,10 +293,11 @@ impl Exchange {
         if matches!(awaits, Awaits::Query | Awaits::FunctionCall) && self.unsynced {
             self.tangle.query_unsynced();
         }
-        let owed = self.queue.push(awaits, disposition);
         let is_statement = matches!(awaits, Awaits::Query | Awaits::FunctionCall | Awaits::Execute);
-        if owed && is_statement && disposition.is_shown() && self.timing.sent() {
-            self.queue.time();
+        let timed = is_statement && disposition.is_shown() && self.timing.has_next();
+        let owed = self.queue.push(awaits, disposition, timed);
+        if owed && timed {
+            self.timing.sent();
         }
         owed
     }
@@ -321,7 +322,7 @@ impl Exchange {
         self.timing.at(now);
     }
 
-    /// A statement that has ended since the last call, the last one first.
+    /// A statement that has ended since the last call, the first one first.
     pub fn take_ended(&mut self) -> Option<Ended> {
         self.timing.take()
     }
@@ -339,7 +340,17 @@ impl Exchange {
         self.timing.is_together()
     }
 
-    /// Whether statements that were sent together, and answered since the last call, had times of their own.
+    /// The server is asked to answer one by one what is sent now, and whatever is until all of it was answered.
+    pub fn tell_apart(&mut self) {
+        self.timing.tell_apart();
+    }
+
+    /// Whether it is.
+    pub fn tells_apart(&self) -> bool {
+        self.timing.tells_apart()
+    }
+
+    /// Whether it was for what has been answered since the last call: each statement had a time of its own.
     pub fn take_apart(&mut self) -> bool {
         self.timing.take_apart()
     }

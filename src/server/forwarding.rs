@@ -42,8 +42,8 @@ pub struct Forwarding<'a> {
     // When all of it goes, and how many microseconds the first statement in it has waited for that.
     sent: Instant,
     waited_us: u32,
-    // Whether a Flush goes behind each Execute. `None`: none was seen yet.
-    apart: Option<bool>,
+    // An Execute was seen: it is known whether it is one of several.
+    executes: bool,
 }
 
 /// Settings that are others while a statement is prepared: each with its value meanwhile, and its value before and behind it.
@@ -72,7 +72,18 @@ impl Server {
     /// microseconds.
     pub fn forward(&mut self, chunk: BytesMut, sent: Instant, waited_us: u32) -> Forwarding<'_> {
         let (begins, out) = (self.exchange.status_behind_ours() == Some(Status::Idle), BytesMut::new());
-        Forwarding { server: self, chunk, at: 0, copied: 0, out, begins, synced: false, sent, waited_us, apart: None }
+        Forwarding {
+            server: self,
+            chunk,
+            at: 0,
+            copied: 0,
+            out,
+            begins,
+            synced: false,
+            sent,
+            waited_us,
+            executes: false,
+        }
     }
 }
 
@@ -118,8 +129,7 @@ impl Forwarding<'_> {
     /// The message is a statement, and counted as this.
     pub fn time(&mut self, stat: Arc<Stat>, goes_on: bool) {
         let (sent, waited_us) = (self.sent, std::mem::take(&mut self.waited_us));
-        let apart = self.apart == Some(true);
-        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on, apart }));
+        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on }));
     }
 
     /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that. `may_flush`: the client may have
@@ -130,8 +140,8 @@ impl Forwarding<'_> {
         may_flush: impl FnOnce() -> bool,
         unknown: impl FnOnce() -> Arc<Stat>,
     ) {
-        if self.apart.is_none() {
-            self.apart = Some(self.begins_several() && may_flush() && self.server.tells_apart());
+        if !std::mem::replace(&mut self.executes, true) && self.begins_several() && may_flush() {
+            self.server.begin_pipeline();
         }
         let from = self.at + HEAD;
         let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
@@ -176,7 +186,7 @@ impl Forwarding<'_> {
         self.server.exchange.sending_frame(kind, total, here);
         self.attach(effect);
         self.at += here;
-        if kind == frontend::kind::EXECUTE && self.apart == Some(true) {
+        if kind == frontend::kind::EXECUTE && self.server.exchange.tells_apart() {
             self.flush();
         }
     }

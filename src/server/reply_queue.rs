@@ -96,13 +96,14 @@ impl ReplyQueue {
         Self::default()
     }
 
-    /// Something was sent. While PostgreSQL skips, only a Sync will be answered: whether this will be.
-    pub fn push(&mut self, awaits: Awaits, disposition: Disposition) -> bool {
+    /// Something was sent; `timed`: a statement whose time is taken. While PostgreSQL skips, only a Sync will be answered: whether this
+    /// will be.
+    pub fn push(&mut self, awaits: Awaits, disposition: Disposition, timed: bool) -> bool {
         if self.skipping && awaits != Awaits::Sync {
             return false;
         }
         self.skipping = false;
-        self.entries.push(Entry { awaits, disposition, effect: false, timed: false });
+        self.entries.push(Entry { awaits, disposition, effect: false, timed });
         self.sent += 1;
         true
     }
@@ -147,14 +148,7 @@ impl ReplyQueue {
         }
     }
 
-    /// The last message is a statement whose time is taken.
-    pub fn time(&mut self) {
-        if let Some(last) = self.entries.last_mut() {
-            last.timed = true;
-        }
-    }
-
-    /// Whether the oldest entry is.
+    /// Whether the oldest entry is a statement whose time is taken.
     pub fn is_timed(&self) -> bool {
         self.entries.first().is_some_and(|entry| entry.timed)
     }

@@ -164,16 +164,14 @@ impl Exchange {
         }
         let answers = self.queue.front().map(|(awaits, _)| awaits);
         let by_sync = answers == Some(Awaits::Sync);
-        if self.queue.is_timed() {
-            self.timing.answered(false);
-        }
+        let ends_statement = self.queue.is_timed();
         let disposition = self.queue.pop_sync_point().ok_or(Violation("ReadyForQuery that nothing asked for"))?;
         // A Query commits the extended messages before it.
         self.unsynced &= !self.queue.is_empty();
         self.copy_in = false;
         self.tangle.ready(self.status, by_sync, self.queue.is_empty() && !self.unsynced);
         self.doubt.answered(&self.queue);
-        self.timing.ready();
+        self.timing.ready(ends_statement);
         if disposition.is_shown() {
             if !by_sync {
                 self.tally.query();
@@ -314,7 +312,7 @@ impl Exchange {
                     self.tally.query();
                 }
             }
-            let timed = self.queue.is_timed();
+            let timed = awaits == Execute && self.queue.is_timed();
             if timed && message == kind::PORTAL_SUSPENDED {
                 self.timing.suspended();
             }

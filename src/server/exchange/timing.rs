@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A statement under way.
+/// What is known of a statement when it is sent.
 #[derive(Clone)]
 pub struct Timed {
     /// What it is counted as.
@@ -23,8 +23,6 @@ pub struct Timed {
     pub waited_us: u32,
     /// It goes on with a portal that was begun before.
     pub goes_on: bool,
-    /// It is one of several that are sent together, each with a Flush behind it: the server says of each when it has ended.
-    pub apart: bool,
 }
 
 /// What came of one.
@@ -40,7 +38,7 @@ pub enum Outcome {
     FailedLate,
 }
 
-/// A statement that has ended.
+/// A statement that has ended; within this file also one that will.
 pub struct Ended {
     /// Which one.
     pub timed: Timed,
@@ -51,16 +49,8 @@ pub struct Ended {
     // It was in the way of another transaction.
     conflict: bool,
     rows: u64,
-    // As soon as somebody has looked at a clock.
-    at: Option<Instant>,
-}
-
-struct UnderWay {
-    timed: Timed,
-    rows: u64,
-    failed: bool,
-    conflict: bool,
-    together: bool,
+    // As soon as somebody has looked at a clock; until then, when it was sent.
+    at: Instant,
 }
 
 /// Statements under way, and those that have ended since they were taken last.
@@ -68,30 +58,37 @@ struct UnderWay {
 pub(super) struct Timing {
     // Goes with the next message that is a statement.
     next: Option<Timed>,
-    under_way: VecDeque<UnderWay>,
-    // An Execute that waits for the end of its Sync.
-    ending: Option<UnderWay>,
+    // In the order in which they were sent, which is that of their answers. Each stays in its place until it is taken.
+    statements: VecDeque<Ended>,
+    // So many of them, the oldest, have ended; and of those it is known of so many when.
+    ended: usize,
+    dated: usize,
+    // The one behind those is an Execute that was answered, and waits for the end of its Sync.
+    ending: bool,
     // The last Execute that did not: its Sync, which may still fail, was not sent yet.
     open: Option<Timed>,
-    ended: Vec<Ended>,
-    // Of the oldest one, so far.
+    // Of the oldest one under way, so far.
     data_rows: u64,
     // What the last error is the end of.
     failing: Option<Arc<Stat>>,
-    // The last that has ended was one of those with a time of their own.
+    // All that were sent since this was asked for last have a time of their own, although they were sent together.
     apart: bool,
 }
 
 impl Ended {
+    fn new(timed: Timed, outcome: Outcome) -> Self {
+        Self { at: timed.sent, timed, outcome, together: false, conflict: false, rows: 0 }
+    }
+
     /// When it did.
     pub fn at(&self) -> Instant {
-        self.at.unwrap_or(self.timed.sent)
+        self.at
     }
 
     /// What is counted. `None`: nothing is, as it was not run.
     pub fn call(&self) -> Option<Call> {
         let Timed { sent, waited_us, goes_on, .. } = self.timed;
-        let took = self.at().saturating_duration_since(sent);
+        let took = self.at.saturating_duration_since(sent);
         match self.outcome {
             Outcome::Skipped => None,
             // Its call and its time were counted.
@@ -120,6 +117,11 @@ impl Ended {
     fn is_timed(&self) -> bool {
         matches!(self.outcome, Outcome::Done | Outcome::Failed) && !self.together
     }
+
+    fn fail(&mut self, conflict: bool) -> Arc<Stat> {
+        (self.outcome, self.conflict) = (Outcome::Failed, conflict);
+        self.timed.stat.clone()
+    }
 }
 
 impl Timing {
@@ -128,29 +130,34 @@ impl Timing {
         self.next = timed;
     }
 
-    /// A statement of the client's goes to the server. True: it is timed, and so is to be its entry.
-    pub fn sent(&mut self) -> bool {
-        let Some(timed) = self.next.take() else { return false };
-        let together = !timed.apart && (!self.under_way.is_empty() || self.ending.is_some());
+    /// Whether the next one is known: its entry is to be timed.
+    pub fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// It goes to the server. Never inlined: what this needs of registers would be saved for each message, and this is for one in five.
+    #[inline(never)]
+    pub fn sent(&mut self) {
+        let Some(timed) = self.next.take() else { return };
+        let together = !self.apart && !self.runs_nothing();
         // Where the newest one is already, all in front of it are.
-        if together && !self.under_way.back().is_some_and(|newest| newest.together) {
-            self.under_way.iter_mut().chain(&mut self.ending).for_each(|other| other.together = true);
+        if together && !self.statements.back().is_some_and(|newest| newest.together) {
+            self.statements.range_mut(self.ended..).for_each(|other| other.together = true);
         }
-        self.under_way.push_back(UnderWay { timed, rows: 0, failed: false, conflict: false, together });
-        true
+        self.statements.push_back(Ended { together, ..Ended::new(timed, Outcome::Done) });
     }
 
     /// So long the oldest one has waited for its client: as if it had been sent so much later.
     pub fn leave_out(&mut self, waited: Duration) {
-        if let Some(first) = self.under_way.front_mut() {
-            first.timed.sent += waited;
+        if let Some(oldest) = self.oldest() {
+            oldest.timed.sent += waited;
         }
     }
 
     /// The oldest one is answered with this tag.
     pub fn tag(&mut self, tag: &[u8]) {
-        if let Some(first) = self.under_way.front_mut() {
-            first.rows = first.rows.saturating_add(rows(tag));
+        if let Some(oldest) = self.oldest() {
+            oldest.rows = oldest.rows.saturating_add(rows(tag));
         }
     }
 
@@ -162,22 +169,21 @@ impl Timing {
     /// The oldest one is answered as far as it was asked for: no tag tells how many rows that were.
     pub fn suspended(&mut self) {
         let rows = self.data_rows;
-        if let Some(first) = self.under_way.front_mut() {
-            first.rows = first.rows.saturating_add(rows);
+        if let Some(oldest) = self.oldest() {
+            oldest.rows = oldest.rows.saturating_add(rows);
         }
     }
 
     /// The oldest one, which goes on to its ReadyForQuery, has failed.
     pub fn fail(&mut self, conflict: bool) {
-        if let Some(first) = self.under_way.front_mut() {
-            (first.failed, first.conflict) = (true, conflict);
-            self.failing = Some(first.timed.stat.clone());
+        if let Some(oldest) = self.oldest() {
+            self.failing = Some(oldest.fail(conflict));
         }
     }
 
     /// An error is the end of everything: of the oldest one, if any is under way.
     pub fn end_all(&mut self) {
-        self.failing = self.under_way.front().map(|first| first.timed.stat.clone());
+        self.failing = self.oldest().map(|oldest| oldest.timed.stat.clone());
     }
 
     /// What the last error was the end of. `None`: no statement that was to run.
@@ -185,18 +191,15 @@ impl Timing {
         self.failing.take()
     }
 
-    /// The oldest one has been answered. `ending`: it has ended when its Sync has.
+    /// The oldest one, an Execute, has been answered. `ending`: it has ended when its Sync has.
     pub fn answered(&mut self, ending: bool) {
         self.data_rows = 0;
-        let Some(first) = self.under_way.pop_front() else { return };
+        let Some(oldest) = self.oldest() else { return };
+        let open = if ending { None } else { Some(oldest.timed.clone()) };
         self.end_last();
-        self.open = None;
-        if ending {
-            self.ending = Some(first);
-        } else {
-            self.open = Some(first.timed.clone());
-            self.end(first);
-        }
+        self.open = open;
+        self.ending = ending;
+        self.ended += usize::from(!ending);
     }
 
     /// An error in the extended protocol: of these that are under way the oldest has failed, be it in a message in front of it, and the
@@ -205,70 +208,82 @@ impl Timing {
         self.data_rows = 0;
         self.end_last();
         for at in 0..count {
-            let Some(mut first) = self.under_way.pop_front() else { return };
+            let Some(oldest) = self.oldest() else { return };
             if at == 0 {
-                (first.failed, first.conflict) = (true, conflict);
-                self.failing = Some(first.timed.stat.clone());
+                self.failing = Some(oldest.fail(conflict));
+            } else {
+                oldest.outcome = Outcome::Skipped;
             }
-            let outcome = if at == 0 { Outcome::Failed } else { Outcome::Skipped };
-            self.put(first, outcome);
+            self.ended += 1;
         }
     }
 
     /// A Sync has failed, and with it what stands in front of it.
     pub fn fail_at_sync(&mut self, conflict: bool) {
-        if let Some(ending) = &mut self.ending {
-            (ending.failed, ending.conflict) = (true, conflict);
-            self.failing = Some(ending.timed.stat.clone());
+        if self.ending {
+            self.failing = self.statements.get_mut(self.ended).map(|ending| ending.fail(conflict));
         } else if let Some(timed) = self.open.take() {
             self.failing = Some(timed.stat.clone());
-            self.put(UnderWay { timed, rows: 0, failed: true, conflict, together: false }, Outcome::FailedLate);
+            let failed = Ended { conflict, ..Ended::new(timed, Outcome::FailedLate) };
+            self.statements.insert(self.ended, failed);
+            self.ended += 1;
         }
     }
 
-    /// A ReadyForQuery came.
-    pub fn ready(&mut self) {
+    /// A ReadyForQuery came. `statement`: it is the end of the oldest one, a Query or FunctionCall.
+    pub fn ready(&mut self, statement: bool) {
         self.end_last();
         self.open = None;
+        if statement && !self.runs_nothing() {
+            self.data_rows = 0;
+            self.ended += 1;
+        }
     }
 
     /// Nothing is known any more, or is going to be: all that is under way has failed.
     pub fn lose(&mut self) {
         self.next = None;
         self.end_last();
-        // Only the first one was run for all we know.
-        self.under_way.iter_mut().skip(1).for_each(|other| other.together = true);
-        while let Some(first) = self.under_way.pop_front() {
-            self.put(first, Outcome::Failed);
+        for (at, lost) in self.statements.range_mut(self.ended..).enumerate() {
+            lost.outcome = Outcome::Failed;
+            // Only the first one was run for all we know.
+            lost.together |= at > 0;
         }
+        self.ended = self.statements.len();
     }
 
     /// Whether none is under way.
     pub fn runs_nothing(&self) -> bool {
-        self.under_way.is_empty() && self.ending.is_none()
+        self.statements.len() == self.ended
     }
 
     /// Whether several were sent together that are still under way.
     pub fn is_together(&self) -> bool {
-        self.under_way.iter().any(|one| one.together)
+        self.statements.range(self.ended..).any(|one| one.together)
     }
 
     /// How many have ended that nobody has taken.
     pub fn len(&self) -> usize {
-        self.ended.len()
+        self.ended
     }
 
     /// Those that have ended since there were so many have not: they are sent once more.
     pub fn take_back(&mut self, len: usize) {
-        self.ended.truncate(len);
+        self.statements.drain(len..self.ended);
+        (self.ended, self.dated) = (len, self.dated.min(len));
         self.failing = None;
     }
 
     /// Those of which it was not said yet have ended now. Whether there are any is what it is asked for in front.
     pub fn at(&mut self, now: Instant) {
-        let from = self.ended.iter().rposition(|ended| ended.at.is_some()).map_or(0, |last| last + 1);
-        self.ended.iter_mut().skip(from).for_each(|ended| ended.at = Some(now));
-        if self.apart && from < self.ended.len() {
+        let from = std::mem::replace(&mut self.dated, self.ended);
+        for at in from..self.ended {
+            // Mostly there is one, for which a range costs more than all the rest.
+            if let Some(ended) = self.statements.get_mut(at) {
+                ended.at = now;
+            }
+        }
+        if self.apart && from < self.ended {
             self.share_out(from, now);
         }
     }
@@ -276,59 +291,60 @@ impl Timing {
     /// Each of those that are told apart has begun when the one before it had ended. Several that were answered at once share the time.
     #[cold]
     fn share_out(&mut self, from: usize, now: Instant) {
-        if let Some(next) = self.ending.as_mut().or(self.under_way.front_mut()).filter(|next| next.timed.apart) {
+        if let Some(next) = self.statements.get_mut(self.ended) {
             next.timed.sent = next.timed.sent.max(now);
         }
-        let is_one = |ended: &&mut Ended| ended.timed.apart && ended.is_timed();
-        let mut ended: Vec<_> = self.ended.iter_mut().skip(from).filter(is_one).collect();
+        let mut ended: Vec<_> = self.statements.range_mut(from..self.ended).filter(|one| one.is_timed()).collect();
         let Some(begun) = ended.first().map(|first| first.timed.sent) else { return };
         let each = now.saturating_duration_since(begun) / u32::try_from(ended.len()).unwrap_or(u32::MAX);
         let mut begin = begun;
         for one in &mut ended {
             one.timed.sent = begin;
             begin += each;
-            one.at = Some(begin);
+            one.at = begin;
         }
     }
 
-    /// Whether those that have ended since the last call had a time of their own, although they were sent together.
+    /// What is sent now, and until the answer to all of it was asked for by [`Self::take_apart`], is answered one by one.
+    pub fn tell_apart(&mut self) {
+        self.apart = true;
+    }
+
+    /// Whether it is: the server has to be asked for that.
+    pub fn tells_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// Whether it was. What is sent from now on is not.
     pub fn take_apart(&mut self) -> bool {
         std::mem::take(&mut self.apart)
     }
 
     /// Whether it is to be said when something has ended.
     pub fn awaits_time(&self) -> bool {
-        self.ended.last().is_some_and(|ended| ended.at.is_none())
+        self.dated < self.ended
     }
 
-    /// One that has ended, the last one first.
+    /// One that has ended, the first one first.
     pub fn take(&mut self) -> Option<Ended> {
-        self.ended.pop()
+        self.ended = self.ended.checked_sub(1)?;
+        self.dated = self.dated.saturating_sub(1);
+        self.statements.pop_front()
     }
 
     /// Nobody asks any more.
     pub fn forget(&mut self) {
-        (self.next, self.ending, self.open, self.data_rows) = (None, None, None, 0);
-        self.failing = None;
-        self.apart = false;
-        self.under_way.clear();
-        self.ended.clear();
+        (self.next, self.open, self.failing) = (None, None, None);
+        (self.ended, self.dated, self.ending, self.data_rows, self.apart) = (0, 0, false, 0, false);
+        self.statements.clear();
+    }
+
+    fn oldest(&mut self) -> Option<&mut Ended> {
+        self.statements.get_mut(self.ended + usize::from(self.ending))
     }
 
     fn end_last(&mut self) {
-        if let Some(ending) = self.ending.take() {
-            self.end(ending);
-        }
-    }
-
-    fn end(&mut self, one: UnderWay) {
-        let outcome = if one.failed { Outcome::Failed } else { Outcome::Done };
-        self.put(one, outcome);
-    }
-
-    fn put(&mut self, UnderWay { timed, rows, conflict, together, .. }: UnderWay, outcome: Outcome) {
-        self.apart = timed.apart && !together;
-        self.ended.push(Ended { timed, outcome, together, conflict, rows, at: None });
+        self.ended += usize::from(std::mem::take(&mut self.ending));
     }
 }
 

@@ -309,8 +309,8 @@ fn more_than_a_bound_is_never_owed() {
 fn the_queue_knows_its_oldest_entry_and_its_length() {
     let mut queue = ReplyQueue::new();
     assert!(queue.is_empty() && queue.front().is_none() && queue.shows_notices() && !queue.has_sync());
-    queue.push(Awaits::Parse, Hold);
-    queue.push(Awaits::Sync, Disposition::Forward);
+    queue.push(Awaits::Parse, Hold, false);
+    queue.push(Awaits::Sync, Disposition::Forward, false);
     assert_eq!((queue.len(), queue.front(), queue.shows_notices()), (2, Some((Awaits::Parse, Hold)), false));
     assert_eq!(queue.pop_sync_point(), None, "a Parse is none");
     queue.pop();

@@ -41,14 +41,17 @@ impl Watched {
         self
     }
 
-    /// Sends these messages now. `e` is an Execute that goes on with a portal.
+    /// Sends these messages now. `e` is an Execute that goes on with a portal, `a` one of several that are told apart.
     fn send(&mut self, kinds: &str) -> &mut Self {
         for kind in kinds.chars() {
             if matches!(kind, 'Q' | 'F' | 'E' | 'e' | 'a') {
                 self.names += 1;
                 let stat = self.meter.statement(Name::Fingerprint(self.names), Description::default);
-                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e', apart: kind == 'a' };
+                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e' };
                 self.talk.exchange.time(Some(timed));
+                if kind == 'a' {
+                    self.talk.exchange.tell_apart();
+                }
             }
             self.talk.exchange.sending(&sent(&kind.to_ascii_uppercase().to_string().replace('A', "E")));
         }
@@ -75,7 +78,6 @@ impl Watched {
             });
             all.push((name.expect("it was sent"), ended.outcome, ended.call()));
         }
-        all.reverse();
         all
     }
 }
@@ -132,9 +134,30 @@ fn with_a_flush_behind_each_one_begins_where_the_one_before_it_has_ended() {
     assert_eq!(it.hear("2 C:SELECT_1"), [(4, Done, Some(1))]);
     assert_eq!(it.later(2).hear("2 E"), [(5, Failed, Some(2)), (6, Skipped, None)]);
     assert_eq!(it.hear("Zi"), []);
+    assert!(it.talk.exchange.take_apart());
     // The others are not.
     it.send("BEBES").later(4);
     assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(7, Done, None), (8, Done, None)]);
+    assert!(!it.talk.exchange.take_apart());
+}
+
+#[test]
+fn what_is_sent_behind_those_has_a_time_of_its_own_as_well() {
+    let mut it = Watched::new();
+    it.send("BaBaS").later(5);
+    assert_eq!(it.hear("2 C:SELECT_1"), [(1, Done, Some(5))]);
+    // More is sent in the middle of the second one.
+    it.later(1).send("BEBESQ").later(2);
+    assert_eq!(it.hear("2 C:SELECT_1"), []);
+    assert_eq!(it.later(3).hear("Zi"), [(2, Done, Some(6))]);
+    assert_eq!(it.later(4).hear("2 C:SELECT_1"), [(3, Done, Some(4))]);
+    assert_eq!(it.later(7).hear("2 C:SELECT_1 Zi"), [(4, Done, Some(7))]);
+    assert_eq!(it.later(8).hear("C:SELECT_1 Zi"), [(5, Done, Some(8))]);
+    // So the time of all of them together is no sample, in which each would be once more.
+    assert!(it.talk.exchange.take_apart());
+    // Of what is sent once that was asked for nothing is known again.
+    it.send("BEBES").later(4);
+    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(6, Done, None), (7, Done, None)]);
     assert!(!it.talk.exchange.take_apart());
 }
 
