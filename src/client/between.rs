@@ -5,7 +5,7 @@ use super::deadlines::transaction_timed_out;
 use super::request::{Gathered, is_copy};
 use super::serve::{Left, shutting_down, take};
 use super::turn::{Event, earlier, turn};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::kind;
@@ -18,6 +18,8 @@ pub(super) struct Request {
     pub(super) end: Option<u8>,
     // The message it begins with.
     pub(super) first: u8,
+    // When its client had sent it, wherever it has been since.
+    pub(super) received: Instant,
 }
 
 impl Client {
@@ -80,7 +82,7 @@ impl Client {
                 self.tell_ready();
                 None
             }
-            Some(first) => Some(Request { bytes: chunk, end, first }),
+            Some(first) => Some(Request { bytes: chunk, end, first, received: self.now }),
         }
     }
 

@@ -18,7 +18,6 @@ impl Client {
     #[allow(clippy::manual_async_fn, reason = "an async fn holds its arguments twice, and every client has this one")]
     pub(super) fn relay(&mut self, mut link: Link) -> impl Future<Output = Result<(), Left>> {
         async move {
-            self.observe_wait(&link.watch);
             self.judge();
             // What lies behind the first part of a request may be all there is: neither side would say anything more.
             if let Err(left) = self.go_on(&mut link) {

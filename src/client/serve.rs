@@ -45,8 +45,8 @@ pub async fn serve(client: &mut Client) -> Left {
         if let Err(left) = client.renew() {
             return left;
         }
-        let received = client.now;
-        client.presence.activity.requests(received);
+        let asked = client.now;
+        client.presence.activity.requests(request.received);
         if client.close_in_failed(&mut request) || client.answers(&request) {
             continue;
         }
@@ -86,7 +86,7 @@ pub async fn serve(client: &mut Client) -> Left {
             Err(NoServer::Dismissed) => return Left::Refused(client.dismissal()),
             Err(NoServer::SentAway) => return Left::Refused(database_removed()),
         };
-        let link = match client.link(server, lane, request, received) {
+        let link = match client.link(server, lane, request, asked) {
             Ok(link) => link,
             Err(left) => return left,
         };
@@ -167,15 +167,16 @@ impl Client {
         true
     }
 
-    /// Gives the request to the server, with what the server lacks in front of it; or holds it back for the hub.
+    /// Gives the request to the server, which it has asked for since `asked`, with what that lacks in front of it; or holds it back for the
+    /// hub.
     fn link(
         &mut self,
         server: Box<Server>,
         lane: Arc<Lane>,
         mut request: Request,
-        received: Instant,
+        asked: Instant,
     ) -> Result<Link, Left> {
-        self.count_decision();
+        self.meter.assigned(self.now.saturating_duration_since(asked), self.is_on_replica());
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();
         let found = if whole && !self.is_visiting() {
@@ -187,9 +188,12 @@ impl Client {
         self.note_where(&lane);
         self.does(ClientState::Active(server.id));
         server.serves(self.id, self.now);
-        let mut link = Link::new(server, lane, mode, received, self.now);
+        let mut link = Link::new(server, lane, mode, request.received, self.now);
         if whole {
             self.try_out(&request);
+        }
+        if !self.is_on_trial() {
+            self.count_decision();
         }
         if !found.is_nothing() {
             link.held = Some(Held::new(request.bytes, (Some(request.first), request.end), At::Link, found));

@@ -69,11 +69,6 @@ impl Stopwatch {
 }
 
 impl Client {
-    /// A server has been found for the request.
-    pub(super) fn observe_wait(&self, watch: &Stopwatch) {
-        self.meter.assigned(watch.waited(), self.is_on_replica());
-    }
-
     /// Nothing is owed any more, since `now`.
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);

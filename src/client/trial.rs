@@ -79,7 +79,7 @@ impl Client {
         }
         let trial = Trial {
             named: self.names_of(&request.bytes),
-            request: Request { bytes: request.bytes.clone(), end: request.end, first: request.first },
+            request: Request { bytes: request.bytes.clone(), ..*request },
             held: BytesMut::new(),
             answered: Answered::default(),
             until: None,
@@ -151,9 +151,9 @@ impl Client {
 
     /// Nothing is going to take its place.
     pub(super) fn count_tried(&mut self) {
-        if let Some(trial) = self.trial() {
-            let answered = std::mem::take(&mut trial.answered);
-            self.meter.heard(0, answered);
+        if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
+            self.count_decision();
+            self.meter.heard(0, trial.answered);
         }
     }
 
@@ -201,6 +201,7 @@ impl Client {
     /// The trial is over: the client sees what there is.
     pub(super) fn show(&mut self) {
         if let Some(trial) = self.route.as_mut().and_then(|route| route.trial.take()) {
+            self.count_decision();
             self.meter.heard(trial.held.len(), trial.answered);
             self.answered_bytes += trial.held.len();
             self.socket.queue(trial.held);
