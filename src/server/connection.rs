@@ -1,37 +1,31 @@
 //! One connection to PostgreSQL, logged in, with what is believed of its state.
 
+mod idle;
+mod news;
+
 use super::again::Again;
 use super::belief::Belief;
 use super::cancel::CancelTarget;
-use super::exchange::{Boundary, Ended, Exchange, Told, Violation};
-use super::outlets::{Hearing, Nowhere, ToClient, Witness};
+use super::exchange::{Boundary, Exchange, Violation};
+use super::outlets::{Hearing, ToClient, Witness};
 use super::portals::Portals;
 use super::sequences::Sequences;
 use super::slot::Slot;
 use crate::activity::{Line, ServerActivity, ServerState};
 use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
-use crate::metrics::Answered;
 use crate::net::Socket;
 use crate::session::{ServerStatements, Settings, Statements};
 use crate::wire::frontend;
 use bytes::BytesMut;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// Any host's kernel takes this much from us without its PostgreSQL reading it. What is more may close the window, and
 /// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.
 const ANY_WINDOW: usize = 32 * 1024;
 
-/// An idle server that has more to say than fits into so many receives, of 8 KiB each, is of no use.
-const TALKATIVE: usize = 16;
-
 /// Of so many pipelines of a server the statements of one are told apart: each Flush costs it a write, and us a read.
 const PIPELINES: u8 = 16;
-
-/// See [`Server::is_newborn`].
-const NEWBORN: Duration = Duration::from_secs(1);
 
 impl Drop for Server {
     /// A bug in its client's task drops it in the middle of a statement, without a [`repair`](super::repair()).
@@ -161,29 +155,6 @@ impl Server {
         self.activity.requests(now);
     }
 
-    /// When it last went idle.
-    pub fn last_used(&self) -> Instant {
-        self.last_used
-    }
-
-    /// Whether its login was a moment ago and it has not gone idle since: if it is dead, its host throws out whom it
-    /// lets in.
-    pub fn is_newborn(&self, now: Instant) -> bool {
-        self.last_used <= self.opened && now.saturating_duration_since(self.opened) < NEWBORN
-    }
-
-    /// Notes that it goes idle.
-    pub fn used(&mut self, now: Instant) {
-        self.last_used = now;
-        self.activity.does(ServerState::Idle);
-        // What was answered when its client had gone is not the next one's, nor what it has sent.
-        let _ = self.exchange.take_answered();
-        self.exchange.forget_statements();
-        self.portals.end();
-        self.again.forget();
-        self.socket.end_bulk();
-    }
-
     /// Its process in PostgreSQL.
     pub fn pid(&self) -> i32 {
         self.cancel.key.pid
@@ -192,23 +163,6 @@ impl Server {
     /// Where a cancel request for it goes.
     pub fn cancel_target(&self) -> Arc<CancelTarget> {
         self.cancel.clone()
-    }
-
-    /// Whether a cancel request for it may still be on its way.
-    pub fn cancel_under_way(&self) -> bool {
-        Arc::strong_count(&self.cancel) > 1
-    }
-
-    /// Something has been found there that is nobody's: no other client gets it.
-    pub fn doom(&mut self) {
-        self.leaked = true;
-    }
-
-    /// Whether nobody else may get it: a cancel request may still hit it although nobody waits for that any more, it has
-    /// announced its end, or something was found there that nobody has asked of it.
-    pub fn has_no_future(&self) -> bool {
-        let doomed = self.leaked || self.exchange.said_goodbye() || self.belief.is_beyond_memory();
-        doomed || self.cancel.astray.load(Ordering::Relaxed) > 0
     }
 
     /// The conversation.
@@ -274,6 +228,14 @@ impl Server {
             self.socket.set_user_timeout(None);
         }
         self.socket.queue(chunk);
+    }
+
+    /// Several statements are sent together. They are told apart in one pipeline of [`PIPELINES`].
+    pub(super) fn begin_pipeline(&mut self) {
+        self.pipelines = (self.pipelines + 1) % PIPELINES;
+        if self.pipelines == 0 {
+            self.exchange.tell_apart();
+        }
     }
 
     /// Everything sent has been read.
@@ -361,150 +323,5 @@ impl Server {
             self.belief.guard_failed();
             self.doubt_sequences();
         }
-    }
-
-    /// Whether a statement has been refused since the last call because its result would have other columns than when it was
-    /// prepared.
-    pub fn take_stale(&mut self) -> bool {
-        std::mem::take(&mut self.stale)
-    }
-
-    /// Whether it has said since the last call what makes one ask whether its host is what it was taken for.
-    pub fn take_role_in_doubt(&mut self) -> bool {
-        std::mem::take(&mut self.role_in_doubt)
-    }
-
-    /// Whether the request sent last will be sent once more: nothing goes in front of that.
-    pub fn awaits_again(&self) -> bool {
-        self.again.is_due()
-    }
-
-    /// The request sent last, or the rest of it, if that is to be sent once more and the time has come; and the name of the statement
-    /// that is to be prepared anew for it. Nothing of it was run, and its client was told nothing.
-    pub fn take_again(&mut self) -> Option<(Box<[u8]>, BytesMut)> {
-        if self.exchange.owes() { None } else { self.again.take() }
-    }
-
-    /// What was sent last is not sent once more, whatever becomes of it.
-    pub fn send_only_once(&mut self) {
-        self.again.forget();
-    }
-
-    /// Another transaction begins there: what has failed before is nothing to it.
-    pub fn forget_failures(&mut self) {
-        let _ = (self.exchange.take_erred(), self.exchange.take_failed_begin(), std::mem::take(&mut self.stale));
-        self.exchange.forget_told();
-        self.again.forget();
-        self.statements.forget_drop();
-        self.portals.end();
-    }
-
-    /// See [`Exchange::take_failed_begin`].
-    pub fn take_failed_begin(&mut self) -> bool {
-        self.exchange.take_failed_begin()
-    }
-
-    /// Whether the client was told an error since the last call.
-    pub fn take_erred(&mut self) -> bool {
-        self.exchange.take_erred()
-    }
-
-    /// The same, and it goes on to be so.
-    pub fn has_erred(&self) -> bool {
-        self.exchange.has_erred()
-    }
-
-    /// Whether the client was told an error in the transaction under way.
-    pub fn has_told_error(&self) -> bool {
-        self.exchange.has_told_error()
-    }
-
-    /// Whether it reads the data of a COPY, and was sent all of it that is here.
-    pub fn has_all_data(&self) -> bool {
-        self.exchange.copy_in() && self.socket.queued() == 0
-    }
-
-    /// See [`Exchange::leave_out`].
-    pub fn leave_out(&mut self, waited: Duration) {
-        self.exchange.leave_out(waited);
-    }
-
-    /// Says when statements have ended that it has not been said of yet.
-    pub fn ended_at(&mut self, now: Instant) {
-        self.exchange.ended_at(now);
-    }
-
-    /// Several statements are sent together. They are told apart in one pipeline of [`PIPELINES`].
-    pub(super) fn begin_pipeline(&mut self) {
-        self.pipelines = (self.pipelines + 1) % PIPELINES;
-        if self.pipelines == 0 {
-            self.exchange.tell_apart();
-        }
-    }
-
-    /// See [`Exchange::take_apart`].
-    pub fn take_apart(&mut self) -> bool {
-        self.exchange.take_apart()
-    }
-
-    /// See [`Exchange::take_ended`].
-    pub fn take_ended(&mut self) -> Option<Ended> {
-        self.exchange.take_ended()
-    }
-
-    /// See [`Exchange::take_told`].
-    pub fn take_told(&mut self) -> Option<Told> {
-        self.exchange.take_told()
-    }
-
-    /// See [`Exchange::lose_statements`].
-    pub fn lose_statements(&mut self) {
-        self.exchange.lose_statements();
-    }
-
-    /// What has been answered to the client since the last call.
-    pub fn take_answered(&mut self) -> Answered {
-        self.exchange.take_answered()
-    }
-
-    /// An idle server that the runtime knows to have something to say. Parameters and notices are taken in; false when
-    /// it said anything else, or is gone: it must be closed.
-    pub fn still_idle(&mut self) -> bool {
-        for _ in 0..TALKATIVE {
-            match self.socket.try_recv() {
-                Ok(None) => return self.socket.received().is_empty(),
-                Err(_) | Ok(Some(0)) => return false,
-                Ok(Some(_)) if !self.take_in() => return false,
-                Ok(Some(_)) => (),
-            }
-        }
-        false
-    }
-
-    /// Takes in parameters and notices that an idle server has sent; false when it said anything else.
-    pub(super) fn take_in(&mut self) -> bool {
-        let mut out = Nowhere { belief: &mut self.belief, statements: &mut self.statements, passed: false };
-        let received = self.exchange.receive(self.socket.inbox(), &mut out);
-        received.is_ok() && !out.passed && self.exchange.boundary().is_some() && !self.exchange.said_goodbye()
-    }
-
-    /// Brings an idle server to this worker's runtime. False: it is gone, or has something to say that this runtime
-    /// would not know of in time: it must be closed.
-    pub fn move_here(&mut self) -> bool {
-        matches!(self.socket.move_here(), Ok(true))
-    }
-
-    /// Closes it for a pool that has freed the slot already.
-    pub fn retire(mut self) {
-        self.slot.keep();
-        self.say_goodbye();
-    }
-
-    /// Sends Terminate if that can be done at once; PostgreSQL would end without it too.
-    fn say_goodbye(&mut self) {
-        let mut goodbye = BytesMut::new();
-        frontend::terminate(&mut goodbye);
-        self.socket.queue(goodbye);
-        self.socket.flush_now();
     }
 }
