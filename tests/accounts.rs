@@ -3,19 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 #[path = "accounts/amounts.rs"]
 mod amounts;
@@ -28,16 +16,9 @@ mod idle;
 #[path = "accounts/whose.rs"]
 mod whose;
 
-use pgotter::cli::ports;
-use support::PgOtter;
-use table::{Table, console, pgotter, show};
+use support::{PgOtter, scrape, table, talk, world};
+use table::{Table, console, show, watched};
 use talk::Client;
-
-/// With an endpoint, whose port it says.
-fn watched(pooler: &str, rest: &str) -> (PgOtter, u16) {
-    let http = ports::free_port();
-    (pgotter(pooler, &format!("{rest}[http]\nlisten = \"127.0.0.1:{http}\"\n")), http)
-}
 
 fn shown(pooler: &PgOtter, what: &str) -> Table {
     show(&mut console(pooler), what)

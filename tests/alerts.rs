@@ -4,31 +4,16 @@
 
 #[path = "alerts/applications.rs"]
 mod applications;
-#[allow(dead_code, reason = "shared with the tests of TLS, which use more of it")]
-#[path = "support/certificates.rs"]
-mod certificates;
 #[path = "alerts/hooks.rs"]
 mod hooks;
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use hooks::{Hooks, Told};
 use pgotter::cli::ports;
 use scrape::Scrape;
 use serde_json::Value;
-use support::PgOtter;
 use support::waiting::reload_with;
+use support::{PgOtter, certificates, scrape, table, talk, world};
 use table::{Table, console, pgotter, show};
 use talk::Client;
 use world::{eventually, fresh_role};

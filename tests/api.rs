@@ -2,26 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use pgotter::cli::ports;
 use scrape::{Scrape, get, request};
 use serde_json::Value;
 use std::cell::Cell;
 use std::io::Write;
-use support::PgOtter;
+use support::{PgOtter, scrape, table, talk, world};
 use table::{console, lines, show};
 use talk::Client;
 use world::{cluster, config, eventually, fresh_role, host};

@@ -4,8 +4,6 @@
 
 mod support;
 
-#[path = "support/certificates.rs"]
-mod certificates;
 #[path = "auth/matrix.rs"]
 mod matrix;
 #[path = "auth/place.rs"]
@@ -18,3 +16,5 @@ mod states;
 mod strangers;
 #[path = "auth/tls.rs"]
 mod tls;
+
+use support::certificates;

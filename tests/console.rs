@@ -7,9 +7,6 @@ mod support;
 
 #[path = "console/access.rs"]
 mod access;
-#[path = "support/certificates.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
-mod certificates;
 #[path = "console/columns.rs"]
 mod columns;
 #[path = "console/commands.rs"]
@@ -26,18 +23,8 @@ mod live;
 mod one_query;
 #[path = "console/protocol.rs"]
 mod protocol;
-#[allow(dead_code, reason = "shared with the tests of operation, which use more of it")]
-#[path = "operation/reloading.rs"]
-mod reloading;
 #[path = "console/sockets.rs"]
 mod sockets;
-#[path = "console/table.rs"]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use reloading::reload_with;
+use support::{certificates, reloading, table, talk, world};

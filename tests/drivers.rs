@@ -11,9 +11,6 @@
 
 mod support;
 
-#[path = "support/certificates.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
-mod certificates;
 #[path = "drivers/tokio_postgres.rs"]
 mod driver;
 #[path = "drivers/sslmodes.rs"]
@@ -26,7 +23,7 @@ use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{PgOtter, could_not_run, must, postgres, psql};
+use support::{PgOtter, certificates, could_not_run, must, postgres, psql};
 
 /// A driver's program takes a few seconds. One that hangs is ended.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -15,16 +15,9 @@ mod load;
 mod ready;
 #[path = "failover/refusing.rs"]
 mod refusing;
-#[path = "operation/reloading.rs"]
-#[allow(dead_code, reason = "shared with the tests of operation, which use more of it")]
-mod reloading;
 #[path = "failover/shown.rs"]
 mod shown;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
 #[path = "failover/trio.rs"]
 mod trio;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
+
+use support::{reloading, talk, world};

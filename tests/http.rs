@@ -12,14 +12,12 @@ mod health;
 mod hosts;
 #[path = "http/pgbouncer.rs"]
 mod pgbouncer;
-#[path = "http/scrape.rs"]
-mod scrape;
 mod support;
 
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
 use std::ops::Deref;
-use support::PgOtter;
+use support::{PgOtter, scrape};
 
 /// A PgOtter with an endpoint.
 struct Watched {

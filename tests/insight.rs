@@ -2,26 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
-use pgotter::cli::ports;
 use scrape::Scrape;
 use std::time::Duration;
-use support::PgOtter;
 use support::raw::{bind, describe, execute, extended, parse, sync};
-use table::{Table, console, pgotter, show};
+use support::{PgOtter, scrape, table, talk, world};
+use table::{Table, console, pgotter, show, watched};
 use talk::{Client, query};
 use world::{fresh_role, look};
 
@@ -51,8 +38,7 @@ fn think() {
 #[test]
 fn a_slow_query_is_found_in_every_form_of_the_protocol_and_nobodys_thinking_is_counted() {
     for pooler in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
-        let http = ports::free_port();
-        let pooler = pgotter(pooler, &format!("[http]\nlisten = \"127.0.0.1:{http}\""));
+        let (pooler, http) = watched(pooler, "");
         let role = fresh_role();
         let mut client = Client::connect(pooler.port(), &role, "postgres");
         let ask = |client: &mut Client, bytes: &[u8]| {

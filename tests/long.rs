@@ -12,21 +12,15 @@ mod support;
 
 #[path = "pooling/restarting.rs"]
 mod restarting;
-#[path = "pooling/talk.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
-mod talk;
 #[path = "long/teller.rs"]
 mod teller;
-#[path = "pooling/world.rs"]
-#[allow(dead_code, reason = "as above")]
-mod world;
 
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{PgOtter, client_output, must, postgres};
+use support::{PgOtter, client_output, must, postgres, talk, world};
 use teller::{Key, Outcome, Report, Teller};
 use tokio_postgres::{Config, NoTls};
 

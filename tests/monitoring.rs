@@ -9,9 +9,6 @@ mod dashboard;
 mod expression;
 #[path = "monitoring/prometheus.rs"]
 mod prometheus;
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-#[path = "http/scrape.rs"]
-mod scrape;
 mod support;
 #[path = "monitoring/traffic.rs"]
 mod traffic;
@@ -24,8 +21,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::could_not_run;
 use support::waiting::{PATIENCE, eventually};
+use support::{could_not_run, scrape};
 use traffic::Traffic;
 
 const ALERTS: &str = include_str!("../config/prometheus/alerts.yml");

@@ -16,18 +16,9 @@ mod limits;
 mod memory;
 #[path = "operation/pause.rs"]
 mod pause;
-#[path = "pooling/proxy.rs"]
-#[allow(dead_code, reason = "as below")]
-mod proxy;
 #[path = "operation/reload.rs"]
 mod reload;
-#[path = "operation/reloading.rs"]
-mod reloading;
 #[path = "operation/signals.rs"]
 mod signals;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
+
+use support::{proxy, reloading, talk, world};

@@ -18,8 +18,6 @@ mod login;
 mod modes;
 #[path = "pooling/panics.rs"]
 mod panics;
-#[path = "pooling/proxy.rs"]
-mod proxy;
 #[path = "pooling/refusals.rs"]
 mod refusals;
 #[path = "pooling/restarting.rs"]
@@ -34,13 +32,11 @@ mod shutdown;
 mod silence;
 #[path = "pooling/streams.rs"]
 mod streams;
-#[path = "pooling/talk.rs"]
-mod talk;
 #[path = "pooling/timeouts.rs"]
 mod timeouts;
 #[path = "pooling/vanishing.rs"]
 mod vanishing;
 #[path = "pooling/waiting.rs"]
 mod waiting;
-#[path = "pooling/world.rs"]
-mod world;
+
+use support::{proxy, talk, world};

@@ -2,29 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "operation/reloading.rs"]
-mod reloading;
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use pgotter::cli::local_postgres::Options;
 use pgotter::cli::ports;
 use reloading::change;
 use scrape::Scrape;
 use support::raw::{bind, execute, extended, parse, sync};
-use support::{PgOtter, must, postgres};
-use table::{Row, Table, console, pgotter, show};
+use support::{PgOtter, must, postgres, reloading, scrape, table, talk, world};
+use table::{Row, Table, console, pgotter, show, watched};
 use talk::{Client, query};
 use world::{Gate, cluster, eventually, fresh_role, host, look, until_it_sleeps};
 
@@ -129,10 +115,7 @@ fn what_is_faster_is_not_told_of_and_a_reload_changes_what_that_is() {
 
 #[test]
 fn a_storm_of_one_kind_is_a_few_rows_and_all_are_counted() {
-    let http = ports::free_port();
-    let rest =
-        format!("[http]\nlisten = \"127.0.0.1:{http}\"\n[slow_queries]\nlog = \"10ms\"\nper_minute = 3\nkeep = 4");
-    let pooler = pgotter("", &rest);
+    let (pooler, http) = watched("", "[slow_queries]\nlog = \"10ms\"\nper_minute = 3\nkeep = 4\n");
     let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
     for number in 0..6 {
         ask(&mut client, &query(&format!("select pg_sleep(0.0{}) as storm", 11 + number)));
@@ -206,10 +189,8 @@ fn utilities_have_a_threshold_of_their_own() {
 
 #[test]
 fn what_an_application_says_in_a_comment_is_shown_and_a_broken_traceparent_loses_nothing() {
-    let http = ports::free_port();
-    let rest = format!("[http]\nlisten = \"127.0.0.1:{http}\"\n[slow_queries]\nlog = \"10ms\"");
     for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
-        let pooler = pgotter(mode, &rest);
+        let (pooler, http) = watched(mode, "[slow_queries]\nlog = \"10ms\"\n");
         let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
         let comment = |action: &str, trace: &str| {
             format!(

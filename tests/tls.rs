@@ -4,16 +4,10 @@
 
 mod support;
 
-#[path = "support/certificates.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
-mod certificates;
 #[path = "tls/clients.rs"]
 mod clients;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
-#[path = "pooling/proxy.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
-mod proxy;
 #[path = "tls/raw.rs"]
 mod raw;
 #[path = "tls/rotation.rs"]
@@ -24,3 +18,5 @@ mod servers;
 mod storms;
 #[path = "tls/world.rs"]
 mod world;
+
+use support::{certificates, proxy};

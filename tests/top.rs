@@ -3,25 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
 #[path = "top/terminals.rs"]
 mod terminals;
 #[path = "top/tty.rs"]
 mod tty;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{could_not_run, must};
+use support::{could_not_run, must, table, talk, world};
 use table::{BOSS, WATCHER, console, pgotter, show};
 use talk::{Client, query};
 use tty::Tty;

@@ -19,23 +19,11 @@ mod delays;
 mod forms;
 #[path = "truth/moments.rs"]
 mod moments;
-#[path = "http/scrape.rs"]
-#[allow(dead_code, reason = "shared with the tests of the endpoint, which use more of it")]
-mod scrape;
 #[path = "truth/server.rs"]
 mod server;
 #[path = "truth/storms.rs"]
 mod storms;
 mod support;
-#[path = "console/table.rs"]
-#[allow(dead_code, reason = "shared with the tests of the console, which use more of it")]
-mod table;
-#[allow(dead_code, reason = "shared with the tests of pooling, which use more of it")]
-#[path = "pooling/talk.rs"]
-mod talk;
-#[allow(dead_code, reason = "as above")]
-#[path = "pooling/world.rs"]
-mod world;
 
 use book::Apart;
 use clock::Clock;
@@ -44,8 +32,8 @@ use forms::{Form, Talker};
 use server::Scripted;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::PgOtter;
 use support::random::{Random, seed};
+use support::{PgOtter, scrape, table, talk, world};
 use table::{Table, console, show};
 
 /// In `make test`.

@@ -3,12 +3,20 @@
 
 // Every test binary compiles this file and uses a part of it.
 #![allow(dead_code)]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+pub mod certificates;
 pub mod elsewhere;
+pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod reloading;
+pub mod scrape;
 mod skipped;
+pub mod table;
+pub mod talk;
 pub mod waiting;
+pub mod world;
 
 #[allow(unused_imports)]
 pub use skipped::{could_not_run, needs_root};

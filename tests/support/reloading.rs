@@ -1,10 +1,10 @@
 //! Writing a configuration and having it reloaded.
 
-use super::support::PgOtter;
+use super::PgOtter;
 use super::world::{cluster, config, host};
 
 #[allow(unused_imports)]
-pub use super::support::waiting::{reload, reload_with};
+pub use super::waiting::{reload, reload_with};
 
 /// As `world::pgotter` begins one: `pooler` are lines for `[pooler]`, `rest` those behind the host of `[databases."*"]`.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! A way to PostgreSQL that a test can make slow, deaf, or cut.
 
-use super::support::{PgOtter, fall_silent};
 use super::world::{cluster, config};
+use super::{PgOtter, fall_silent};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};

@@ -1,8 +1,8 @@
 //! A small client that shows what is on the wire: codes, details, notices, ReadyForQuery, and when the connection ends.
 
-use super::support::raw::{self, first_packet};
-pub use super::support::raw::{message, query};
-use super::support::waiting::read;
+use super::raw::{self, first_packet};
+pub use super::raw::{message, query};
+use super::waiting::read;
 use super::world::PATIENCE;
 use std::collections::HashMap;
 use std::io::Write;

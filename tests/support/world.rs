@@ -1,13 +1,13 @@
 //! What these tests stand on: one cluster, a role of its own for each test, and a PgOtter.
 
-use super::support::{PgOtter, must, postgres};
 use super::talk::Client;
+use super::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[allow(unused_imports)]
-pub use super::support::waiting::{PATIENCE, eventually};
+pub use super::waiting::{PATIENCE, eventually};
 
 /// The cluster for tests that do not stop it.
 pub fn cluster() -> &'static LocalPostgres {

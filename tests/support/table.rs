@@ -1,8 +1,9 @@
 //! A console, and what it shows as a table whose columns have names.
 
-use super::support::PgOtter;
+use super::PgOtter;
 use super::talk::{Client, query};
 use super::world;
+use pgotter::cli::ports;
 
 /// Who may do everything, and who may look, in the PgOtters of [`pgotter`].
 pub const BOSS: &str = "boss";
@@ -11,6 +12,12 @@ pub const WATCHER: &str = "watcher";
 /// See `world::pgotter`; with a console.
 pub fn pgotter(pooler: &str, rest: &str) -> PgOtter {
     world::pgotter(&lines(pooler), rest)
+}
+
+/// As [`pgotter`], with an endpoint, whose port it says. `rest` ends its lines.
+pub fn watched(pooler: &str, rest: &str) -> (PgOtter, u16) {
+    let http = ports::free_port();
+    (pgotter(pooler, &format!("{rest}[http]\nlisten = \"127.0.0.1:{http}\"\n")), http)
 }
 
 /// The lines for `[pooler]` that [`pgotter`] has.
