@@ -8,9 +8,13 @@ use std::time::Duration;
 
 mod good;
 mod mistakes;
+mod reference;
+mod sections;
 
 const REFERENCE: &str = include_str!("../../config/reference.toml");
 const SHIPPED: &str = include_str!("../../pooler.toml");
+
+const BASE: &str = "[pooler]\nauth_type = \"trust\"\n[databases.\"*\"]\nhosts = [\"pg-0\"]\n";
 
 /// The files and variables that exist in these tests.
 fn read(path: &Path) -> io::Result<String> {
@@ -49,4 +53,9 @@ fn report(text: &str) -> Report {
 fn reference_in_use() -> String {
     let lines = REFERENCE.lines().filter(|line| !line.starts_with("# ") && *line != "#");
     lines.map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n").collect()
+}
+
+/// `key = value` lines of `[pooler]` in an otherwise sufficient configuration.
+fn pooler(keys: &str) -> Pooler {
+    good(&BASE.replace("[pooler]\n", &format!("[pooler]\n{keys}\n"))).pooler
 }
