@@ -5,7 +5,6 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
-use super::presence::{application_label, application_name};
 use super::slow::SlowAnswer;
 use crate::clock::{self, Instant};
 use crate::config::RouteRule;
@@ -184,7 +183,7 @@ impl Client {
     #[cold]
     fn erred(&self, sqlstate: &[u8], source: ErrorSource, statement: Option<&Stat>) {
         let (role, at, user) = (self.role(), clock::now(), self.presence.user());
-        let application = application_label(application_name(&self.settings));
+        let application = self.calls_itself();
         let error = ToldError { sqlstate, source, role, statement, at, user, application: &application };
         self.meter.erred(&self.application, &error);
     }
@@ -246,7 +245,7 @@ impl Client {
     /// Counts it for those who want to hear of this client's application by itself.
     #[cold]
     fn count_in_circles(&self, stat: &Stat, call: &Call) {
-        let name = application_label(application_name(&self.settings));
+        let name = self.calls_itself();
         let fits = |pattern: &&Arc<str>| RouteRule::fits(pattern, name.as_bytes());
         self.rules.circles.iter().filter(fits).for_each(|circle| self.meter.called_in(circle, stat, call));
     }
@@ -290,7 +289,7 @@ impl Client {
         let taken = if *late { *now.get_or_insert_with(clock::now) } else { *said };
         let total = taken - *sent + Duration::from_micros((*waited_us).into());
         if meter.delivered(stat, total, *on_replica) {
-            meter.took_long(stat, total, &application_label(application_name(&self.settings)));
+            meter.took_long(stat, total, &self.calls_itself());
         }
     }
 }

@@ -155,8 +155,15 @@ impl Client {
 
     /// From now on it is counted as what it calls itself.
     pub(super) fn count_application(&mut self) {
-        let name = application_label(application_name(&self.settings));
-        self.application = self.meter.of(&self.home_pool().database).application(&name);
+        self.application = self.meter.of(&self.home_pool().database).application(&self.calls_itself());
+    }
+
+    /// Its application, as it is counted and shown: text of at most 63 bytes, as PostgreSQL cuts names; empty: it calls itself nothing.
+    pub(super) fn calls_itself(&self) -> String {
+        let name = application_name(&self.settings);
+        let mut text = String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned();
+        text.truncate(text.floor_char_boundary(NAME_MAX));
+        text
     }
 
     /// It is pinned by this from now on, and what it was pinned by until now is counted. It is at home: elsewhere nothing pins.
@@ -182,11 +189,4 @@ impl Client {
 
 pub(super) fn application_name(settings: &Settings) -> &[u8] {
     settings.get(b"application_name").unwrap_or_default()
-}
-
-/// As it is counted under and shown: text of at most 63 bytes, as PostgreSQL cuts names; empty: it calls itself nothing.
-pub(super) fn application_label(name: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned();
-    text.truncate(text.floor_char_boundary(NAME_MAX));
-    text
 }
