@@ -11,6 +11,9 @@ use super::{Bounds, Effects, Facts, Functions, Statement, Touches, Verb, Verdict
 /// Relations that are kept of one text; of one that names more not all are known.
 pub const RELATIONS_MAX: usize = 64;
 
+/// CASE in CASE that is followed; of a text that has more, not all relations are known.
+const CASES_MAX: usize = 16;
+
 /// A relation that a text names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
@@ -58,6 +61,8 @@ pub(super) struct Sources {
     uses: u64,
     // It is a MERGE.
     merges: u64,
+    // How deep in brackets each CASE is that is under way in a MERGE, the innermost last.
+    cases: Vec<u32>,
     // Behind a bracket of a FROM the word VALUES was the last one: a bracket follows, or it is a name.
     values: bool,
     recursive: bool,
@@ -102,7 +107,7 @@ impl Sources {
                 Place::With
             }
             b"select" | b"values" | b"insert" | b"merge" | b"delete" | b"update" | b"table" => {
-                let acts = self.acts(bit, before);
+                let acts = self.acts(depth, before);
                 self.begin_query(depth, bit);
                 if name == b"merge" && (begins || matches!(last, Last::Open | Last::Close)) {
                     self.merges |= bit;
@@ -129,6 +134,14 @@ impl Sources {
                 Place::Read
             }
             b"into" if matches!(before, Key::Insert | Key::Merge) => Place::Written,
+            b"case" if is(self.merges) && self.cases.len() < CASES_MAX => {
+                self.cases.push(depth);
+                Place::No
+            }
+            b"end" if self.is_in_case(depth) => {
+                self.cases.pop();
+                Place::No
+            }
             b"join" if is(self.lists) => Place::Read,
             // No relation is called so without quotes: REINDEX TABLE CONCURRENTLY.
             b"only" | b"lateral" | b"concurrently" => self.expects,
@@ -153,15 +166,22 @@ impl Sources {
                 let queries = copies || matches!(name, b"select" | b"values");
                 let begins = last == Last::Open && queries && name != b"set";
                 self.values = begins && name == b"values" && named;
-                (named || (self.lists | self.uses) & bit != 0) && !begins && !self.acts(bit, before)
+                let aside = self.is_in_case(depth) && !begins;
+                aside || (named || (self.lists | self.uses) & bit != 0) && !begins && !self.acts(depth, before)
             }
+            b"case" => self.cases.len() >= CASES_MAX,
             _ => false,
         }
     }
 
-    /// What a MERGE or an ON CONFLICT does stands next.
-    fn acts(&self, bit: u64, before: Key) -> bool {
-        before == Key::Do || before == Key::Blocks && self.merges & bit != 0
+    /// What a MERGE or an ON CONFLICT does stands next. Behind the THEN of a CASE stands a value.
+    fn acts(&self, depth: u32, before: Key) -> bool {
+        let merges = self.merges & bit(depth) != 0 && !self.is_in_case(depth);
+        before == Key::Do || before == Key::Blocks && merges
+    }
+
+    fn is_in_case(&self, depth: u32) -> bool {
+        self.cases.last() == Some(&depth)
     }
 
     /// Nothing more is defined out here, and all of it can be named.
@@ -208,6 +228,7 @@ impl Sources {
     /// One closes; `depth` is that of what is around it.
     pub(super) fn close(&mut self, depth: u32) {
         self.defined.retain(|(_, at, _)| *at <= depth);
+        self.cases.retain(|at| *at <= depth);
         self.expects = Place::No;
     }
 
