@@ -17,6 +17,8 @@ mod blocks;
 mod by_query;
 #[path = "routing/claimed.rs"]
 mod claimed;
+#[path = "routing/drawn_elsewhere.rs"]
+mod drawn_elsewhere;
 #[path = "routing/entries.rs"]
 mod entries;
 #[path = "routing/forgetful.rs"]

@@ -98,6 +98,7 @@ impl Client {
                 self.statements.as_deref_mut().map(Statements::clear_named);
                 self.unlisten_all();
                 self.drawn.forget();
+                self.forget_others_sequences();
                 command_complete(out, b"DISCARD ALL");
             }
         }

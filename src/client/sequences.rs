@@ -88,8 +88,12 @@ impl Client {
         let executes = matches!(facts.statements.only().map(|only| &only.verb), Some(Verb::Execute { .. }));
         let nothing = facts.is_refused() || executes && self.pin.is_none();
         let draws = facts.touches.any(Touches::SEQUENCE_WRITE.and(Touches::HIDDEN)) && !nothing;
+        let only_forgets = facts.statements.only().is_some_and(|only| forgets(&only.verb));
         if asks {
             self.ask_sequences(draws, server)?;
+        }
+        if facts.statements.iter().any(|statement| forgets(&statement.verb)) {
+            self.forget_others_sequences();
         }
         if draws {
             // What is hidden may have drawn; that it has is no ground to tell of another's.
@@ -98,7 +102,7 @@ impl Client {
             let here = Place::of(server.id);
             server.note_draw(self.id, self.drawn.at == here);
             self.drawn.at = here;
-            if self.pool.keeps_for_sequences.has(&self.settings) && !forgets(facts) && !self.is_visiting() {
+            if self.pool.keeps_for_sequences.has(&self.settings) && !only_forgets && !self.is_visiting() {
                 self.drawn.kept = Some(0);
             }
         }
@@ -186,8 +190,8 @@ impl Client {
 }
 
 /// Whether all that it does is to forget.
-fn forgets(facts: &Facts) -> bool {
-    matches!(facts.statements.only().map(|only| &only.verb), Some(Verb::Discard(Discard::All | Discard::Sequences)))
+fn forgets(verb: &Verb) -> bool {
+    matches!(verb, Verb::Discard(Discard::All | Discard::Sequences))
 }
 
 /// Whether `currval` or `lastval` stands in it.

@@ -291,6 +291,11 @@ impl Client {
         self.elsewhere.as_ref().filter(|elsewhere| elsewhere.at.is_none())?.last.as_ref()
     }
 
+    /// What was drawn where the client is not now `currval` and `lastval` are to tell no more: its session has discarded all of it.
+    pub(super) fn forget_others_sequences(&mut self) {
+        self.elsewhere.iter_mut().flat_map(|elsewhere| &mut elsewhere.others).for_each(|other| other.drawn.forget());
+    }
+
     /// A transaction is about to run where the client is.
     pub(super) fn note_entry(&mut self) {
         if let Some(elsewhere) = &mut self.elsewhere {
