@@ -65,9 +65,11 @@ pub async fn serve(client: &mut Client) -> Left {
             }
         }
         client.look_for_sequences(&request.bytes, request.first);
+        // However often it is decided anew.
+        let since = client.now;
         let found = loop {
             client.route(&request);
-            match client.server().await {
+            match client.server(since).await {
                 // The catalog has changed while the request waited for a replica: it is decided anew.
                 Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
                 found => break found,
@@ -104,9 +106,8 @@ pub async fn serve(client: &mut Client) -> Left {
 
 impl Client {
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
-    /// on the primary.
-    async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
-        let since = self.now;
+    /// on the primary. It is waited for from `since` on.
+    async fn server(&mut self, since: Instant) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         loop {
             self.step(Step::Decide);
             if self.lacks_replica() {
