@@ -245,19 +245,23 @@ impl Client {
 /// A longer text ends no block here that has not failed.
 const ENDS_MAX: usize = 512;
 
-/// What a Bind supplies, by what stands behind the names in it; NULLs left out. `None`: it is none.
-fn values(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
+/// What a Bind supplies, by what stands behind the names in it; `None` for each NULL. `None`: it is none.
+pub(super) fn supplied(mut rest: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     let formats = take_count(&mut rest)?;
     rest = rest.get(2 * formats..)?;
     let mut values = Vec::new();
     for _ in 0..take_count(&mut rest)? {
-        if let Ok(length) = usize::try_from(take_i32(&mut rest)?) {
-            let (value, behind) = rest.split_at_checked(length)?;
-            rest = behind;
-            values.push(value);
-        }
+        let length = usize::try_from(take_i32(&mut rest)?).ok();
+        let (value, behind) = rest.split_at_checked(length.unwrap_or_default())?;
+        rest = behind;
+        values.push(length.map(|_| value));
     }
     Some(values)
+}
+
+/// The same, NULLs left out.
+fn values(rest: &[u8]) -> Option<Vec<&[u8]>> {
+    Some(supplied(rest)?.into_iter().flatten().collect())
 }
 
 fn take_count(rest: &mut &[u8]) -> Option<usize> {

@@ -3,7 +3,7 @@
 //! in order, its own ahead of the ReadyForQuery of their transaction and with its own process number.
 //!
 //! `deeds` reads what a text does, `channels` keeps PostgreSQL's rules, `request` finds both in a client's messages, `hold`
-//! lets them wait for the hub, `news` is what has come from it.
+//! lets them wait for the hub, `news` is what has come from it. `notices` reads what a text notifies of, `owed` knows it again.
 //!
 //! How a LISTEN goes: the hub listens *ahead* of it; then the statement goes to the server, as an UNLISTEN; when its
 //! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
@@ -11,8 +11,9 @@
 //!
 //! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
 //! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
-//! is the client's own. What others notify through PgOtter carries the number of the server's process, and so does what
-//! triggers notify.
+//! is the client's own. A hub that is late is not waited for, so that no server is held: then what comes later, behind its
+//! ReadyForQuery, is known as the client's own if a text of the client's says it, and carries the server's number if not. What
+//! others notify through PgOtter carries the number of the server's process, and so does what triggers notify.
 
 use crate::clock::Instant;
 use crate::cluster::Hub;
@@ -25,6 +26,7 @@ use bytes::BytesMut;
 use channels::{Channels, Outcome};
 use deeds::Deed;
 use news::News;
+use owed::Owed;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ mod channels;
 mod deeds;
 mod hold;
 mod news;
+mod notices;
+mod owed;
 mod request;
 
 pub(super) use hold::{Held, Turn};
@@ -53,6 +57,7 @@ pub(super) struct Listening {
     // From now to the end of the transaction what the server's process notifies is the client's own.
     notifying: bool,
     server: i32,
+    owed: Owed,
     // The last question to the hub, and the last answer; why it was no.
     asked: Ticket,
     answered: Ticket,
@@ -76,6 +81,7 @@ impl Listening {
             failed: false,
             notifying: false,
             server: 0,
+            owed: Owed::default(),
             asked: Ticket(0),
             answered: Ticket(0),
             refusal: None,
@@ -92,7 +98,7 @@ impl Listening {
 
     /// What was sent decides what the client listens to, or notifies: nothing more is sent before it has been answered.
     pub fn is_under_way(&self) -> bool {
-        self.notifying || !self.expected.is_empty()
+        self.notifying || self.owed.is_sending() || !self.expected.is_empty()
     }
 
     /// Whether its transaction has done, or is about to do, what a later statement may undo.
@@ -102,7 +108,12 @@ impl Listening {
 
     /// The end of a transaction.
     fn end(&mut self) {
-        self.channels.end(std::mem::take(&mut self.failed), &mut self.outcome);
+        let failed = std::mem::take(&mut self.failed);
+        self.channels.end(failed, &mut self.outcome);
+        if failed {
+            self.owed.forget_sent();
+        }
+        self.owed.commit(self.server);
         let left = std::mem::take(&mut self.outcome.left);
         if let Some(hub) = &self.hub
             && !left.is_empty()
@@ -118,6 +129,10 @@ impl Listening {
 impl Witness for Listening {
     fn complete(&mut self, tag: &[u8]) -> Option<BytesMut> {
         self.failed &= !matches!(tag, b"ROLLBACK" | b"COMMIT");
+        if tag == b"ROLLBACK" {
+            // To a savepoint, too, in front of which there may have been some: those may come under the server's number.
+            self.owed.forget_sent();
+        }
         let deed = match self.expected.pop_front_if(|deed| deed.fits(tag)) {
             Some(deed) => deed,
             // In a text that nobody has read.

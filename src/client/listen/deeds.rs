@@ -5,6 +5,7 @@
 //! and fails where LISTEN would, and has no effect on a server that listens to nothing; only the tag of its answer differs.
 //! UNLISTEN goes as it is.
 
+use super::notices::{Notice, notices};
 use crate::cluster::Channel;
 use crate::sql::{self, Discard, NAME_MAX, Reading, Readings, Scanner, Token, Touches, Unknown, Unsure, Verb, Ways};
 use std::cell::Cell;
@@ -78,6 +79,8 @@ pub struct Deeds {
     pub deeds: Vec<Deed>,
     /// It may notify: NOTIFY or `pg_notify`.
     pub notifies: bool,
+    /// Of what, as far as the text says it.
+    pub notices: Vec<Notice>,
     /// There may be a LISTEN in it, or not: the text cannot be told.
     pub uncertain: bool,
     places: Places,
@@ -132,7 +135,9 @@ impl Deeds {
             other => Deed::of(other),
         });
         let deeds = deeds.collect();
-        Self { deeds, notifies: facts.touches.any(Touches::NOTIFIES), uncertain: false, places }
+        let notifies = facts.touches.any(Touches::NOTIFIES);
+        let notices = if notifies { notices(text, reading) } else { Vec::new() };
+        Self { deeds, notifies, notices, uncertain: false, places }
     }
 
     /// Whether it must not go to a server as it is.

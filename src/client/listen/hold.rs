@@ -19,8 +19,8 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for the hub, in front of a transaction that notifies and again behind it, with a server held. Whoever
-/// has waited so long is told of its own notification under another's process number.
+/// Longest wait for the hub, in front of a transaction that notifies and again behind it, with a server held. Behind that only
+/// what a text says itself is known as the client's own (`owed`).
 const OWN: Duration = Duration::from_millis(50);
 
 /// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
@@ -99,7 +99,7 @@ impl Client {
                 link.held = Some(held);
                 return Turn::Wait;
             }
-            // Without an answer nobody can tell what is its own.
+            // Without an answer nobody can tell what else is its own.
             held.found.notifies = false;
         }
         if let Some(refusal) = listening.refusal.take().filter(|_| held.ticket.is_some()) {
@@ -110,6 +110,7 @@ impl Client {
         // An earlier statement of this transaction may have notified, when nobody cared.
         listening.notifying |= held.found.notifies || listens && status == Status::InTransaction;
         listening.server = pid;
+        held.found.told.drain(..).for_each(|told| listening.owed.send(told));
         listening.expected.extend(held.found.deeds.drain(..));
         Turn::Go(held)
     }
@@ -221,12 +222,16 @@ impl Client {
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
         // What others have notified before the COMMIT of a LISTEN is on its way, too, and not for this client.
         if let Some(listening) = &mut self.listening
-            && (listening.notifying || !listening.outcome.joined.is_empty())
+            && (listening.notifying || !listening.outcome.joined.is_empty() || !listening.owed.is_empty())
             && !listening.channels.is_empty()
             && let Some(ticket) = listening.ask(who)
         {
-            listening.ready = Some((ticket, clock::now() + OWN));
-            return false;
+            listening.owed.ask(ticket);
+            // A hub that was late in front of it is not waited for again.
+            if listening.notifying || !listening.outcome.joined.is_empty() {
+                listening.ready = Some((ticket, clock::now() + OWN));
+                return false;
+            }
         }
         self.tell_rest();
         true

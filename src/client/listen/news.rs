@@ -119,10 +119,15 @@ impl Listening {
             match heard {
                 Heard::Notification(frame) => {
                     let (pid, _) = read(&frame);
-                    let own = self.notifying && pid == self.server;
+                    let told = frame.get(HEAD + 4..).unwrap_or_default();
+                    let owed = self.owed.take(pid, told, self.server);
+                    let own = owed || self.notifying && pid == self.server;
                     self.news.push(frame, own);
                 }
-                Heard::Done(ticket) => self.answered = self.answered.max(ticket),
+                Heard::Done(ticket) => {
+                    self.answered = self.answered.max(ticket);
+                    self.owed.answer(self.answered);
+                }
                 Heard::Failed(ticket, fault) => {
                     self.answered = self.answered.max(ticket);
                     self.refusal = Some(fault);

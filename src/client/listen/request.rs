@@ -1,8 +1,10 @@
 //! Finds what matters in a client's messages, and changes what a shared server must not see.
 
+use super::super::apart::supplied;
 use super::super::connection::Client;
 use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
+use super::notices::{Notice, Told};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::{Statement, key};
@@ -19,6 +21,8 @@ pub struct Found {
     pub deeds: Vec<Deed>,
     /// It may notify, and its client listens.
     pub notifies: bool,
+    /// Of this, as far as its texts say it.
+    pub told: Vec<Told>,
     /// All of this is in the Query that ends it.
     pub by_query: bool,
     /// It must not run.
@@ -91,6 +95,9 @@ impl Client {
             found.deeds.clear();
         }
         found.notifies &= heard;
+        if !heard {
+            found.told.clear();
+        }
         let prepares = found.deeds.contains(&Deed::Prepare);
         if prepares && (listens || acts || listening.channels.is_pending()) {
             let message = "cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY";
@@ -134,7 +141,7 @@ struct Walk<'a> {
     out: BytesMut,
     copied: usize,
     // Statements of this request by name.
-    parsed: Vec<(Box<[u8]>, Vec<Deed>, bool)>,
+    parsed: Vec<(Box<[u8]>, Deeds)>,
     // And portals, also those that are closed in it.
     bound: Vec<(Box<[u8]>, Vec<Deed>)>,
 }
@@ -152,8 +159,14 @@ impl Walk<'_> {
                 out.extend_from_slice(rest);
             });
         }
-        self.found.notifies |= deeds.notifies;
+        self.notify(&deeds, &[]);
         self.found.deeds.extend(deeds.deeds);
+    }
+
+    /// A statement notifies, with these parameters.
+    fn notify(&mut self, deeds: &Deeds, parameters: &[Option<&[u8]>]) {
+        self.found.notifies |= deeds.notifies;
+        self.found.told.extend(deeds.notices.iter().filter_map(|notice: &Notice| notice.told(parameters)));
     }
 
     fn parse(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
@@ -174,23 +187,23 @@ impl Walk<'_> {
             let message = "LISTEN by a statement with a name needs max_prepared_statements";
             self.found.refusal = Some(Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message));
         }
-        self.parsed.retain(|(known, ..)| **known != *key(name));
-        self.parsed.push((key(name).into(), deeds.deeds, deeds.notifies));
+        self.parsed.retain(|(known, _)| **known != *key(name));
+        self.parsed.push((key(name).into(), deeds));
     }
 
     fn bind(&mut self, mut body: &[u8]) {
         let (Some(portal), Some(name)) = (take_cstr(&mut body), take_cstr(&mut body)) else { return };
-        let (deeds, notifies) = match self.parsed.iter().find(|(known, ..)| **known == *key(name)) {
-            Some((_, deeds, notifies)) => (deeds.clone(), *notifies),
+        let deeds = match self.parsed.iter().find(|(known, _)| **known == *key(name)) {
+            Some((_, deeds)) => deeds.clone(),
             None => {
                 let text = self.client.prepared_text(name);
-                let deeds = text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default();
-                (deeds.deeds, deeds.notifies)
+                text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default()
             }
         };
-        self.found.notifies |= notifies;
+        let parameters = if deeds.notices.is_empty() { None } else { supplied(body) };
+        self.notify(&deeds, &parameters.unwrap_or_default());
         if self.client.listening.is_some() {
-            self.bound.push((key(portal).into(), deeds));
+            self.bound.push((key(portal).into(), deeds.deeds));
         }
     }
 
