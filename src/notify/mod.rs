@@ -51,6 +51,8 @@ pub struct Notifier {
 #[derive(Default)]
 struct Hooks {
     open: Vec<Hook>,
+    // Taken out, and not done yet when one was last.
+    leaving: Vec<Arc<Shared>>,
     tls: Option<TlsConnector>,
 }
 
@@ -95,10 +97,14 @@ impl Notifier {
     pub fn configure(&self, notify: &Notify, last: Vec<Message>) {
         let last: Vec<_> = last.into_iter().map(Arc::new).collect();
         let mut hooks = self.hooks.lock();
-        let Hooks { open, tls } = &mut *hooks;
+        let Hooks { open, leaving, tls } = &mut *hooks;
         open.iter_mut().for_each(|hook| last.iter().for_each(|message| self.put(hook, message)));
         let leaves = |hook: &mut Hook| !notify.webhook.contains(&hook.shared.webhook);
-        open.extract_if(.., leaves).for_each(|hook| self.close(hook));
+        leaving.retain(|shared| shared.waiting.load(Ordering::Relaxed) > 0);
+        for hook in open.extract_if(.., leaves) {
+            leaving.push(hook.shared.clone());
+            self.close(hook);
+        }
         for webhook in &notify.webhook {
             let patience = (notify.timeout, notify.retry_for);
             if let Some(known) = open.iter().find(|hook| hook.shared.webhook == *webhook) {
@@ -166,9 +172,11 @@ impl Notifier {
         }
     }
 
-    /// Messages that wait, of all webhooks.
+    /// Messages that wait, of all webhooks, also of those that were taken out.
     pub fn waiting(&self) -> usize {
-        self.hooks.lock().open.iter().map(|hook| hook.shared.waiting.load(Ordering::Relaxed)).sum()
+        let hooks = self.hooks.lock();
+        let all = hooks.open.iter().map(|hook| &hook.shared).chain(&hooks.leaving);
+        all.map(|shared| shared.waiting.load(Ordering::Relaxed)).sum()
     }
 
     /// Waits until everything is told, but not longer than this. Blocks.

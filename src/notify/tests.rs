@@ -67,6 +67,16 @@ fn what_is_told_of_a_change_is_told_to_who_goes_who_stays_and_who_comes_once_eac
 }
 
 #[test]
+fn what_waits_for_one_that_was_taken_out_is_told_before_the_end() {
+    let notifier = Notifier::start(Arc::default()).expect("a thread");
+    let (goes, went) = hook();
+    notifier.configure(&notify(&[&goes]), Vec::new());
+    notifier.configure(&notify(&[]), (0..100).map(|_| message("removed.")).collect());
+    notifier.end(Duration::from_secs(60));
+    assert_eq!(went.iter().take(100).filter(|body| body == "removed.").count(), 100);
+}
+
+#[test]
 fn a_task_that_dies_is_begun_anew_and_costs_what_waited() {
     let notifier = Notifier::start(Arc::default()).expect("a thread");
     let (webhook, heard) = hook();
