@@ -14,6 +14,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Fingerprints whose lines are counted by themselves; all others share theirs.
 const FINGERPRINTS_MAX: usize = 1_000;
 
+/// Those whose minute is over are looked for no more often, under the lock that all slow statements take.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Thresholds that are counted by themselves: a counter never changes its label, and each reload may bring new ones.
 const THRESHOLDS_MAX: usize = 6;
 
@@ -92,6 +95,7 @@ struct Log {
     per_minute: u32,
     rows: VecDeque<Arc<SlowQuery>>,
     windows: HashMap<Key, Window>,
+    looked: Option<Instant>,
     counts: BTreeMap<Arc<str>, BTreeMap<Threshold, u64>>,
     thresholds: Vec<Duration>,
     broken_tags: u64,
@@ -112,6 +116,7 @@ impl Default for SlowLog {
             per_minute: 10,
             rows: VecDeque::new(),
             windows: HashMap::new(),
+            looked: None,
             counts: BTreeMap::new(),
             thresholds: Vec::new(),
             broken_tags: 0,
@@ -187,7 +192,10 @@ impl Log {
 
     fn admit(&mut self, mut key: Key, now: Instant) -> Option<u64> {
         if !self.windows.contains_key(&key) && self.windows.len() >= FINGERPRINTS_MAX {
-            self.forget_old(now);
+            if self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
+                self.looked = Some(now);
+                self.forget_old(now);
+            }
             if self.windows.len() >= FINGERPRINTS_MAX {
                 key.1 = Name::Other;
             }

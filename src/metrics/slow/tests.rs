@@ -115,6 +115,21 @@ fn what_was_suppressed_of_those_that_are_forgotten_is_said_with_what_shares() {
 }
 
 #[test]
+fn where_there_is_no_room_it_is_looked_for_once_a_second_and_not_for_each_statement() {
+    let (log, start) = (SlowLog::default(), now());
+    log.limit(10, 1);
+    let all = FINGERPRINTS_MAX as u64;
+    let admit = |number, at| log.admit(&shop(), name(number), 100 * MS, at);
+    let has = |number| log.0.lock().windows.contains_key(&(shop(), name(number)));
+    (0..all).for_each(|number| drop(admit(number, start)));
+    admit(all, start + WINDOW - MS);
+    admit(all + 1, start + WINDOW);
+    assert!(has(0) && !has(all) && !has(all + 1), "it was looked for a millisecond before");
+    admit(all + 2, start + WINDOW - MS + LOOK);
+    assert!(!has(0) && has(all + 2));
+}
+
+#[test]
 fn a_threshold_is_a_label_and_there_are_at_most_six() {
     let (log, start) = (SlowLog::default(), now());
     for number in 1..=8 {
