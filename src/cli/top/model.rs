@@ -5,15 +5,13 @@ mod tables;
 pub use tables::{Bucket, Caller, Closer, Crowd, Live, Query, Route, Snapshot, Table};
 
 use crate::clock::Instant;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// Rows that Page Up and Page Down go.
 const PAGE: usize = 10;
-
-/// Lines that every query has.
-const FACTS: usize = 20;
 
 /// What stands first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -114,6 +112,8 @@ pub struct Model {
     pub question: Option<Live>,
     /// Lines of the one query that are above the screen.
     pub above: usize,
+    /// Lines that it had when it was drawn last: nobody goes beyond the last one.
+    pub drawn: Cell<usize>,
     before: Option<Before>,
     now: Option<Snapshot>,
     // Where the cursor is in each of the lists.
@@ -141,6 +141,7 @@ impl Model {
             lost: None,
             question: None,
             above: 0,
+            drawn: Cell::default(),
             before: None,
             now: None,
             query: None,
@@ -260,10 +261,9 @@ impl Model {
         let last = match &self.view {
             View::Live => self.live().len(),
             View::Queries => self.now.as_ref().map_or(0, |now| now.queries.len()),
-            View::One(key) => {
-                // It has about as many lines.
-                let lines = self.closer(key).map_or(0, |it| it.buckets.len() + it.routes.len() + it.callers.len());
-                self.above = to(self.above, lines + FACTS).min(lines + FACTS);
+            View::One(_) => {
+                let last = self.drawn.get().saturating_sub(1);
+                self.above = to(self.above.min(last), last).min(last);
                 return;
             }
         }

@@ -93,7 +93,10 @@ fn the_cursor_stays_with_its_query_and_enter_shows_it() {
     assert_eq!(model.press(Press::Enter), Some(Order::Closer(Some("bb".to_owned()))));
     let key = ("shop".to_owned(), "bb".to_owned());
     assert_eq!(model.view, View::One(key.clone()));
+    model.drawn.set(3);
     assert_eq!((model.press(Press::Down), model.press(Press::Down), model.above), (None, None, 2));
+    model.press(Press::Down);
+    assert_eq!(model.above, 2, "there is no line beyond");
     assert_eq!(model.one(&key).unwrap().query.tables, "public.t,public.u");
     model.take(snapshot(start + Duration::from_secs(4), &[SLOW], &[]));
     assert!(model.one(&key).is_none());

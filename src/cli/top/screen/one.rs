@@ -25,6 +25,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, key: &(Stri
     if let Some(closer) = model.closer(key) {
         lines.extend(closely(closer, &key.0));
     }
+    model.drawn.set(lines.len());
     let last = lines.len().saturating_sub(1);
     let above = u16::try_from(model.above.min(last)).unwrap_or(u16::MAX);
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((above, 0)), area);

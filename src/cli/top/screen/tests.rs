@@ -178,6 +178,22 @@ fn clients_stand_with_their_age_and_a_cancel_is_asked_for() {
 }
 
 #[test]
+fn nobody_scrolls_beyond_the_last_line_of_a_query_nor_has_to_come_back_from_there() {
+    let mut model = model();
+    model.press(Press::Enter);
+    let body = |model: &Model| drawn(model, 120, 8)[2..7].to_vec();
+    let first = body(&model);
+    (0..1_000).for_each(|_| drop(model.press(Press::Down)));
+    assert_eq!(body(&model), ["select pg_sleep(?)", "", "", "", ""]);
+    model.press(Press::Up);
+    assert_eq!(body(&model), ["", "select pg_sleep(?)", "", "", ""]);
+    model.press(Press::End);
+    assert_eq!(body(&model)[0], "select pg_sleep(?)");
+    model.press(Press::Home);
+    assert_eq!(body(&model), first);
+}
+
+#[test]
 fn no_size_is_too_small_and_a_long_list_follows_the_cursor() {
     let mut model = model();
     for (width, height) in [(1, 1), (2, 3), (10, 4), (300, 2)] {
