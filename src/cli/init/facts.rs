@@ -196,8 +196,8 @@ fn login_advice(error: &LoginError) -> String {
                  written %2F %3F %23 %3A %40 %25"
             }
             "28000" if message.contains("pg_hba.conf") => {
-                "add a line for this user, database and address to pg_hba.conf and reload PostgreSQL (a hostssl line does \
-                 not help yet: PgOtter does not speak TLS)"
+                "add a line for this user, database and address to pg_hba.conf and reload PostgreSQL; a hostssl line \
+                 will do where PostgreSQL has TLS"
             }
             "28000" => "does the user exist, and may it log in (ALTER ROLE … LOGIN)?",
             "3D000" => "name a database that exists behind the last / of the URL (psql -l lists them)",
