@@ -2,8 +2,9 @@
 
 use super::model::Config;
 
-/// The keys of [pooler] among them.
-pub(super) const AT_START: [&str; 7] = [
+/// Their names in SHOW CONFIG.
+pub(super) const AT_START: [&str; 8] = [
+    "http.listen",
     "workers",
     "listen_addr",
     "listen_port",

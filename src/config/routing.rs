@@ -8,15 +8,15 @@ use super::values::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const MODES: [(&str, RoutingMode); 3] =
+pub(super) const MODES: [(&str, RoutingMode); 3] =
     [("split", RoutingMode::Split), ("observe", RoutingMode::Observe), ("primary", RoutingMode::Primary)];
-const SCOPES: [(&str, ReadYourWrites); 4] = [
+pub(super) const SCOPES: [(&str, ReadYourWrites); 4] = [
     ("session", ReadYourWrites::Session),
     ("tables", ReadYourWrites::Tables),
     ("database", ReadYourWrites::Database),
     ("off", ReadYourWrites::Off),
 ];
-const TRANSACTION_READS: [(&str, TransactionReads); 2] =
+pub(super) const TRANSACTION_READS: [(&str, TransactionReads); 2] =
     [("primary", TransactionReads::Primary), ("replica_until_write", TransactionReads::ReplicaUntilWrite)];
 
 /// The shortest `monitor_interval`: more questions would only keep a host from its work.

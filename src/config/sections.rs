@@ -249,7 +249,7 @@ fn host_names(value: &Value<'_>) -> Result<Vec<String>, Wrong> {
     }
 }
 
-const READY: [(&str, Ready); 3] =
+pub(super) const READY: [(&str, Ready); 3] =
     [("primary", Ready::Primary), ("any_host", Ready::AnyHost), ("listening", Ready::Listening)];
 
 fn http(notes: &mut Notebook, root: &DeTable<'_>) -> Http {

@@ -1,11 +1,13 @@
-//! The settings of `[pooler]` as `SHOW CONFIG` has them: every key with its value and its default, written as PgBouncer
-//! writes its own. None of them is a secret.
+//! The settings as `SHOW CONFIG` has them: every key with its value and its default, written as PgBouncer writes its own; those beside
+//! `[pooler]` (`others`) with the name of their section. None of them is a secret.
 
 use super::model::{AuthType, ClientTls, Config, PoolMode, Pooler, ServerTls, SslMode, TlsProtocols};
 use super::restart::AT_START;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod others;
 
 /// A configuration with nothing but defaults, and what it takes to be one.
 const DEFAULTS: &str = "[pooler]\nauth_type = \"trust\"\n[databases.any]\nhosts = [\"localhost\"]\n";
@@ -27,7 +29,7 @@ pub struct Shown {
 pub fn show(config: &Config) -> Vec<Shown> {
     let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
     let defaults = super::parse(DEFAULTS, Path::new(""), &nothing, &|_| None, 1);
-    let defaults = defaults.map(|defaults| values(&defaults.pooler)).unwrap_or_default();
+    let defaults = defaults.map(|defaults| values(&defaults)).unwrap_or_default();
     let default = |key: &str| match key {
         "auth_type" => Some("scram-sha-256".to_owned()),
         // 0 stands for a number that depends on the machine.
@@ -35,7 +37,7 @@ pub fn show(config: &Config) -> Vec<Shown> {
         _ => defaults.iter().find(|(known, _)| *known == key).and_then(|(_, value)| value.clone()),
     };
     let shown = |(key, value)| Shown { key, value, default: default(key), changeable: !AT_START.contains(&key) };
-    let mut shown: Vec<_> = values(&config.pooler).into_iter().map(shown).collect();
+    let mut shown: Vec<_> = values(config).into_iter().map(shown).collect();
     shown.sort_by_key(|shown| shown.key);
     shown
 }
@@ -56,13 +58,15 @@ pub fn duration_text(duration: Duration) -> String {
 
 type Entry = (&'static str, Option<String>);
 
-fn values(pooler: &Pooler) -> Vec<Entry> {
+fn values(config: &Config) -> Vec<Entry> {
+    let pooler = &config.pooler;
     let mut values = limits(pooler);
     values.extend(timeouts(pooler));
     values.extend(listening(pooler));
     values.extend(users(pooler));
     values.extend(client_tls(&pooler.client_tls));
     values.extend(server_tls(&pooler.server_tls));
+    values.extend(others::values(config));
     values
 }
 

@@ -10,6 +10,7 @@ mod good;
 mod mistakes;
 mod reference;
 mod sections;
+mod shown;
 
 const REFERENCE: &str = include_str!("../../config/reference.toml");
 const SHIPPED: &str = include_str!("../../pooler.toml");

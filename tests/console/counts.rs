@@ -115,6 +115,8 @@ fn lists_settings_state_and_version_are_told() {
     assert_eq!(setting("log_connections"), expected("1", "0", "yes"));
     assert_eq!(setting("listen_port"), expected(&pooler.port().to_string(), "6432", "no"));
     assert_eq!(setting("admin_users"), expected(BOSS, "", "yes"));
+    assert_eq!(setting("slow_queries.log"), expected("0.1", "0.1", "yes"));
+    assert_eq!(setting("http.listen").2, "no");
     assert!(setting("max_client_conn").0.parse::<usize>().unwrap() > 0);
 
     let version = show(&mut console, "VERSION");

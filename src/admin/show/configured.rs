@@ -41,7 +41,7 @@ pub(super) const USERS: [Column; 8] = [
     int4("current_client_connections"),
 ];
 
-/// Every setting of `[pooler]`.
+/// Every setting that has one value.
 pub(super) fn config<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let (limit, _) = desk.process.seats();
     let row = |Shown { key, value, default, changeable }: Shown| {
