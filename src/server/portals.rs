@@ -57,8 +57,14 @@ impl Portals {
     pub fn end(&mut self) {
         self.unnamed = None;
         if !self.named.is_empty() {
-            self.named.clear();
+            self.end_named();
         }
+    }
+
+    /// Few have any.
+    #[cold]
+    fn end_named(&mut self) {
+        self.named.clear();
     }
 
     /// Its session is.

@@ -135,8 +135,7 @@ impl Timing {
         self.next.is_some()
     }
 
-    /// It goes to the server. Never inlined: what this needs of registers would be saved for each message, and this is for one in five.
-    #[inline(never)]
+    /// It goes to the server.
     pub fn sent(&mut self) {
         let Some(timed) = self.next.take() else { return };
         let together = !self.apart && !self.runs_nothing();
