@@ -57,6 +57,8 @@ mod standstill;
 mod strange;
 #[path = "routing/tenants.rs"]
 mod tenants;
+#[path = "routing/together.rs"]
+mod together;
 #[path = "routing/until_write.rs"]
 mod until_write;
 #[path = "routing/visits.rs"]

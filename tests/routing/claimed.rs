@@ -1,5 +1,6 @@
 //! `read_functions` and `write_functions`: what the configuration says of functions goes before what the catalog says.
 
+use crate::support::raw::row_values;
 use crate::world::*;
 
 #[test]
@@ -32,4 +33,25 @@ fn functions_are_what_the_configuration_says_from_one_reload_to_the_next() {
     for writes in ["total()", "totals"] {
         assert_eq!(client.value(&from(writes)), PRIMARY, "{writes}");
     }
+}
+
+#[test]
+fn what_is_said_to_read_and_deletes_a_replica_refuses_once_and_then_it_counts_as_a_write() {
+    let world = World::new("read_functions = [\"prune\"]\nread_your_writes = \"off\"");
+    world.define(
+        "t (a int)",
+        "INSERT INTO t SELECT generate_series(1, 10); \
+         CREATE FUNCTION prune(int) RETURNS bigint LANGUAGE sql AS \
+             'WITH gone AS (DELETE FROM t WHERE a = $1 RETURNING 1) SELECT count(*) FROM gone'",
+    );
+    for (gone, reason) in [(1, "retry"), (2, "write"), (3, "write"), (4, "write")] {
+        // Another client than the one that was refused.
+        let mut client = world.client();
+        assert_eq!(client.value(&format!("SELECT prune({gone})")), "1");
+        let route = client.ask("SHOW pgotter.route");
+        let row = route.iter().find(|frame| frame.kind == b'D').unwrap();
+        assert_eq!(row_values(row)[2].as_deref(), Some(reason), "{gone}");
+    }
+    eventually("it was refused once, as one that writes", || world.retries("read_only") == 1);
+    assert_eq!(world.on_primary("SELECT count(*) FROM t"), "6");
 }
