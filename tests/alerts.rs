@@ -6,6 +6,8 @@
 mod applications;
 #[path = "alerts/hooks.rs"]
 mod hooks;
+#[path = "alerts/kinds.rs"]
+mod kinds;
 mod support;
 
 use hooks::{Hooks, Told};
