@@ -10,6 +10,8 @@ mod doing;
 mod health;
 #[path = "http/hosts.rs"]
 mod hosts;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/pgbouncer.rs"]
 mod pgbouncer;
 mod support;
