@@ -79,7 +79,10 @@ fn rounds(statements: usize) -> usize {
 
 fn by_hand(mode: &str, statements: usize) {
     let server = Scripted::start(Clock::by_hand(mode));
-    let mut pooler = pgotter(&server, &format!("pool_mode = \"{mode}\""), NO_SLOW_LOG);
+    // Hours may pass while a server is being opened beside a statement. Were that given up, the next attempt would be a moment later, and
+    // while a client waits for it nobody turns the clock.
+    let settings = format!("pool_mode = \"{mode}\"\nserver_connect_timeout = \"3650d\"");
+    let mut pooler = pgotter(&server, &settings, NO_SLOW_LOG);
     let mut client = Talker::new(pooler.port(), &server, Duration::from_secs(7));
     let mut random = Random(seed());
     for (at, form) in (0..rounds(statements)).flat_map(|_| forms::ALL.into_iter().enumerate()) {
