@@ -19,7 +19,7 @@ impl Config {
     /// Returns the names of those that the file has changed.
     pub fn keep_what_applies_at_start(&mut self, running: &Self) -> Vec<&'static str> {
         let mut changed = Vec::new();
-        keep("listen", &mut self.http.listen, &running.http.listen, &mut changed);
+        keep("http.listen", &mut self.http.listen, &running.http.listen, &mut changed);
         let (new, running) = (&mut self.pooler, &running.pooler);
         keep("workers", &mut new.workers, &running.workers, &mut changed);
         keep("listen_addr", &mut new.listen_addr, &running.listen_addr, &mut changed);

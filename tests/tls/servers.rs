@@ -164,7 +164,7 @@ fn a_cancel_takes_tls_where_its_server_has_it() {
     }
     const CANCEL_REQUEST: [u8; 8] = [0, 0, 0, 16, 4, 210, 22, 46];
     for (mode, in_plain) in [("require", false), ("disable", true)] {
-        let proxy = Proxy::new(0);
+        let proxy = Proxy::before(cluster().port(), 0);
         let pooler = proxy.behind_pgotter(&format!("server_tls_sslmode = \"{mode}\""));
         let mut client = Raw::log_in(pooler.port(), &[]);
         let before = proxy.connections();
