@@ -122,6 +122,8 @@ impl Listening {
         }
         if self.channels.is_empty() {
             self.hub = None;
+            // It is told of nothing any more, so of nothing that would be taken for this later.
+            self.owed = Owed::default();
         }
     }
 }
@@ -174,3 +176,6 @@ impl Drop for Listening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

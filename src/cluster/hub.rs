@@ -41,7 +41,8 @@ pub struct Listener {
 #[derive(Clone)]
 pub struct Hub(UnboundedSender<Order>);
 
-/// What a hub is to do. Each client waits for the answer to one before it gives the next, so that few lie in the queue.
+/// What a hub is to do. A client waits for the answer to one before it gives the next, 50 ms for one that asks; of those that it does not wait
+/// for at all one is under way at most. So few lie in the queue.
 enum Order {
     Listen(Listener, Vec<Channel>, Ticket),
     Unlisten(ClientId, Vec<Channel>),
@@ -98,6 +99,15 @@ impl Hub {
     /// Asks to be answered when everything has been heard that PostgreSQL has committed. False: the hub has ended.
     pub fn ask(&self, who: Listener, ticket: Ticket) -> bool {
         self.0.send(Order::Ask(who, ticket)).is_ok()
+    }
+}
+
+#[cfg(test)]
+impl Hub {
+    /// One that does nothing, and says how many orders lie in its queue.
+    pub fn stopped() -> (Self, impl Fn() -> usize) {
+        let (sender, orders) = unbounded_channel();
+        (Self(sender), move || orders.len())
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Deeds {
     pub notices: Vec<Notice>,
     /// There may be a LISTEN in it, or not: the text cannot be told.
     pub uncertain: bool,
+    // There is more than one statement in it.
+    several: bool,
     places: Places,
 }
 
@@ -137,7 +139,16 @@ impl Deeds {
         let deeds = deeds.collect();
         let notifies = facts.touches.any(Touches::NOTIFIES);
         let notices = if notifies { notices(text, reading) } else { Vec::new() };
-        Self { deeds, notifies, notices, uncertain: false, places }
+        Self { deeds, notifies, notices, uncertain: false, several: verbs().nth(1).is_some(), places }
+    }
+
+    /// The same in a Parse, where PostgreSQL refuses several statements (42601): they do nothing.
+    pub fn in_parse(mut self) -> Self {
+        if self.several {
+            self.deeds.clear();
+            self.notices.clear();
+        }
+        self
     }
 
     /// Whether it must not go to a server as it is.

@@ -110,7 +110,7 @@ impl Client {
         // An earlier statement of this transaction may have notified, when nobody cared.
         listening.notifying |= held.found.notifies || listens && status == Status::InTransaction;
         listening.server = pid;
-        held.found.told.drain(..).for_each(|told| listening.owed.send(told));
+        held.found.notified.drain(..).for_each(|notified| listening.owed.send(notified));
         listening.expected.extend(held.found.deeds.drain(..));
         Turn::Go(held)
     }
@@ -220,18 +220,11 @@ impl Client {
     /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.
     pub(in super::super) fn come_to_rest(&mut self) -> bool {
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
-        // What others have notified before the COMMIT of a LISTEN is on its way, too, and not for this client.
         if let Some(listening) = &mut self.listening
-            && (listening.notifying || !listening.outcome.joined.is_empty() || !listening.owed.is_empty())
-            && !listening.channels.is_empty()
-            && let Some(ticket) = listening.ask(who)
+            && let Some(ticket) = listening.ask_at_rest(who)
         {
-            listening.owed.ask(ticket);
-            // A hub that was late in front of it is not waited for again.
-            if listening.notifying || !listening.outcome.joined.is_empty() {
-                listening.ready = Some((ticket, clock::now() + OWN));
-                return false;
-            }
+            listening.ready = Some((ticket, clock::now() + OWN));
+            return false;
         }
         self.tell_rest();
         true
@@ -282,5 +275,34 @@ impl Listening {
     fn ask(&mut self, who: Listener) -> Option<Ticket> {
         let ticket = self.next_ticket();
         self.hub.as_ref().is_some_and(|hub| hub.ask(who, ticket)).then_some(ticket)
+    }
+
+    /// Behind a transaction: asks for what is to come of it. The answer to wait for; `None`: there is nothing to wait for.
+    pub(super) fn ask_at_rest(&mut self, who: Listener) -> Option<Ticket> {
+        // What others have notified before the COMMIT of a LISTEN is on its way, too, and not for this client.
+        if !self.notifying && self.outcome.joined.is_empty() {
+            // A hub that was late in front of it is not waited for again.
+            self.ask_for_owed(who);
+            return None;
+        }
+        if self.channels.is_empty() {
+            return None;
+        }
+        let ticket = self.ask(who)?;
+        self.owed.ask(ticket);
+        Some(ticket)
+    }
+
+    /// Asks for what is owed without waiting for the answer, unless one is under way already: then it is asked for behind that.
+    pub(super) fn ask_for_owed(&mut self, who: Listener) {
+        // A refusal is for a request that waits to be told.
+        let is_free = self.answered >= self.asked && self.refusal.is_none();
+        if is_free
+            && self.owed.is_unasked()
+            && !self.channels.is_empty()
+            && let Some(ticket) = self.ask(who)
+        {
+            self.owed.ask(ticket);
+        }
     }
 }

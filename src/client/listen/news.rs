@@ -1,7 +1,8 @@
 //! What has come from the hub and the client has not been told yet. Bounded, here and in what is queued for the client.
 
 use super::super::connection::Client;
-use super::{Channels, Listening, Outcome};
+use super::{Channels, Listening, Outcome, Owed};
+use crate::cluster::Listener;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Answered;
 use crate::pool::{ENTRY, FromHub, Heard, NOTIFICATIONS_MAX};
@@ -61,6 +62,7 @@ impl Client {
     pub(in super::super) fn hear_hub(&mut self, hub: Option<Box<FromHub>>) {
         if let (Some(hub), Some(listening)) = (hub, &mut self.listening) {
             listening.hear(*hub);
+            listening.ask_for_owed(Listener { id: self.id, mailbox: self.mailbox.clone() });
         }
     }
 
@@ -113,14 +115,14 @@ impl Client {
 }
 
 impl Listening {
-    fn hear(&mut self, hub: FromHub) {
+    pub(super) fn hear(&mut self, hub: FromHub) {
         self.news.overrun |= hub.overrun;
         for heard in hub.heard {
             match heard {
                 Heard::Notification(frame) => {
                     let (pid, _) = read(&frame);
-                    let told = frame.get(HEAD + 4..).unwrap_or_default();
-                    let owed = self.owed.take(pid, told, self.server);
+                    let notified = frame.get(HEAD + 4..).unwrap_or_default();
+                    let owed = self.owed.take(pid, notified, self.server);
                     let own = owed || self.notifying && pid == self.server;
                     self.news.push(frame, own);
                 }
@@ -137,6 +139,7 @@ impl Listening {
         if hub.lost {
             self.hub = None;
             self.answered = self.asked;
+            self.owed = Owed::default();
             // One that waits for its first LISTEN has missed nothing.
             self.lost = !self.channels.is_idle();
             self.channels.forsake_all();

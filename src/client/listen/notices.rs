@@ -19,17 +19,24 @@ enum Value {
 }
 
 /// Channel and payload as a NotificationResponse has them behind its process number, each with its zero byte.
-pub type Told = Box<[u8]>;
+pub type Notified = Box<[u8]>;
+
+/// Bytes of a payload that PostgreSQL refuses, as it does those of longer ones.
+///
+/// Source: PostgreSQL `src/backend/commands/async.c` (`NOTIFY_PAYLOAD_MAX_LENGTH`).
+const PAYLOAD_MAX: usize = 8_000;
 
 impl Notice {
-    /// What comes of it with these parameters; `None` for NULL. Nothing is notified where one is NULL or missing.
-    pub fn told(&self, parameters: &[Option<&[u8]>]) -> Option<Told> {
+    /// What comes of it with these parameters; `None` for NULL. Nothing is notified where one is NULL or missing, nor where PostgreSQL
+    /// would refuse it for its length.
+    pub fn notified(&self, parameters: &[Option<&[u8]>]) -> Option<Notified> {
         let value = |value| match value {
             &Value::Parameter(at) => parameters.get(at).copied().flatten(),
             Value::Known(bytes) => Some(&**bytes),
         };
         let (channel, payload) = (value(&self.channel)?, value(&self.payload)?);
-        Some([channel, b"\0", payload, b"\0"].concat().into())
+        let fits = channel.len().max(payload.len()) < PAYLOAD_MAX;
+        fits.then(|| [channel, b"\0", payload, b"\0"].concat().into())
     }
 }
 

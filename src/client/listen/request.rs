@@ -4,7 +4,8 @@ use super::super::apart::supplied;
 use super::super::connection::Client;
 use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
-use super::notices::{Notice, Told};
+use super::notices::Notified;
+use super::owed::{OWED_MAX, cost};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::{Statement, key};
@@ -13,6 +14,7 @@ use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use memchr::memchr2_iter;
+use std::rc::Rc;
 
 /// What a request does that must wait for the hub, or be watched.
 #[derive(Debug, Default)]
@@ -21,8 +23,10 @@ pub struct Found {
     pub deeds: Vec<Deed>,
     /// It may notify, and its client listens.
     pub notifies: bool,
-    /// Of this, as far as its texts say it.
-    pub told: Vec<Told>,
+    /// Of this, as far as its texts say it and it is not more than is remembered.
+    pub notified: Vec<Notified>,
+    // What that costs.
+    bytes: usize,
     /// All of this is in the Query that ends it.
     pub by_query: bool,
     /// It must not run.
@@ -33,6 +37,21 @@ impl Found {
     /// The request may go as any other.
     pub fn is_nothing(&self) -> bool {
         self.deeds.is_empty() && !self.notifies && self.refusal.is_none()
+    }
+
+    /// A statement notifies, with these parameters. What is collected is at most one notice more than may be remembered, however often
+    /// a statement is bound.
+    fn notify(&mut self, deeds: &Deeds, parameters: &[Option<&[u8]>]) {
+        self.notifies |= deeds.notifies;
+        for notice in &deeds.notices {
+            if self.bytes > OWED_MAX {
+                return;
+            }
+            if let Some(notified) = notice.notified(parameters) {
+                self.bytes += cost(&notified);
+                self.notified.push(notified);
+            }
+        }
     }
 }
 
@@ -96,7 +115,7 @@ impl Client {
         }
         found.notifies &= heard;
         if !heard {
-            found.told.clear();
+            found.notified.clear();
         }
         let prepares = found.deeds.contains(&Deed::Prepare);
         if prepares && (listens || acts || listening.channels.is_pending()) {
@@ -141,9 +160,9 @@ struct Walk<'a> {
     out: BytesMut,
     copied: usize,
     // Statements of this request by name.
-    parsed: Vec<(Box<[u8]>, Deeds)>,
-    // And portals, also those that are closed in it.
-    bound: Vec<(Box<[u8]>, Vec<Deed>)>,
+    parsed: Vec<(Box<[u8]>, Rc<Deeds>)>,
+    // And portals, also those that are closed in it, each with the one deed of its statement.
+    bound: Vec<(Box<[u8]>, Option<Deed>)>,
 }
 
 impl Walk<'_> {
@@ -159,20 +178,14 @@ impl Walk<'_> {
                 out.extend_from_slice(rest);
             });
         }
-        self.notify(&deeds, &[]);
+        self.found.notify(&deeds, &[]);
         self.found.deeds.extend(deeds.deeds);
-    }
-
-    /// A statement notifies, with these parameters.
-    fn notify(&mut self, deeds: &Deeds, parameters: &[Option<&[u8]>]) {
-        self.found.notifies |= deeds.notifies;
-        self.found.told.extend(deeds.notices.iter().filter_map(|notice: &Notice| notice.told(parameters)));
     }
 
     fn parse(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {
         let mut rest = body;
         let (Some(name), Some(text)) = (take_cstr(&mut rest), take_cstr(&mut rest)) else { return };
-        let deeds = self.read(text, self.readings).unwrap_or_default();
+        let deeds = self.read_parsed(text, self.readings);
         if deeds.must_change() {
             let text = self.changed(&deeds, text);
             self.replace(chunk, at, kind::PARSE, |out| {
@@ -188,7 +201,7 @@ impl Walk<'_> {
             self.found.refusal = Some(Fault::error(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         self.parsed.retain(|(known, _)| **known != *key(name));
-        self.parsed.push((key(name).into(), deeds));
+        self.parsed.push((key(name).into(), Rc::new(deeds)));
     }
 
     fn bind(&mut self, mut body: &[u8]) {
@@ -197,34 +210,39 @@ impl Walk<'_> {
             Some((_, deeds)) => deeds.clone(),
             None => {
                 let text = self.client.prepared_text(name);
-                text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default()
+                Rc::new(text.map(|(text, readings)| self.read_parsed(&text, readings)).unwrap_or_default())
             }
         };
         let parameters = if deeds.notices.is_empty() { None } else { supplied(body) };
-        self.notify(&deeds, &parameters.unwrap_or_default());
+        self.found.notify(&deeds, &parameters.unwrap_or_default());
         if self.client.listening.is_some() {
-            self.bound.push((key(portal).into(), deeds.deeds));
+            self.bound.push((key(portal).into(), deeds.deeds.first().cloned()));
         }
     }
 
     fn execute(&mut self, mut body: &[u8]) {
         let (Some(portal), true) = (take_cstr(&mut body), self.client.listening.is_some()) else { return };
-        let deeds = match self.bound.iter().rfind(|(known, _)| **known == *key(portal)) {
-            Some((_, deeds)) => deeds.clone(),
+        let deed = match self.bound.iter().rfind(|(known, _)| **known == *key(portal)) {
+            Some((_, deed)) => deed.clone(),
             None => {
                 let text = self.client.bound_text(portal);
-                text.and_then(|(text, readings)| self.read(&text, readings)).unwrap_or_default().deeds
+                text.and_then(|(text, readings)| self.read_parsed(&text, readings).deeds.pop())
             }
         };
-        self.found.deeds.extend(deeds);
+        self.found.deeds.extend(deed);
     }
 
     fn close(&mut self, body: &[u8]) {
         if let Some((b'P', mut name)) = body.split_first()
             && let Some(portal) = take_cstr(&mut name)
         {
-            self.bound.push((key(portal).into(), Vec::new()));
+            self.bound.push((key(portal).into(), None));
         }
+    }
+
+    /// What a text does that was in a Parse: nothing where that does not matter.
+    fn read_parsed(&mut self, text: &[u8], readings: Readings) -> Deeds {
+        self.read(text, readings).unwrap_or_default().in_parse()
     }
 
     /// What a text does, if it may matter.
@@ -306,3 +324,6 @@ fn mentions(text: &[u8], (before, word): (usize, &[u8])) -> bool {
         found.is_some_and(|found| found.eq_ignore_ascii_case(word))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,14 @@ fn what_is_listened_to_is_told_in_place_of_the_function() {
         assert_eq!(changed(text), expected);
     }
 }
+
+#[test]
+fn several_statements_do_nothing_in_a_parse() {
+    for text in ["NOTIFY a; NOTIFY b", "UNLISTEN a; SELECT 1", "LISTEN a; SELECT pg_notify('a', 'x')"] {
+        let deeds = read(text).in_parse();
+        assert!(deeds.deeds.is_empty() && deeds.notices.is_empty(), "{text}");
+    }
+    assert!(read("LISTEN a; LISTEN b").in_parse().must_change(), "no server sees a LISTEN, whatever it says to two");
+    assert_eq!(read("LISTEN a;").in_parse().deeds, [Deed::Listen(name("a"))]);
+    assert_eq!(read("NOTIFY a; ;").in_parse().notices.len(), 1);
+}

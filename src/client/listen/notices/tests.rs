@@ -2,10 +2,11 @@
 
 use super::*;
 
-fn told(text: &str) -> Vec<String> {
+fn notified(text: &str) -> Vec<String> {
     let parameters: [Option<&[u8]>; 3] = [Some(b"one"), Some(b"two"), None];
-    let told = notices(text.as_bytes(), Reading::default()).into_iter().filter_map(|notice| notice.told(&parameters));
-    told.map(|told| String::from_utf8(told.into()).expect("text").replace('\0', "|")).collect()
+    let found = notices(text.as_bytes(), Reading::default()).into_iter();
+    let notified = found.filter_map(|notice| notice.notified(&parameters));
+    notified.map(|notified| String::from_utf8(notified.into()).expect("text").replace('\0', "|")).collect()
 }
 
 #[test]
@@ -23,7 +24,7 @@ fn what_a_text_says_itself_is_found() {
         ("SELECT pg_notify('a', $0); NOTIFY b", &["b||"]),
     ];
     for (text, notices) in found {
-        assert_eq!(told(text), notices, "{text}");
+        assert_eq!(notified(text), notices, "{text}");
     }
 }
 
@@ -45,12 +46,22 @@ fn what_only_postgresql_knows_is_left_out() {
         "NOTIFY a, $1 || 'x'",
         "PREPARE n AS SELECT pg_notify('a', 'x')",
     ] {
-        assert_eq!(told(text), [""; 0], "{text}");
+        assert_eq!(notified(text), [""; 0], "{text}");
     }
 }
 
 #[test]
 fn a_statement_without_end_costs_no_memory() {
     let long = format!("SELECT {} pg_notify('a', 'x'); NOTIFY b", "pg_notify('a', 'x'),".repeat(1_000));
-    assert_eq!(told(&long), ["b||"]);
+    assert_eq!(notified(&long), ["b||"]);
+}
+
+#[test]
+fn what_is_too_long_for_postgresql_is_not_even_copied() {
+    let found = notices(b"SELECT pg_notify('a', $1), pg_notify($1, 'x')", Reading::default());
+    let count = |length: usize| {
+        let parameter = vec![b'x'; length];
+        found.iter().filter_map(|notice| notice.notified(&[Some(&parameter)])).count()
+    };
+    assert_eq!((count(7_999), count(8_000)), (2, 0));
 }

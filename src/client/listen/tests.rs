@@ -1,0 +1,116 @@
+//! What a client asks of its hub, and how long it remembers what it is owed.
+
+use super::*;
+use crate::cluster::Listener;
+use crate::pool::{FromHub, Heard};
+
+/// The process of its server, and of another.
+const SERVER: i32 = 7;
+
+struct Stage {
+    listening: Listening,
+    orders: Box<dyn Fn() -> usize>,
+}
+
+impl Stage {
+    /// A client that listens to `a`, through a hub that never answers.
+    fn new() -> Self {
+        let (hub, orders) = Hub::stopped();
+        let mut listening = Listening::new(ClientId(1));
+        (listening.hub, listening.server) = (Some(hub), SERVER);
+        let mut stage = Self { listening, orders: Box::new(orders) };
+        stage.transaction(&[], &["LISTEN a"]);
+        stage.listening.outcome.joined.clear();
+        stage
+    }
+
+    /// A transaction that notifies of these, each with an empty payload, and does the statements, which are of UNLISTEN and LISTEN.
+    fn transaction(&mut self, notices: &[&str], statements: &[&str]) {
+        notices.iter().for_each(|channel| self.listening.owed.send(format!("{channel}\0\0").into_bytes().into()));
+        for statement in statements {
+            self.listening.expected.extend(deeds::Deeds::by(statement.as_bytes(), Default::default()).deeds);
+            self.listening.complete(b"UNLISTEN");
+        }
+        self.listening.ready(Status::Idle);
+    }
+
+    /// It is told that it is its turn.
+    fn rest(&mut self) -> Option<Ticket> {
+        self.listening.ask_at_rest(listener())
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let mut hub = FromHub::default();
+        hub.push(heard);
+        self.listening.hear(hub);
+        self.listening.ask_for_owed(listener());
+    }
+
+    /// What another client notifies of through the same server: whether it is taken for this one's own.
+    fn is_taken(&mut self, channel: &str) -> bool {
+        self.listening.owed.take(SERVER, format!("{channel}\0\0").as_bytes(), 0)
+    }
+}
+
+fn listener() -> Listener {
+    Listener { id: ClientId(1), mailbox: Arc::default() }
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_asked_once() {
+    let mut stage = Stage::new();
+    stage.transaction(&["a"], &[]);
+    for _ in 0..1_000 {
+        assert!(stage.rest().is_none(), "no server is held for it");
+        stage.transaction(&[], &[]);
+    }
+    assert_eq!((stage.orders)(), 1);
+    // What came to be owed meanwhile is asked for behind the answer, and nothing behind that.
+    stage.transaction(&["b"], &[]);
+    stage.rest();
+    assert_eq!((stage.orders)(), 1);
+    stage.hear(Heard::Done(Ticket(1)));
+    assert_eq!((stage.orders)(), 2);
+    assert!(!stage.is_taken("a"), "it would have come");
+    stage.hear(Heard::Done(Ticket(2)));
+    stage.rest();
+    assert_eq!((stage.orders)(), 2);
+    assert!(!stage.is_taken("b"));
+}
+
+#[test]
+fn who_notifies_is_told_behind_the_answer() {
+    let mut stage = Stage::new();
+    stage.listening.notifying = true;
+    stage.transaction(&["a"], &[]);
+    let ticket = stage.rest().expect("it waits");
+    stage.hear(Heard::Done(ticket));
+    assert_eq!((stage.orders)(), 1);
+    assert!(!stage.is_taken("a"));
+}
+
+#[test]
+fn a_refusal_waits_for_the_request_that_it_refuses() {
+    let mut stage = Stage::new();
+    stage.transaction(&["a"], &[]);
+    let ticket = Ticket(stage.listening.asked.0 + 1);
+    stage.listening.asked = ticket;
+    stage.rest();
+    let fault = Fault::error(crate::fault::Blame::Server, crate::fault::SqlState::CANNOT_CONNECT_NOW, "no");
+    stage.hear(Heard::Failed(ticket, Arc::new(fault)));
+    assert!(stage.listening.refusal.is_some() && (stage.orders)() == 0);
+}
+
+#[test]
+fn who_listens_to_nothing_any_more_is_owed_nothing() {
+    let mut stage = Stage::new();
+    stage.transaction(&["a"], &["UNLISTEN *"]);
+    assert!(stage.rest().is_none());
+    stage.transaction(&[], &["LISTEN a"]);
+    assert!(!stage.is_taken("a"), "another one's");
+    stage.transaction(&["a"], &[]);
+    let mut lost = FromHub::default();
+    lost.lost = true;
+    stage.listening.hear(lost);
+    assert!(!stage.is_taken("a"));
+}
