@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -140,12 +140,20 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 
 async fn run_client(worker: &Worker, id: ClientId, logged_in: Box<LoggedIn>) {
     let waker = std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let shared = &worker.shared;
-    let welcomed: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(welcome(*logged_in, id, worker.id, shared.in_force.clone(), &shared.registry, &worker.meters, waker));
-    let Some(mut client) = welcomed.await else { return };
+    let Some(mut client) = welcomed(worker, id, logged_in, waker).await else { return };
     let left = serve(&mut client).await;
     Box::pin(part(client, left)).await;
+}
+
+/// Boxed, and beside the client's task, which would keep what it came with, emptied, for as long as the client stays.
+fn welcomed(
+    worker: &Worker,
+    id: ClientId,
+    logged_in: Box<LoggedIn>,
+    waker: Waker,
+) -> Pin<Box<dyn Future<Output = Option<Client>> + '_>> {
+    let shared = &worker.shared;
+    Box::pin(welcome(*logged_in, id, worker.id, shared.in_force.clone(), &shared.registry, &worker.meters, waker))
 }
 
 async fn part(mut client: Client, left: Left) {

@@ -180,6 +180,8 @@ pub struct Client {
     pub(super) bent: Bent,
     // When it last did something.
     pub(super) now: Instant,
+    // When its request at hand began to wait for a server. Here, and not in its task's steps, as each of them would hold it.
+    pub(super) waits_since: Instant,
     // Leave at the next boundary; leave now; the client's own CancelRequest came while it waited.
     pub(super) draining: bool,
     pub(super) killed: bool,
@@ -267,6 +269,7 @@ impl Client {
             drawn: Drawn::default(),
             bent: Bent::No,
             now: clock::now(),
+            waits_since: clock::now(),
             draining: false,
             killed: false,
             cancelled: false,

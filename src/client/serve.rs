@@ -66,10 +66,10 @@ pub async fn serve(client: &mut Client) -> Left {
         }
         client.look_for_sequences(&request.bytes, request.first);
         // However often it is decided anew.
-        let since = client.now;
+        client.waits_since = client.now;
         let found = loop {
             client.route(&request);
-            match client.server(since).await {
+            match client.server().await {
                 // The catalog has changed while the request waited for a replica: it is decided anew.
                 Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
                 found => break found,
@@ -106,8 +106,8 @@ pub async fn serve(client: &mut Client) -> Left {
 
 impl Client {
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
-    /// on the primary. It is waited for from `since` on.
-    async fn server(&mut self, since: Instant) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
+    /// on the primary. It is waited for from `waits_since` on.
+    async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         loop {
             self.step(Step::Decide);
             if self.lacks_replica() {
@@ -117,14 +117,14 @@ impl Client {
                 Target::Lane(lane) => lane.clone(),
                 Target::NoPrimary(watch) => {
                     let watch = watch.clone();
-                    Box::pin(self.until_primary(&watch, since, true)).await?;
+                    Box::pin(self.until_primary(&watch, self.waits_since, true)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),
             };
             self.step(Step::Checkout);
             let patience = self.patience();
-            match self.checkout(&lane, since, patience, true).await {
+            match self.checkout(&lane, self.waits_since, patience, true).await {
                 Ok(server) if self.shape.leads_to(self.to(), &lane) && self.still_lives() => return Ok((server, lane)),
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
