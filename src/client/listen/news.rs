@@ -61,8 +61,7 @@ impl Client {
     /// Takes in what lay in the mailbox. Costs nothing where nobody listens.
     pub(in super::super) fn hear_hub(&mut self, hub: Option<Box<FromHub>>) {
         if let (Some(hub), Some(listening)) = (hub, &mut self.listening) {
-            listening.hear(*hub);
-            listening.ask_for_owed(Listener { id: self.id, mailbox: self.mailbox.clone() });
+            listening.hear(*hub, Listener { id: self.id, mailbox: self.mailbox.clone() });
         }
     }
 
@@ -115,7 +114,8 @@ impl Client {
 }
 
 impl Listening {
-    pub(super) fn hear(&mut self, hub: FromHub) {
+    /// Takes in what a hub has said to this client, `who`.
+    pub(super) fn hear(&mut self, hub: FromHub, who: Listener) {
         self.news.overrun |= hub.overrun;
         for heard in hub.heard {
             match heard {
@@ -147,6 +147,7 @@ impl Listening {
             let fault = Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, lost);
             self.refusal = Some(Arc::new(fault.with_hint("Try again.")));
         }
+        self.ask_for_owed(who);
     }
 }
 

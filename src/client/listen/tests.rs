@@ -42,8 +42,7 @@ impl Stage {
     fn hear(&mut self, heard: Heard) {
         let mut hub = FromHub::default();
         hub.push(heard);
-        self.listening.hear(hub);
-        self.listening.ask_for_owed(listener());
+        self.listening.hear(hub, listener());
     }
 
     /// What another client notifies of through the same server: whether it is taken for this one's own.
@@ -111,6 +110,6 @@ fn who_listens_to_nothing_any_more_is_owed_nothing() {
     stage.transaction(&["a"], &[]);
     let mut lost = FromHub::default();
     lost.lost = true;
-    stage.listening.hear(lost);
+    stage.listening.hear(lost, listener());
     assert!(!stage.is_taken("a"));
 }
