@@ -24,9 +24,12 @@ fn replicas_that_are_far_behind_fire_their_alert_until_they_have_caught_up() {
     let subjects: Vec<_> = alerts(&world).into_iter().map(|[subject, _]| subject).collect();
     let hosts = world.console("SHOW HOSTS");
     for subject in &subjects {
-        let port = subject.rsplit(':').next().unwrap();
-        let host = hosts.lines().find(|row| row.contains(port)).unwrap_or_else(|| panic!("{subject}: {hosts}"));
-        assert!(!host.contains("primary"), "{host}");
+        // Database, host, port, role.
+        let columns = |row: &str| row.split('|').map(str::to_owned).collect::<Vec<_>>();
+        let mut rows = hosts.lines().map(columns);
+        let is_it = |row: &Vec<String>| *subject == format!("{}:{}", row[1], row[2]);
+        let host = rows.find(is_it).unwrap_or_else(|| panic!("{subject}: {hosts}"));
+        assert_ne!(host[3], "primary", "{hosts}");
     }
     world.pause_replay(false);
     eventually("it is over", calm);
