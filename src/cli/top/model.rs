@@ -110,9 +110,9 @@ pub struct Model {
     pub lost: Option<String>,
     /// Whose statement is to be canceled, if the user means it.
     pub question: Option<Live>,
-    /// Lines of the one query that are above the screen.
+    /// Rows of the one query that are above the screen.
     pub above: usize,
-    /// Lines that it had when it was drawn last: nobody goes beyond the last one.
+    /// Rows that it had when it was drawn last, with those of long lines: nobody goes beyond the last one.
     pub drawn: Cell<usize>,
     before: Option<Before>,
     now: Option<Snapshot>,

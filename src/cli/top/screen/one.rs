@@ -4,9 +4,9 @@ use super::super::model::{Bucket, Caller, Closer, Line as Row, Model, Route, Sin
 use super::{named, seconds, short};
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Stylize;
-use ratatui::text::Line;
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
 use std::collections::BTreeMap;
 
 /// Columns of the longest bar.
@@ -25,10 +25,42 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, key: &(Stri
     if let Some(closer) = model.closer(key) {
         lines.extend(closely(closer, &key.0));
     }
-    model.drawn.set(lines.len());
-    let last = lines.len().saturating_sub(1);
-    let above = u16::try_from(model.above.min(last)).unwrap_or(u16::MAX);
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((above, 0)), area);
+    let width = usize::from(area.width);
+    let rows = |line: &Line<'_>| {
+        let style = line.style;
+        broken(&line.to_string(), width).into_iter().map(move |row| Line::from(row).style(style)).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = lines.iter().flat_map(rows).collect();
+    model.drawn.set(rows.len());
+    let above = model.above.min(rows.len().saturating_sub(1));
+    let seen: Vec<_> = rows.into_iter().skip(above).take(area.height.into()).collect();
+    frame.render_widget(Paragraph::new(seen), area);
+}
+
+/// In rows of at most `width` columns, behind white space where there is any; that may stand out, as nobody sees it. One at least. Ours, as
+/// it is to be known how many there are.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let (mut rows, mut row, mut columns) = (Vec::new(), String::new(), 0);
+    // Bytes and columns of the row up to and with its last white space.
+    let mut space = (0, 0);
+    let line = Span::raw(text);
+    for letter in line.styled_graphemes(Style::new()) {
+        let (symbol, wide) = (letter.symbol, Span::raw(letter.symbol).width());
+        let is_space = symbol.chars().all(char::is_whitespace);
+        if !is_space && columns + wide > width && !row.is_empty() {
+            let (bytes, before) = if space.0 > 0 { space } else { (row.len(), columns) };
+            let rest = row.split_off(bytes);
+            rows.push(std::mem::replace(&mut row, rest));
+            (columns, space) = (columns - before, (0, 0));
+        }
+        row.push_str(symbol);
+        columns += wide;
+        if is_space {
+            space = (row.len(), columns);
+        }
+    }
+    rows.push(row);
+    rows
 }
 
 fn facts(Row { query, since }: &Row<'_>) -> Vec<Line<'static>> {

@@ -194,6 +194,41 @@ fn nobody_scrolls_beyond_the_last_line_of_a_query_nor_has_to_come_back_from_ther
 }
 
 #[test]
+fn the_end_of_a_query_that_is_longer_than_the_screen_can_be_reached() {
+    let columns: Vec<_> = (0..100).map(|number| format!("column_{number}")).collect();
+    let unbroken = "x".repeat(100);
+    let text = format!("select {}, \"{unbroken}\" from the_last_table", columns.join(", "));
+    let row = SLOW.replace("select pg_sleep(?)", &text);
+    let mut model = Model::new(String::new(), View::Queries, Sort::Time, Duration::from_secs(2));
+    model.take(snapshot(clock::now(), &[&row], &[]));
+    model.press(Press::Enter);
+    let body = |model: &Model| drawn(model, 40, 10)[2..9].to_vec();
+    body(&model);
+    model.press(Press::End);
+    assert_eq!(body(&model), ["the_last_table", "", "", "", "", "", ""]);
+    (0..6).for_each(|_| drop(model.press(Press::Up)));
+    let tail = [
+        "column_92, column_93, column_94,",
+        "column_95, column_96, column_97,",
+        "column_98, column_99,",
+        &format!("\"{}", &unbroken[..39]),
+        &unbroken[..40],
+        &format!("{}\" from", &unbroken[..21]),
+        "the_last_table",
+    ];
+    assert_eq!(body(&model), tail);
+    // Nothing of it is missing.
+    model.press(Press::Home);
+    let mut all = String::new();
+    for _ in 0..model.drawn.get() {
+        all += &body(&model)[0];
+        model.press(Press::Down);
+    }
+    let bare = |text: &str| text.replace(' ', "");
+    assert!(bare(&all).ends_with(&bare(&text)), "{all}");
+}
+
+#[test]
 fn no_size_is_too_small_and_a_long_list_follows_the_cursor() {
     let mut model = model();
     for (width, height) in [(1, 1), (2, 3), (10, 4), (300, 2)] {
