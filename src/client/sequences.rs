@@ -92,6 +92,7 @@ impl Client {
         if asks {
             self.ask_sequences(draws, server)?;
         }
+        // Before it is run. Should it fail, the client has lost what it could still be told of: at worst a 55000 that there was no need for.
         if facts.statements.iter().any(|statement| forgets(&statement.verb)) {
             self.forget_others_sequences();
         }

@@ -24,7 +24,8 @@ use std::sync::Arc;
 /// TCP_USER_TIMEOUT counts the time for which a window is closed as if the host were dead.
 const ANY_WINDOW: usize = 32 * 1024;
 
-/// Of so many pipelines of a server the statements of one are told apart: each Flush costs it a write, and us a read.
+/// Of so many pipelines of a server the statements of one are told apart, up to its Sync, however long its client goes on behind that: each
+/// Flush costs the server a write, and us a read.
 const PIPELINES: u8 = 16;
 
 impl Drop for Server {

@@ -55,7 +55,7 @@ impl Exchange {
         self.timing.is_together()
     }
 
-    /// The server is asked to answer one by one what is sent now, and whatever is until all of it was answered.
+    /// The server is asked to answer one by one what is sent now, up to the end of the request.
     pub fn tell_apart(&mut self) {
         self.timing.tell_apart();
     }
@@ -65,7 +65,7 @@ impl Exchange {
         self.timing.tells_apart()
     }
 
-    /// Whether it was for what has been answered since the last call: each statement had a time of its own.
+    /// Whether it was for some of what has been answered since the last call: those statements had times of their own.
     pub fn take_apart(&mut self) -> bool {
         self.timing.take_apart()
     }

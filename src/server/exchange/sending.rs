@@ -108,6 +108,9 @@ impl Exchange {
         if owed && timed {
             self.timing.sent();
         }
+        if matches!(awaits, Awaits::Sync | Awaits::Query | Awaits::FunctionCall) {
+            self.timing.end_request();
+        }
         owed
     }
 }

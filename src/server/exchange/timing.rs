@@ -46,6 +46,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// It was sent while others were under way, or others were sent while it was: how long it took is not known.
     pub together: bool,
+    // Those that are sent behind it do not change that.
+    apart: bool,
     // It was in the way of another transaction.
     conflict: bool,
     rows: u64,
@@ -71,13 +73,15 @@ pub(super) struct Timing {
     data_rows: u64,
     // What the last error is the end of.
     failing: Option<Arc<Stat>>,
-    // All that were sent since this was asked for last have a time of their own, although they were sent together.
+    // What is sent now is answered one by one.
+    telling_apart: bool,
+    // As was something that was sent since this was asked for last.
     apart: bool,
 }
 
 impl Ended {
     fn new(timed: Timed, outcome: Outcome) -> Self {
-        Self { at: timed.sent, timed, outcome, together: false, conflict: false, rows: 0 }
+        Self { at: timed.sent, timed, outcome, together: false, apart: false, conflict: false, rows: 0 }
     }
 
     /// When it did.
@@ -138,12 +142,13 @@ impl Timing {
     /// It goes to the server.
     pub fn sent(&mut self) {
         let Some(timed) = self.next.take() else { return };
-        let together = !self.apart && !self.runs_nothing();
-        // Where the newest one is already, all in front of it are.
+        let apart = self.telling_apart;
+        let together = !apart && !self.runs_nothing();
+        // Where the newest one is already, all in front of it are that are to be.
         if together && !self.statements.back().is_some_and(|newest| newest.together) {
-            self.statements.range_mut(self.ended..).for_each(|other| other.together = true);
+            self.statements.range_mut(self.ended..).for_each(|other| other.together = !other.apart);
         }
-        self.statements.push_back(Ended { together, ..Ended::new(timed, Outcome::Done) });
+        self.statements.push_back(Ended { together, apart, ..Ended::new(timed, Outcome::Done) });
     }
 
     /// So long the oldest one has waited for its client: as if it had been sent so much later.
@@ -261,7 +266,8 @@ impl Timing {
         self.statements.range(self.ended..).any(|one| one.together)
     }
 
-    /// How many have ended that nobody has taken.
+    /// How many have ended that nobody has taken. An Execute that only waits for the end of its Sync is none of them, and need not be: a
+    /// request is not sent once more ([`Self::take_back`]) when any Execute in it was answered.
     pub fn len(&self) -> usize {
         self.ended
     }
@@ -293,29 +299,41 @@ impl Timing {
         if let Some(next) = self.statements.get_mut(self.ended) {
             next.timed.sent = next.timed.sent.max(now);
         }
-        let mut ended: Vec<_> = self.statements.range_mut(from..self.ended).filter(|one| one.is_timed()).collect();
+        // Those that are not told apart have taken their share as well, and nobody asks for it.
+        let ran = |one: &&mut Ended| matches!(one.outcome, Outcome::Done | Outcome::Failed);
+        let mut ended: Vec<_> = self.statements.range_mut(from..self.ended).filter(ran).collect();
         let Some(begun) = ended.first().map(|first| first.timed.sent) else { return };
         let each = now.saturating_duration_since(begun) / u32::try_from(ended.len()).unwrap_or(u32::MAX);
         let mut begin = begun;
         for one in &mut ended {
+            // Not before it was sent, nor for longer than until now.
+            begin = begin.max(one.timed.sent);
             one.timed.sent = begin;
-            begin += each;
+            begin = (begin + each).min(now);
             one.at = begin;
         }
     }
 
-    /// What is sent now, and until the answer to all of it was asked for by [`Self::take_apart`], is answered one by one.
+    /// What is sent now, and until [`Self::end_request`], is answered one by one.
     pub fn tell_apart(&mut self) {
-        self.apart = true;
+        (self.telling_apart, self.apart) = (true, true);
     }
 
     /// Whether it is: the server has to be asked for that.
     pub fn tells_apart(&self) -> bool {
-        self.apart
+        self.telling_apart
     }
 
-    /// Whether it was. What is sent from now on is not.
+    /// The end of a request is sent: a client that sends more before it has its answers would have all of them told apart, for as long as
+    /// it does so. What it sends has no time of its own, as anywhere.
+    pub fn end_request(&mut self) {
+        self.telling_apart = false;
+    }
+
+    /// Whether something of what was answered since the last call was told apart, and is no part of a common sample. What is sent from now
+    /// on is not.
     pub fn take_apart(&mut self) -> bool {
+        self.telling_apart = false;
         std::mem::take(&mut self.apart)
     }
 
@@ -335,6 +353,7 @@ impl Timing {
     pub fn forget(&mut self) {
         (self.next, self.open, self.failing) = (None, None, None);
         (self.ended, self.dated, self.ending, self.data_rows, self.apart) = (0, 0, false, 0, false);
+        self.telling_apart = false;
         self.statements.clear();
     }
 

@@ -142,23 +142,42 @@ fn with_a_flush_behind_each_one_begins_where_the_one_before_it_has_ended() {
 }
 
 #[test]
-fn what_is_sent_behind_those_has_a_time_of_its_own_as_well() {
+fn what_is_sent_behind_the_end_of_those_has_no_time_and_takes_theirs_from_none() {
     let mut it = Watched::new();
     it.send("BaBaS").later(5);
+    assert!(!it.talk.exchange.tells_apart(), "a Sync ends it");
     assert_eq!(it.hear("2 C:SELECT_1"), [(1, Done, Some(5))]);
     // More is sent in the middle of the second one.
     it.later(1).send("BEBESQ").later(2);
     assert_eq!(it.hear("2 C:SELECT_1"), []);
     assert_eq!(it.later(3).hear("Zi"), [(2, Done, Some(6))]);
-    assert_eq!(it.later(4).hear("2 C:SELECT_1"), [(3, Done, Some(4))]);
-    assert_eq!(it.later(7).hear("2 C:SELECT_1 Zi"), [(4, Done, Some(7))]);
-    assert_eq!(it.later(8).hear("C:SELECT_1 Zi"), [(5, Done, Some(8))]);
-    // So the time of all of them together is no sample, in which each would be once more.
+    assert_eq!(it.later(4).hear("2 C:SELECT_1"), [(3, Done, None)]);
+    assert_eq!(it.later(7).hear("2 C:SELECT_1 Zi"), [(4, Done, None)]);
+    // It goes on and on.
+    let mut answer = "C:SELECT_1 Zi";
+    for name in 5..15 {
+        it.send("BES");
+        assert!(!it.talk.exchange.tells_apart());
+        assert_eq!(it.later(8).hear(answer), [(name, Done, None)]);
+        answer = "2 C:SELECT_1 Zi";
+    }
+    assert_eq!(it.later(8).hear("2 C:SELECT_1 Zi"), [(15, Done, None)]);
+    // The time of all of them together is no sample, in which the first ones would be once more.
     assert!(it.talk.exchange.take_apart());
-    // Of what is sent once that was asked for nothing is known again.
+    // Of what is sent once that was asked for there is one again.
     it.send("BEBES").later(4);
-    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(6, Done, None), (7, Done, None)]);
+    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(16, Done, None), (17, Done, None)]);
     assert!(!it.talk.exchange.take_apart());
+}
+
+#[test]
+fn a_query_ends_those_in_front_of_it_and_is_the_last_of_them() {
+    let mut it = Watched::new();
+    it.send("BaBaQ").send("Q").later(5);
+    assert_eq!(it.hear("2 C:SELECT_1"), [(1, Done, Some(5))]);
+    assert_eq!(it.later(2).hear("2 C:SELECT_1"), [(2, Done, Some(2))]);
+    assert_eq!(it.later(3).hear("C:SELECT_1 Zi"), [(3, Done, Some(3))]);
+    assert_eq!(it.later(4).hear("C:SELECT_1 Zi"), [(4, Done, None)]);
 }
 
 #[test]
@@ -167,6 +186,12 @@ fn those_that_are_answered_at_once_share_the_time() {
     it.send("BaBaBaS").later(4);
     assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1"), [(1, Done, Some(2)), (2, Done, Some(2))]);
     assert_eq!(it.later(3).hear("2 C:SELECT_1 Zi"), [(3, Done, Some(3))]);
+    // None has begun before it was sent, nor ends later than it was heard of; what behind their end is not told apart has a share, too.
+    it.send("Ba").later(9).send("BaS").later(1);
+    assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(4, Done, Some(5)), (5, Done, Some(1))]);
+    it.send("BaBaS").send("BEBES").later(8);
+    let answers = "2 C:SELECT_1 2 C:SELECT_1 Zi 2 C:SELECT_1 2 C:SELECT_1 Zi";
+    assert_eq!(it.hear(answers), [(6, Done, Some(2)), (7, Done, Some(2)), (8, Done, None), (9, Done, None)]);
 }
 
 #[test]
