@@ -7,11 +7,21 @@ use super::{shown, watched};
 
 #[test]
 fn a_plan_that_has_gone_stale_is_an_error_of_its_own_statement_if_that_is_told_and_of_none_if_it_is_cured() {
+    // What is known of a server's statements is forgotten when its client leaves it: who keeps it shows whether it was before.
+    for keeps_its_server in [false, true] {
+        errors_are_those_of_their_statements(keeps_its_server);
+    }
+}
+
+fn errors_are_those_of_their_statements(keeps_its_server: bool) {
     let (pooler, _) = watched("default_pool_size = 1", "");
     let role = fresh_role();
     look(&format!("CREATE TABLE stale_{role} (id int)"));
     look(&format!("ALTER TABLE stale_{role} OWNER TO {role}"));
     let mut client = Client::connect(pooler.port(), &role, "postgres");
+    if keeps_its_server {
+        assert!(client.query("create temporary table pin (a int)").errors.is_empty());
+    }
     let prepare = parse("s", &format!("select * from stale_{role}"));
     let described = [bind("", "s", &[]), describe(b'P', ""), execute("", 0), sync()].concat();
     client.send(&[prepare, described.clone()].concat());

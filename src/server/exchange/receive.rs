@@ -122,6 +122,7 @@ impl Exchange {
                 }
                 out.error();
                 self.told_error |= !matches!(verdict, Verdict::Hide);
+                // Behind the cure, of which the client hears nothing.
                 self.note_told(&verdict);
                 let instead = if show { out.reword(body) } else { None };
                 Ok(instead.map_or(verdict, Verdict::Replace))

@@ -276,6 +276,7 @@ impl Timing {
     pub fn take_back(&mut self, len: usize) {
         self.statements.drain(len..self.ended);
         (self.ended, self.dated) = (len, self.dated.min(len));
+        // Or it were the statement of the next error, if that is of none, where the client keeps its server.
         self.failing = None;
     }
 
