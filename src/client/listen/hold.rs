@@ -39,6 +39,8 @@ pub(in super::super) struct Held {
     // What the hub was asked for it, and until when it waits, if there is an end to that.
     ticket: Option<Ticket>,
     until: Option<Instant>,
+    // That was an earlier question; its own comes behind the answer.
+    behind: bool,
     // What it is to listen to for this request.
     ahead: Vec<Channel>,
 }
@@ -67,7 +69,7 @@ fn last_frame(messages: &[u8]) -> usize {
 
 impl Held {
     pub fn new(bytes: BytesMut, (first, end): (Option<u8>, Option<u8>), at: At, found: Found) -> Box<Self> {
-        Box::new(Self { bytes, end, first, at, found, ticket: None, until: None, ahead: Vec::new() })
+        Box::new(Self { bytes, end, first, at, found, ticket: None, until: None, behind: false, ahead: Vec::new() })
     }
 }
 
@@ -87,7 +89,8 @@ impl Client {
         if let Some(refusal) = held.found.refusal.take().filter(|_| !ends) {
             return Turn::Refuse(refusal, held);
         }
-        if held.ticket.is_none()
+        let is_answered = |ticket| self.listening.as_ref().is_some_and(|listening| listening.answered >= ticket);
+        if held.ticket.is_none_or(|ticket| held.behind && is_answered(ticket))
             && let Err(fault) = self.ask_hub(&mut held)
         {
             return Turn::Refuse(fault, held);
@@ -131,8 +134,12 @@ impl Client {
         let new = listening.channels.ahead(&held.found.deeds);
         if new.is_empty() {
             let asks = held.found.notifies && !listening.notifying && !listening.channels.is_empty();
-            held.ticket = asks.then(|| listening.ask(who)).flatten();
-            held.until = Some(clock::now() + OWN);
+            held.behind = asks && listening.is_asking();
+            held.ticket = match held.behind {
+                true => Some(listening.asked),
+                false => asks.then(|| listening.ask(who)).flatten(),
+            };
+            held.until.get_or_insert_with(|| clock::now() + OWN);
             return Ok(());
         }
         let fault = if listening.channels.len() > CHANNELS_MAX {
@@ -271,6 +278,11 @@ impl Listening {
         self.asked
     }
 
+    /// Whether a question is under way.
+    fn is_asking(&self) -> bool {
+        self.asked > self.answered
+    }
+
     /// Asks for everything that has been committed. `None`: the hub is gone, of which the client will hear.
     fn ask(&mut self, who: Listener) -> Option<Ticket> {
         let ticket = self.next_ticket();
@@ -296,8 +308,8 @@ impl Listening {
     /// Asks for what is owed without waiting for the answer, unless one is under way already: then it is asked for behind that.
     pub(super) fn ask_for_owed(&mut self, who: Listener) {
         // A refusal is for a request that waits to be told.
-        let is_free = self.answered >= self.asked && self.refusal.is_none();
-        if is_free
+        if !self.is_asking()
+            && self.refusal.is_none()
             && self.owed.is_unasked()
             && !self.channels.is_empty()
             && let Some(ticket) = self.ask(who)
