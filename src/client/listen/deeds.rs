@@ -102,11 +102,14 @@ struct Places {
 impl Deeds {
     /// Reads a text, by these rules.
     pub fn read(text: &[u8], readings: Readings) -> Self {
-        let (one, other) = match readings.ways(text) {
+        let (mut one, mut other) = match readings.ways(text) {
             Ways::One(reading) => return Self::by(text, reading),
             Ways::Either([one, other]) => (Self::by(text, one), Self::by(text, other)),
             Ways::Any => (Self::by(text, Reading::default()), Self::default()),
         };
+        // Only what is certain is cleared in a Parse, and nothing is uncertain for it.
+        let several = one.several && other.several;
+        (one.several, other.several) = (several, several);
         if one == other {
             return one;
         }

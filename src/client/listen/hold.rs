@@ -158,6 +158,7 @@ impl Client {
         }
         let ticket = listening.next_ticket();
         held.ticket = Some(ticket);
+        (held.behind, held.until) = (false, None);
         held.ahead.clone_from(&new);
         let heard = listening.hub.as_ref().is_some_and(|hub| hub.listen(who.clone(), new.clone(), ticket));
         if !heard {

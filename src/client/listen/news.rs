@@ -132,6 +132,7 @@ impl Listening {
                 }
                 Heard::Failed(ticket, fault) => {
                     self.answered = self.answered.max(ticket);
+                    self.owed.answer(self.answered);
                     self.refusal = Some(fault);
                 }
             }

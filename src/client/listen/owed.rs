@@ -2,7 +2,8 @@
 //! hears of it. Bounded. Pure.
 //!
 //! Of two that are alike in server, channel and payload, the first that comes is taken for the client's own, whoever sent it:
-//! nobody can tell them apart. Of those that are alike in one transaction PostgreSQL sends one.
+//! nobody can tell them apart. Of those that are alike in one transaction PostgreSQL sends one; the transactions of
+//! one Query count as one here.
 
 use super::notices::Notified;
 use crate::pool::{ENTRY, Ticket};

@@ -45,8 +45,8 @@ impl Conversation {
         if listens.is_empty() && unlistens.is_empty() {
             let Some(who) = who else { return };
             match self.asked.back_mut() {
-                // It has not been sent yet, so it is answered behind all that is committed now.
-                Some(last) if self.fresh => last.answer_to.push(who),
+                // It has not been sent yet, so it is answered behind all that is committed now. A LISTEN may fail, which is its own asker's matter.
+                Some(last) if self.fresh && last.listens.is_empty() => last.answer_to.push(who),
                 // An empty query: PostgreSQL passes on what it has heard before it is ready again.
                 _ => self.ask(b"", Asked { answer_to: vec![who], ..Asked::default() }),
             }

@@ -208,16 +208,19 @@ fn what_postgresql_refuses_fails_for_who_asked_and_those_who_joined_are_told() {
     run(async {
         let (port, mut backends) = postgres(false).await;
         let mut hall = Hall::new(port);
-        let (_, good) = hall.listen(2, &["good"]);
+        let (hub, good) = hall.listen(2, &["good"]);
         hall.is_done(2, good).await;
         let _backend = backends.recv().await.expect("a login");
         let (_, bad) = hall.listen(0, &["bad"]);
         hall.listen(1, &["bad"]);
+        // In the same breath.
+        let asked = Ticket(bad.0 + 10);
+        assert!(hub.ask(hall.listeners[2].clone(), asked));
         let told = hall.told(0).await;
         assert!(matches!(&told.heard[..], [Heard::Failed(ticket, _)] if *ticket == bad), "{told:?}");
         let told = hall.told(1).await;
-        assert!(told.lost || matches!(told.heard[..], [Heard::Failed(..)]), "{told:?}");
-        assert!(hall.listeners[2].mailbox.take().is_none());
+        assert!(told.lost, "{told:?}");
+        hall.is_done(2, asked).await;
     });
 }
 

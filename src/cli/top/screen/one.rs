@@ -39,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, key: &(Stri
 
 /// In rows of at most `width` columns, behind white space where there is any; that may stand out, as nobody sees it. One at least. Ours, as
 /// it is to be known how many there are.
-fn broken(text: &str, width: usize) -> Vec<String> {
+pub(super) fn broken(text: &str, width: usize) -> Vec<String> {
     let (mut rows, mut row, mut columns) = (Vec::new(), String::new(), 0);
     // Bytes and columns of the row up to and with its last white space.
     let mut space = (0, 0);
@@ -47,7 +47,7 @@ fn broken(text: &str, width: usize) -> Vec<String> {
     for letter in line.styled_graphemes(Style::new()) {
         let (symbol, wide) = (letter.symbol, Span::raw(letter.symbol).width());
         let is_space = symbol.chars().all(char::is_whitespace);
-        if !is_space && columns + wide > width && !row.is_empty() {
+        while !is_space && columns + wide > width && !row.is_empty() {
             let (bytes, before) = if space.0 > 0 { space } else { (row.len(), columns) };
             let rest = row.split_off(bytes);
             rows.push(std::mem::replace(&mut row, rest));

@@ -229,6 +229,12 @@ fn the_end_of_a_query_that_is_longer_than_the_screen_can_be_reached() {
 }
 
 #[test]
+fn no_row_of_a_long_line_is_wider_than_the_screen() {
+    assert_eq!(one::broken(" 日a本", 4), [" ", "日a", "本"], "a letter of two columns behind the break");
+    assert_eq!(one::broken("日", 1), ["日"], "there is no smaller part");
+}
+
+#[test]
 fn no_size_is_too_small_and_a_long_list_follows_the_cursor() {
     let mut model = model();
     for (width, height) in [(1, 1), (2, 3), (10, 4), (300, 2)] {

@@ -98,6 +98,13 @@ fn what_is_listened_to_is_told_in_place_of_the_function() {
 }
 
 #[test]
+fn readings_that_differ_in_how_many_statements_there_are_agree_all_the_same() {
+    let text = r"SELECT pg_notify('a', f(x)), '\'; SELECT 1 --'";
+    let deeds = Deeds::read(text.as_bytes(), Readings::any(Reading::default()));
+    assert!(deeds.notifies && !deeds.uncertain, "it notifies by either: {deeds:?}");
+}
+
+#[test]
 fn several_statements_do_nothing_in_a_parse() {
     for text in ["NOTIFY a; NOTIFY b", "UNLISTEN a; SELECT 1", "LISTEN a; SELECT pg_notify('a', 'x')"] {
         let deeds = read(text).in_parse();
