@@ -235,12 +235,13 @@ fn ask(port: u16, database: &str) -> Heard {
     conn.send(&crate::raw::query("SELECT 1"));
     let heard = conn.until_ready();
     match heard.frames.last() {
-        // A client that is ready stays a while: what the server says next is for it, too.
-        Some((b'Z', _)) => {
-            let mut more = {
+        // A client that is ready stays a while: what the server says next is for it, too. One in a transaction stays to the end,
+        // which may come later than its own.
+        Some((b'Z', status)) => {
+            if *status != b"T" {
                 conn.finish();
-                conn.until_closed()
-            };
+            }
+            let mut more = conn.until_closed();
             more.frames.splice(0..0, heard.frames);
             more
         }
