@@ -98,8 +98,8 @@ test-drivers: preflight
 test-versions: preflight-versions
 	@bash .ci/test-versions "$(VERSIONS)" $(ARGS)
 
-# Most tests wait most of the time, for timers and for PostgreSQL.
-test: export RUST_TEST_THREADS := $(or $(RUST_TEST_THREADS),$(shell expr 2 \* $$(nproc)))
+# Most tests wait most of the time, for timers and for PostgreSQL. Where there are more cores, as many at a time as there are do.
+test: export RUST_TEST_THREADS := $(or $(RUST_TEST_THREADS),$(shell n=$$(nproc); echo $$((n > 4 ? n : 2 * n))))
 test-leaks: export PGOTTER_LONG_HAND_OVERS := $(HANDOVERS)
 test-leaks: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-routing: export PGOTTER_LONG_PAIRS := $(PAIRS)

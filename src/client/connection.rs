@@ -232,6 +232,7 @@ impl Client {
         let generation = in_force.generation();
         let rules = in_force.rules();
         let (application, whose) = (meter.application(""), Arc::default());
+        let now = clock::now();
         let mut client = Self {
             id,
             socket,
@@ -268,8 +269,8 @@ impl Client {
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,
-            now: clock::now(),
-            waits_since: clock::now(),
+            now,
+            waits_since: now,
             draining: false,
             killed: false,
             cancelled: false,
