@@ -15,7 +15,8 @@
 #   make test-drivers                  drivers of several languages, installed with apt, and into target/drivers with pip, npm, cargo
 #   make test-versions [VERSIONS=18] [ARGS="--test versions"]      tests on PostgreSQL 15 to 18, fetched with npm and pip
 #   make test-regression               PostgreSQL's regression files with its own parser for an oracle, fetched with apt and pip
-#   make build                         target/release/pgotter
+#   make build                         target/release/pgotter, built twice: the first counts what runs, the second keeps that close together
+#   make install                       the same, in ~/.cargo/bin
 #   make quick                         target/quick/pgotter: optimized, in half the time; what the demo and these tests run
 #
 # NO_INSTALL=1 forbids the preflight to install anything, PGBIN=/folder/of/initdb chooses a PostgreSQL.
@@ -42,13 +43,16 @@ status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --
 bash .ci/could-not-run "$$file" "$$status"
 endef
 
-.PHONY: help build quick lint test demo bench test-long test-leaks test-routing test-failover test-truth test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
+.PHONY: help build install quick lint test demo bench test-long test-leaks test-routing test-failover test-truth test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 build:
-	cargo build --release --locked
+	@bash .ci/build
+
+install: build
+	install -D -m 755 $(target)/release/pgotter $(or $(CARGO_HOME),$(HOME)/.cargo)/bin/pgotter
 
 quick:
 	cargo build --profile quick --locked
@@ -66,8 +70,7 @@ demo: preflight
 	@exec bash .ci/demo cargo run --profile quick --locked --quiet -- demo $(if $(FOR),--for $(FOR))
 
 # What people run is measured: `cargo bench` builds PgOtter with what only tests need, such as tokio's clock that stands still.
-bench: preflight-bench
-	cargo build --release --locked
+bench: preflight-bench build
 	@mkdir -p $(target)/bench && cp $(target)/release/pgotter $(target)/bench/pgotter
 	PGOTTER=$(target)/bench/pgotter cargo bench --locked --bench against_pgbouncer -- $(ARGS)
 

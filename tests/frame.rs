@@ -1,10 +1,12 @@
-//! The scripts behind `make`: the preflight, the closing line of `make test`, and how a signal reaches the demo.
+//! The scripts behind `make`: the preflight, the build, the closing line of `make test`, and how a signal reaches the demo.
 //!
 //! Runs the real scripts on a pretended machine: a PATH that holds only what a test puts there, and a folder in the
 //! place of `/etc` and `/usr`. Nothing is installed. Knows nothing of PostgreSQL or of the library.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "frame/building.rs"]
+mod building;
 #[path = "support/skipped.rs"]
 mod skipped;
 

@@ -36,10 +36,15 @@ pub fn rest_of(mut stream: TcpStream) -> Vec<u8> {
 }
 
 pub fn request(port: u16, method: &str, path: &str) -> Answer {
+    let since = Instant::now();
     let mut stream = connect(port);
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("send");
+    // In one piece: whoever takes long from one to the next is not answered, and a machine can stand still.
+    stream.write_all(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).expect("send");
+    let sent = since.elapsed();
     let text = String::from_utf8(rest_of(stream)).expect("UTF-8");
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| {
+        panic!("no answer to {method} {path}: {text:?}; sent after {sent:?}, at its end after {:?}", since.elapsed())
+    });
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }

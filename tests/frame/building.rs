@@ -1,0 +1,109 @@
+//! `make build`: the program is guided by a profile of itself, or built without one, and that is said.
+
+use super::{Machine, Outcome, POSTGRES, find, run};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A cargo whose program is a script: as the demo it leaves as many counts as there are processes.
+const CARGO: &str = r#"
+[ "$1" = build ] || { echo 'cargo 1000.0.0 (0000000 2000-01-01)'; exit; }
+echo "build [${RUSTFLAGS:-}]" >>"$CARGO_TARGET_DIR/log"
+folder=$CARGO_TARGET_DIR
+while [ $# != 0 ]; do [ "$1" != --target-dir ] || folder=$2; shift; done
+mkdir -p "$folder/release"
+printf '#!%s\necho "ran $*" >>"$CARGO_TARGET_DIR/log"\nfor i in $PROCESSES; do f=${LLVM_PROFILE_FILE/\%%p/$i}; echo "counts $i" >"$f"; done\n# %s\n' \
+    "$BASH" "${RUSTFLAGS:-plain}" >"$folder/release/pgotter"
+chmod +x "$folder/release/pgotter"
+"#;
+
+/// With all that a guided build wants; `.0` is where its cargo builds.
+fn machine() -> (Machine, PathBuf) {
+    let machine = Machine::bare(1000);
+    for tool in ["git", "make", "cc"].iter().chain(POSTGRES) {
+        machine.program(tool, "");
+    }
+    for tool in ["mktemp", "cp", "mv", "realpath", "cat", "df", "tail"] {
+        symlink(find(tool), machine.bin().join(tool)).unwrap();
+    }
+    let libraries = machine.root().join("rustlib/lib");
+    fs::create_dir_all(&libraries).unwrap();
+    fs::create_dir_all(libraries.with_file_name("bin")).unwrap();
+    machine.program("cargo", CARGO);
+    machine.program(
+        "rustc",
+        &format!(
+            "case $1 in --print) echo {};; *) echo 'rustc 1000.0.0 (0000000 2000-01-01)';; esac",
+            libraries.display()
+        ),
+    );
+    let target = machine.folder.path().join("target");
+    fs::create_dir_all(&target).unwrap();
+    (machine, target)
+}
+
+/// A `llvm-profdata` that puts the counts behind each other.
+fn with_profdata(machine: &Machine) {
+    let program = machine.root().join("rustlib/bin/llvm-profdata");
+    super::write_program(&program, "shift 2; out=$1; shift; cat \"$@\" >\"$out\"");
+}
+
+/// The outcome, what was built and run in what order, and what is in the program that came of it.
+fn build(machine: &Machine, target: &Path, processes: &str) -> (Outcome, String, String) {
+    let mut command = Command::new(machine.bin().join("bash"));
+    command.arg(".ci/build").env_clear().env("PATH", machine.bin()).env("PREFLIGHT_ROOT", machine.root());
+    command.env("CARGO_TARGET_DIR", target).env("TMPDIR", machine.folder.path()).env("PROCESSES", processes);
+    let outcome = run(&mut command);
+    let read = |name: &str| fs::read_to_string(target.join(name)).unwrap_or_default();
+    (outcome, read("log"), read("release/pgotter"))
+}
+
+/// Nothing but what a test has put there, and what was built.
+fn left_behind(machine: &Machine) -> usize {
+    fs::read_dir(machine.folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("pgotter-profile"))
+        .count()
+}
+
+#[test]
+fn a_build_is_guided_by_what_ran_most_in_the_one_before() {
+    let (machine, target) = machine();
+    with_profdata(&machine);
+    let (outcome, log, program) = build(&machine, &target, "1 2");
+    assert_eq!(outcome.status, Some(0), "{}", outcome.text);
+    let profile = target.join("pgotter.profdata");
+    let use_it = format!("-Cprofile-use={}", profile.display());
+    assert_eq!(log, format!("build [ -Cprofile-generate]\nran demo --for 20s\nbuild [ {use_it}]\n"));
+    assert_eq!(fs::read_to_string(profile).unwrap(), "counts 1\ncounts 2\n");
+    assert!(program.contains(&use_it), "{program}");
+    assert_eq!(left_behind(&machine), 0);
+}
+
+#[test]
+fn a_build_that_cannot_be_guided_says_so_and_is_a_plain_one() {
+    for (why, profdata, tool_gone, processes) in [
+        ("no llvm-profdata (rustup component add llvm-tools)", false, None, "1 2"),
+        ("the demo cannot run here", true, Some("initdb"), "1 2"),
+        ("the pooler left no counts", true, None, "1"),
+        ("the pooler left no counts", true, None, ""),
+    ] {
+        let (machine, target) = machine();
+        if profdata {
+            with_profdata(&machine);
+        }
+        if let Some(tool) = tool_gone {
+            fs::remove_file(machine.bin().join(tool)).unwrap();
+        }
+        let (outcome, log, program) = build(&machine, &target, processes);
+        assert_eq!(outcome.status, Some(0), "{}", outcome.text);
+        assert!(
+            outcome.text.contains(&format!("build: without a profile, which costs CPU: {why}")),
+            "{}",
+            outcome.text
+        );
+        assert!(program.contains("# plain") && log.ends_with("build []\n"), "{why}: {log}");
+        assert_eq!(left_behind(&machine), 0, "{why}");
+    }
+}
