@@ -1,6 +1,6 @@
 # The two commands are `make test` and `make demo`. Everything else is for people who work on PgOtter.
 #
-#   make test [ARGS="--test demo"]     every test that fits into 10 minutes; ends with a line that names what could not run
+#   make test [ARGS="--test tidy"]     every test that fits into 10 minutes; ends with a line that names what could not run
 #   make demo [FOR=30s]                PostgreSQL, two replicas, PgOtter on 6432 and a load; Ctrl-C ends it and cleans up
 #   make lint                          formatting and clippy, warnings are errors
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
@@ -85,7 +85,7 @@ test-failover: preflight quick
 	$(call run_tests,--test failover $(ARGS) -- --ignored --nocapture)
 
 test-truth: preflight quick
-	$(call run_tests,--test truth $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test watching $(ARGS) -- truth:: --ignored --nocapture)
 
 test-regression: preflight
 	@bash tests/regression/run
