@@ -82,7 +82,7 @@ test-routing: preflight quick
 	$(call run_tests,--test routing $(ARGS) -- --ignored --nocapture)
 
 test-failover: preflight quick
-	$(call run_tests,--test failover $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test running $(ARGS) -- failover:: --ignored --nocapture)
 
 test-truth: preflight quick
 	$(call run_tests,--test watching $(ARGS) -- truth:: --ignored --nocapture)
