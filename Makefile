@@ -72,11 +72,11 @@ bench: preflight-bench
 	PGOTTER=$(target)/bench/pgotter cargo bench --locked --bench against_pgbouncer -- $(ARGS)
 
 test-long: preflight
-	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --skip leaks:: --nocapture)
 
 # The clients are in a debug build, as in `make test`.
 test-leaks: preflight quick
-	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test sessions $(ARGS) -- leaks:: --ignored --nocapture)
 
 test-routing: preflight quick
 	$(call run_tests,--test routing $(ARGS) -- --ignored --nocapture)
