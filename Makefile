@@ -1,6 +1,6 @@
 # The two commands are `make test` and `make demo`. Everything else is for people who work on PgOtter.
 #
-#   make test [ARGS="--test demo"]     every test that fits into 10 minutes; ends with a line that names what could not run
+#   make test [ARGS="--test tidy"]     every test that fits into 10 minutes; ends with a line that names what could not run
 #   make demo [FOR=30s]                PostgreSQL, two replicas, PgOtter on 6432 and a load; Ctrl-C ends it and cleans up
 #   make lint                          formatting and clippy, warnings are errors
 #   make bench [ARGS=...]              against PgBouncer, alternating; PGBOUNCER= chooses the binary
@@ -75,20 +75,20 @@ bench: preflight-bench build
 	PGOTTER=$(target)/bench/pgotter cargo bench --locked --bench against_pgbouncer -- $(ARGS)
 
 test-long: preflight
-	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--release --test long --test differential --test sessions $(ARGS) -- --ignored --skip leaks:: --nocapture)
 
 # The clients are in a debug build, as in `make test`.
 test-leaks: preflight quick
-	$(call run_tests,--test leaks $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test sessions $(ARGS) -- leaks:: --ignored --nocapture)
 
 test-routing: preflight quick
 	$(call run_tests,--test routing $(ARGS) -- --ignored --nocapture)
 
 test-failover: preflight quick
-	$(call run_tests,--test failover $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test running $(ARGS) -- failover:: --ignored --nocapture)
 
 test-truth: preflight quick
-	$(call run_tests,--test truth $(ARGS) -- --ignored --nocapture)
+	$(call run_tests,--test watching $(ARGS) -- truth:: --ignored --nocapture)
 
 test-regression: preflight
 	@bash tests/regression/run

@@ -1,9 +1,8 @@
 //! In transaction mode a client keeps its session, on whatever server it is served, and nobody else sees any of it: real
-//! PostgreSQL, a real `pgotter run`, and clients that speak the protocol byte by byte.
+//! PostgreSQL, a real `pgotter run`, and clients that speak the protocol byte by byte. `leaks` draws what
+//! they do at random.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
 
 #[path = "sessions/aborted.rs"]
 mod aborted;
@@ -23,6 +22,7 @@ mod guards;
 mod heal;
 #[path = "sessions/kept.rs"]
 mod kept;
+mod leaks;
 #[path = "sessions/listen.rs"]
 mod listen;
 #[path = "sessions/prepared.rs"]
@@ -39,3 +39,4 @@ mod sequences;
 mod settings;
 #[path = "sessions/startup.rs"]
 mod startup;
+mod support;

@@ -1,5 +1,7 @@
 //! TCP ports of this machine: a free one, and who holds one that is not.
 
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::fs;
@@ -15,11 +17,20 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// A random port that is free now. Somebody may be quicker: callers try again.
+/// A random port that is free now, and that this process was not given before: who was may not listen there yet. Another
+/// process may be quicker: callers try again.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let random = RandomState::new().hash_one(()) % u64::from(FREE_TO - FREE_FROM);
     let start = FREE_FROM + u16::try_from(random).unwrap_or_default();
-    (start..FREE_TO).chain(FREE_FROM..start).find(|port| is_free(*port)).unwrap_or(start)
+    let mut given = GIVEN.lock();
+    let all = || (start..FREE_TO).chain(FREE_FROM..start);
+    let found = all().find(|port| given.insert(*port) && is_free(*port));
+    found.unwrap_or_else(|| {
+        // Each was given once: who was given one long ago listens by now, or never will.
+        given.clear();
+        all().find(|port| is_free(*port)).unwrap_or(start)
+    })
 }
 
 /// `wanted` if it is free, else the next one that is, with the process in the way.

@@ -1,4 +1,4 @@
-//! Who is told when webhooks come and go, or the task of one dies. tests/alerts.rs has the rest, with the whole process.
+//! Who is told when webhooks come and go, or the task of one dies. tests/alerts/mod.rs has the rest, with the whole process.
 
 use super::*;
 use crate::secret::Secret;

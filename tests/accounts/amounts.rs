@@ -1,10 +1,10 @@
 //! Rows, bytes, and named statements that servers had.
 
 use super::scrape::{Scrape, get};
-use super::support::raw::{bind, execute, extended, parse, sync};
 use super::talk::{Client, query};
 use super::world::{eventually, fresh_role, look};
 use super::{shown, watched};
+use crate::support::raw::{bind, execute, extended, parse, sync};
 
 const DATABASE: (&str, &str) = ("database", "postgres");
 

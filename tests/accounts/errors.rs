@@ -1,11 +1,11 @@
 //! Errors.
 
 use super::scrape::Scrape;
-use super::support::raw::{bind, describe, execute, extended, parse, sync};
 use super::table::Table;
 use super::talk::{Client, query};
 use super::world::{eventually, fresh_role, look};
 use super::{named, shown, watched};
+use crate::support::raw::{bind, describe, execute, extended, parse, sync};
 
 const ERRORS: &str = "pgotter_query_errors_total";
 

@@ -1,9 +1,9 @@
 //! Whose an error is: of the statement that it is the end of, and of no other one.
 
-use super::support::raw::{bind, describe, execute, parse, sync};
 use super::talk::Client;
 use super::world::{fresh_role, look};
 use super::{shown, watched};
+use crate::support::raw::{bind, describe, execute, parse, sync};
 
 #[test]
 fn a_plan_that_has_gone_stale_is_an_error_of_its_own_statement_if_that_is_told_and_of_none_if_it_is_cured() {

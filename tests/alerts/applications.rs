@@ -1,11 +1,11 @@
 //! Alerts on what clients call themselves.
 
 use super::hooks::Hooks;
-use super::support::waiting::reload_with;
+use super::table::pgotter;
 use super::talk::Client;
 use super::world::{eventually, fresh_role};
 use super::{ports, shown, state, states, watched};
-use crate::table::pgotter;
+use crate::support::waiting::reload_with;
 
 fn named(port: u16, role: &str, application: &str) -> Client {
     Client::connect_with(port, &[("user", role), ("database", "postgres"), ("application_name", application)])

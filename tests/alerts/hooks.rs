@@ -1,6 +1,6 @@
 //! A small server of HTTP that webhooks lead to: it keeps what it has taken, and answers as a test says.
 
-use crate::certificates::Authority;
+use super::certificates::Authority;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

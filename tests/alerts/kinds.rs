@@ -1,10 +1,10 @@
 //! The types of alerts that look at quantiles and at pins.
 
 use super::hooks::Hooks;
+use super::table::pgotter;
 use super::talk::Client;
 use super::world::{eventually, fresh_role};
 use super::{ports, shown, state, states, watched};
-use crate::table::pgotter;
 use serde_json::Value;
 use std::thread::JoinHandle;
 

@@ -1,7 +1,7 @@
 //! What these tests stand on: one PostgreSQL that asks each role for the proof its name says, PgOtters in front of it, and
 //! a client that knows every method.
 
-use super::support::{PgOtter, must, postgres, state};
+use crate::support::{PgOtter, must, postgres, state};
 use pgotter::auth::Verifier;
 use pgotter::auth::verifier::ITERATIONS_DEFAULT;
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use super::support::waiting::eventually;
+pub use crate::support::waiting::eventually;
 
 /// What PostgreSQL may ask for.
 pub const SERVER_METHODS: [&str; 4] = ["trust", "password", "md5", "scram-sha-256"];

@@ -1,8 +1,8 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
 use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, rewrite, verifier};
-use super::support::PgOtter;
-use super::support::raw::{Raw, startup};
+use crate::support::PgOtter;
+use crate::support::raw::{Raw, startup};
 
 fn refused(role: &Role) -> (String, String) {
     ("28P01".to_owned(), format!("password authentication failed for user \"{}\"", role.name))

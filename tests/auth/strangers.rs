@@ -1,8 +1,8 @@
 //! Who is not let in learns nothing and costs nothing.
 
 use super::place::{CLIENT_METHODS, Role, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, server};
-use super::support::raw::{Frame, Raw, error_code, first_packet, message, query, startup};
-use super::support::{PgOtter, client, must, state};
+use crate::support::raw::{Frame, Raw, error_code, first_packet, message, query, startup};
+use crate::support::{PgOtter, client, must, state};
 use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
 use pgotter::secret::Secret;
 use std::io::ErrorKind;

@@ -2,7 +2,7 @@
 
 use super::certificates::{Authority, Identity, self_signed};
 use super::place::{fresh_role, line, log_in, pgotter_with, server};
-use super::support::{PgOtter, client, could_not_run, must, postgres, state};
+use crate::support::{PgOtter, client, could_not_run, must, postgres, state};
 use pgotter::cli::local_postgres::{HostAuth, Options};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

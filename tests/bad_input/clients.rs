@@ -1,7 +1,7 @@
 //! Clients that break the protocol, in front of a real PostgreSQL and a pool of one server: whatever they do, the next
 //! client has that server.
 
-use crate::raw::{Conn, Heard, first_packet, frame, head, query, startup};
+use super::raw::{Conn, Heard, first_packet, frame, head, query, startup};
 use crate::support::{PgOtter, psql, shared_postgres, simple_config, state};
 
 const SSL: i32 = (1234 << 16) | 5679;

@@ -1,6 +1,6 @@
 //! Thousands who connect and do not log in.
 
-use crate::raw::startup;
+use super::raw::startup;
 use crate::support::{PgOtter, psql, shared_postgres};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! Servers that are deaf to cancels for a while, as PostgreSQL is too rarely for a test to wait for it.
 
-use crate::raw::{Conn, OUTER_BOUND, frame, query};
-use crate::scripted::{Caller, Closed, one_row, serve, welcome};
-use crate::servers::{in_front_of_ports, in_front_of_ports_with};
+use super::raw::{Conn, OUTER_BOUND, frame, query};
+use super::scripted::{Caller, Closed, one_row, serve, welcome};
+use super::servers::{in_front_of_ports, in_front_of_ports_with};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Servers that end while nobody uses them, or say that they will: no client notices.
 
-use crate::raw::{Conn, frame, query};
-use crate::scripted::{Caller, Closed, one_row, serve, welcome};
-use crate::servers::in_front_of_ports;
+use super::raw::{Conn, frame, query};
+use super::scripted::{Caller, Closed, one_row, serve, welcome};
+use super::servers::in_front_of_ports;
 use crate::support::{PgOtter, shared_postgres, simple_config};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};

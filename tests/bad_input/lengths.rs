@@ -1,6 +1,6 @@
 //! Lengths: every message says how long it is, and is believed only as far as PostgreSQL would.
 
-use crate::raw::{Conn, Heard, first_packet, frame, head, query};
+use super::raw::{Conn, Heard, first_packet, frame, head, query};
 use crate::support::{PgOtter, shared_postgres, simple_config, state};
 
 const PROTOCOL: i32 = 3 << 16;
@@ -69,7 +69,7 @@ fn a_message_of_any_length_goes_on_or_ends_as_with_postgresql() {
 
 /// A stage of the login in which a password message is due, by what is said to reach it.
 fn login_stages() -> [(&'static str, Vec<Vec<u8>>); 4] {
-    let startup = crate::raw::startup("postgres");
+    let startup = super::raw::startup("postgres");
     let first = b"n,,n=,r=abcdefghijklmnopqrstuvwx";
     let length = i32::try_from(first.len()).expect("short").to_be_bytes();
     let initial = frame(b'p', &[b"SCRAM-SHA-256\0", &length[..], first].concat());

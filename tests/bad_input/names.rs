@@ -1,7 +1,7 @@
 //! Users, databases and application names that want to be more than names: to PostgreSQL they are names, and in the log they
 //! are escaped.
 
-use crate::raw::{Conn, Heard, query};
+use super::raw::{Conn, Heard, query};
 use crate::support::raw::{Raw, startup, startup_bytes};
 use crate::support::{PgOtter, must, postgres, simple_config};
 use pgotter::cli::local_postgres::{LocalPostgres, Options};

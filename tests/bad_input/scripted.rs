@@ -1,6 +1,6 @@
 //! A server that is a script: accepts, reads, and says what the test wants, right or wrong.
 
-use crate::raw::{Heard, frame};
+use super::raw::{Heard, frame};
 use pgotter::wire::frame::first;
 use pgotter::wire::startup::SSL_REQUEST;
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! Servers that break the protocol, each in a database of its own, next to a real PostgreSQL in the same process: the
 //! client of such a server hears of it, and a bystander on the real one notices nothing.
 
-use crate::raw::{Conn, Heard, frame, head};
-use crate::scripted::{Caller, Closed, one_row, serve, summary, welcome};
+use super::raw::{Conn, Heard, frame, head};
+use super::scripted::{Caller, Closed, one_row, serve, summary, welcome};
 use crate::support::{PgOtter, psql, shared_postgres, simple_config};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,11 +116,11 @@ const AT_LOGIN: &[(&str, Script)] = &[
 
 fn log_in(port: u16, database: &str) -> Heard {
     let mut conn = Conn::open(port);
-    conn.send(&crate::raw::startup(database));
+    conn.send(&super::raw::startup(database));
     let mut heard = conn.until_ready();
     if heard.kinds().ends_with('Z') {
         // Whoever logs in must not get an answer to what it did not ask.
-        conn.send(&crate::raw::query("SELECT 1"));
+        conn.send(&super::raw::query("SELECT 1"));
         conn.finish();
         heard = conn.until_closed();
     }
@@ -232,7 +232,7 @@ const AT_QUERY: &[(&str, Script)] = &[
 
 fn ask(port: u16, database: &str) -> Heard {
     let mut conn = Conn::log_in(port, database);
-    conn.send(&crate::raw::query("SELECT 1"));
+    conn.send(&super::raw::query("SELECT 1"));
     let heard = conn.until_ready();
     match heard.frames.last() {
         // A client that is ready stays a while: what the server says next is for it, too. One in a transaction stays to the end,
@@ -274,7 +274,7 @@ fn a_client_in_the_middle_of_a_row_gets_no_error_inside_it() {
     };
     let mut pooler = in_front_of(&[("half a row", half)]);
     let mut conn = Conn::log_in(pooler.port(), "s0");
-    conn.send(&crate::raw::query("SELECT 1"));
+    conn.send(&super::raw::query("SELECT 1"));
     conn.until_kind(b'T');
     // The second one throws everybody out.
     pooler.signal(Signal::TERM);
@@ -296,7 +296,7 @@ fn endless_notices_wait_for_their_client_and_end_with_it() {
     };
     let look = |port: u16, database: &str| {
         let mut conn = Conn::log_in(port, database);
-        conn.send(&crate::raw::query("SELECT 1"));
+        conn.send(&super::raw::query("SELECT 1"));
         let mut heard = Heard::default();
         heard.frames.extend((0..2_000).filter_map(|_| conn.next()));
         heard

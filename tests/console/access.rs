@@ -1,10 +1,10 @@
 //! Who may enter the console, and what he may do there.
 
-use super::support::{PgOtter, client, must, state};
 use super::table::{BOSS, WATCHER, console, lines, pgotter, show};
 use super::talk::{Answer, Client};
 use super::world::{config, eventually, fresh_role, host, servers_of};
 use super::{reload_with, world};
+use crate::support::{PgOtter, client, must, state};
 use std::net::TcpStream;
 
 #[test]

@@ -1,9 +1,9 @@
 //! Every SHOW has PgBouncer's columns, of its names, in its order and its types.
 
-use super::support::{could_not_run, must, state};
 use super::table::{BOSS, Table, console, pgotter, show};
 use super::talk::Client;
 use super::world::{PATIENCE, cluster, fresh_role, host};
+use crate::support::{could_not_run, must, state};
 use pgotter::cli::ports;
 use std::path::Path;
 use std::process::{Command, Stdio};

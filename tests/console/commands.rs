@@ -72,7 +72,7 @@ fn one_database_is_paused_while_others_are_served() {
         host(cluster())
     );
     // Without "*" there are databases that do not exist.
-    let pooler = super::support::PgOtter::start(|port| {
+    let pooler = crate::support::PgOtter::start(|port| {
         let text = config(port, &host(cluster()), &lines("query_wait_notify = \"50ms\""), &shop);
         text.replace("[databases.\"*\"]", "[databases.web]\ndbname = \"postgres\"")
     });

@@ -3,10 +3,10 @@
 //!
 //! Source: pgbouncer_exporter 0.11, `collector.go`; lib/pq, `encode.go`.
 
-use super::support::{client_output, raw};
 use super::table::{BOSS, Table, WATCHER, console, pgotter, show};
 use super::talk::{Client, query};
 use super::world::{cluster, eventually, fresh_role, host};
+use crate::support::{client_output, raw};
 
 const DATABASES: Map = Map {
     statement: "SHOW databases;",

@@ -1,11 +1,11 @@
 //! What clients say to a console, and what it answers: psql, tokio-postgres, and bytes.
 
-use super::support::raw::{
+use super::table::{BOSS, pgotter};
+use crate::support::raw::{
     Frame, Raw, bind, close, copy_data, describe, error_code, execute, flush, function_call, message, parse, query,
     startup, sync, terminate,
 };
-use super::support::{PgOtter, client, must};
-use super::table::{BOSS, pgotter};
+use crate::support::{PgOtter, client, must};
 use tokio_postgres::NoTls;
 
 fn raw(pooler: &PgOtter) -> Raw {

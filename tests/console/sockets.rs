@@ -1,11 +1,11 @@
 //! SHOW CLIENTS, SERVERS and POOLS follow what clients and servers do.
 
 use super::certificates::self_signed;
-use super::support::raw::{Raw, startup_bytes};
-use super::support::{client, must, state};
 use super::table::{BOSS, console, pgotter, show};
 use super::talk::Client;
 use super::world::{cluster, eventually, fresh_role, holder, host, look};
+use crate::support::raw::{Raw, startup_bytes};
+use crate::support::{client, must, state};
 
 #[test]
 fn clients_and_servers_are_shown_with_what_they_do_and_with_whom() {

@@ -4,10 +4,10 @@
 
 use super::load::{Acknowledged, Load};
 use super::reloading::reload_with;
-use super::support::{PgOtter, must};
 use super::talk::Client;
 use super::trio::{Trio, config, pgotter};
 use super::world::{eventually, host};
+use crate::support::{PgOtter, must};
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, StopMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;

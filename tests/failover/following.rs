@@ -2,10 +2,10 @@
 
 use super::load::Load;
 use super::reloading::reload_with;
-use super::support::must;
 use super::talk::{Client, query};
 use super::trio::{Trio, client, client_at, config, pgotter, port_of};
 use super::world::eventually;
+use crate::support::must;
 use pgotter::cli::local_postgres::StopMode;
 use std::collections::BTreeSet;
 use std::io::Write;

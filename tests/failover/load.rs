@@ -1,8 +1,8 @@
 //! Clients that insert numbers for as long as a test lasts, and what was acknowledged to them: by whom, and when.
 
-use super::support::SetAtEnd;
 use super::talk::{Answer, Client};
 use super::trio::ROLE;
+use crate::support::SetAtEnd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;

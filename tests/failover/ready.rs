@@ -2,9 +2,9 @@
 
 use super::reloading::reload_with;
 use super::shown::get;
-use super::support::{PgOtter, must};
 use super::trio::{ROLE, Trio, config};
 use super::world::eventually;
+use crate::support::{PgOtter, must};
 use pgotter::cli::local_postgres::StopMode;
 use pgotter::cli::ports;
 

@@ -1,9 +1,9 @@
 //! Where it is not certain who the primary is, nobody is written to.
 
-use super::support::{must, postgres, state};
 use super::talk::Client;
 use super::trio::{ROLE, Trio, client, eventually_answers, pgotter, port_of};
 use super::world::{eventually, host};
+use crate::support::{must, postgres, state};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, StopMode};
 use std::process::Command;
 

@@ -1,10 +1,10 @@
 //! What an operator sees of hosts: SHOW HOSTS, /metrics, /ready.
 
 use super::reloading::reload_with;
-use super::support::{PgOtter, must};
 use super::talk::Client;
 use super::trio::{ROLE, Trio, client, config, pgotter, port_of};
 use super::world::eventually;
+use crate::support::{PgOtter, must};
 use pgotter::cli::local_postgres::StopMode;
 use pgotter::cli::ports;
 use std::io::{Read, Write};

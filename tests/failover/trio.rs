@@ -1,8 +1,8 @@
 //! A primary with two streaming replicas, and a PgOtter in front of such hosts.
 
-use super::support::{PgOtter, must, postgres};
 use super::talk::Client;
 use super::world::{PATIENCE, host};
+use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What must hold of everything that reads SQL, whatever the bytes are: the functions of the fuzz targets, which `tests/fuzz.rs` runs over
+//! What must hold of everything that reads SQL, whatever the bytes are: the functions of the fuzz targets, which `tests/fuzz/mod.rs` runs over
 //! the corpus. Knows neither a fuzzer nor where its bytes come from.
 
 use pgotter::sql::{

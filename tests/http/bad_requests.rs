@@ -2,8 +2,8 @@
 
 use super::Watched;
 use super::scrape::{Scrape, connect, get, request, rest_of};
-use super::support::waiting::eventually;
-use super::support::{psql, shared_postgres};
+use crate::support::waiting::eventually;
+use crate::support::{psql, shared_postgres};
 use std::io::{Read, Write};
 
 fn watched() -> Watched {

@@ -2,8 +2,8 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, bind, describe, error_code, execute, first_packet, parse, query, startup, sync};
-use super::support::{client, client_output, must, run_client, shared_postgres, state};
+use crate::support::raw::{Raw, bind, describe, error_code, execute, first_packet, parse, query, startup, sync};
+use crate::support::{client, client_output, must, run_client, shared_postgres, state};
 use pgotter::cli::local_postgres::SUPERUSER;
 use rustix::process::Signal;
 use std::process::Stdio;

@@ -2,8 +2,8 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, bind, error_code, execute, parse, query, sync};
-use super::support::{client_output, must, shared_postgres};
+use crate::support::raw::{Raw, bind, error_code, execute, parse, query, sync};
+use crate::support::{client_output, must, shared_postgres};
 use pgotter::cli::local_postgres::SUPERUSER;
 use std::time::Instant;
 

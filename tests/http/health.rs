@@ -1,8 +1,8 @@
 //! /live and /ready, and a port that is taken.
 
 use super::scrape::{Answer, PATIENCE, Scrape, get};
-use super::support::{PgOtter, must, postgres, shared_postgres};
 use super::{Watched, config};
+use crate::support::{PgOtter, must, postgres, shared_postgres};
 use pgotter::cli::local_postgres::{Options, StopMode};
 use pgotter::cli::ports;
 use rustix::process::Signal;
@@ -46,7 +46,7 @@ fn ready_follows_postgresql_without_any_client_and_live_does_not() {
 #[test]
 fn ready_says_no_while_the_last_transactions_end() {
     let mut watched = Watched::in_front_of(shared_postgres(), "");
-    let mut client = super::support::raw::Raw::log_in(watched.port(), &[("database", "shop")]);
+    let mut client = crate::support::raw::Raw::log_in(watched.port(), &[("database", "shop")]);
     client.ask("BEGIN -- with a server");
     ready_until(&watched, 200);
     watched.pooler.signal(Signal::TERM);

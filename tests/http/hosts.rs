@@ -2,7 +2,7 @@
 
 use super::Watched;
 use super::scrape::{Scrape, connect, rest_of};
-use super::support::{must, shared_postgres};
+use crate::support::{must, shared_postgres};
 use rustix::process::Signal;
 use std::io::Write;
 

@@ -2,8 +2,8 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, startup};
-use super::support::{must, shared_postgres};
+use crate::support::raw::{Raw, startup};
+use crate::support::{must, shared_postgres};
 use pgotter::cli::local_postgres::SUPERUSER;
 
 const CLIENTS: &str = "pgotter_client_connections_limit";

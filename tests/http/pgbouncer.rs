@@ -2,8 +2,8 @@
 
 use super::Watched;
 use super::scrape::Scrape;
-use super::support::raw::{Raw, query, startup};
-use super::support::{must, shared_postgres};
+use crate::support::raw::{Raw, query, startup};
+use crate::support::{must, shared_postgres};
 use pgotter::cli::local_postgres::SUPERUSER;
 use rustix::process::Signal;
 

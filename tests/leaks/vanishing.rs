@@ -5,14 +5,14 @@ use super::act::{Act, Block, How};
 use super::generate::Request;
 use super::kinds;
 use super::witness::Expected;
-use super::world::Stage;
-use crate::support::{PgOtter, shared_postgres};
+use super::world::{Stage, server};
+use crate::support::PgOtter;
 use std::io::Write;
 
 #[test]
 fn nothing_is_left_of_a_client_that_vanishes_behind_any_byte_of_what_it_sends() {
     let stage = Stage::new();
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1\nmax_pinned = 1");
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1\nmax_pinned = 1");
     let expected = Expected::new(stage.clone(), kinds::ALL);
     let mut witness = expected.witness(pgotter.port());
     let mut servers = Vec::new();

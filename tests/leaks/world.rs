@@ -7,11 +7,11 @@ use super::kinds::Kind;
 use super::model::{Model, Reply, Row, UNDEFINED};
 use super::witness::{Expected, notifications};
 use crate::support::raw::{self, Frame, Raw, error_code, print};
-use crate::support::{PgOtter, must, shared_postgres};
-use pgotter::cli::local_postgres::LocalPostgres;
+use crate::support::{PgOtter, must, postgres};
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,16 @@ pub struct Profiles {
     stage: Stage,
 }
 
+/// Its connections are for these tests alone: they need most of them.
+pub fn server() -> &'static LocalPostgres {
+    static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let server = postgres(&Options::default());
+        must(server.psql("postgres", "CREATE ROLE otter_a SUPERUSER; CREATE ROLE otter_b SUPERUSER"));
+        server
+    })
+}
+
 /// A database of its own: locks and notifications are seen in the whole of one.
 #[derive(Clone)]
 pub struct Stage {
@@ -88,11 +98,7 @@ impl Stage {
     /// Makes it, with what all clients need.
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        static ROLES: Once = Once::new();
-        let server = shared_postgres();
-        ROLES.call_once(|| {
-            must(server.psql("postgres", "CREATE ROLE otter_a SUPERUSER; CREATE ROLE otter_b SUPERUSER"));
-        });
+        let server = server();
         let database = format!("leaks_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         must(server.psql("postgres", &format!("CREATE DATABASE {database}")));
         prepare(server, &database);
@@ -101,7 +107,7 @@ impl Stage {
 
     /// As the superuser, with further startup parameters; to PostgreSQL itself.
     pub fn log_in(&self, more: &[(&str, &str)]) -> Raw {
-        self.log_in_at(shared_postgres().port(), more)
+        self.log_in_at(server().port(), more)
     }
 
     /// To what listens at `port`.
@@ -164,7 +170,7 @@ impl<'a> World<'a> {
     pub fn new(between: Between, profiles: &'a Profiles, kinds: &'a [Kind]) -> Self {
         let port = match &between {
             Between::PgOtter(pgotter, _) => pgotter.port(),
-            _ => shared_postgres().port(),
+            _ => server().port(),
         };
         let console = matches!(between, Between::PgOtter(..)).then(|| {
             let mut console = Raw::connect(port);
@@ -198,7 +204,7 @@ impl<'a> World<'a> {
     pub fn pgotter(room: Room) -> Between {
         let Room { servers, max_pinned } = room;
         let limits = format!("default_pool_size = {servers}\nmax_pinned = {max_pinned}\nadmin_users = [\"postgres\"]");
-        Between::PgOtter(Box::new(PgOtter::in_front_of(shared_postgres(), &limits)), room)
+        Between::PgOtter(Box::new(PgOtter::in_front_of(server(), &limits)), room)
     }
 
     /// For the next world.

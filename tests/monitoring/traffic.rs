@@ -1,7 +1,7 @@
 //! A primary, a replica, a PgOtter in front of them, and clients after whom every metric has something to say: reads on both, writes, errors,
 //! transactions that move to the primary, a session that keeps its server, an alert.
 
-use crate::scrape::get;
+use super::scrape::get;
 use crate::support::raw::{Raw, error_code};
 use crate::support::waiting::eventually;
 use crate::support::{PgOtter, must, postgres};

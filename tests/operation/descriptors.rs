@@ -1,8 +1,8 @@
 //! A process that has run out of file descriptors.
 
-use super::support::{must, state};
 use super::talk::{Client, query, startup};
 use super::world::{cluster, config, eventually, fresh_role, holder, host};
+use crate::support::{must, state};
 use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
 use std::fs;

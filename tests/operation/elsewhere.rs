@@ -2,10 +2,10 @@
 
 use super::proxy::Proxy;
 use super::reloading::reload;
-use super::support::PgOtter;
-use super::support::elsewhere::Elsewhere;
 use super::talk::{Client, query};
 use super::world::{Gate, cluster, config, eventually, exit_code, fresh_role, holder, host, look, servers_of};
+use crate::support::PgOtter;
+use crate::support::elsewhere::Elsewhere;
 use rustix::process::Signal;
 
 /// PgOtter in front of a name that only `place` knows.

@@ -1,9 +1,9 @@
 //! What a reload makes of servers: how many, how they log in, where they are, and how long a client keeps one.
 
 use super::reloading::{change, reload_with};
-use super::support::{PgOtter, must, postgres};
 use super::talk::{Client, startup};
 use super::world::{cluster, config, eventually, fresh_role, holder, host, look, pgotter, servers_of};
+use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{Options, SUPERUSER};
 
 const NOTIFY: &str = "query_wait_notify = \"50ms\"\nquery_wait_timeout = \"60s\"";

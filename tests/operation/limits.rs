@@ -1,7 +1,7 @@
 //! What the limits add up to: told at start, and by `pgotter check`.
 
-use super::support::{must, state};
 use super::world::{fresh_role, look, pgotter};
+use crate::support::{must, state};
 use std::process::Command;
 
 #[test]

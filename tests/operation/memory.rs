@@ -1,9 +1,9 @@
 //! Clients that are owed much and read nothing, or send much that nobody takes: what all of them hold is bounded, and the
 //! others are served.
 
-use super::support::{PgOtter, must, postgres};
 use super::talk::{Answer, Client, message, query, startup};
 use super::world::{PATIENCE, config, eventually, host};
+use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

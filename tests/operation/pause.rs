@@ -1,8 +1,8 @@
 //! PAUSE and RESUME, by SIGUSR1 and SIGUSR2.
 
-use super::support::PgOtter;
 use super::talk::{Client, query};
 use super::world::{eventually, exit_code, fresh_role, holder, pgotter, servers_of};
+use crate::support::PgOtter;
 use rustix::process::Signal;
 
 fn wait_for_log(pooler: &PgOtter, word: &str, times: usize) {

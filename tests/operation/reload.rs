@@ -1,9 +1,9 @@
 //! A reload: all of it or nothing, and nobody is dropped.
 
 use super::reloading::{change, reload, reload_with};
-use super::support::{PgOtter, SetAtEnd, client, must, postgres, state};
 use super::talk::Client;
 use super::world::{cluster, config, eventually, fresh_role, host, pgotter};
+use crate::support::{PgOtter, SetAtEnd, client, must, postgres, state};
 use pgotter::cli::local_postgres::Options;
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The end of the process, and signals that come in numbers.
 
 use super::reloading::reload;
-use super::support::PgOtter;
 use super::talk::{Client, query};
 use super::world::{PATIENCE, eventually, exit_code, fresh_role, holder, look, pgotter, until_it_sleeps};
+use crate::support::PgOtter;
 use rustix::process::Signal;
 use std::thread;
 use std::time::Instant;

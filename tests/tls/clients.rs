@@ -1,11 +1,11 @@
 //! psql as a client, with every sslmode.
 
 use super::certificates::Identity;
-use super::support::client;
 use super::world::{
     SSLMODES, answer, cluster, comes_in, complaint, file, files, for_clients, has_tls, ours, pgotter, psql_with, root,
     strangers,
 };
+use crate::support::client;
 use std::path::PathBuf;
 use std::process::Stdio;
 

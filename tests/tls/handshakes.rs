@@ -1,9 +1,9 @@
 //! Clients that open a connection in other ways than psql does, right and wrong.
 
 use super::raw::{Secure, error_code, plain};
-use super::support::raw::{Raw, USER, first_packet, print, query, startup};
-use super::support::{PgOtter, state};
 use super::world::{cluster, config, for_clients, pgotter};
+use crate::support::raw::{Raw, USER, first_packet, print, query, startup};
+use crate::support::{PgOtter, state};
 use pgotter::wire::startup::{CANCEL_REQUEST, GSSENC_REQUEST, SSL_REQUEST};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,8 +1,8 @@
 //! A client that speaks TLS by itself, directly or behind an SSLRequest, and PostgreSQL's protocol byte by byte.
 
-use super::support::raw::{PATIENCE, first_packet, startup};
-use super::support::waiting::read;
 use super::world::ours;
+use crate::support::raw::{PATIENCE, first_packet, startup};
+use crate::support::waiting::read;
 use pgotter::wire::frame::first;
 use pgotter::wire::startup::SSL_REQUEST;
 use rustls::pki_types::pem::PemObject;
@@ -64,7 +64,7 @@ impl Secure {
 
     /// Logs in as the superuser: process number and secret.
     pub fn log_in(&mut self) -> (i32, Vec<u8>) {
-        self.send(&startup(3, 0, super::support::raw::USER));
+        self.send(&startup(3, 0, crate::support::raw::USER));
         let frames = self.until_ready();
         let (_, body) = frames.iter().find(|(kind, _)| *kind == b'K').unwrap_or_else(|| panic!("{frames:?}"));
         let (pid, secret) = body.split_at(4);
@@ -101,7 +101,7 @@ impl Secure {
 impl Secure {
     /// A Query and its answer.
     pub fn ask(&mut self, sql: &str) -> Vec<(u8, Vec<u8>)> {
-        self.send(&super::support::raw::query(sql));
+        self.send(&crate::support::raw::query(sql));
         self.until_ready()
     }
 

@@ -2,8 +2,8 @@
 
 use super::certificates::{Authority, Identity};
 use super::raw::{Secure, error_code};
-use super::support::{PgOtter, SetAtEnd};
 use super::world::{cluster, config, file, files, ours, showing, strangers};
+use crate::support::{PgOtter, SetAtEnd};
 use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -168,8 +168,8 @@ fn f31_whom_servers_are_checked_against_is_replaced_with_everything_else() {
     let trusted = trust(strangers());
     let mut pooler = PgOtter::start(|port| config(port, &host, &lines(&trusted), ""));
     let log_in = |pooler: &PgOtter| {
-        let mut client = super::support::raw::Raw::connect(pooler.port());
-        client.send(&super::support::raw::startup(3, 0, super::support::raw::USER));
+        let mut client = crate::support::raw::Raw::connect(pooler.port());
+        client.send(&crate::support::raw::startup(3, 0, crate::support::raw::USER));
         client.until_ready().last().is_some_and(|frame| frame.kind == b'Z')
     };
     assert!(!log_in(&pooler), "a stranger's word was taken");

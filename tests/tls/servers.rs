@@ -1,11 +1,11 @@
 //! TLS towards PostgreSQL, with every sslmode, and towards servers that do it wrong.
 
 use super::proxy::Proxy;
-use super::support::raw::{Raw, query};
-use super::support::{PgOtter, shared_postgres};
 use super::world::{
     cluster, config, file, files, for_servers, has_tls, ours, pgotter, root, secure_postgres, strangers,
 };
+use crate::support::raw::{Raw, query};
+use crate::support::{PgOtter, shared_postgres};
 use pgotter::cli::local_postgres::SUPERUSER;
 use pgotter::cli::ports;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ const IS_SECURE: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid(
 /// Whether the server of a client of this PgOtter is reached over TLS; else what the client hears.
 fn secure(pooler: &PgOtter) -> Result<bool, String> {
     let mut client = Raw::connect(pooler.port());
-    client.send(&super::support::raw::startup(3, 0, super::support::raw::USER));
+    client.send(&crate::support::raw::startup(3, 0, crate::support::raw::USER));
     let frames = client.until_ready();
     if let Some(error) = frames.iter().find(|frame| frame.kind == b'E') {
         return Err(error.field(b'M').unwrap());
@@ -173,11 +173,11 @@ fn a_cancel_takes_tls_where_its_server_has_it() {
         while proxy.connections() == before {
             // The first may come before the statement.
             let mut cancel = Raw::connect(pooler.port());
-            cancel.send(&super::support::raw::first_packet((1234 << 16) | 5678, &body));
+            cancel.send(&crate::support::raw::first_packet((1234 << 16) | 5678, &body));
             assert_eq!(cancel.byte(), None);
         }
         let frames = client.until_ready();
-        assert_eq!(super::support::raw::error_code(&frames).as_deref(), Some("57014"), "{mode}");
+        assert_eq!(crate::support::raw::error_code(&frames).as_deref(), Some("57014"), "{mode}");
         assert_eq!(proxy.has_heard(&CANCEL_REQUEST), in_plain, "{mode}");
     }
 }
@@ -233,7 +233,7 @@ fn servers_that_were_reached_otherwise_are_replaced_when_a_reload_changes_the_ss
     }
     let mut pooler = pgotter(cluster().port(), "server_tls_sslmode = \"disable\"");
     let mut client = Raw::connect(pooler.port());
-    client.send(&super::support::raw::startup(3, 0, super::support::raw::USER));
+    client.send(&crate::support::raw::startup(3, 0, crate::support::raw::USER));
     client.until_ready();
     assert_eq!(client.value(IS_SECURE), "f");
     let text =

@@ -1,8 +1,8 @@
 //! Cancel requests in numbers, inside TLS and with TLS to the servers: each ends what its owner runs, and nothing else.
 
 use super::raw::{Secure, error_code};
-use super::support::raw::{first_packet, query};
 use super::world::{cluster, for_clients, has_tls, pgotter};
+use crate::support::raw::{first_packet, query};
 use pgotter::wire::startup::CANCEL_REQUEST;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,7 +1,7 @@
 //! What these tests stand on: two authorities, PostgreSQL with and without TLS, and a PgOtter.
 
 use super::certificates::{Authority, Identity};
-use super::support::{PgOtter, client, could_not_run, must, postgres, state};
+use crate::support::{PgOtter, client, could_not_run, must, postgres, state};
 use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ pub fn cluster() -> &'static LocalPostgres {
 
 /// Whether PostgreSQL's programs here know TLS; a test that cannot run says so.
 pub fn has_tls(what: &str) -> bool {
-    let output = super::support::run_client("psql", 1, &["sslmode=require host=127.0.0.1 port=1"]);
+    let output = crate::support::run_client("psql", 1, &["sslmode=require host=127.0.0.1 port=1"]);
     let knows = !String::from_utf8_lossy(&output.stderr).contains("not compiled in");
     if !knows {
         could_not_run(what, "these programs of PostgreSQL's know no TLS");

@@ -1,11 +1,11 @@
 //! Terminals that go away, are stopped, are tiny or change, and what clients may say at them.
 
-use super::support::PgOtter;
 use super::table::{BOSS, WATCHER, pgotter};
 use super::talk::Client;
 use super::tty::{HEIGHT, Tty};
 use super::world::fresh_role;
 use super::{PROGRAM, at_a_terminal, at_one_that};
+use crate::support::PgOtter;
 use std::process::{Command, Stdio};
 
 /// What a client may call itself to do harm: a title for the window, an end of the screen, words from right to left.
@@ -86,7 +86,7 @@ fn a_window_that_changes_is_filled_anew() {
     assert_eq!(at(&tty), Some(HEIGHT - 1));
     for rows in [5, HEIGHT] {
         tty.resize(rows);
-        super::support::waiting::eventually("the last line where it belongs", || at(&tty) == Some(rows - 1));
+        crate::support::waiting::eventually("the last line where it belongs", || at(&tty) == Some(rows - 1));
     }
     tty.press("q");
     assert_eq!(tty.end().status, "0");

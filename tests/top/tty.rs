@@ -1,6 +1,6 @@
 //! A program at a terminal: what it has drawn, keys for it, and how it leaves the terminal. `script` provides the terminal.
 
-use super::support::waiting::eventually;
+use crate::support::waiting::eventually;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;

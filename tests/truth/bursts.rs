@@ -2,7 +2,7 @@
 //! goes on as soon as the client has heard, so that the time of one is not taken for that of another. The client learns from here that it was
 //! so, which the protocol does not tell.
 
-use super::support::waiting::PATIENCE;
+use crate::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::time::Duration;

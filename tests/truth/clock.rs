@@ -1,7 +1,7 @@
 //! The clock that a scripted server takes its time by: the true one, or one that is turned by hand, which a PgOtter in front of it
 //! then sees as well (`hand.c`): nothing that the machine does takes any time on it.
 
-use super::support::{must, state};
+use crate::support::{must, state};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! How long statements take: several distributions, in units of whoever asks.
 
-use super::support::random::Random;
+use crate::support::random::Random;
 
 pub const ALL: [Delays; 5] =
     [Delays::Constant, Delays::Uniform, Delays::Exponential, Delays::LogNormal, Delays::Bimodal];

@@ -5,7 +5,7 @@ use super::book::Book;
 use super::bursts::Bursts;
 use super::clock::Clock;
 use super::server::Scripted;
-use super::support::raw::{
+use crate::support::raw::{
     Raw, bind, copy_data, copy_done, error_code, execute, flush, message, parse, print, query, sync,
 };
 use std::sync::Arc;

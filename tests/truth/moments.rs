@@ -5,11 +5,11 @@ use super::clock::{Clock, Hand};
 use super::forms::{Form, Talker};
 use super::scrape::Scrape;
 use super::server::Scripted;
-use super::support::PgOtter;
 use super::table::{Table, console, show};
 use super::talk::{Client, query};
 use super::world::eventually;
 use super::{NO_SLOW_LOG, assert_told, pgotter, table};
+use crate::support::PgOtter;
 use pgotter::cli::ports;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@
 use super::book::Book;
 use super::bursts::Bursts;
 use super::clock::Clock;
-use super::support::raw::{Frame, message};
-use super::support::waiting::PATIENCE;
+use crate::support::raw::{Frame, message};
+use crate::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::io::{Read, Write};

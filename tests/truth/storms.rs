@@ -3,9 +3,9 @@
 use super::clock::Clock;
 use super::scrape::Scrape;
 use super::server::Scripted;
-use super::support::SetAtEnd;
 use super::talk::Client;
 use super::{NO_SLOW_LOG, pgotter};
+use crate::support::SetAtEnd;
 use pgotter::cli::ports;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

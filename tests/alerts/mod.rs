@@ -1,21 +1,15 @@
 //! Alerts: what fires, what ends, and who is told; in front of real PostgreSQL, with a real server of HTTP behind the webhooks.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "alerts/applications.rs"]
 mod applications;
-#[path = "alerts/hooks.rs"]
 mod hooks;
-#[path = "alerts/kinds.rs"]
 mod kinds;
-mod support;
 
+use crate::support::waiting::reload_with;
+use crate::support::{PgOtter, certificates, scrape, table, talk, world};
 use hooks::{Hooks, Told};
 use pgotter::cli::ports;
 use scrape::Scrape;
 use serde_json::Value;
-use support::waiting::reload_with;
-use support::{PgOtter, certificates, scrape, table, talk, world};
 use table::{Table, console, pgotter, show};
 use talk::Client;
 use world::{eventually, fresh_role};
@@ -256,8 +250,8 @@ fn a_pool_in_which_clients_wait_fires_and_says_whose() {
 fn a_webhook_behind_tls_is_told_if_the_system_trusts_it_and_not_otherwise() {
     let (trusted, stranger) = (hooks::Tls::new("localhost"), hooks::Tls::new("localhost"));
     let (known, unknown) = (Hooks::with_tls(&trusted), Hooks::with_tls(&stranger));
-    let roots = support::state().path().join("alerts_roots.pem");
-    support::must(support::state().write(&roots, &trusted.authority));
+    let roots = crate::support::state().path().join("alerts_roots.pem");
+    crate::support::must(crate::support::state().write(&roots, &trusted.authority));
     let http = ports::free_port();
     let webhooks = format!("\"{}\", \"{}\"", known.url("/"), unknown.url("/"));
     let rest = watched(http, QUICK, &webhooks);

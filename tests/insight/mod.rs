@@ -1,13 +1,9 @@
 //! Which query is slow: what is counted for each statement, on the console and at /metrics, in front of real PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
+use crate::support::raw::{bind, describe, execute, extended, parse, sync};
+use crate::support::{PgOtter, scrape, table, talk, world};
 use scrape::Scrape;
 use std::time::Duration;
-use support::raw::{bind, describe, execute, extended, parse, sync};
-use support::{PgOtter, scrape, table, talk, world};
 use table::{Table, console, pgotter, show, watched};
 use talk::{Client, query};
 use world::{fresh_role, look};

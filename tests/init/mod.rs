@@ -1,7 +1,6 @@
 //! README's third block on a real PostgreSQL: `pgotter init`, `pgotter run`, `psql`. And the shipped pooler.toml.
 
-mod support;
-
+use crate::support::{client, must, postgres, shared_postgres, state};
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
 use pgotter::cli::ports;
 use std::fs;
@@ -11,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use support::{client, must, postgres, shared_postgres, state};
 
 /// Long, and not a word that could be printed by chance.
 const PASSWORD: &str = "Zu9:x/otter@pass%1";
@@ -317,7 +315,10 @@ fn the_shipped_configuration_is_accepted_and_starts_without_postgresql() {
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("host 127.0.0.1 port 5432"), "{said}");
     if !ports::is_free(5432) {
-        return support::could_not_run("the shipped configuration without PostgreSQL", "something listens on 5432");
+        return crate::support::could_not_run(
+            "the shipped configuration without PostgreSQL",
+            "something listens on 5432",
+        );
     }
     let running = Running::start(&file);
     let runtime = must(tokio::runtime::Builder::new_current_thread().enable_all().build());

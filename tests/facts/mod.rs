@@ -1,15 +1,11 @@
 //! What PgOtter says of a text holds on PostgreSQL: values of SET as `set_config` takes them, how many statements a text has,
 //! the built-in functions; and whatever a text leaves in its session is among what it is said to touch.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
+use crate::support::shared_postgres;
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::sql::{Facts, Plain, Reading, Setting, Touches, Unknown, Value, Verb, Verdict, read};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use support::shared_postgres;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -560,7 +556,7 @@ fn check_texts<'t>(texts: impl Iterator<Item = &'t str>) -> (usize, usize, usize
 #[test]
 fn what_a_text_leaves_in_its_session_is_among_what_it_touches() {
     let _tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
-    let cases = include_str!("sql/facts.cases").lines().filter_map(|line| line.rsplit_once(" ⇒ "));
+    let cases = include_str!("../sql/facts.cases").lines().filter_map(|line| line.rsplit_once(" ⇒ "));
     let cases = cases.map(|(text, _)| text.replace("\\\\", "\u{1}").replace("\\n", "\n").replace('\u{1}', "\\"));
     // They wait for data, or for somebody else.
     let waits = ["stdin", "stdout", "pg_sleep", "[catalog]", "pg_backup", "drop owned", "alter system", "alter role"];

@@ -1,18 +1,13 @@
 //! What is shipped for Prometheus and Grafana: the rules fire when they should, and every name in them, and in the dashboard, is one
 //! that a running PgOtter exports. With Debian's package `prometheus`, which `.ci/preflight test` installs.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "monitoring/dashboard.rs"]
 mod dashboard;
-#[path = "monitoring/expression.rs"]
 mod expression;
-#[path = "monitoring/prometheus.rs"]
 mod prometheus;
-mod support;
-#[path = "monitoring/traffic.rs"]
 mod traffic;
 
+use crate::support::waiting::{PATIENCE, eventually};
+use crate::support::{could_not_run, scrape};
 use dashboard::Asked;
 use expression::named;
 use prometheus::{Prometheus, label_names, program};
@@ -21,16 +16,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::waiting::{PATIENCE, eventually};
-use support::{could_not_run, scrape};
 use traffic::Traffic;
 
-const ALERTS: &str = include_str!("../config/prometheus/alerts.yml");
-const PROMETHEUS: &str = include_str!("../config/prometheus/prometheus.yml");
+const ALERTS: &str = include_str!("../../config/prometheus/alerts.yml");
+const PROMETHEUS: &str = include_str!("../../config/prometheus/prometheus.yml");
 /// For promtool.
 const TESTS: [(&str, &str); 2] = [
-    ("tests/monitoring/alerts.test.yml", include_str!("monitoring/alerts.test.yml")),
-    ("tests/monitoring/alerts_of_hours.test.yml", include_str!("monitoring/alerts_of_hours.test.yml")),
+    ("tests/monitoring/alerts.test.yml", include_str!("alerts.test.yml")),
+    ("tests/monitoring/alerts_of_hours.test.yml", include_str!("alerts_of_hours.test.yml")),
 ];
 
 /// `None`: the test cannot run here, and that was said.

@@ -1,12 +1,10 @@
 //! `pgotter explain`: what it says of a text, and what it learns from a database about functions, operators, views, policies and domains
 //! that write without saying so.
 
-mod support;
-
+use crate::support::{must, postgres, shared_postgres, state};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{must, postgres, shared_postgres, state};
 
 fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(must(state().runnable(Path::new(env!("CARGO_BIN_EXE_pgotter")))));

@@ -1,18 +1,13 @@
 //! `pgotter top`: what it prints, what it shows at a terminal and what keys do there, in front of a real PgOtter and PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-#[path = "top/terminals.rs"]
 mod terminals;
-#[path = "top/tty.rs"]
 mod tty;
 
+use crate::support::{could_not_run, must, table, talk, world};
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{could_not_run, must, table, talk, world};
 use table::{BOSS, WATCHER, console, pgotter, show};
 use talk::{Client, query};
 use tty::Tty;
@@ -103,8 +98,8 @@ fn clients_that_something_is_done_for_are_printed_with_their_age() {
 
 #[test]
 fn whoever_cannot_look_is_told_why_with_status_2() {
-    let users = support::state().path().join("top_users");
-    must(support::state().write(&users, "\"boss\" \"se:cret\"\n\"other\" \"secret\"\n"));
+    let users = crate::support::state().path().join("top_users");
+    must(crate::support::state().write(&users, "\"boss\" \"se:cret\"\n\"other\" \"secret\"\n"));
     let users = users.display();
     let pooler = pgotter(&format!("auth_type = \"scram-sha-256\"\nauth_file = \"{users}\""), "");
     let free = ports::free_port().to_string();

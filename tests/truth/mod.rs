@@ -5,26 +5,17 @@
 //! it may measure more than the server by what the machine adds, and never more than the client had to wait: however busy the machine
 //! is, what is told lies between the two. `PGOTTER_LONG_STATEMENTS` says how many there are.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "truth/book.rs"]
 mod book;
-#[path = "truth/bursts.rs"]
 mod bursts;
-#[path = "truth/clock.rs"]
 mod clock;
-#[path = "truth/delays.rs"]
 mod delays;
-#[path = "truth/forms.rs"]
 mod forms;
-#[path = "truth/moments.rs"]
 mod moments;
-#[path = "truth/server.rs"]
 mod server;
-#[path = "truth/storms.rs"]
 mod storms;
-mod support;
 
+use crate::support::random::{Random, seed};
+use crate::support::{PgOtter, scrape, table, talk, world};
 use book::Apart;
 use clock::Clock;
 use delays::Delays;
@@ -32,8 +23,6 @@ use forms::{Form, Talker};
 use server::Scripted;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::random::{Random, seed};
-use support::{PgOtter, scrape, table, talk, world};
 use table::{Table, console, show};
 
 /// In `make test`.

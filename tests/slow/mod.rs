@@ -1,15 +1,11 @@
 //! Which query was slow, and whose: the log and SHOW SLOW_QUERIES, in front of real PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
+use crate::support::raw::{bind, execute, extended, parse, sync};
+use crate::support::{PgOtter, must, postgres, reloading, scrape, table, talk, world};
 use pgotter::cli::local_postgres::Options;
 use pgotter::cli::ports;
 use reloading::change;
 use scrape::Scrape;
-use support::raw::{bind, execute, extended, parse, sync};
-use support::{PgOtter, must, postgres, reloading, scrape, table, talk, world};
 use table::{Row, Table, console, pgotter, show, watched};
 use talk::{Client, query};
 use world::{Gate, cluster, eventually, fresh_role, host, look, until_it_sleeps};

@@ -1,15 +1,11 @@
 //! JSON at /api/v1/: what the console shows, and the patterns of queries, in front of real PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
+use crate::support::{PgOtter, scrape, table, talk, world};
 use pgotter::cli::ports;
 use scrape::{Scrape, get, request};
 use serde_json::Value;
 use std::cell::Cell;
 use std::io::Write;
-use support::{PgOtter, scrape, table, talk, world};
 use table::{console, lines, show};
 use talk::Client;
 use world::{cluster, config, eventually, fresh_role, host};

@@ -1,16 +1,12 @@
 //! SQL is read as PostgreSQL reads it: random texts are given to both, and what PostgreSQL makes of their strings must be
 //! what the scanner has found.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
+use crate::support::shared_postgres;
 use pgotter::cli::local_postgres::{SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::sql::{Reading, Scanner, Token};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::Cell;
-use support::shared_postgres;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// A string constant of the text; `None`: its value needs decoding.

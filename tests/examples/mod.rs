@@ -1,13 +1,12 @@
 //! The configurations of five platforms in `config/examples/`: PgOtter takes them, what they name is in those platforms' schemas, and what
 //! their objectives ask for is what the platforms do.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "workload/parts.rs"]
+#[path = "../workload/parts.rs"]
 #[allow(dead_code, reason = "shared with the tests of routing, which use more of it")]
 mod parts;
-mod support;
 
+use crate::support::waiting::eventually;
+use crate::support::{PgOtter, must, postgres, state};
 use parts::{Part, WORKLOAD, parts};
 use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::config::{self, Alert, Condition, Config, RouteRule};
@@ -16,16 +15,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use support::waiting::eventually;
-use support::{PgOtter, must, postgres, state};
 
 /// Name, text, and how the names of its platform's statements begin.
 const EXAMPLES: [(&str, &str, &str); 5] = [
-    ("flowtrack", include_str!("../config/examples/flowtrack.toml"), "F"),
-    ("imaginarium", include_str!("../config/examples/imaginarium.toml"), "I"),
-    ("executions", include_str!("../config/examples/executions.toml"), "E"),
-    ("concertmaster", include_str!("../config/examples/concertmaster.toml"), "C"),
-    ("orchestrator", include_str!("../config/examples/orchestrator.toml"), "O"),
+    ("flowtrack", include_str!("../../config/examples/flowtrack.toml"), "F"),
+    ("imaginarium", include_str!("../../config/examples/imaginarium.toml"), "I"),
+    ("executions", include_str!("../../config/examples/executions.toml"), "E"),
+    ("concertmaster", include_str!("../../config/examples/concertmaster.toml"), "C"),
+    ("orchestrator", include_str!("../../config/examples/orchestrator.toml"), "O"),
 ];
 
 /// A goal of a minute and more is one of maintenance, which the log of slow queries and no objective is for.
@@ -217,7 +214,7 @@ fn flowtracks_leads_are_read_on_a_replica_and_its_logs_written_to_their_cluster(
     let environment: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let pgotter = PgOtter::start_with(here, &environment);
     let psql = |commands: &[&str]| {
-        support::client_output("psql", pgotter.port(), &[&["-X", "-At", "-d", "flowtrack"], commands].concat())
+        crate::support::client_output("psql", pgotter.port(), &[&["-X", "-At", "-d", "flowtrack"], commands].concat())
     };
     let route = |sql: &str| psql(&["-o", "/dev/null", "-c", sql, "-c", "\\o", "-c", "SHOW pgotter.route"]);
     let part = |id: &str| parts().into_iter().find(|part| part.id == id).unwrap().statements.remove(0);

@@ -1,25 +1,17 @@
 //! The endpoint for monitoring: what it counts is what happened, whatever is said to it, and whoever is down.
 
-#[path = "http/bad_requests.rs"]
 mod bad_requests;
-#[path = "http/counts.rs"]
 mod counts;
-#[path = "http/doing.rs"]
 mod doing;
-#[path = "http/health.rs"]
 mod health;
-#[path = "http/hosts.rs"]
 mod hosts;
-#[path = "http/limits.rs"]
 mod limits;
-#[path = "http/pgbouncer.rs"]
 mod pgbouncer;
-mod support;
 
+use crate::support::{PgOtter, scrape};
 use pgotter::cli::local_postgres::{LocalPostgres, SUPERUSER, SUPERUSER_PASSWORD};
 use pgotter::cli::ports;
 use std::ops::Deref;
-use support::{PgOtter, scrape};
 
 /// A PgOtter with an endpoint.
 struct Watched {

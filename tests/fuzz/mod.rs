@@ -1,15 +1,12 @@
 //! The fuzz targets over their corpus: bytes that have been trouble or could be, the cases of `tests/sql`, and all of them cut and damaged.
 //! `tests/fuzz/Cargo.toml` says how to look for more.
 
-mod support;
-
-#[path = "fuzz/readers.rs"]
 mod readers;
 
+use crate::support::must;
+use crate::support::random::Random;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use support::must;
-use support::random::Random;
 
 /// Longest time for one text; an outer bound, so that what takes quadratic time is found.
 const PATIENCE: Duration = Duration::from_secs(10);

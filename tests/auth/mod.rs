@@ -1,0 +1,10 @@
+//! Who is it? Every method of clients against every method of servers, real PostgreSQL behind a real `pgotter run`.
+
+mod matrix;
+mod place;
+mod roles;
+mod states;
+mod strangers;
+mod tls;
+
+use crate::support::certificates;
