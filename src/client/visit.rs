@@ -14,11 +14,10 @@ use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::welcome::Reported;
-use crate::cluster::{Pool, Shape, Target};
+use crate::cluster::{Pool, Shape};
 use crate::config::{PoolMode, RuleRoute};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Meter;
-use crate::router::To;
 use crate::session::Settings;
 use crate::sql::Facts;
 use crate::wire::rows::Cell;
@@ -120,17 +119,11 @@ impl Client {
         self.look_anew(true);
         let mut belongs = self.request_belongs(&request.bytes);
         self.look_anew(false);
-        if let Err(Misplaced::Unread(rule)) = belongs {
-            // The catalogs tell. Where they cannot be had, what is known of them does, or nothing.
-            if self.visit(rule).is_ok() {
-                let arrived = self.arrive().await;
-                self.come_home();
-                unless_left(arrived)?;
-            }
-            if let Target::Lane(lane) = self.shape.target(To::Primary) {
-                let lane = lane.clone();
-                unless_left(self.read_catalog_again(&lane).await)?;
-            }
+        let since = self.now;
+        // The catalogs tell. Where they cannot be had, what is known of them does, or nothing. Each rule may want to know another one.
+        for _ in 0..=self.rules.routes.len() {
+            let Err(Misplaced::Unread(rule)) = belongs else { break };
+            self.learn_both(rule, since).await?;
             belongs = self.request_belongs(&request.bytes);
         }
         match belongs {
@@ -153,7 +146,7 @@ impl Client {
     ///
     /// # Errors
     /// ERROR 3D000: there is no such entry any more; 0A000: it cannot be used in this way.
-    fn visit(&mut self, rule: usize) -> Result<(), Fault> {
+    pub(super) fn visit(&mut self, rule: usize) -> Result<(), Fault> {
         let entry: Box<str> = self.entry_of(rule).into();
         let mut elsewhere = self.elsewhere.take().unwrap_or_default();
         let found = self.find_other(&mut elsewhere, &entry);
@@ -326,7 +319,7 @@ impl Client {
 }
 
 /// Only what ends the client's own connection counts.
-fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
+pub(super) fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
     match done {
         Ok(()) | Err(NoServer::Refused(_) | NoServer::SentAway) => Ok(()),
         Err(left) => Err(left),
