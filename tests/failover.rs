@@ -7,6 +7,8 @@ mod support;
 
 #[path = "failover/again.rs"]
 mod again;
+#[path = "failover/elsewhere.rs"]
+mod elsewhere;
 #[path = "failover/following.rs"]
 mod following;
 #[path = "failover/load.rs"]
