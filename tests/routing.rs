@@ -39,6 +39,8 @@ mod moved;
 mod moved_once;
 #[path = "routing/observed.rs"]
 mod observed;
+#[path = "routing/once.rs"]
+mod once;
 #[path = "routing/own_in_failed.rs"]
 mod own_in_failed;
 #[path = "routing/reads.rs"]
@@ -61,6 +63,8 @@ mod strange;
 mod tenants;
 #[path = "routing/together.rs"]
 mod together;
+#[path = "routing/unread.rs"]
+mod unread;
 #[path = "routing/until_write.rs"]
 mod until_write;
 #[path = "routing/visits.rs"]

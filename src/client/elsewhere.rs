@@ -67,9 +67,8 @@ impl Client {
         let anew = self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.looks_anew);
         let has = |entry: &str, name: &[u8]| {
             let catalog = self.pool_of(entry)?.catalog();
-            let known = catalog.known();
-            let outdated = known.is_blank() || known.is_doubtful() || anew && catalog.may_be_read(self.now);
-            (!outdated).then(|| known.names().has_relation(name))
+            let outdated = catalog.is_uncertain() || anew && catalog.may_be_read(self.now);
+            (!outdated).then(|| catalog.known().names().has_relation(name))
         };
         let bent = bent || self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.path_bent);
         let path = self.settings.get(b"search_path").unwrap_or(USUAL_PATH);

@@ -46,6 +46,7 @@ mod texts;
 mod timer;
 mod trial;
 mod turn;
+mod unread;
 mod visit;
 mod wanted;
 mod welcome;

@@ -7,6 +7,7 @@ use super::failover::no_replica;
 use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
+use super::visit::Sought;
 use crate::activity::ClientState;
 use crate::clock::Instant;
 use crate::cluster::Target;
@@ -57,22 +58,23 @@ pub async fn serve(client: &mut Client) -> Left {
                 Err(left) => return left,
             }
         }
-        if client.elsewhere.is_some() {
-            match Box::pin(client.enter(&request)).await {
-                None => (),
-                Some(Ok(())) => continue,
-                Some(Err(left)) => return left,
+        let found = if client.elsewhere.is_some() {
+            match Box::pin(client.seek(&request)).await {
+                Sought::Server(found) => found,
+                Sought::Refused(Ok(())) => continue,
+                Sought::Refused(Err(left)) => return left,
             }
-        }
-        client.look_for_sequences(&request.bytes, request.first);
-        // However often it is decided anew.
-        client.waits_since = client.now;
-        let found = loop {
-            client.route(&request);
-            match client.server().await {
-                // The catalog has changed while the request waited for a replica: it is decided anew.
-                Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
-                found => break found,
+        } else {
+            client.look_for_sequences(&request.bytes, request.first);
+            // However often it is decided anew.
+            client.waits_since = client.now;
+            loop {
+                client.route(&request);
+                match client.server().await {
+                    // The catalog has changed while the request waited for a replica: it is decided anew.
+                    Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
+                    found => break found,
+                }
             }
         };
         let (server, lane) = match found.map_err(|why| client.unless_visiting(why)) {
@@ -107,7 +109,7 @@ pub async fn serve(client: &mut Client) -> Left {
 impl Client {
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
     /// on the primary. It is waited for from `waits_since` on.
-    async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
+    pub(super) async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         loop {
             self.step(Step::Decide);
             if self.lacks_replica() {

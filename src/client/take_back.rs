@@ -76,7 +76,7 @@ pub async fn take_back(server: Box<Server>, how: TakeBack) {
         return;
     };
     if let Some(catalog) = how.catalog {
-        catalog.run(&mut server).await;
+        let _read = catalog.run(&mut server).await;
         // Closed by being dropped.
         let Some(behind) = server.boundary() else { return };
         boundary = behind;

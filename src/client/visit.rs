@@ -14,11 +14,12 @@ use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::welcome::Reported;
-use crate::cluster::{Pool, Shape, Target};
+use crate::cluster::{Pool, Shape};
 use crate::config::{PoolMode, RuleRoute};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Meter;
-use crate::router::To;
+use crate::pool::Lane;
+use crate::server::Server;
 use crate::session::Settings;
 use crate::sql::Facts;
 use crate::wire::rows::Cell;
@@ -42,6 +43,14 @@ pub(super) struct Elsewhere {
     pub(super) looks_anew: bool,
     /// The transaction under way may have changed its search path.
     pub(super) path_bent: bool,
+}
+
+/// What has come of looking for a server.
+pub(super) enum Sought {
+    /// There is one, or why not.
+    Server(Result<(Box<Server>, Arc<Lane>), NoServer>),
+    /// The request was refused, and what that means for the client.
+    Refused(Result<(), Left>),
 }
 
 /// One entry.
@@ -99,38 +108,59 @@ impl Client {
         others.chain([&self.pool]).find(is_it)
     }
 
-    /// Finds where a request belongs, and goes there. `Some`: it was refused, and what that means for the client.
-    pub(super) async fn enter(&mut self, request: &Request) -> Option<Result<(), Left>> {
+    /// A server for the request at hand where its tables are, which is found out and gone to. What has changed of that while the request
+    /// waited, say behind the promotion of the next primary there, is found out anew.
+    pub(super) async fn seek(&mut self, request: &Request) -> Sought {
+        self.waits_since = self.now;
         // A replica there has not answered it.
-        if self.is_visiting() {
-            return None;
+        let stays = self.is_visiting();
+        loop {
+            let begun = self.now;
+            if !stays && let Err(why) = self.find_entry(request).await {
+                return Sought::Refused(self.refuse_entry(why, request));
+            }
+            self.look_for_sequences(&request.bytes, request.first);
+            self.route(request);
+            match self.server().await {
+                Ok((server, lane)) if !self.still_known() => self.hand_back(&lane, server),
+                Ok((server, lane)) if !stays && self.now != begun && !self.still_belongs(request) => {
+                    self.hand_back(&lane, server);
+                }
+                found => return Sought::Server(found),
+            }
+            if !stays {
+                self.come_home();
+            }
         }
-        let why = match self.find_entry(request).await {
-            Ok(()) => return None,
-            Err(why) => why,
-        };
-        Some(match self.unless_visiting(why) {
+    }
+
+    /// What a refusal means for the client.
+    fn refuse_entry(&mut self, why: NoServer, request: &Request) -> Result<(), Left> {
+        match self.unless_visiting(why) {
             NoServer::Refused(fault) => self.refuse(&fault, request.end),
             NoServer::ClientGone => Err(Left::Gone),
             NoServer::Dismissed | NoServer::SentAway => Err(Left::Refused(self.dismissal())),
-        })
+        }
+    }
+
+    /// Whether a request still belongs where the client is.
+    fn still_belongs(&self, request: &Request) -> bool {
+        match self.request_belongs(&request.bytes) {
+            Ok(Belongs::Nowhere) => true,
+            Ok(Belongs::Home) => !self.is_visiting(),
+            Ok(Belongs::There(rule)) => self.visited_entry() == Some(self.entry_of(rule)),
+            Err(_) => false,
+        }
     }
 
     async fn find_entry(&mut self, request: &Request) -> Result<(), NoServer> {
         self.look_anew(true);
         let mut belongs = self.request_belongs(&request.bytes);
         self.look_anew(false);
-        if let Err(Misplaced::Unread(rule)) = belongs {
-            // The catalogs tell. Where they cannot be had, what is known of them does, or nothing.
-            if self.visit(rule).is_ok() {
-                let arrived = self.arrive().await;
-                self.come_home();
-                unless_left(arrived)?;
-            }
-            if let Target::Lane(lane) = self.shape.target(To::Primary) {
-                let lane = lane.clone();
-                unless_left(self.read_catalog_again(&lane).await)?;
-            }
+        // The catalogs tell. Where they cannot be had, what is known of them does, or nothing. Each rule may want to know another one.
+        for _ in 0..=self.rules.routes.len() {
+            let Err(Misplaced::Unread(rule)) = belongs else { break };
+            self.learn_both(rule, self.waits_since).await?;
             belongs = self.request_belongs(&request.bytes);
         }
         match belongs {
@@ -153,7 +183,7 @@ impl Client {
     ///
     /// # Errors
     /// ERROR 3D000: there is no such entry any more; 0A000: it cannot be used in this way.
-    fn visit(&mut self, rule: usize) -> Result<(), Fault> {
+    pub(super) fn visit(&mut self, rule: usize) -> Result<(), Fault> {
         let entry: Box<str> = self.entry_of(rule).into();
         let mut elsewhere = self.elsewhere.take().unwrap_or_default();
         let found = self.find_other(&mut elsewhere, &entry);
@@ -326,7 +356,7 @@ impl Client {
 }
 
 /// Only what ends the client's own connection counts.
-fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
+pub(super) fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
     match done {
         Ok(()) | Err(NoServer::Refused(_) | NoServer::SentAway) => Ok(()),
         Err(left) => Err(left),

@@ -9,7 +9,7 @@ use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
 use crate::clock;
-use crate::cluster::Target;
+use crate::cluster::{Loading, Target};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
@@ -167,16 +167,24 @@ impl Client {
     /// Reads it if that is due, whether it was read before or not.
     pub(super) async fn read_catalog_again(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
         let catalog = self.pool.catalog().clone();
-        let Some(loading) = catalog.is_due(self.now) else { return Ok(()) };
+        match catalog.is_due(self.now) {
+            Some(loading) => self.read_with(loading, lane).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it could be read.
+    pub(super) async fn read_with(&mut self, loading: Loading, lane: &Arc<Lane>) -> Result<bool, NoServer> {
         Box::pin(async {
             let mut server = match self.checkout(lane, clock::now(), Some(ANSWER), false).await {
                 Ok(server) => server,
-                Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(()),
+                Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(false),
                 Err(why) => return Err(why),
             };
-            loading.run(&mut server).await;
+            let read = loading.run(&mut server).await;
             self.hand_back(lane, server);
-            Ok(())
+            self.now = clock::now();
+            Ok(read)
         })
         .await
     }

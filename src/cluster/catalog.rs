@@ -11,10 +11,12 @@ mod claims;
 mod foreign;
 mod graph;
 mod load;
+mod prospect;
 mod spread;
 mod writers;
 
 use crate::clock::{self, Instant};
+use crate::pool::Mailbox;
 use crate::router::Fences;
 use crate::session::Statement;
 use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Told, Verdict};
@@ -27,6 +29,7 @@ use tokio::runtime::Handle;
 
 pub use claims::Claims;
 pub use load::{Loading, MARK, Volatility, read_catalog, read_volatility};
+pub use prospect::Prospect;
 pub use writers::Writers;
 
 /// A catalog is read again this long after it was read, or could not be.
@@ -58,6 +61,9 @@ pub struct Catalog {
     pub fences: Fences,
     /// Texts that look like reads and write.
     pub writers: Writers,
+    // Readings that have ended, and who is called at the end of the one under way.
+    readings: AtomicU64,
+    waiting: Mutex<Vec<Arc<Mailbox>>>,
     // Texts that the second reader has been given elsewhere.
     confirming: AtomicUsize,
     last: Mutex<Last>,
@@ -91,6 +97,8 @@ impl Catalog {
             cache,
             fences: Fences::default(),
             writers: Writers::default(),
+            readings: AtomicU64::new(0),
+            waiting: Mutex::default(),
             confirming: AtomicUsize::new(0),
             last: Mutex::default(),
             claims: Mutex::default(),
@@ -230,7 +238,9 @@ impl Catalog {
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
         let due = if tried && self.changes.load(Ordering::SeqCst) == changes { self.millis(now + AGAIN) } else { 0 };
         self.due.store(due, Ordering::Relaxed);
+        self.readings.fetch_add(1, Ordering::SeqCst);
         self.loading.store(false, Ordering::SeqCst);
+        self.call();
     }
 
     fn millis(&self, at: Instant) -> u64 {

@@ -29,7 +29,8 @@ mod reload;
 mod watch;
 
 pub use catalog::{
-    Catalog, Change, Claims, Loading, MARK as CATALOG_MARK, Volatility, Writers, read_catalog, read_volatility,
+    Catalog, Change, Claims, Loading, MARK as CATALOG_MARK, Prospect, Volatility, Writers, read_catalog,
+    read_volatility,
 };
 pub use hub::{Channel, Hub, Listener};
 pub use logins::logins_to_ask;

@@ -2,6 +2,7 @@
 //! `pgotter run`.
 
 mod again;
+mod elsewhere;
 mod following;
 mod load;
 mod ready;

@@ -27,7 +27,7 @@ const TABLES: &str = "CREATE TABLE orders (a text); CREATE SCHEMA logs; CREATE T
 pub struct Pair {
     home: &'static LocalPostgres,
     logs: &'static LocalPostgres,
-    name: String,
+    pub name: String,
     rest: String,
     pgotter: PgOtter,
     /// Port of its /metrics.
@@ -75,6 +75,11 @@ impl Pair {
 
     pub fn come(&self, user: &str, database: &str, more: &[(&str, &str)]) -> Raw {
         come(self.pgotter.port(), user, database, more)
+    }
+
+    /// A connection that has said nothing yet.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.pgotter.port())
     }
 
     pub fn at_home(&self, sql: &str) -> String {

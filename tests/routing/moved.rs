@@ -7,8 +7,7 @@ use crate::world::*;
 fn a_read_of_what_is_not_replayed_yet_is_answered_by_the_primary() {
     let world = World::new("read_your_writes = \"off\"");
     world.define("t (a int)", "INSERT INTO t VALUES (7)");
-    world.pause_replay(true);
-    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    world.run_ahead();
     let mut client = world.client();
     let moved = world.retries("not_replayed");
     assert_eq!(client.value("SELECT b FROM t"), "new");
@@ -96,8 +95,7 @@ fn a_moved_request_has_the_names_that_it_gave_and_not_those_that_it_dropped() {
     let mut client = world.client();
     client.send(&[parse("old", "SELECT 1"), sync()].concat());
     client.until_ready();
-    world.pause_replay(true);
-    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    world.run_ahead();
     let moved = world.retries("not_replayed");
     // It gives a name, and drops another.
     let both = [parse("n", "SELECT b FROM t"), bind("", "n", &[]), execute("", 0), close(b'S', "old"), sync()].concat();
@@ -146,8 +144,7 @@ fn when_too_many_have_been_moved_the_client_hears_what_its_replica_says_or_that_
             primary
         });
     world.define("t (a int)", "INSERT INTO t VALUES (7)");
-    world.pause_replay(true);
-    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    world.run_ahead();
     let mut client = world.client();
     assert_eq!(error_code(&client.ask("SELECT b FROM t")).as_deref(), Some("42703"), "the primary knows it");
     client.send(&query("SELECT pg_sleep(60)"));

@@ -33,8 +33,7 @@ fn mark(world: &World, application: &str) {
 fn a_read_that_is_moved_is_counted_once() {
     let world = World::new("read_your_writes = \"off\"");
     world.define("t (a int)", "INSERT INTO t VALUES (7)");
-    world.pause_replay(true);
-    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    world.run_ahead();
     let [mut simple, mut prepared] = [(); 2].map(|()| world.client());
     let moved = world.retries("not_replayed");
     mark(&world, "before");
@@ -68,8 +67,7 @@ fn decided(world: &World) -> u64 {
 fn a_read_that_is_moved_is_one_decision_where_it_ran_and_two_assignments() {
     let world = World::new("read_your_writes = \"off\"");
     world.define("t (a int)", "INSERT INTO t VALUES (7)");
-    world.pause_replay(true);
-    world.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    world.run_ahead();
     let mut client = world.client();
     let assigned = || {
         let rows = world.console("SHOW STATS_TOTALS");

@@ -119,6 +119,12 @@ impl World {
         }
     }
 
+    /// Has both replicas stand still and lack a column `b` of the table `t`, which holds 'new' on the primary.
+    pub fn run_ahead(&self) {
+        self.pause_replay(true);
+        self.on_primary("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
+    }
+
     /// What the console counts of decisions with this reason.
     pub fn decisions(&self, role: &str, reason: &str) -> u64 {
         let rows = self.console("SHOW ROUTES");

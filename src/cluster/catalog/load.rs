@@ -178,8 +178,8 @@ impl Loading {
         Self { catalog, changes, began: clock::now(), tried: false }
     }
 
-    /// Reads the catalog on a server at a boundary. If it is at none behind it, the server can only be closed.
-    pub async fn run(mut self, server: &mut Server) {
+    /// Reads the catalog on a server at a boundary, and tells whether that succeeded. If it is at none behind it, the server can only be closed.
+    pub async fn run(mut self, server: &mut Server) -> bool {
         self.tried = true;
         let read = self.read(server).await;
         let mut last = self.catalog.last.lock();
@@ -188,6 +188,7 @@ impl Loading {
             tracing::warn!(server = %server.id, "cannot read the catalog: every function is taken for one that may change its session");
         }
         last.failed = failed;
+        !failed
     }
 
     async fn read(&self, server: &mut Server) -> Option<()> {

@@ -1,0 +1,107 @@
+//! A client whose request names what may be in either of two entries, while what their catalogs say is not known as it is now: they
+//! are read first, or waited for where somebody else reads them or where there is no primary to ask.
+//!
+//! All of it within the time that the request may wait for a server. Nothing of the request has been sent anywhere.
+
+use super::checkout::NoServer;
+use super::connection::{Client, Step};
+use super::turn::{Event, turn};
+use super::visit::unless_left;
+use super::welcome::Reported;
+use crate::activity::ClientState;
+use crate::clock::{self, Instant};
+use crate::cluster::{Catalog, Prospect, Target};
+use crate::pool::Lane;
+use crate::router::To;
+use std::sync::Arc;
+
+impl Client {
+    /// Has the catalogs of the entry that a rule leads to, and of its own, known as they are now, as far as they can be had. `since` is when
+    /// the request came.
+    ///
+    /// # Errors
+    /// Those of a wait: the client has gone, was told to leave, or has cancelled; 57P03: no primary is confirmed.
+    pub(super) async fn learn_both(&mut self, rule: usize, since: Instant) -> Result<(), NoServer> {
+        if self.visit(rule).is_ok() {
+            let learned = self.learn_catalog(since).await.map_err(|why| self.unless_visiting(why));
+            self.come_home();
+            learned?;
+        }
+        self.learn_catalog(since).await
+    }
+
+    /// The same of the catalog where the client is.
+    async fn learn_catalog(&mut self, since: Instant) -> Result<(), NoServer> {
+        loop {
+            let Reported { lane, present, .. } = match self.reported(true).await {
+                Ok(reported) => reported,
+                // What is known of it does, or nothing.
+                Err(why) => return unless_left(Err(why)),
+            };
+            if present {
+                return self.learn_on(&lane, since).await;
+            }
+            let Target::NoPrimary(watch) = self.shape.target(To::Primary) else { continue };
+            if !self.pool.catalog().is_uncertain() {
+                return Ok(());
+            }
+            let watch = watch.clone();
+            self.until_primary(&watch, since, true).await?;
+        }
+    }
+
+    async fn learn_on(&mut self, lane: &Arc<Lane>, since: Instant) -> Result<(), NoServer> {
+        let catalog = self.pool.catalog().clone();
+        let last = self.shape.settings.query_wait_timeout.and_then(|patience| since.checked_add(patience));
+        let is_over = |at: Instant| last.is_some_and(|last| last <= at);
+        loop {
+            match catalog.prospect(self.now, &self.mailbox) {
+                Prospect::Settled => return Ok(()),
+                Prospect::Own(loading) => {
+                    if !self.read_with(loading, lane).await? {
+                        return Ok(());
+                    }
+                    // What has changed meanwhile is read again.
+                }
+                Prospect::Others(reading) => self.wait_for_reading(&catalog, Some(reading), last).await?,
+                Prospect::Rests(until) if is_over(until) => return Ok(()),
+                Prospect::Rests(until) => self.wait_for_reading(&catalog, None, Some(until)).await?,
+            }
+            if is_over(self.now) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns when this reading has ended, or `until` has come.
+    async fn wait_for_reading(
+        &mut self,
+        catalog: &Catalog,
+        reading: Option<u64>,
+        until: Option<Instant>,
+    ) -> Result<(), NoServer> {
+        self.step(Step::Wait);
+        self.does(ClientState::Waiting);
+        let waited = loop {
+            if reading.is_some_and(|reading| !catalog.is_reading(reading)) {
+                break Ok(());
+            }
+            match turn(self, None, until).await {
+                Event::Client | Event::Server | Event::ServerGone => (),
+                Event::Mail(mail) => {
+                    let _called = self.answer(mail);
+                    if let Some(why) = self.leave_queue(false) {
+                        self.cancelled = false;
+                        break Err(why);
+                    }
+                }
+                Event::Deadline => break Ok(()),
+                Event::TooMuch => break Err(NoServer::Refused(self.holding.shed())),
+                Event::ClientGone => break Err(NoServer::ClientGone),
+            }
+        };
+        self.now = clock::now();
+        self.does(ClientState::Idle);
+        waited
+    }
+}
