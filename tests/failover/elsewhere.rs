@@ -1,10 +1,10 @@
 //! Tables that a rule sends to another entry, whose primary is replaced: what names them is kept for the next one, also where only the
 //! catalogs tell in which entry a table is.
 
-use crate::support::{PgOtter, must};
 use super::talk::{Client, SYNC, extended, query};
 use super::trio::{ROLE, Trio};
 use super::world::{cluster, eventually, host, look};
+use crate::support::{PgOtter, must};
 use pgotter::cli::local_postgres::{SUPERUSER, StopMode};
 use std::sync::Once;
 use std::thread;
