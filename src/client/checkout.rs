@@ -27,6 +27,17 @@ pub(super) enum NoServer {
     SentAway,
 }
 
+impl NoServer {
+    /// Whether it is of the client's own: it has cancelled or left, is to leave, or its buffers were given up. Another server would not do.
+    pub(super) fn is_of_client(&self) -> bool {
+        match self {
+            Self::Refused(fault) => fault.blame == Blame::Client || fault.sqlstate == SqlState::OUT_OF_MEMORY,
+            Self::ClientGone | Self::Dismissed => true,
+            Self::SentAway => false,
+        }
+    }
+}
+
 impl Client {
     /// A server of this lane, alive as far as can be known; `patience` is the longest wait, counted from `since`.
     /// `notify` says whether the client is told that it waits.

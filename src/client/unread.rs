@@ -6,7 +6,6 @@
 use super::checkout::NoServer;
 use super::connection::{Client, Step};
 use super::turn::{Event, turn};
-use super::visit::unless_left;
 use super::welcome::Reported;
 use crate::activity::ClientState;
 use crate::clock::{self, Instant};
@@ -35,8 +34,9 @@ impl Client {
         loop {
             let Reported { lane, present, .. } = match self.reported(true).await {
                 Ok(reported) => reported,
+                Err(why) if why.is_of_client() => return Err(why),
                 // What is known of it does, or nothing.
-                Err(why) => return unless_left(Err(why)),
+                Err(_) => return Ok(()),
             };
             if present {
                 return self.learn_on(&lane, since).await;

@@ -158,8 +158,12 @@ impl Client {
         let mut belongs = self.request_belongs(&request.bytes);
         self.look_anew(false);
         // The catalogs tell. Where they cannot be had, what is known of them does, or nothing. Each rule may want to know another one.
+        let mut asked = None;
         for _ in 0..=self.rules.routes.len() {
             let Err(Misplaced::Unread(rule)) = belongs else { break };
+            if asked.replace(rule) == Some(rule) {
+                break;
+            }
             self.learn_both(rule, self.waits_since).await?;
             belongs = self.request_belongs(&request.bytes);
         }
@@ -352,14 +356,6 @@ impl Client {
             }
             (other, _) => other,
         }
-    }
-}
-
-/// Only what ends the client's own connection counts.
-pub(super) fn unless_left(done: Result<(), NoServer>) -> Result<(), NoServer> {
-    match done {
-        Ok(()) | Err(NoServer::Refused(_) | NoServer::SentAway) => Ok(()),
-        Err(left) => Err(left),
     }
 }
 

@@ -178,8 +178,8 @@ impl Client {
         Box::pin(async {
             let mut server = match self.checkout(lane, clock::now(), Some(ANSWER), false).await {
                 Ok(server) => server,
-                Err(NoServer::Refused(_) | NoServer::SentAway) => return Ok(false),
-                Err(why) => return Err(why),
+                Err(why) if why.is_of_client() => return Err(why),
+                Err(_) => return Ok(false),
             };
             let read = loading.run(&mut server).await;
             self.hand_back(lane, server);

@@ -238,9 +238,7 @@ impl Catalog {
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
         let due = if tried && self.changes.load(Ordering::SeqCst) == changes { self.millis(now + AGAIN) } else { 0 };
         self.due.store(due, Ordering::Relaxed);
-        self.readings.fetch_add(1, Ordering::SeqCst);
-        self.loading.store(false, Ordering::SeqCst);
-        self.call();
+        self.end_reading();
     }
 
     fn millis(&self, at: Instant) -> u64 {

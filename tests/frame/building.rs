@@ -9,12 +9,16 @@ use std::process::Command;
 /// A cargo whose program is a script: as the demo it leaves as many counts as there are processes.
 const CARGO: &str = r#"
 [ "$1" = build ] || { echo 'cargo 1000.0.0 (0000000 2000-01-01)'; exit; }
-echo "build [${RUSTFLAGS:-}]" >>"$CARGO_TARGET_DIR/log"
-folder=$CARGO_TARGET_DIR
-while [ $# != 0 ]; do [ "$1" != --target-dir ] || folder=$2; shift; done
+folder=$CARGO_TARGET_DIR host= flag=
+while [ $# != 0 ]; do
+    case $1 in --target-dir) folder=$2 ;; --target) host=/$2 ;; --config) flag=$2 ;; esac
+    shift
+done
+folder=$folder$host
+echo "build [$flag]" >>"$CARGO_TARGET_DIR/log"
 mkdir -p "$folder/release"
-printf '#!%s\necho "ran $*" >>"$CARGO_TARGET_DIR/log"\nfor i in $PROCESSES; do f=${LLVM_PROFILE_FILE/\%%p/$i}; echo "counts $i" >"$f"; done\n# %s\n' \
-    "$BASH" "${RUSTFLAGS:-plain}" >"$folder/release/pgotter"
+printf '#!%s\necho "ran $*" >>"$CARGO_TARGET_DIR/log"\nfor i in $PROCESSES; do f=${LLVM_PROFILE_FILE/\%%p/$i}; echo "counts $i" >"$f"; done\neval "$AT_ITS_END"\n# %s\n' \
+    "$BASH" "${flag:-plain}" >"$folder/release/pgotter"
 chmod +x "$folder/release/pgotter"
 "#;
 
@@ -34,7 +38,7 @@ fn machine() -> (Machine, PathBuf) {
     machine.program(
         "rustc",
         &format!(
-            "case $1 in --print) echo {};; *) echo 'rustc 1000.0.0 (0000000 2000-01-01)';; esac",
+            "case $1 in --print) echo {};; -vV) echo 'host: here-linux';; *) echo 'rustc 1000.0.0 (0000000 2000-01-01)';; esac",
             libraries.display()
         ),
     );
@@ -50,10 +54,14 @@ fn with_profdata(machine: &Machine) {
 }
 
 /// The outcome, what was built and run in what order, and what is in the program that came of it.
-fn build(machine: &Machine, target: &Path, processes: &str) -> (Outcome, String, String) {
+fn build(machine: &Machine, target: &Path, processes: &str, at_its_end: &str) -> (Outcome, String, String) {
     let mut command = Command::new(machine.bin().join("bash"));
     command.arg(".ci/build").env_clear().env("PATH", machine.bin()).env("PREFLIGHT_ROOT", machine.root());
-    command.env("CARGO_TARGET_DIR", target).env("TMPDIR", machine.folder.path()).env("PROCESSES", processes);
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .env("TMPDIR", machine.folder.path())
+        .env("PROCESSES", processes)
+        .env("AT_ITS_END", at_its_end);
     let outcome = run(&mut command);
     let read = |name: &str| fs::read_to_string(target.join(name)).unwrap_or_default();
     (outcome, read("log"), read("release/pgotter"))
@@ -71,11 +79,13 @@ fn left_behind(machine: &Machine) -> usize {
 fn a_build_is_guided_by_what_ran_most_in_the_one_before() {
     let (machine, target) = machine();
     with_profdata(&machine);
-    let (outcome, log, program) = build(&machine, &target, "1 2");
+    let (outcome, log, program) = build(&machine, &target, "1 2", "");
     assert_eq!(outcome.status, Some(0), "{}", outcome.text);
     let profile = target.join("pgotter.profdata");
-    let use_it = format!("-Cprofile-use={}", profile.display());
-    assert_eq!(log, format!("build [ -Cprofile-generate]\nran demo --for 20s\nbuild [ {use_it}]\n"));
+    let flags = |flag: &str| format!("target.here-linux.rustflags=[\"{flag}\"]");
+    let use_it = flags(&format!("-Cprofile-use={}", profile.display()));
+    let count = flags("-Cprofile-generate");
+    assert_eq!(log, format!("build [{count}]\nran demo --for 20s\nbuild [{use_it}]\n"));
     assert_eq!(fs::read_to_string(profile).unwrap(), "counts 1\ncounts 2\n");
     assert!(program.contains(&use_it), "{program}");
     assert_eq!(left_behind(&machine), 0);
@@ -83,11 +93,13 @@ fn a_build_is_guided_by_what_ran_most_in_the_one_before() {
 
 #[test]
 fn a_build_that_cannot_be_guided_says_so_and_is_a_plain_one() {
-    for (why, profdata, tool_gone, processes) in [
-        ("no llvm-profdata (rustup component add llvm-tools)", false, None, "1 2"),
-        ("the demo cannot run here", true, Some("initdb"), "1 2"),
-        ("the pooler left no counts", true, None, "1"),
-        ("the pooler left no counts", true, None, ""),
+    for (why, profdata, tool_gone, processes, at_its_end) in [
+        ("no llvm-profdata (rustup component add llvm-tools)", false, None, "1 2", ""),
+        ("the demo cannot run here", true, Some("initdb"), "1 2", ""),
+        ("the demo ended with status 3", true, None, "1 2", "exit 3"),
+        ("the pooler left no counts", true, None, "1", ""),
+        ("the pooler left no counts", true, None, "", ""),
+        ("its counts cannot be read", true, None, "1 2", "mkdir ${LLVM_PROFILE_FILE/\\%p/3}"),
     ] {
         let (machine, target) = machine();
         if profdata {
@@ -96,7 +108,7 @@ fn a_build_that_cannot_be_guided_says_so_and_is_a_plain_one() {
         if let Some(tool) = tool_gone {
             fs::remove_file(machine.bin().join(tool)).unwrap();
         }
-        let (outcome, log, program) = build(&machine, &target, processes);
+        let (outcome, log, program) = build(&machine, &target, processes, at_its_end);
         assert_eq!(outcome.status, Some(0), "{}", outcome.text);
         assert!(
             outcome.text.contains(&format!("build: without a profile, which costs CPU: {why}")),
@@ -105,5 +117,18 @@ fn a_build_that_cannot_be_guided_says_so_and_is_a_plain_one() {
         );
         assert!(program.contains("# plain") && log.ends_with("build []\n"), "{why}: {log}");
         assert_eq!(left_behind(&machine), 0, "{why}");
+    }
+}
+
+#[test]
+fn a_build_that_is_told_to_end_while_the_demo_runs_makes_nothing_of_it() {
+    for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 143)] {
+        let (machine, target) = machine();
+        with_profdata(&machine);
+        // The demo ends well of all of them.
+        let (outcome, log, program) = build(&machine, &target, "1 2", &format!("kill -{signal} $PPID"));
+        assert_eq!(outcome.status, Some(status), "{}", outcome.text);
+        assert!(program.is_empty() && log.ends_with("ran demo --for 20s\n"), "{log}");
+        assert_eq!(left_behind(&machine), 0);
     }
 }

@@ -32,11 +32,13 @@ impl Catalog {
             return Prospect::Settled;
         }
         {
-            // Behind this lock nobody is called before he is on the list.
+            // Behind this lock a reading ends: whoever is on the list is called at the end of this one.
             let mut waiting = self.waiting.lock();
             let reading = self.readings.load(Ordering::SeqCst);
             if self.loading.load(Ordering::SeqCst) {
-                waiting.push(mailbox.clone());
+                if !waiting.iter().any(|one| Arc::ptr_eq(one, mailbox)) {
+                    waiting.push(mailbox.clone());
+                }
                 return Prospect::Others(reading);
             }
         }
@@ -56,8 +58,14 @@ impl Catalog {
         self.readings.load(Ordering::SeqCst) == number
     }
 
-    pub(super) fn call(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
+    /// In one step for those who ask meanwhile: they are on the list, or see that it has ended.
+    pub(super) fn end_reading(&self) {
+        let waiting = {
+            let mut waiting = self.waiting.lock();
+            self.readings.fetch_add(1, Ordering::SeqCst);
+            self.loading.store(false, Ordering::SeqCst);
+            std::mem::take(&mut *waiting)
+        };
         waiting.iter().for_each(|mailbox| mailbox.put(|_| ()));
     }
 }
