@@ -1,7 +1,8 @@
 //! A client whose request names what may be in either of two entries, while what their catalogs say is not known as it is now: they
 //! are read first, or waited for where somebody else reads them or where there is no primary to ask.
 //!
-//! All of it within the time that the request may wait for a server. Nothing of the request has been sent anywhere.
+//! All of it within the time that the request may wait for a server, and for a first server as long as that may take to open. Nothing of the
+//! request has been sent anywhere.
 
 use super::checkout::NoServer;
 use super::connection::{Client, Step};

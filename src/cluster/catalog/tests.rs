@@ -4,6 +4,7 @@ use super::body::{self, Does};
 use super::graph::{Graph, Kind};
 use super::*;
 use crate::sql::{Bounds, Effects, Functions, Touches};
+use std::thread;
 
 const R: Kind = Kind::Routine;
 const W: Kind = Kind::Written;
@@ -382,4 +383,33 @@ fn who_asks_for_its_transaction_is_found_through_all_that_use_it() {
     }
     assert!(!asks(names.function(b"clean").unwrap()));
     assert!(asks(names.relation(b"view")) && asks(names.relation(b"tree")));
+}
+
+#[test]
+fn whoever_waits_for_a_reading_is_called_when_it_has_ended() {
+    let (catalog, ended) = (Catalog::new(Arc::new(StatementCache::new(1 << 20))), AtomicBool::new(false));
+    // Behind every rest.
+    let later = clock::now() + Duration::from_secs(3_600);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                drop(catalog.is_due(later));
+            }
+        });
+        let mailbox = Arc::new(Mailbox::default());
+        let mut waited = 0;
+        while waited < 200_000 {
+            let Prospect::Others(reading) = catalog.prospect(later, &mailbox) else { continue };
+            waited += 1;
+            let since = std::time::Instant::now();
+            while mailbox.take().is_none() || catalog.is_reading(reading) {
+                if since.elapsed() > Duration::from_secs(20) {
+                    ended.store(true, Ordering::Relaxed);
+                    panic!("never called");
+                }
+                thread::yield_now();
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
 }
