@@ -29,7 +29,7 @@ pub fn free_port() -> u16 {
     found.unwrap_or_else(|| {
         // Each was given once: who was given one long ago listens by now, or never will.
         given.clear();
-        all().find(|port| is_free(*port)).unwrap_or(start)
+        all().find(|port| given.insert(*port) && is_free(*port)).unwrap_or(start)
     })
 }
 
