@@ -7,7 +7,8 @@
 //!
 //! How a LISTEN goes: the hub listens *ahead* of it; then the statement goes to the server, as an UNLISTEN; when its
 //! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
-//! behind the client's COMMIT is missed, nor what its own transaction notifies.
+//! behind the client's COMMIT is missed, nor what its own transaction notifies. In front of that COMMIT the hub is asked for what has
+//! been committed so far, none of which is for the client, and all behind the answer is, as with PostgreSQL's own `Exec_ListenPreCommit`.
 //!
 //! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
 //! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
@@ -65,6 +66,8 @@ pub(super) struct Listening {
     // The client waits for ReadyForQuery until this is answered, at the latest until then.
     ready: Option<(Ticket, Instant)>,
     news: News,
+    // The hub has been asked ahead of the COMMIT, and has answered: what comes behind that answer is for who joins.
+    fenced: bool,
     // The hub's connection has ended.
     lost: bool,
 }
@@ -87,6 +90,7 @@ impl Listening {
             refusal: None,
             ready: None,
             news: News::default(),
+            fenced: false,
             lost: false,
         }
     }
@@ -110,6 +114,9 @@ impl Listening {
     fn end(&mut self) {
         let failed = std::mem::take(&mut self.failed);
         self.channels.end(failed, &mut self.outcome);
+        if std::mem::take(&mut self.fenced) {
+            self.outcome.joined.clear();
+        }
         if failed {
             self.owed.forget_sent();
         }

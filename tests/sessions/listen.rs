@@ -752,6 +752,25 @@ fn what_was_notified_before_the_commit_is_never_heard() {
 }
 
 #[test]
+fn nor_is_it_when_the_connection_that_listens_stands_still_behind_the_commit() {
+    look("CREATE ROLE y_hanging LOGIN");
+    let pgotter = one_server();
+    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "y_hanging"));
+    client.ask("BEGIN");
+    client.ask("LISTEN y_still");
+    let stopped = Stopped::new(hubs("pid", "y_hanging"));
+    // Through PostgreSQL itself: the only server is the client's.
+    look("NOTIFY y_still, 'early'");
+    client.send(&query("COMMIT"));
+    // Six times what an answer waits for that connection.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(stopped);
+    client.until_ready();
+    other.ask("NOTIFY y_still, 'late'");
+    assert_eq!(next_notification(&mut client).2, "late");
+}
+
+#[test]
 fn a_query_of_a_listen_that_is_refused_is_answered_to_its_end_whatever_stands_in_front_of_it() {
     let pgotter = one_server();
     let mut client = Raw::log_in(pgotter.port(), &[("client_encoding", "UTF8")]);

@@ -89,6 +89,11 @@ impl Channels {
         self.own.is_empty() && !self.is_pending()
     }
 
+    /// Whether its transaction has listened, which counts from its COMMIT on.
+    pub fn is_joining(&self) -> bool {
+        self.pending.iter().any(|deed| matches!(deed, Deed::Listen(_)))
+    }
+
     /// A statement has been run; `committed` says what PostgreSQL has made of a COMMIT. What a whole transaction has come to
     /// is added to `outcome`.
     pub fn done(&mut self, deed: Deed, committed: bool, outcome: &mut Outcome) {

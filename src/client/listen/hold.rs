@@ -23,6 +23,10 @@ use std::time::Duration;
 /// what a text says itself is known as the client's own (`owed`).
 const OWN: Duration = Duration::from_millis(50);
 
+/// Longest wait for the hub in front of the COMMIT of a LISTEN. Without an answer in time the client may hear what was committed
+/// before; a LISTEN itself waits for the same hub without an end.
+const JOIN: Duration = Duration::from_secs(5);
+
 /// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
 const CHANNELS_MAX: usize = 10_000;
 
@@ -113,6 +117,8 @@ impl Client {
         // An earlier statement of this transaction may have notified, when nobody cared.
         listening.notifying |= held.found.notifies || listens && status == Status::InTransaction;
         listening.server = pid;
+        let answered = held.ticket.is_some_and(|ticket| ticket <= listening.answered);
+        listening.set_out(&held.found.deeds, answered);
         held.found.notified.drain(..).for_each(|notified| listening.owed.send(notified));
         listening.expected.extend(held.found.deeds.drain(..));
         Turn::Go(held)
@@ -133,13 +139,14 @@ impl Client {
         let Some(listening) = &mut self.listening else { return Ok(()) };
         let new = listening.channels.ahead(&held.found.deeds);
         if new.is_empty() {
-            let asks = held.found.notifies && !listening.notifying && !listening.channels.is_empty();
+            let joins = listening.joins(&held.found.deeds);
+            let asks = joins || held.found.notifies && !listening.notifying && !listening.channels.is_empty();
             held.behind = asks && listening.is_asking();
             held.ticket = match held.behind {
                 true => Some(listening.asked),
                 false => asks.then(|| listening.ask(who)).flatten(),
             };
-            held.until.get_or_insert_with(|| clock::now() + OWN);
+            held.until.get_or_insert_with(|| clock::now() + if joins { JOIN } else { OWN });
             return Ok(());
         }
         let fault = if listening.channels.len() > CHANNELS_MAX {
@@ -284,15 +291,27 @@ impl Listening {
         self.asked > self.answered
     }
 
+    /// Whether these commit a LISTEN, so that what was notified before them is to be told from what is behind.
+    pub(super) fn joins(&self, deeds: &[Deed]) -> bool {
+        let listens = || deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        self.hub.is_some() && deeds.contains(&Deed::Commit) && (self.channels.is_joining() || listens())
+    }
+
+    /// These are about to be sent, and nothing is under way. `answered`: the hub has said all that had been committed when they came.
+    pub(super) fn set_out(&mut self, deeds: &[Deed], answered: bool) {
+        self.fenced |= answered && self.joins(deeds);
+        self.news.forget_others(&self.channels);
+    }
+
     /// Asks for everything that has been committed. `None`: the hub is gone, of which the client will hear.
-    fn ask(&mut self, who: Listener) -> Option<Ticket> {
+    pub(super) fn ask(&mut self, who: Listener) -> Option<Ticket> {
         let ticket = self.next_ticket();
         self.hub.as_ref().is_some_and(|hub| hub.ask(who, ticket)).then_some(ticket)
     }
 
     /// Behind a transaction: asks for what is to come of it. The answer to wait for; `None`: there is nothing to wait for.
     pub(super) fn ask_at_rest(&mut self, who: Listener) -> Option<Ticket> {
-        // What others have notified before the COMMIT of a LISTEN is on its way, too, and not for this client.
+        // What others have notified before the end of a LISTEN by itself is on its way, too, and not for this client.
         if !self.notifying && self.outcome.joined.is_empty() {
             // A hub that was late in front of it is not waited for again.
             self.ask_for_owed(who);

@@ -36,9 +36,15 @@ impl News {
         }
     }
 
+    /// Nothing is under way: what is here of a channel that the client does not listen to was committed before it will.
+    pub fn forget_others(&mut self, channels: &Channels) {
+        self.heard.retain(|(frame, _)| channels.contains(read(frame).1));
+        self.bytes = self.heard.iter().map(|(frame, _)| frame.len() + ENTRY).sum();
+    }
+
     /// What of it a client that listens to `channels` is to see. What others have notified before its COMMIT is not for
     /// whoever listens since then only. Its own carries the number `pid`.
-    fn take(&mut self, channels: &Channels, outcome: &mut Outcome, pid: i32) -> BytesMut {
+    pub fn take(&mut self, channels: &Channels, outcome: &mut Outcome, pid: i32) -> BytesMut {
         let mut out = BytesMut::new();
         let joined = std::mem::take(&mut outcome.joined);
         self.bytes = 0;

@@ -113,3 +113,51 @@ fn who_listens_to_nothing_any_more_is_owed_nothing() {
     stage.listening.hear(lost, listener());
     assert!(!stage.is_taken("a"));
 }
+
+/// A notification of another one's server.
+fn notification(channel: &str, payload: &str) -> Heard {
+    let body = [&(SERVER + 1).to_be_bytes()[..], channel.as_bytes(), b"\0", payload.as_bytes(), b"\0"].concat();
+    let mut out = BytesMut::new();
+    crate::wire::frontend::message(&mut out, backend::kind::NOTIFICATION_RESPONSE, |out| out.extend_from_slice(&body));
+    Heard::Notification(out.freeze())
+}
+
+#[test]
+fn who_joins_hears_what_is_behind_the_answer_in_front_of_its_commit_and_nothing_before_however_late_the_hub_is() {
+    for chain in [false, true] {
+        let mut stage = Stage::new();
+        let listen = Deed::Listen((*b"b").into());
+        stage.listening.channels.ahead(std::slice::from_ref(&listen));
+        stage.listening.expected.push_back(listen);
+        stage.listening.complete(b"UNLISTEN");
+        stage.listening.ready(Status::InTransaction);
+        stage.listening.notifying = true;
+        stage.hear(notification("b", "early"));
+        assert!(stage.listening.joins(&[Deed::Commit]) && !stage.listening.joins(&[Deed::RollBack]));
+        let ticket = stage.listening.ask(listener()).expect("there is a hub");
+        stage.hear(notification("b", "early, and late"));
+        stage.hear(notification("a", "listened to"));
+        stage.hear(Heard::Done(ticket));
+        stage.listening.set_out(&[Deed::Commit], true);
+        stage.listening.expected.push_back(Deed::Commit);
+        stage.listening.complete(b"COMMIT");
+        // Others may know of the COMMIT before its client does, or the next transaction is begun with it.
+        if chain {
+            stage.listening.ready(Status::InTransaction);
+        }
+        stage.hear(notification("b", "behind"));
+        stage.listening.ready(Status::Idle);
+        assert!(stage.rest().is_some(), "for its own");
+        stage.hear(notification("b", "late"));
+        // Whether the hub answers or not.
+        let Listening { news, channels, outcome, .. } = &mut stage.listening;
+        let told = news.take(channels, outcome, 1);
+        let mut rest = &told[..];
+        let mut payloads = Vec::new();
+        while let Some((_, body, total)) = crate::wire::frame::first(rest) {
+            payloads.push(String::from_utf8_lossy(&body[6..body.len() - 1]).into_owned());
+            rest = &rest[total..];
+        }
+        assert_eq!(payloads, ["listened to", "behind", "late"]);
+    }
+}
