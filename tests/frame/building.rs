@@ -55,8 +55,13 @@ fn with_profdata(machine: &Machine) {
 
 /// The outcome, what was built and run in what order, and what is in the program that came of it.
 fn build(machine: &Machine, target: &Path, processes: &str, at_its_end: &str) -> (Outcome, String, String) {
-    let mut command = Command::new(machine.bin().join("bash"));
-    command.arg(".ci/build").env_clear().env("PATH", machine.bin()).env("PREFLIGHT_ROOT", machine.root());
+    // As from a terminal: what is ignored when a shell starts stays ignored.
+    let mut command = Command::new(machine.bin().join("env"));
+    command
+        .args(["--default-signal", "bash", ".ci/build"])
+        .env_clear()
+        .env("PATH", machine.bin())
+        .env("PREFLIGHT_ROOT", machine.root());
     command
         .env("CARGO_TARGET_DIR", target)
         .env("TMPDIR", machine.folder.path())
