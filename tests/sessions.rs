@@ -20,6 +20,8 @@ mod frozen;
 mod guards;
 #[path = "sessions/heal.rs"]
 mod heal;
+#[path = "sessions/hubs.rs"]
+mod hubs;
 #[path = "sessions/kept.rs"]
 mod kept;
 mod leaks;

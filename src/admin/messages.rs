@@ -3,7 +3,8 @@
 //! Source: PostgreSQL documentation, "Message Formats".
 
 use crate::fault::{Blame, Fault, SqlState};
-use crate::wire::frame::{HEAD, Head, take_cstr, take_i32};
+use crate::wire::bind::Bind;
+use crate::wire::frame::{HEAD, Head, take_cstr, take_i32, take_u16};
 use crate::wire::frontend::{self, kind};
 use crate::wire::rows::Format;
 use bytes::BytesMut;
@@ -97,7 +98,7 @@ fn read(kind: u8, mut body: &[u8]) -> Option<Message> {
             body = body.get(4 * usize::from(types)..)?;
             Message::Parse { name, text, parameters: types > 0 }
         }
-        kind::BIND => bind(&mut body)?,
+        kind::BIND => return bind(body),
         kind::DESCRIBE => Message::Describe(target(&mut body)?),
         kind::CLOSE => Message::Close(target(&mut body)?),
         kind::EXECUTE => {
@@ -115,26 +116,16 @@ fn read(kind: u8, mut body: &[u8]) -> Option<Message> {
     body.is_empty().then_some(message)
 }
 
-fn bind(body: &mut &[u8]) -> Option<Message> {
-    let (portal, statement) = (name(body)?, name(body)?);
-    for _ in 0..take_u16(body)? {
-        take_u16(body)?;
-    }
-    let values = take_u16(body)?;
-    for _ in 0..values {
-        // -1 is NULL.
-        let length = take_i32(body)?.max(0);
-        *body = body.get(usize::try_from(length).ok()?..)?;
-    }
-    let mut formats = Vec::new();
-    for _ in 0..take_u16(body)? {
-        formats.push(match take_u16(body)? {
-            0 => Format::Text,
-            1 => Format::Binary,
-            _ => return None,
-        });
-    }
-    Some(Message::Bind { portal, statement, parameters: values > 0, formats })
+fn bind(body: &[u8]) -> Option<Message> {
+    let bind = Bind::read(body)?;
+    let format = |format: &[u8]| match format {
+        [0, 0] => Some(Format::Text),
+        [0, 1] => Some(Format::Binary),
+        _ => None,
+    };
+    let formats = bind.columns.chunks(2).map(format).collect::<Option<_>>()?;
+    let (portal, statement) = (bind.portal.to_vec(), bind.statement.to_vec());
+    Some(Message::Bind { portal, statement, parameters: !bind.values.is_empty(), formats })
 }
 
 fn target(body: &mut &[u8]) -> Option<Target> {
@@ -153,12 +144,6 @@ fn name(body: &mut &[u8]) -> Option<Vec<u8>> {
 
 fn text(body: &mut &[u8]) -> Option<String> {
     take_cstr(body).map(|text| String::from_utf8_lossy(text).into_owned())
-}
-
-fn take_u16(body: &mut &[u8]) -> Option<u16> {
-    let (head, rest) = body.split_first_chunk::<2>()?;
-    *body = rest;
-    Some(u16::from_be_bytes(*head))
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::router::Block;
 use crate::sql::{Begin, Facts, Isolation, Value, Verb, Verdict, is_now, says_now};
 use crate::wire::backend;
-use crate::wire::frame::{self, HEAD, take_cstr, take_i32};
+use crate::wire::bind::Bind;
+use crate::wire::frame::{self, HEAD, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 
@@ -62,10 +63,12 @@ impl Client {
                 take_cstr(&mut body).zip(take_cstr(&mut body)).is_some_and(|(_, text)| self.is_timeless(text))
             }
             kind::BIND => {
-                let names = take_cstr(&mut body).zip(take_cstr(&mut body));
                 !std::mem::replace(&mut bound, true)
-                    && names.is_some_and(|(portal, name)| portal.is_empty() && self.is_timeless_statement(name))
-                    && values(body).is_some_and(|values| !values.into_iter().any(is_now))
+                    && Bind::read(body).is_some_and(|bind| {
+                        bind.portal.is_empty()
+                            && self.is_timeless_statement(bind.statement)
+                            && !bind.values.into_iter().flatten().any(is_now)
+                    })
             }
             // All of its rows.
             kind::EXECUTE => std::mem::take(&mut bound) && body == [0; 5],
@@ -245,31 +248,6 @@ impl Client {
 /// A longer text ends no block here that has not failed.
 const ENDS_MAX: usize = 512;
 
-/// What a Bind supplies, by what stands behind the names in it; `None` for each NULL. `None`: it is none.
-pub(super) fn supplied(mut rest: &[u8]) -> Option<Vec<Option<&[u8]>>> {
-    let formats = take_count(&mut rest)?;
-    rest = rest.get(2 * formats..)?;
-    let mut values = Vec::new();
-    for _ in 0..take_count(&mut rest)? {
-        let length = usize::try_from(take_i32(&mut rest)?).ok();
-        let (value, behind) = rest.split_at_checked(length.unwrap_or_default())?;
-        rest = behind;
-        values.push(length.map(|_| value));
-    }
-    Some(values)
-}
-
-/// The same, NULLs left out.
-fn values(rest: &[u8]) -> Option<Vec<&[u8]>> {
-    Some(supplied(rest)?.into_iter().flatten().collect())
-}
-
-fn take_count(rest: &mut &[u8]) -> Option<usize> {
-    let (count, behind) = rest.split_first_chunk::<2>()?;
-    *rest = behind;
-    Some(usize::from(u16::from_be_bytes(*count)))
-}
-
 /// Whether a text says how the transaction around it is to read: another isolation level than that of each statement, a snapshot, DEFERRABLE.
 /// What stands behind an end of that says it of another.
 fn says_how_to_read(facts: &Facts) -> bool {
@@ -329,16 +307,6 @@ mod tests {
             "ROLLBACK; SET TRANSACTION DEFERRABLE",
         ] {
             assert!(!says(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_a_bind_supplies_is_found() {
-        let bind = [0, 1, 0, 0, 0, 3, 0, 0, 0, 2, b'h', b'i', 255, 255, 255, 255, 0, 0, 0, 0, 0, 0];
-        assert_eq!(values(&bind), Some(vec![&b"hi"[..], b""]));
-        assert_eq!(values(&[0, 0, 0, 0]), Some(Vec::new()));
-        for cut in 0..20 {
-            assert_eq!(values(&bind[..cut]), None, "cut at {cut}");
         }
     }
 }

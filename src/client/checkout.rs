@@ -179,13 +179,7 @@ impl Client {
         if self.killed || self.draining && stuck {
             return Some(NoServer::Dismissed);
         }
-        std::mem::take(&mut self.cancelled).then(|| {
-            NoServer::Refused(Fault::error(
-                Blame::Client,
-                SqlState::QUERY_CANCELED,
-                "canceling statement due to user request",
-            ))
-        })
+        std::mem::take(&mut self.cancelled).then(|| NoServer::Refused(canceled()))
     }
 
     /// Gives the place up; a server that was granted at the same moment goes back untouched.
@@ -232,6 +226,11 @@ impl Client {
         crate::wire::backend::notice(&mut out, &notice);
         self.socket.queue(out);
     }
+}
+
+/// Of a statement that was sent nowhere.
+pub(super) fn canceled() -> Fault {
+    Fault::error(Blame::Client, SqlState::QUERY_CANCELED, "canceling statement due to user request")
 }
 
 /// PostgreSQL has refused our login for good.

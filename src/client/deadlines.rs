@@ -43,6 +43,9 @@ impl Client {
             return link.overdue;
         } else if exchange.owes() {
             after(link.sent, limits.query_timeout)
+        } else if link.held.is_some() {
+            // It is not the client that is waited for.
+            None
         } else if exchange.status() != Status::Idle || exchange.unsynced() {
             after(link.heard, limits.idle_transaction_timeout)
         } else if self.is_kept(link) {

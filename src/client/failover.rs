@@ -2,9 +2,8 @@
 //! anywhere, so that it simply goes to whoever is the primary then.
 
 use super::checkout::NoServer;
-use super::connection::{Client, Step};
-use super::turn::{Event, earlier, turn};
-use crate::activity::ClientState;
+use super::connection::Client;
+use super::wait::Until;
 use crate::clock::{self, Instant};
 use crate::cluster::Watch;
 use crate::fault::{Blame, Fault, SqlState};
@@ -13,11 +12,7 @@ impl Client {
     /// Returns once a primary is confirmed, or a reload has made this watch a former one. `since` is when the request came;
     /// `notify` says whether the client is told that it waits.
     pub(super) async fn until_primary(&mut self, watch: &Watch, since: Instant, notify: bool) -> Result<(), NoServer> {
-        self.step(Step::Wait);
-        self.does(ClientState::Waiting);
         let waited = self.wait_for_primary(watch, since, notify).await;
-        self.now = clock::now();
-        self.does(ClientState::Idle);
         if watch.is_over() && self.look_again().is_err() {
             return Err(NoServer::SentAway);
         }
@@ -28,31 +23,13 @@ impl Client {
         let patience = self.shape.settings.query_wait_timeout;
         let patience = patience.map_or(watch.failover_timeout(), |wait| wait.min(watch.failover_timeout()));
         let last = since.checked_add(patience);
-        let mut notice = self.rules.query_wait_notify.filter(|_| notify).and_then(|after| since.checked_add(after));
-        let place = watch.wait(&self.mailbox);
-        loop {
-            // Behind taking the place: a primary that is confirmed in between calls.
-            if watch.primary().is_some() || watch.is_over() {
-                drop(place);
-                return Ok(());
-            }
-            match turn(self, None, earlier(last, notice)).await {
-                Event::Client | Event::Server | Event::ServerGone => (),
-                Event::Mail(mail) => {
-                    let _called = self.answer(mail);
-                    if let Some(why) = self.leave_queue(true) {
-                        self.cancelled = false;
-                        return Err(why);
-                    }
-                }
-                Event::Deadline if notice.is_some_and(|at| at <= clock::now()) => {
-                    notice = None;
-                    self.tell_waiting();
-                }
-                Event::Deadline => return Err(NoServer::Refused(no_primary(watch, since))),
-                Event::TooMuch => return Err(NoServer::Refused(self.holding.shed())),
-                Event::ClientGone => return Err(NoServer::ClientGone),
-            }
+        let notice = self.rules.query_wait_notify.filter(|_| notify).and_then(|after| since.checked_add(after));
+        // In front of looking: a primary that is confirmed in between calls.
+        let _place = watch.wait(&self.mailbox);
+        let until = Until { last, notice, stuck: true };
+        match self.wait_until(until, || watch.primary().is_some() || watch.is_over()).await? {
+            true => Ok(()),
+            false => Err(NoServer::Refused(no_primary(watch, since))),
         }
     }
 }

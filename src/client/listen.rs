@@ -7,24 +7,25 @@
 //!
 //! How a LISTEN goes: the hub listens *ahead* of it; then the statement goes to the server, as an UNLISTEN; when its
 //! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
-//! behind the client's COMMIT is missed, nor what its own transaction notifies. In front of that COMMIT the hub is asked for what has
-//! been committed so far, none of which is for the client, and all behind the answer is, as with PostgreSQL's own `Exec_ListenPreCommit`.
+//! behind the client's COMMIT is missed, nor what its own transaction notifies. A client that
+//! listens to nothing yet is to hear nothing of what was committed before: in front of a COMMIT that it sends, the hub is asked for that, and
+//! what has come by its answer is forgotten. One that listens already hears it as well, as with PostgreSQL's own `Exec_ListenPreCommit`.
 //!
 //! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
 //! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
-//! is the client's own. A hub that is late is not waited for, so that no server is held: then what comes later, behind its
+//! is the client's own. No server is held for a hub that is more than 50 ms late: then what comes later, behind its
 //! ReadyForQuery, is known as the client's own if a text of the client's says it, and carries the server's number if not. What
 //! others notify through PgOtter carries the number of the server's process, and so does what triggers notify.
 
 use crate::clock::Instant;
-use crate::cluster::Hub;
+use crate::cluster::{Channel, Hub};
 use crate::fault::Fault;
 use crate::ids::ClientId;
 use crate::pool::Ticket;
 use crate::server::Witness;
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
-use channels::{Channels, Outcome};
+use channels::Channels;
 use deeds::Deed;
 use news::News;
 use owed::Owed;
@@ -46,8 +47,8 @@ pub(super) use request::Found;
 pub(super) struct Listening {
     id: ClientId,
     channels: Channels,
-    // What its last transaction has come to, until it has been told what it is to hear.
-    outcome: Outcome,
+    // The hub is to listen no more to these.
+    left: Vec<Channel>,
     // Listened to through this one, in this encoding.
     hub: Option<Hub>,
     encoding: Box<[u8]>,
@@ -66,8 +67,6 @@ pub(super) struct Listening {
     // The client waits for ReadyForQuery until this is answered, at the latest until then.
     ready: Option<(Ticket, Instant)>,
     news: News,
-    // The hub has been asked ahead of the COMMIT, and has answered: what comes behind that answer is for who joins.
-    fenced: bool,
     // The hub's connection has ended.
     lost: bool,
 }
@@ -77,7 +76,7 @@ impl Listening {
         Self {
             id,
             channels: Channels::default(),
-            outcome: Outcome::default(),
+            left: Vec::new(),
             hub: None,
             encoding: Box::default(),
             expected: VecDeque::new(),
@@ -90,7 +89,6 @@ impl Listening {
             refusal: None,
             ready: None,
             news: News::default(),
-            fenced: false,
             lost: false,
         }
     }
@@ -113,15 +111,12 @@ impl Listening {
     /// The end of a transaction.
     fn end(&mut self) {
         let failed = std::mem::take(&mut self.failed);
-        self.channels.end(failed, &mut self.outcome);
-        if std::mem::take(&mut self.fenced) {
-            self.outcome.joined.clear();
-        }
+        self.channels.end(failed, &mut self.left);
         if failed {
             self.owed.forget_sent();
         }
         self.owed.commit(self.server);
-        let left = std::mem::take(&mut self.outcome.left);
+        let left = std::mem::take(&mut self.left);
         if let Some(hub) = &self.hub
             && !left.is_empty()
         {
@@ -149,11 +144,11 @@ impl Witness for Listening {
             None if tag == b"ROLLBACK" => Deed::RollBack,
             None => return None,
         };
-        let listen = matches!(deed, Deed::Listen(_));
-        self.channels.done(deed, tag == b"COMMIT", &mut self.outcome);
+        let listen = deed.is_listen();
+        self.channels.done(deed, tag == b"COMMIT", &mut self.left);
         if tag == b"DISCARD ALL" {
             // It commits of its own accord, whatever fails behind it in the same pipeline.
-            self.channels.done(Deed::Commit, true, &mut self.outcome);
+            self.channels.done(Deed::Commit, true, &mut self.left);
         }
         listen.then(|| {
             let mut out = BytesMut::new();

@@ -48,6 +48,7 @@ mod trial;
 mod turn;
 mod unread;
 mod visit;
+mod wait;
 mod wanted;
 mod welcome;
 

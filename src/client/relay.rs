@@ -85,6 +85,9 @@ impl Client {
         if mail.kill {
             return Err(Left::Refused(self.dismissal()));
         }
+        if mail.cancel {
+            self.end_wait_for_hub(link);
+        }
         self.turn_to_hub(link)?;
         // A session may be at rest for long.
         if link.is_at_rest() {

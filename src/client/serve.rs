@@ -7,7 +7,6 @@ use super::failover::no_replica;
 use super::in_force::database_removed;
 use super::link::{At, Link};
 use super::listen::{Found, Held};
-use super::visit::Sought;
 use crate::activity::ClientState;
 use crate::clock::Instant;
 use crate::cluster::Target;
@@ -58,34 +57,40 @@ pub async fn serve(client: &mut Client) -> Left {
                 Err(left) => return left,
             }
         }
-        let found = if client.elsewhere.is_some() {
-            match Box::pin(client.seek(&request)).await {
-                Sought::Server(found) => found,
-                Sought::Refused(Ok(())) => continue,
-                Sought::Refused(Err(left)) => return left,
+        // However often it is decided anew.
+        client.waits_since = client.now;
+        // What a replica of another entry has not answered is that entry's.
+        let stays = client.is_visiting();
+        let found = loop {
+            if client.elsewhere.is_some()
+                && !stays
+                && let Err(why) = Box::pin(client.enter(&request)).await
+            {
+                break Err(why);
             }
-        } else {
             client.look_for_sequences(&request.bytes, request.first);
-            // However often it is decided anew.
-            client.waits_since = client.now;
-            loop {
-                client.route(&request);
-                match client.server().await {
-                    // The catalog has changed while the request waited for a replica: it is decided anew.
-                    Ok((server, lane)) if !client.still_known() => client.hand_back(&lane, server),
-                    found => break found,
+            client.route(&request);
+            match client.server().await {
+                Ok(found) if client.still_fits(&request, stays) => break Ok(found),
+                // What is known of its tables has changed while it waited.
+                Ok((server, lane)) => client.hand_back(&lane, server),
+                Err(why) => {
+                    if matches!(why, NoServer::Refused(_)) {
+                        client.count_decision();
+                    }
+                    break Err(why);
                 }
+            }
+            if !stays {
+                client.come_home();
             }
         };
         let (server, lane) = match found.map_err(|why| client.unless_visiting(why)) {
             Ok(found) => found,
-            Err(NoServer::Refused(fault)) => {
-                client.count_decision();
-                match client.refuse(&fault, request.end) {
-                    Ok(()) => continue,
-                    Err(left) => return left,
-                }
-            }
+            Err(NoServer::Refused(fault)) => match client.refuse(&fault, request.end) {
+                Ok(()) => continue,
+                Err(left) => return left,
+            },
             Err(NoServer::ClientGone) => return Left::Gone,
             Err(NoServer::Dismissed) => return Left::Refused(client.dismissal()),
             Err(NoServer::SentAway) => return Left::Refused(database_removed()),
@@ -107,6 +112,12 @@ pub async fn serve(client: &mut Client) -> Left {
 }
 
 impl Client {
+    /// Whether what the request was decided by is still so. `stays`: whatever it is, it is for where the client is.
+    fn still_fits(&self, request: &Request, stays: bool) -> bool {
+        let has_waited = self.now != self.waits_since;
+        self.still_known() && (stays || !has_waited || self.still_belongs(request))
+    }
+
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
     /// on the primary. It is waited for from `waits_since` on.
     pub(super) async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {

@@ -5,12 +5,11 @@
 //! request has been sent anywhere.
 
 use super::checkout::NoServer;
-use super::connection::{Client, Step};
-use super::turn::{Event, turn};
+use super::connection::Client;
+use super::wait::Until;
 use super::welcome::Reported;
-use crate::activity::ClientState;
-use crate::clock::{self, Instant};
-use crate::cluster::{Catalog, Prospect, Target};
+use crate::clock::Instant;
+use crate::cluster::{Prospect, Target};
 use crate::pool::Lane;
 use crate::router::To;
 use std::sync::Arc;
@@ -64,45 +63,18 @@ impl Client {
                     }
                     // What has changed meanwhile is read again.
                 }
-                Prospect::Others(reading) => self.wait_for_reading(&catalog, Some(reading), last).await?,
-                Prospect::Rests(until) if is_over(until) => return Ok(()),
-                Prospect::Rests(until) => self.wait_for_reading(&catalog, None, Some(until)).await?,
+                Prospect::Others(reading) => {
+                    let until = Until { last, notice: None, stuck: false };
+                    self.wait_until(until, || !catalog.is_reading(reading)).await?;
+                }
+                Prospect::Rests(at) if is_over(at) => return Ok(()),
+                Prospect::Rests(at) => {
+                    self.wait_until(Until { last: Some(at), notice: None, stuck: false }, || false).await?;
+                }
             }
             if is_over(self.now) {
                 return Ok(());
             }
         }
-    }
-
-    /// Returns when this reading has ended, or `until` has come.
-    async fn wait_for_reading(
-        &mut self,
-        catalog: &Catalog,
-        reading: Option<u64>,
-        until: Option<Instant>,
-    ) -> Result<(), NoServer> {
-        self.step(Step::Wait);
-        self.does(ClientState::Waiting);
-        let waited = loop {
-            if reading.is_some_and(|reading| !catalog.is_reading(reading)) {
-                break Ok(());
-            }
-            match turn(self, None, until).await {
-                Event::Client | Event::Server | Event::ServerGone => (),
-                Event::Mail(mail) => {
-                    let _called = self.answer(mail);
-                    if let Some(why) = self.leave_queue(false) {
-                        self.cancelled = false;
-                        break Err(why);
-                    }
-                }
-                Event::Deadline => break Ok(()),
-                Event::TooMuch => break Err(NoServer::Refused(self.holding.shed())),
-                Event::ClientGone => break Err(NoServer::ClientGone),
-            }
-        };
-        self.now = clock::now();
-        self.does(ClientState::Idle);
-        waited
     }
 }

@@ -12,14 +12,11 @@ use super::guest::elsewhere_only;
 use super::link::Link;
 use super::route::Route;
 use super::sequences::Drawn;
-use super::serve::Left;
 use super::welcome::Reported;
 use crate::cluster::{Pool, Shape};
 use crate::config::{PoolMode, RuleRoute};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Meter;
-use crate::pool::Lane;
-use crate::server::Server;
 use crate::session::Settings;
 use crate::sql::Facts;
 use crate::wire::rows::Cell;
@@ -43,14 +40,6 @@ pub(super) struct Elsewhere {
     pub(super) looks_anew: bool,
     /// The transaction under way may have changed its search path.
     pub(super) path_bent: bool,
-}
-
-/// What has come of looking for a server.
-pub(super) enum Sought {
-    /// There is one, or why not.
-    Server(Result<(Box<Server>, Arc<Lane>), NoServer>),
-    /// The request was refused, and what that means for the client.
-    Refused(Result<(), Left>),
 }
 
 /// One entry.
@@ -108,43 +97,11 @@ impl Client {
         others.chain([&self.pool]).find(is_it)
     }
 
-    /// A server for the request at hand where its tables are, which is found out and gone to. What has changed of that while the request
-    /// waited, say behind the promotion of the next primary there, is found out anew.
-    pub(super) async fn seek(&mut self, request: &Request) -> Sought {
-        self.waits_since = self.now;
-        // A replica there has not answered it.
-        let stays = self.is_visiting();
-        loop {
-            let begun = self.now;
-            if !stays && let Err(why) = self.find_entry(request).await {
-                return Sought::Refused(self.refuse_entry(why, request));
-            }
-            self.look_for_sequences(&request.bytes, request.first);
-            self.route(request);
-            match self.server().await {
-                Ok((server, lane)) if !self.still_known() => self.hand_back(&lane, server),
-                Ok((server, lane)) if !stays && self.now != begun && !self.still_belongs(request) => {
-                    self.hand_back(&lane, server);
-                }
-                found => return Sought::Server(found),
-            }
-            if !stays {
-                self.come_home();
-            }
-        }
-    }
-
-    /// What a refusal means for the client.
-    fn refuse_entry(&mut self, why: NoServer, request: &Request) -> Result<(), Left> {
-        match self.unless_visiting(why) {
-            NoServer::Refused(fault) => self.refuse(&fault, request.end),
-            NoServer::ClientGone => Err(Left::Gone),
-            NoServer::Dismissed | NoServer::SentAway => Err(Left::Refused(self.dismissal())),
-        }
-    }
-
     /// Whether a request still belongs where the client is.
-    fn still_belongs(&self, request: &Request) -> bool {
+    pub(super) fn still_belongs(&self, request: &Request) -> bool {
+        if self.elsewhere.is_none() {
+            return true;
+        }
         match self.request_belongs(&request.bytes) {
             Ok(Belongs::Nowhere) => true,
             Ok(Belongs::Home) => !self.is_visiting(),
@@ -153,7 +110,11 @@ impl Client {
         }
     }
 
-    async fn find_entry(&mut self, request: &Request) -> Result<(), NoServer> {
+    /// Goes where the tables of the request at hand are, once that is found out.
+    ///
+    /// # Errors
+    /// Those of a wait, and of a first server there; ERROR 0A000: it cannot be told, or there are two such places; 3D000: the entry was removed.
+    pub(super) async fn enter(&mut self, request: &Request) -> Result<(), NoServer> {
         self.look_anew(true);
         let mut belongs = self.request_belongs(&request.bytes);
         self.look_anew(false);

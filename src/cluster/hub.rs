@@ -41,8 +41,8 @@ pub struct Listener {
 #[derive(Clone)]
 pub struct Hub(UnboundedSender<Order>);
 
-/// What a hub is to do. Each client asks when it has the answer to what it asked before, and waits for that of a Listen, so that few lie in the
-/// queue.
+/// What a hub is to do. A client mostly asks when it has the answer to what it asked before, and waits for that of a Listen, so that few lie in
+/// the queue.
 enum Order {
     Listen(Listener, Vec<Channel>, Ticket),
     Unlisten(ClientId, Vec<Channel>),

@@ -66,10 +66,7 @@ impl Cluster {
 
     /// Takes over what was heard.
     fn report(&self, watch: &Arc<Watch>, heard: impl FnOnce(&mut super::judge::Judge, Instant)) {
-        let change = watch.hear(heard);
-        if change.primary.is_some() || change.revoked.is_some() {
-            self.follow(watch, &change);
-        }
+        watch.hear(heard, |change| self.follow(watch, change));
     }
 
     async fn connect(&self, watch: &Watch, at: usize) -> Result<(Line, u64), NoAnswer> {
@@ -210,11 +207,8 @@ impl Cluster {
     /// The configuration has to do. True: it did not before.
     fn go_blind(&self, watch: &Arc<Watch>, why: &str) -> bool {
         let config = self.books.lock().config.clone();
-        let change = config.databases.get(&watch.entry).and_then(|entry| watch.go_blind(why, entry));
-        if let Some(change) = &change {
-            self.follow(watch, change);
-        }
-        change.is_some()
+        let entry = config.databases.get(&watch.entry);
+        entry.is_some_and(|entry| watch.go_blind(why, entry, |change| self.follow(watch, change)).is_some())
     }
 }
 

@@ -109,6 +109,14 @@ pub(super) struct Change {
     pub revoked: Option<usize>,
 }
 
+impl Change {
+    fn tell(&self, follow: impl FnOnce(&Self)) {
+        if *self != Self::default() {
+            follow(self);
+        }
+    }
+}
+
 impl Watch {
     /// Of an entry whose hosts nobody has asked yet. `numbers` are those that its questions get.
     pub(super) fn new(entry: &str, database: &Database, routing: &Routing, numbers: &Freshness) -> Self {
@@ -261,8 +269,9 @@ impl Watch {
         self.hosts.iter().for_each(|host| host.poke.notify_one());
     }
 
-    /// Something was heard, or time has passed: takes over what follows from it.
-    pub(super) fn hear(&self, heard: impl FnOnce(&mut Judge, Instant)) -> Change {
+    /// Something was heard, or time has passed: takes over what follows from it. Who waits for a primary is called behind `follow`, which is
+    /// told of a change.
+    pub(super) fn hear(&self, heard: impl FnOnce(&mut Judge, Instant), follow: impl FnOnce(&Change)) -> Change {
         let now = clock::now();
         let mut judged = self.judged.lock();
         let before: Vec<State> = judged.judge.hosts().iter().map(|host| host.state()).collect();
@@ -284,6 +293,7 @@ impl Watch {
         (0..self.hosts.len()).filter(|at| covers(*at) > 0).for_each(|at| self.freshness.cover(at, covers(at)));
         let change = judged.follow(&view);
         drop(judged);
+        change.tell(follow);
         if before.primary.is_none() && view.primary.is_some() {
             self.call();
         }
@@ -307,8 +317,9 @@ impl Watch {
         self.judged.lock().judge.must_flush(host, answer, awaited, clock::now())
     }
 
-    /// Nobody can be asked: the configuration is believed, or what was found out before. What follows from it, if it is news.
-    pub(super) fn go_blind(&self, why: &str, database: &Database) -> Option<Change> {
+    /// Nobody can be asked: the configuration is believed, or what was found out before. What follows from it, if it is news; `follow` as in
+    /// [`Self::hear`].
+    pub(super) fn go_blind(&self, why: &str, database: &Database, follow: impl FnOnce(&Change)) -> Option<Change> {
         let mut judged = self.judged.lock();
         if self.blind.swap(Some(Arc::new(why.to_owned()))).is_some_and(|before| *before == why) {
             return None;
@@ -318,6 +329,7 @@ impl Watch {
         self.view.store(Arc::new(view.clone()));
         let change = judged.follow(&view);
         drop(judged);
+        change.tell(follow);
         self.call();
         Some(change)
     }

@@ -9,7 +9,8 @@
 
 use crate::session::{Settings, Statements};
 use crate::wire::backend::error_field;
-use crate::wire::frame::{HEAD, all, take_cstr, take_i32};
+use crate::wire::bind::Bind;
+use crate::wire::frame::{HEAD, all, take_cstr, take_u16};
 use crate::wire::frontend::kind;
 use bytes::{Buf, BytesMut};
 use std::sync::Arc;
@@ -88,9 +89,10 @@ fn begin_again<'a>(
     let (name, tells, types) = match kind {
         kind::DESCRIBE => (body.strip_prefix(b"S")?.strip_suffix(b"\0")?, true, Types::Text),
         kind::BIND => {
-            let bind = Bind::read(body)?;
+            // With a format for each column it takes the columns for granted.
+            let bind = Bind::read(body).filter(|bind| bind.columns.len() <= 2)?;
             let parsed = all(request).take(answered).any(|(kind, body)| names(kind, body) == Some(bind.statement));
-            (bind.statement, parsed || bind.is_described(rest), bind.types)
+            (bind.statement, parsed || is_described(&bind, rest), Types::of(&bind))
         }
         _ => return None,
     };
@@ -113,13 +115,6 @@ fn names(kind: u8, mut body: &[u8]) -> Option<&[u8]> {
     if kind == kind::PARSE { take_cstr(&mut body) } else { None }
 }
 
-/// What matters of a Bind.
-struct Bind<'a> {
-    portal: &'a [u8],
-    statement: &'a [u8],
-    types: Types,
-}
-
 /// What the values in a Bind take for granted of the parameters' types.
 #[derive(Clone, Copy)]
 enum Types {
@@ -129,36 +124,23 @@ enum Types {
     Binary(usize),
 }
 
-impl<'a> Bind<'a> {
-    /// `None` as well where it takes columns for granted: it has a format for each.
-    fn read(mut body: &'a [u8]) -> Option<Self> {
-        let (portal, statement) = (take_cstr(&mut body)?, take_cstr(&mut body)?);
-        let mut binary = false;
-        for _ in 0..take_u16(&mut body)? {
-            binary |= take_u16(&mut body)? != 0;
-        }
-        let values = take_u16(&mut body)?;
-        for _ in 0..values {
-            let length = usize::try_from(take_i32(&mut body)?).unwrap_or(0);
-            body = body.get(length..)?;
-        }
-        let types = if binary { Types::Binary(values.into()) } else { Types::Text };
-        (take_u16(&mut body)? <= 1).then_some(Self { portal, statement, types })
-    }
-
-    /// Whether what stands behind it has the columns described before anything is executed.
-    fn is_described(&self, mut behind: impl Iterator<Item = (u8, &'a [u8])>) -> bool {
-        let tells = |body: &[u8]| match body.split_first() {
-            Some((b'P', name)) => name.strip_suffix(b"\0") == Some(self.portal),
-            Some((_, name)) => name.strip_suffix(b"\0") == Some(self.statement),
-            None => false,
-        };
-        let mut before = behind.by_ref().take_while(|(kind, _)| !matches!(*kind, kind::EXECUTE | kind::BIND));
-        before.any(|(kind, body)| kind == kind::DESCRIBE && tells(body))
-    }
+/// Whether what stands behind a Bind has the columns described before anything is executed.
+fn is_described<'a>(bind: &Bind<'_>, mut behind: impl Iterator<Item = (u8, &'a [u8])>) -> bool {
+    let tells = |body: &[u8]| match body.split_first() {
+        Some((b'P', name)) => name.strip_suffix(b"\0") == Some(bind.portal),
+        Some((_, name)) => name.strip_suffix(b"\0") == Some(bind.statement),
+        None => false,
+    };
+    let mut before = behind.by_ref().take_while(|(kind, _)| !matches!(*kind, kind::EXECUTE | kind::BIND));
+    before.any(|(kind, body)| kind == kind::DESCRIBE && tells(body))
 }
 
 impl Types {
+    fn of(bind: &Bind<'_>) -> Self {
+        let is_binary = bind.formats.chunks(2).any(|format| format != [0, 0]);
+        if is_binary { Self::Binary(bind.values.len()) } else { Self::Text }
+    }
+
     /// Whether a statement with this body of Parse takes them to be of the same types when it is prepared anew: PostgreSQL has
     /// not found them out by itself.
     fn are_certain(self, statement: &[u8]) -> bool {
@@ -167,12 +149,6 @@ impl Types {
         let declared = take_cstr(&mut rest).and_then(|_| take_u16(&mut rest)).map_or(0, usize::from);
         declared >= count && rest.chunks_exact(4).take(count).all(|oid| oid != [0; 4])
     }
-}
-
-fn take_u16(body: &mut &[u8]) -> Option<u16> {
-    let (number, rest) = body.split_first_chunk::<2>()?;
-    *body = rest;
-    Some(u16::from_be_bytes(*number))
 }
 
 #[cfg(test)]

@@ -64,6 +64,13 @@ pub fn take_cstr<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(text)
 }
 
+/// Takes a two-byte number off the front of a body.
+pub fn take_u16(body: &mut &[u8]) -> Option<u16> {
+    let (head, rest) = body.split_first_chunk::<2>()?;
+    *body = rest;
+    Some(u16::from_be_bytes(*head))
+}
+
 /// Takes a four-byte integer off the front of `body`.
 pub fn take_i32(body: &mut &[u8]) -> Option<i32> {
     let (head, rest) = body.split_first_chunk::<4>()?;

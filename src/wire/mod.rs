@@ -4,6 +4,7 @@
 //! Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol"; `src/backend/tcop/postgres.c`.
 
 pub mod backend;
+pub mod bind;
 pub mod frame;
 pub mod frontend;
 pub mod parameters;

@@ -2,6 +2,8 @@
 //!
 //! Source: PostgreSQL documentation, "Message Formats", Bind.
 
+use super::frame::take_u16;
+
 /// Bytes of one value that are shown.
 const VALUE_MAX: usize = 256;
 
@@ -54,12 +56,6 @@ fn shown(value: &[u8], length: usize, is_text: bool) -> String {
     }
     let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\\x{hex}{more}")
-}
-
-fn take_u16(rest: &mut &[u8]) -> Option<u16> {
-    let (number, behind) = rest.split_first_chunk::<2>()?;
-    *rest = behind;
-    Some(u16::from_be_bytes(*number))
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ done
 folder=$folder$host
 echo "build [$flag]" >>"$CARGO_TARGET_DIR/log"
 mkdir -p "$folder/release"
-printf '#!%s\necho "ran $*" >>"$CARGO_TARGET_DIR/log"\nfor i in $PROCESSES; do f=${LLVM_PROFILE_FILE/\%%p/$i}; echo "counts $i" >"$f"; done\neval "$AT_ITS_END"\n# %s\n' \
-    "$BASH" "${flag:-plain}" >"$folder/release/pgotter"
+program=$(printf '#!%s\necho "ran $*" >>"$CARGO_TARGET_DIR/log"\nfor i in $PROCESSES; do f=${LLVM_PROFILE_FILE/\%%p/$i}; echo "counts $i" >"$f"; done\neval "$AT_ITS_END"\n# %s' \
+    "$BASH" "${flag:-plain}")
+# What has not changed is not built anew.
+[ "$(cat "$folder/release/pgotter" 2>/dev/null)" = "$program" ] || echo "$program" >"$folder/release/pgotter"
 chmod +x "$folder/release/pgotter"
 "#;
 
@@ -94,6 +96,15 @@ fn a_build_is_guided_by_what_ran_most_in_the_one_before() {
     assert_eq!(fs::read_to_string(profile).unwrap(), "counts 1\ncounts 2\n");
     assert!(program.contains(&use_it), "{program}");
     assert_eq!(left_behind(&machine), 0);
+    // The same program need not be counted again, and another one has to be.
+    let again = |log: &str, before: &str| log.strip_prefix(before).unwrap().to_owned();
+    let (_, twice, _) = build(&machine, &target, "3 4", "");
+    assert_eq!(again(&twice, &log), format!("build [{count}]\nbuild [{use_it}]\n"));
+    let counting = target.join("counting/here-linux/release/pgotter");
+    fs::remove_file(counting).unwrap();
+    let (_, thrice, _) = build(&machine, &target, "3 4", "");
+    assert_eq!(again(&thrice, &twice), format!("build [{count}]\nran demo --for 20s\nbuild [{use_it}]\n"));
+    assert_eq!(fs::read_to_string(target.join("pgotter.profdata")).unwrap(), "counts 3\ncounts 4\n");
 }
 
 #[test]

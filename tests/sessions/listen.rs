@@ -4,17 +4,17 @@ use crate::support::raw::*;
 use crate::support::waiting::eventually;
 use crate::support::{PgOtter, must, psql, shared_postgres};
 
-fn one_server() -> PgOtter {
+pub(super) fn one_server() -> PgOtter {
     PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1")
 }
 
 /// What the superuser sees, without a pooler between.
-fn look(sql: &str) -> String {
+pub(super) fn look(sql: &str) -> String {
     must(shared_postgres().psql("postgres", sql))
 }
 
 /// A NotificationResponse: process, channel and payload.
-fn notification(frame: &Frame) -> (i32, String, String) {
+pub(super) fn notification(frame: &Frame) -> (i32, String, String) {
     assert_eq!(frame.kind, b'A', "{}", print(std::slice::from_ref(frame)));
     let (pid, rest) = frame.body.split_at(4);
     let mut words = rest.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
@@ -22,12 +22,12 @@ fn notification(frame: &Frame) -> (i32, String, String) {
     (pid, words.next().unwrap_or_default(), words.next().unwrap_or_default())
 }
 
-fn next_notification(client: &mut Raw) -> (i32, String, String) {
+pub(super) fn next_notification(client: &mut Raw) -> (i32, String, String) {
     notification(&client.frame().expect("a notification"))
 }
 
 /// A client in a role of its own, whose hub can be found.
-fn log_in_as(pgotter: &PgOtter, role: &str) -> Raw {
+pub(super) fn log_in_as(pgotter: &PgOtter, role: &str) -> Raw {
     let mut client = Raw::connect(pgotter.port());
     client.send(&startup(3, 0, &[("user", role), ("database", "postgres")]));
     client.welcomed();
@@ -35,14 +35,14 @@ fn log_in_as(pgotter: &PgOtter, role: &str) -> Raw {
 }
 
 /// What of the hubs of this role PostgreSQL shows.
-fn hubs(what: &str, role: &str) -> String {
+pub(super) fn hubs(what: &str, role: &str) -> String {
     look(&format!(
         "SELECT {what} FROM pg_stat_activity WHERE usename = '{role}' AND application_name = 'pgotter listen'"
     ))
 }
 
 /// The process of the pool's one server.
-fn server_of(client: &mut Raw) -> i32 {
+pub(super) fn server_of(client: &mut Raw) -> i32 {
     client.value("SELECT pg_backend_pid()").parse().expect("a number")
 }
 
@@ -380,26 +380,6 @@ fn clients_that_listen_share_one_server_and_one_hub() {
 }
 
 #[test]
-fn whoever_listens_is_disconnected_when_the_hub_is_lost_and_nobody_else() {
-    look("CREATE ROLE k_losing LOGIN");
-    let pgotter = one_server();
-    let [mut client, mut other, mut busy] = [(); 3].map(|()| log_in_as(&pgotter, "k_losing"));
-    client.ask("LISTEN k_jobs");
-    busy.ask("LISTEN k_jobs; BEGIN");
-    assert_eq!(hubs("count(pg_terminate_backend(pid))", "k_losing"), "1");
-    let last = client.until_end();
-    assert_eq!(error_code(&last).as_deref(), Some("57P01"), "{}", print(&last));
-    assert_eq!(last[0].field(b'V').as_deref(), Some("FATAL"));
-    // A transaction ends as it would.
-    assert_eq!(busy.value("SELECT 'still here'"), "still here");
-    assert!(print(&busy.ask("COMMIT")).contains("C COMMIT"));
-    assert_eq!(error_code(&busy.until_end()).as_deref(), Some("57P01"));
-    assert!(print(&other.ask("LISTEN k_jobs")).contains("C LISTEN"), "a new hub is opened");
-    look("NOTIFY k_jobs, 'heard'");
-    assert_eq!(next_notification(&mut other).2, "heard");
-}
-
-#[test]
 fn whoever_does_not_read_is_closed_with_a_word_of_it() {
     let pgotter = one_server();
     let [mut slow, mut quick] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
@@ -589,18 +569,6 @@ fn a_client_that_notifies_may_copy_and_one_that_vanishes_leaves_nothing() {
 }
 
 #[test]
-fn listeners_of_servers_that_are_replaced_are_told_so() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "admin_users = \"postgres\"");
-    let mut client = Raw::log_in(pgotter.port(), &[]);
-    client.ask("LISTEN t_jobs");
-    let mut console = Raw::connect(pgotter.port());
-    console.send(&startup(3, 0, &[("user", "postgres"), ("database", "pgotter")]));
-    console.welcomed();
-    assert!(print(&console.ask("RECONNECT")).contains("C RECONNECT"));
-    assert_eq!(error_code(&client.until_end()).as_deref(), Some("57P01"));
-}
-
-#[test]
 fn many_clients_hear_everything_once_and_in_order() {
     const ROUNDS: usize = 40;
     let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 3\nworkers = 2");
@@ -662,112 +630,6 @@ fn an_open_block_without_a_server_hears_at_its_end_and_fails_with_its_listen() {
     assert_eq!(error_code(&third.ask("SELECT 1")).as_deref(), Some("25P02"));
     assert_eq!(print(&third.ask("COMMIT")), "C ROLLBACK\\x00\nZ I\n");
     assert_eq!(third.value("SELECT 1"), "1");
-}
-
-/// A process that does not run until this is dropped.
-struct Stopped(String);
-
-impl Stopped {
-    fn new(pid: String) -> Self {
-        let stopped = Self(pid);
-        stopped.signal("-STOP");
-        stopped
-    }
-
-    fn signal(&self, signal: &str) {
-        must(std::process::Command::new("kill").args([signal, &self.0]).status());
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-    }
-}
-
-#[test]
-fn a_hub_that_hangs_holds_up_nobodys_notify_and_nothing_is_taken_for_ones_own() {
-    look("CREATE ROLE x_hanging LOGIN");
-    let pgotter = one_server();
-    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "x_hanging"));
-    client.ask("LISTEN x_jobs");
-    let server = server_of(&mut client);
-    let stopped = Stopped::new(hubs("pid", "x_hanging"));
-    other.ask("NOTIFY x_jobs, 'other'");
-    // What a text says itself is known again, and what it computes is not.
-    assert_eq!(print(&client.ask("NOTIFY x_jobs, 'own'")), "C NOTIFY\\x00\nZ I\n");
-    let computed = client.ask("BEGIN; SELECT pg_notify('x_jobs', 'com' || 'puted'); NOTIFY x_jobs, 'own too'; COMMIT");
-    assert_eq!(computed.last().expect("an answer").kind, b'Z', "{}", print(&computed));
-    client.send(&[extended("SELECT pg_notify($1, $2)", &[b"x_jobs", b"bound"]), sync()].concat());
-    client.until_ready();
-    client.ask("BEGIN; NOTIFY x_jobs, 'undone'; ROLLBACK");
-    client.ask("BEGIN; SAVEPOINT s; NOTIFY x_jobs, 'undone'; ROLLBACK TO s; NOTIFY x_jobs, 'behind it'; COMMIT");
-    other.ask("NOTIFY x_jobs, 'undone'");
-    drop(stopped);
-    let all = [
-        (server, "other"),
-        (client.pid, "own"),
-        (server, "computed"),
-        (client.pid, "own too"),
-        (client.pid, "bound"),
-        (server, "behind it"),
-        (server, "undone"),
-    ];
-    for (pid, payload) in all {
-        assert_eq!(next_notification(&mut client), (pid, "x_jobs".to_owned(), payload.to_owned()));
-    }
-    // With its answer, or behind it.
-    let frames = client.ask("NOTIFY x_jobs, 'mine'");
-    let heard = frames.iter().find(|frame| frame.kind == b'A').map(notification);
-    assert_eq!(heard.unwrap_or_else(|| next_notification(&mut client)).0, client.pid);
-    // What is heard too late is of somebody else, although this client notifies by now.
-    let mut observer = log_in_as(&pgotter, "x_hanging");
-    observer.ask("LISTEN x_jobs");
-    let stopped = Stopped::new(hubs("pid", "x_hanging"));
-    other.ask("NOTIFY x_jobs, 'late'");
-    client.ask("BEGIN; NOTIFY x_jobs, 'unknown'");
-    drop(stopped);
-    assert_eq!(next_notification(&mut observer).2, "late");
-    let mut heard: Vec<_> = client.ask("COMMIT").iter().filter(|frame| frame.kind == b'A').map(notification).collect();
-    while heard.len() < 2 {
-        heard.push(next_notification(&mut client));
-    }
-    let all = [(server, "late"), (client.pid, "unknown")];
-    assert_eq!(heard, all.map(|(pid, payload)| (pid, "x_jobs".to_owned(), payload.to_owned())));
-}
-
-#[test]
-fn what_was_notified_before_the_commit_is_never_heard() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 2");
-    let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
-    for round in 0..300 {
-        client.ask("BEGIN");
-        client.ask("LISTEN y_jobs");
-        other.ask("NOTIFY y_jobs, 'early'");
-        client.ask("COMMIT");
-        other.ask("NOTIFY y_jobs, 'late'");
-        assert_eq!(next_notification(&mut client).2, "late", "round {round}");
-        client.ask("UNLISTEN y_jobs");
-    }
-}
-
-#[test]
-fn nor_is_it_when_the_connection_that_listens_stands_still_behind_the_commit() {
-    look("CREATE ROLE y_hanging LOGIN");
-    let pgotter = one_server();
-    let [mut client, mut other] = [(); 2].map(|()| log_in_as(&pgotter, "y_hanging"));
-    client.ask("BEGIN");
-    client.ask("LISTEN y_still");
-    let stopped = Stopped::new(hubs("pid", "y_hanging"));
-    // Through PostgreSQL itself: the only server is the client's.
-    look("NOTIFY y_still, 'early'");
-    client.send(&query("COMMIT"));
-    // Six times what an answer waits for that connection.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    drop(stopped);
-    client.until_ready();
-    other.ask("NOTIFY y_still, 'late'");
-    assert_eq!(next_notification(&mut client).2, "late");
 }
 
 #[test]

@@ -18,15 +18,6 @@ pub struct Channels {
     ahead: BTreeSet<Channel>,
 }
 
-/// What a transaction has come to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The hub is to listen no more to these.
-    pub left: Vec<Channel>,
-    /// The client listens to these since its COMMIT.
-    pub joined: BTreeSet<Channel>,
-}
-
 impl Channels {
     /// Whether the client listens to this.
     pub fn contains(&self, channel: &[u8]) -> bool {
@@ -89,14 +80,13 @@ impl Channels {
         self.own.is_empty() && !self.is_pending()
     }
 
-    /// Whether its transaction has listened, which counts from its COMMIT on.
+    /// Whether it listens to nothing, and to something from its COMMIT on.
     pub fn is_joining(&self) -> bool {
-        self.pending.iter().any(|deed| matches!(deed, Deed::Listen(_)))
+        self.own.is_empty() && self.pending.iter().any(Deed::is_listen)
     }
 
-    /// A statement has been run; `committed` says what PostgreSQL has made of a COMMIT. What a whole transaction has come to
-    /// is added to `outcome`.
-    pub fn done(&mut self, deed: Deed, committed: bool, outcome: &mut Outcome) {
+    /// A statement has been run; `committed` says what PostgreSQL has made of a COMMIT. What the hub is to listen to no more is added to `left`.
+    pub fn done(&mut self, deed: Deed, committed: bool, left: &mut Vec<Channel>) {
         match deed {
             Deed::Listen(_) | Deed::Unlisten(_) | Deed::UnlistenAll => self.pending.push(deed),
             Deed::Savepoint(name) if self.is_pending() => self.savepoints.push((name, self.pending.len())),
@@ -113,42 +103,37 @@ impl Channels {
                 }
                 None => self.forget_pending(),
             },
-            Deed::Commit if committed => self.commit(outcome),
+            Deed::Commit if committed => self.commit(left),
             Deed::Commit | Deed::RollBack | Deed::Prepare => self.forget_pending(),
         }
     }
 
     /// No transaction is open any more. `failed`: an error has ended it.
-    pub fn end(&mut self, failed: bool, outcome: &mut Outcome) {
+    pub fn end(&mut self, failed: bool, left: &mut Vec<Channel>) {
         if failed {
             self.forget_pending();
         } else {
-            self.commit(outcome);
+            self.commit(left);
         }
         let own = &self.own;
-        outcome.left.extend(std::mem::take(&mut self.ahead).into_iter().filter(|channel| !own.contains(channel)));
+        left.extend(std::mem::take(&mut self.ahead).into_iter().filter(|channel| !own.contains(channel)));
     }
 
-    fn commit(&mut self, outcome: &mut Outcome) {
+    fn commit(&mut self, left: &mut Vec<Channel>) {
         self.savepoints.clear();
         for deed in std::mem::take(&mut self.pending) {
             match deed {
                 Deed::Listen(channel) => {
                     if self.own.insert(channel.clone()) {
-                        outcome.left.retain(|left| *left != channel);
-                        outcome.joined.insert(channel);
+                        left.retain(|left| *left != channel);
                     }
                 }
                 Deed::Unlisten(channel) => {
                     if self.own.remove(&channel) {
-                        outcome.joined.remove(&channel);
-                        outcome.left.push(channel);
+                        left.push(channel);
                     }
                 }
-                _ => {
-                    outcome.joined.clear();
-                    outcome.left.extend(std::mem::take(&mut self.own));
-                }
+                _ => left.extend(std::mem::take(&mut self.own)),
             }
         }
     }

@@ -57,6 +57,11 @@ impl Deed {
         })
     }
 
+    /// Whether it is a LISTEN.
+    pub fn is_listen(&self) -> bool {
+        matches!(self, Self::Listen(_))
+    }
+
     /// Whether a CommandComplete with this tag may answer it.
     pub fn fits(&self, tag: &[u8]) -> bool {
         match self {

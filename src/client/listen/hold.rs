@@ -1,5 +1,6 @@
 //! What waits for the hub: a request that listens or notifies, and the ReadyForQuery of a transaction that has notified.
 
+use super::super::checkout::canceled;
 use super::super::connection::Client;
 use super::super::link::{At, Link};
 use super::super::serve::Left;
@@ -23,8 +24,8 @@ use std::time::Duration;
 /// what a text says itself is known as the client's own (`owed`).
 const OWN: Duration = Duration::from_millis(50);
 
-/// Longest wait for the hub in front of the COMMIT of a LISTEN. Without an answer in time the client may hear what was committed
-/// before; a LISTEN itself waits for the same hub without an end.
+/// Longest wait for the hub in front of the COMMIT of a LISTEN, with a server held. Without an answer in time the client may hear what was
+/// committed before.
 const JOIN: Duration = Duration::from_secs(5);
 
 /// Channels of one client. Each of them may cost 200 bytes, here and in the hub.
@@ -95,7 +96,7 @@ impl Client {
         }
         let is_answered = |ticket| self.listening.as_ref().is_some_and(|listening| listening.answered >= ticket);
         if held.ticket.is_none_or(|ticket| held.behind && is_answered(ticket))
-            && let Err(fault) = self.ask_hub(&mut held)
+            && let Err(fault) = self.ask_hub(&mut held, status)
         {
             return Turn::Refuse(fault, held);
         }
@@ -106,19 +107,24 @@ impl Client {
                 link.held = Some(held);
                 return Turn::Wait;
             }
+            if !held.ahead.is_empty() {
+                listening.abandon(&held.ahead);
+                self.now = clock::now();
+                return Turn::Refuse(canceled(), held);
+            }
             // Without an answer nobody can tell what else is its own.
             held.found.notifies = false;
         }
-        if let Some(refusal) = listening.refusal.take().filter(|_| held.ticket.is_some()) {
+        // What needs nothing new of the hub may run although that is lost: its client hears of it then.
+        if let Some(refusal) = listening.refusal.take().filter(|_| !held.ahead.is_empty()) {
             listening.channels.forsake(&held.ahead);
             return Turn::Refuse(Fault::clone(&refusal), held);
         }
-        let listens = held.found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        let listens = held.found.deeds.iter().any(Deed::is_listen);
         // An earlier statement of this transaction may have notified, when nobody cared.
         listening.notifying |= held.found.notifies || listens && status == Status::InTransaction;
         listening.server = pid;
-        let answered = held.ticket.is_some_and(|ticket| ticket <= listening.answered);
-        listening.set_out(&held.found.deeds, answered);
+        listening.set_out();
         held.found.notified.drain(..).for_each(|notified| listening.owed.send(notified));
         listening.expected.extend(held.found.deeds.drain(..));
         Turn::Go(held)
@@ -127,19 +133,20 @@ impl Client {
     /// A client outside a transaction listens to nothing any more.
     pub(in super::super) fn unlisten_all(&mut self) {
         if let Some(listening) = &mut self.listening {
-            listening.channels.done(Deed::UnlistenAll, true, &mut listening.outcome);
+            listening.channels.done(Deed::UnlistenAll, true, &mut listening.left);
             listening.end();
         }
     }
 
     /// Asks the hub for what a request needs of it.
-    fn ask_hub(&mut self, held: &mut Held) -> Result<(), Fault> {
+    fn ask_hub(&mut self, held: &mut Held, status: Status) -> Result<(), Fault> {
+        let patience = self.shape.settings.query_timeout;
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
         let encoding: Channel = self.encoding().into();
         let Some(listening) = &mut self.listening else { return Ok(()) };
         let new = listening.channels.ahead(&held.found.deeds);
         if new.is_empty() {
-            let joins = listening.joins(&held.found.deeds);
+            let joins = status != Status::Failed && listening.joins(&held.found.deeds);
             let asks = joins || held.found.notifies && !listening.notifying && !listening.channels.is_empty();
             held.behind = asks && listening.is_asking();
             held.ticket = match held.behind {
@@ -165,7 +172,7 @@ impl Client {
         }
         let ticket = listening.next_ticket();
         held.ticket = Some(ticket);
-        (held.behind, held.until) = (false, None);
+        (held.behind, held.until) = (false, patience.and_then(|patience| clock::now().checked_add(patience)));
         held.ahead.clone_from(&new);
         let heard = listening.hub.as_ref().is_some_and(|hub| hub.listen(who.clone(), new.clone(), ticket));
         if !heard {
@@ -260,6 +267,14 @@ impl Client {
         self.listening.as_ref().is_some_and(|listening| listening.ready.is_some())
     }
 
+    /// A request to cancel what the client does. Where that is to wait for its hub: if it is to listen it is not run, else it goes on.
+    pub(in super::super) fn end_wait_for_hub(&mut self, link: &mut Link) {
+        // One that waits for what is in front of it is not what is meant.
+        if let Some(held) = link.held.as_mut().filter(|held| held.ticket.is_some()) {
+            held.until = Some(clock::now());
+        }
+    }
+
     /// Until when the client waits for its hub at most.
     pub(in super::super) fn hub_deadline(&self, link: &Link) -> Option<Instant> {
         let rest = self.listening.as_ref().and_then(|listening| listening.ready).map(|(_, until)| until);
@@ -279,7 +294,7 @@ impl Client {
 }
 
 impl Listening {
-    fn next_ticket(&mut self) -> Ticket {
+    pub(super) fn next_ticket(&mut self) -> Ticket {
         self.asked = Ticket(self.asked.0 + 1);
         // What went wrong before has been told.
         self.refusal = None;
@@ -291,16 +306,24 @@ impl Listening {
         self.asked > self.answered
     }
 
-    /// Whether these commit a LISTEN, so that what was notified before them is to be told from what is behind.
+    /// Whether these commit a first LISTEN, so that what was notified before them is to be told from what is behind.
     pub(super) fn joins(&self, deeds: &[Deed]) -> bool {
-        let listens = || deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
-        self.hub.is_some() && deeds.contains(&Deed::Commit) && (self.channels.is_joining() || listens())
+        self.hub.is_some() && deeds.contains(&Deed::Commit) && self.channels.is_joining()
     }
 
-    /// These are about to be sent, and nothing is under way. `answered`: the hub has said all that had been committed when they came.
-    pub(super) fn set_out(&mut self, deeds: &[Deed], answered: bool) {
-        self.fenced |= answered && self.joins(deeds);
-        self.news.forget_others(&self.channels);
+    /// Something is about to be sent, and nothing is under way: what is here was committed before a first LISTEN will be.
+    pub(super) fn set_out(&mut self) {
+        if self.channels.own().next().is_none() {
+            self.news.forget();
+        }
+    }
+
+    /// The hub need not listen to these, which it was asked to and has not answered yet.
+    fn abandon(&mut self, new: &[Channel]) {
+        self.channels.forsake(new);
+        if let Some(hub) = &self.hub {
+            hub.unlisten(self.id, new.to_vec());
+        }
     }
 
     /// Asks for everything that has been committed. `None`: the hub is gone, of which the client will hear.
@@ -311,8 +334,7 @@ impl Listening {
 
     /// Behind a transaction: asks for what is to come of it. The answer to wait for; `None`: there is nothing to wait for.
     pub(super) fn ask_at_rest(&mut self, who: Listener) -> Option<Ticket> {
-        // What others have notified before the end of a LISTEN by itself is on its way, too, and not for this client.
-        if !self.notifying && self.outcome.joined.is_empty() {
+        if !self.notifying {
             // A hub that was late in front of it is not waited for again.
             self.ask_for_owed(who);
             return None;

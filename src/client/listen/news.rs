@@ -1,7 +1,8 @@
 //! What has come from the hub and the client has not been told yet. Bounded, here and in what is queued for the client.
 
 use super::super::connection::Client;
-use super::{Channels, Listening, Outcome, Owed};
+use super::deeds::Deed;
+use super::{Channels, Listening, Owed};
 use crate::cluster::Listener;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::Answered;
@@ -29,28 +30,25 @@ impl News {
         self.bytes += frame.len() + ENTRY;
         self.overrun |= self.bytes > NOTIFICATIONS_MAX;
         if self.overrun {
-            self.heard.clear();
-            self.bytes = 0;
+            self.forget();
         } else {
             self.heard.push((frame, own));
         }
     }
 
-    /// Nothing is under way: what is here of a channel that the client does not listen to was committed before it will.
-    pub fn forget_others(&mut self, channels: &Channels) {
-        self.heard.retain(|(frame, _)| channels.contains(read(frame).1));
-        self.bytes = self.heard.iter().map(|(frame, _)| frame.len() + ENTRY).sum();
+    /// None of it is to be seen.
+    pub fn forget(&mut self) {
+        self.heard.clear();
+        self.bytes = 0;
     }
 
-    /// What of it a client that listens to `channels` is to see. What others have notified before its COMMIT is not for
-    /// whoever listens since then only. Its own carries the number `pid`.
-    pub fn take(&mut self, channels: &Channels, outcome: &mut Outcome, pid: i32) -> BytesMut {
+    /// What of it a client that listens to `channels` is to see. Its own carries the number `pid`.
+    pub fn take(&mut self, channels: &Channels, pid: i32) -> BytesMut {
         let mut out = BytesMut::new();
-        let joined = std::mem::take(&mut outcome.joined);
         self.bytes = 0;
         for (frame, own) in self.heard.drain(..) {
             let (_, channel) = read(&frame);
-            if !channels.contains(channel) || !own && joined.contains(channel) {
+            if !channels.contains(channel) {
                 continue;
             }
             let at = out.len() + HEAD;
@@ -78,8 +76,8 @@ impl Client {
         }
         let Some(listening) = &mut self.listening else { return };
         let pid = self.registration.key().pid;
-        let Listening { news, channels, outcome, .. } = &mut **listening;
-        let out = news.take(channels, outcome, pid);
+        let Listening { news, channels, .. } = &mut **listening;
+        let out = news.take(channels, pid);
         if out.is_empty() {
             return;
         }
@@ -139,7 +137,9 @@ impl Listening {
                 Heard::Failed(ticket, fault) => {
                     self.answered = self.answered.max(ticket);
                     self.owed.answer(self.answered);
-                    self.refusal = Some(fault);
+                    // Nobody waits any more for what it was asked before, but it may have given up more than that.
+                    self.lost |= ticket < self.asked && !self.channels.is_empty();
+                    self.refusal = Some(fault).filter(|_| ticket == self.asked);
                 }
             }
         }
@@ -147,8 +147,8 @@ impl Listening {
             self.hub = None;
             self.answered = self.asked;
             self.owed = Owed::default();
-            // One that waits for its first LISTEN has missed nothing.
-            self.lost = !self.channels.is_idle();
+            // One that waits for its first LISTEN, which has gone nowhere yet, has missed nothing.
+            self.lost |= !self.channels.is_idle() || self.expected.iter().any(Deed::is_listen);
             self.channels.forsake_all();
             let lost = "the connection over which PgOtter listens was lost";
             let fault = Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, lost);

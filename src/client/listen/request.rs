@@ -1,6 +1,5 @@
 //! Finds what matters in a client's messages, and changes what a shared server must not see.
 
-use super::super::apart::supplied;
 use super::super::connection::Client;
 use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
@@ -10,6 +9,7 @@ use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::{Statement, key};
 use crate::sql::{Facts, Readings};
+use crate::wire::bind::Bind;
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
@@ -106,7 +106,7 @@ impl Client {
         let Some(listening) = &self.listening else {
             return Found { refusal: found.refusal, ..Found::default() };
         };
-        let listens = found.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        let listens = found.deeds.iter().any(Deed::is_listen);
         let heard = !listening.channels.is_empty() || listens;
         let pending = listening.awaits_anything();
         let acts = found.deeds.iter().any(|deed| matches!(deed, Deed::Unlisten(_) | Deed::UnlistenAll));
@@ -194,7 +194,7 @@ impl Walk<'_> {
                 out.extend_from_slice(rest);
             });
         }
-        let listens = deeds.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_)));
+        let listens = deeds.deeds.iter().any(Deed::is_listen);
         if listens && !name.is_empty() && self.client.rules.max_prepared_statements == 0 {
             // Nobody would know it again when it is executed.
             let message = "LISTEN by a statement with a name needs max_prepared_statements";
@@ -204,8 +204,8 @@ impl Walk<'_> {
         self.parsed.push((key(name).into(), Rc::new(deeds)));
     }
 
-    fn bind(&mut self, mut body: &[u8]) {
-        let (Some(portal), Some(name)) = (take_cstr(&mut body), take_cstr(&mut body)) else { return };
+    fn bind(&mut self, body: &[u8]) {
+        let Some(Bind { portal, statement: name, values, .. }) = Bind::read(body) else { return };
         let deeds = match self.parsed.iter().find(|(known, _)| **known == *key(name)) {
             Some((_, deeds)) => deeds.clone(),
             None => {
@@ -213,8 +213,7 @@ impl Walk<'_> {
                 Rc::new(text.map(|(text, readings)| self.read_parsed(&text, readings)).unwrap_or_default())
             }
         };
-        let parameters = if deeds.notices.is_empty() { None } else { supplied(body) };
-        self.found.notify(&deeds, &parameters.unwrap_or_default());
+        self.found.notify(&deeds, &values);
         if self.client.listening.is_some() {
             self.bound.push((key(portal).into(), deeds.deeds.first().cloned()));
         }
@@ -265,7 +264,7 @@ impl Walk<'_> {
             self.found.refusal = Some(fault.with_hint(hint));
         }
         let (id, listening) = (self.client.id, &mut self.client.listening);
-        if deeds.deeds.iter().any(|deed| matches!(deed, Deed::Listen(_))) {
+        if deeds.deeds.iter().any(Deed::is_listen) {
             listening.get_or_insert_with(|| Box::new(Listening::new(id)));
         }
         if listening.as_ref().is_none_or(|listening| listening.channels.own().next().is_none()) {

@@ -20,7 +20,6 @@ impl Stage {
         (listening.hub, listening.server) = (Some(hub), SERVER);
         let mut stage = Self { listening, orders: Box::new(orders) };
         stage.transaction(&[], &["LISTEN a"]);
-        stage.listening.outcome.joined.clear();
         stage
     }
 
@@ -122,23 +121,39 @@ fn notification(channel: &str, payload: &str) -> Heard {
     Heard::Notification(out.freeze())
 }
 
+/// What the client is told now.
+fn told(stage: &mut Stage) -> Vec<String> {
+    let Listening { news, channels, .. } = &mut stage.listening;
+    let told = news.take(channels, 1);
+    let (mut rest, mut payloads) = (&told[..], Vec::new());
+    while let Some((_, body, total)) = crate::wire::frame::first(rest) {
+        payloads.push(String::from_utf8_lossy(&body[6..body.len() - 1]).into_owned());
+        rest = &rest[total..];
+    }
+    payloads
+}
+
 #[test]
-fn who_joins_hears_what_is_behind_the_answer_in_front_of_its_commit_and_nothing_before_however_late_the_hub_is() {
-    for chain in [false, true] {
+fn a_first_listen_hears_what_is_behind_the_answer_in_front_of_its_commit_and_nothing_before() {
+    for (chain, listens) in [(false, false), (true, false), (false, true)] {
         let mut stage = Stage::new();
+        let (hub, _orders) = Hub::stopped();
+        if !listens {
+            stage.transaction(&[], &["UNLISTEN *"]);
+            stage.listening.hub = Some(hub);
+        }
         let listen = Deed::Listen((*b"b").into());
         stage.listening.channels.ahead(std::slice::from_ref(&listen));
         stage.listening.expected.push_back(listen);
         stage.listening.complete(b"UNLISTEN");
         stage.listening.ready(Status::InTransaction);
-        stage.listening.notifying = true;
         stage.hear(notification("b", "early"));
-        assert!(stage.listening.joins(&[Deed::Commit]) && !stage.listening.joins(&[Deed::RollBack]));
+        assert_eq!(stage.listening.joins(&[Deed::Commit]), !listens);
+        assert!(!stage.listening.joins(&[Deed::RollBack]));
         let ticket = stage.listening.ask(listener()).expect("there is a hub");
         stage.hear(notification("b", "early, and late"));
-        stage.hear(notification("a", "listened to"));
         stage.hear(Heard::Done(ticket));
-        stage.listening.set_out(&[Deed::Commit], true);
+        stage.listening.set_out();
         stage.listening.expected.push_back(Deed::Commit);
         stage.listening.complete(b"COMMIT");
         // Others may know of the COMMIT before its client does, or the next transaction is begun with it.
@@ -147,17 +162,54 @@ fn who_joins_hears_what_is_behind_the_answer_in_front_of_its_commit_and_nothing_
         }
         stage.hear(notification("b", "behind"));
         stage.listening.ready(Status::Idle);
-        assert!(stage.rest().is_some(), "for its own");
         stage.hear(notification("b", "late"));
-        // Whether the hub answers or not.
-        let Listening { news, channels, outcome, .. } = &mut stage.listening;
-        let told = news.take(channels, outcome, 1);
-        let mut rest = &told[..];
-        let mut payloads = Vec::new();
-        while let Some((_, body, total)) = crate::wire::frame::first(rest) {
-            payloads.push(String::from_utf8_lossy(&body[6..body.len() - 1]).into_owned());
-            rest = &rest[total..];
-        }
-        assert_eq!(payloads, ["listened to", "behind", "late"]);
+        // Who listens already hears all, as with PostgreSQL.
+        let before: &[&str] = if listens { &["early", "early, and late"] } else { &[] };
+        assert_eq!(told(&mut stage), [before, &["behind", "late"]].concat());
     }
+}
+
+#[test]
+fn a_listen_without_a_commit_of_its_own_loses_nothing_that_comes_behind_it() {
+    let mut stage = Stage::new();
+    let (hub, _orders) = Hub::stopped();
+    stage.transaction(&[], &["UNLISTEN *"]);
+    stage.listening.hub = Some(hub);
+    stage.listening.channels.ahead(&[Deed::Listen((*b"b").into())]);
+    stage.hear(notification("b", "early"));
+    stage.listening.set_out();
+    stage.listening.expected.push_back(Deed::Listen((*b"b").into()));
+    stage.listening.complete(b"UNLISTEN");
+    stage.hear(notification("b", "behind"));
+    stage.listening.ready(Status::Idle);
+    assert!(stage.rest().is_none(), "nothing is waited for");
+    assert_eq!(told(&mut stage), ["behind"]);
+}
+
+#[test]
+fn a_hub_that_is_lost_while_a_first_listen_is_under_way_makes_its_client_deaf_and_before_it_does_not() {
+    for sent in [false, true] {
+        let mut stage = Stage::new();
+        stage.transaction(&[], &["UNLISTEN *"]);
+        stage.listening.channels.ahead(&[Deed::Listen((*b"b").into())]);
+        if sent {
+            stage.listening.expected.push_back(Deed::Listen((*b"b").into()));
+        }
+        let mut lost = FromHub::default();
+        lost.lost = true;
+        stage.listening.hear(lost, listener());
+        assert_eq!(stage.listening.lost, sent);
+    }
+}
+
+#[test]
+fn a_refusal_of_what_nobody_waits_for_any_more_refuses_nothing() {
+    let mut stage = Stage::new();
+    let old = stage.listening.next_ticket();
+    let new = stage.listening.next_ticket();
+    let fault = Fault::error(crate::fault::Blame::Server, crate::fault::SqlState::CANNOT_CONNECT_NOW, "no");
+    stage.hear(Heard::Failed(old, Arc::new(fault)));
+    stage.hear(Heard::Done(new));
+    assert!(stage.listening.refusal.is_none());
+    assert!(stage.listening.lost, "of the same channel, nothing would be heard any more");
 }

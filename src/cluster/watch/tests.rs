@@ -19,12 +19,15 @@ fn watch(config: &Config) -> Watch {
 fn says(watch: &Watch, host: usize, standby: bool, timeline: u32, lsn: u64) -> Change {
     let number = watch.freshness.ask();
     let answer = Answer { number, standby, timeline: Some(timeline), exact: true, lsn: Some(lsn), flushed: None };
-    watch.hear(|judge, now| {
-        if judge.hosts()[host].identity.is_none() {
-            judge.connected(host, 7, now);
-        }
-        judge.answered(host, answer, now);
-    })
+    watch.hear(
+        |judge, now| {
+            if judge.hosts()[host].identity.is_none() {
+                judge.connected(host, 7, now);
+            }
+            judge.answered(host, answer, now);
+        },
+        |_| (),
+    )
 }
 
 fn was_called(mailbox: &Mailbox) -> bool {
@@ -44,7 +47,7 @@ fn whoever_waits_is_called_whenever_a_primary_is_confirmed_and_who_has_left_is_n
     assert!(was_called(&waits) && !was_called(&leaves));
     drop(place);
     // The same one again, after it was not confirmed for a while.
-    watch.hear(|judge, now| judge.failed(0, "no answer".to_owned(), false, now));
+    watch.hear(|judge, now| judge.failed(0, "no answer".to_owned(), false, now), |_| ());
     assert_eq!(watch.primary(), None);
     let _place = watch.wait(&waits);
     assert_eq!(says(&watch, 0, false, 1, 100), Change::default(), "its servers were never in doubt");
@@ -66,7 +69,7 @@ fn silence_revokes_nothing() {
     let watch = watch(&config("\"a\", \"b\""));
     says(&watch, 1, true, 1, 100);
     says(&watch, 0, false, 1, 100);
-    let failed = watch.hear(|judge, now| judge.failed(0, "connection refused".to_owned(), true, now));
+    let failed = watch.hear(|judge, now| judge.failed(0, "connection refused".to_owned(), true, now), |_| ());
     assert_eq!((failed, watch.primary()), (Change::default(), None));
     assert_eq!(says(&watch, 0, true, 1, 100), Change { primary: None, revoked: Some(0) }, "it came back as a standby");
 }
@@ -78,7 +81,7 @@ fn replicas_have_their_numbers_while_they_may_be_used_and_no_longer() {
     says(&watch, 0, false, 1, 100);
     says(&watch, 1, true, 1, 100);
     assert!(watch.view().hosts[1].eligible && watch.freshness.covers(1) > 0);
-    watch.hear(|judge, now| judge.lost(1, now));
+    watch.hear(|judge, now| judge.lost(1, now), |_| ());
     assert!(!watch.view().hosts[1].eligible && watch.freshness.covers(1) == 0);
 }
 
@@ -87,13 +90,17 @@ fn where_nobody_can_ask_the_configuration_is_believed_until_somebody_can() {
     let config = config("\"a\", { host = \"b\", role = \"primary\" }");
     let database = &config.databases["shop"];
     let watch = watch(&config);
-    assert_eq!(watch.go_blind("no", database), Some(Change { primary: Some(1), revoked: None }));
-    assert_eq!((watch.go_blind("no", database), watch.primary()), (None, Some(1)));
+    assert_eq!(watch.go_blind("no", database, |_| ()), Some(Change { primary: Some(1), revoked: None }));
+    assert_eq!((watch.go_blind("no", database, |_| ()), watch.primary()), (None, Some(1)));
     watch.see_again();
     assert_eq!((watch.primary(), watch.blindness()), (None, None));
     says(&watch, 1, true, 1, 100);
     assert_eq!(says(&watch, 0, false, 1, 100).primary, Some(0));
-    assert_eq!(watch.go_blind("no", database), Some(Change::default()), "what was found out goes before the claim");
+    assert_eq!(
+        watch.go_blind("no", database, |_| ()),
+        Some(Change::default()),
+        "what was found out goes before the claim"
+    );
     assert_eq!(watch.primary(), Some(0));
 }
 
@@ -155,5 +162,30 @@ fn writes_that_were_not_noted_count_for_all_once_others_have_to_see_them() {
         assert!(former.shares_writes(), "nobody knows what its clients are asked for now");
         renewed.share_from_now_on();
         assert!(renewed.unshared() <= renewed.freshness.fence());
+    }
+}
+
+#[test]
+fn whoever_waits_is_called_when_all_that_a_new_primary_changes_has_been_followed() {
+    let config = config("{ host = \"a\", role = \"primary\" }, \"b\"");
+    for blind in [false, true] {
+        let watch = watch(&config);
+        says(&watch, 1, true, 1, 1);
+        let waits = Arc::new(Mailbox::default());
+        let _place = watch.wait(&waits);
+        let mut followed = false;
+        let follow = |change: &Change| followed = change.primary == Some(0) && !was_called(&waits);
+        if blind {
+            watch.go_blind("no", &config.databases["shop"], follow);
+        } else {
+            let number = watch.freshness.ask();
+            let answer = Answer { number, standby: false, timeline: Some(1), exact: true, lsn: Some(1), flushed: None };
+            let hear = |judge: &mut Judge, now| {
+                judge.connected(0, 7, now);
+                judge.answered(0, answer, now);
+            };
+            watch.hear(hear, follow);
+        }
+        assert!(followed && was_called(&waits), "blind: {blind}");
     }
 }

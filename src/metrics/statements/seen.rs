@@ -4,8 +4,6 @@ use super::{Description, Name, Shelf, Stat};
 use crate::metrics::ladder::Histogram;
 use crate::metrics::latency::Latency;
 use crate::metrics::shard::ROUTES;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -73,6 +71,8 @@ pub struct Seen {
     pub name: Name,
     /// What was counted.
     pub numbers: Numbers,
+    // It is not folded any more.
+    pub(super) kept: bool,
     // One for each worker that has met it.
     first: Arc<Stat>,
     more: Vec<Arc<Stat>>,
@@ -110,55 +110,62 @@ impl Seen {
     }
 }
 
-/// What all of these have in this circle, or in none of them, each statement once. Those that are to be kept are not folded from then on.
+/// What all of these have in this circle, or in none of them, each statement once and in the order of their names; none of them is counted in
+/// `other` as well: that is looked at behind the reading, as with a seqlock. Those that are to be kept are not folded from then on.
 pub(in crate::metrics) fn see(
     shelves: &[Arc<Shelf>],
     circle: Option<&str>,
     keep: &dyn Fn(&str, Name) -> bool,
 ) -> Vec<Seen> {
-    let mut seen: BTreeMap<(Arc<str>, Name), Seen> = BTreeMap::new();
-    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(circle, keep)) {
-        match seen.entry((stat.place.label.clone(), stat.name)) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().numbers.add(&numbers);
-                known.get_mut().more.push(stat);
-            }
-            Entry::Vacant(new) => {
-                let (database, name) = new.key().clone();
-                new.insert(Seen { database, name, numbers, first: stat, more: Vec::new() });
-            }
+    let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
+    for _ in 0..ATTEMPTS {
+        let (mut listed, mut folds) = (Vec::new(), Vec::with_capacity(shelves.len()));
+        for shelf in shelves {
+            let stats = shelf.stats.lock();
+            listed.extend(stats.iter().filter(is_of_it).cloned());
+            folds.push(shelf.folds.load(Ordering::Relaxed));
+        }
+        let seen = add_up(listed, keep);
+        fence(Ordering::Acquire);
+        if shelves.iter().zip(folds).all(|(shelf, before)| shelf.folds.load(Ordering::Relaxed) == before) {
+            return seen;
         }
     }
-    seen.into_values().collect()
+    let locked: Vec<_> = shelves.iter().map(|shelf| shelf.stats.lock()).collect();
+    add_up(locked.iter().flat_map(|stats| stats.iter()).filter(is_of_it).cloned().collect(), keep)
 }
 
-impl Shelf {
-    /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
-    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
-        let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
-        let list = |listed: &[Arc<Stat>]| listed.iter().filter(is_of_it).cloned().collect::<Vec<_>>();
-        for _ in 0..ATTEMPTS {
-            let (stats, folds) = {
-                let listed = self.stats.lock();
-                (list(&listed), self.folds.load(Ordering::Relaxed))
-            };
-            let read = stats.into_iter().map(|stat| stat.read(keep)).collect();
-            fence(Ordering::Acquire);
-            if self.folds.load(Ordering::Relaxed) == folds {
-                return read;
+fn add_up(listed: Vec<Arc<Stat>>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<Seen> {
+    // Where it is compared: there are thousands.
+    let named = listed.into_iter().map(|stat| (stat.place.label.clone(), stat.name, stat));
+    let mut named: Vec<_> = named.collect();
+    named.sort_unstable_by(|(one, name, _), (other, another, _)| {
+        let by_database = if Arc::ptr_eq(one, other) { std::cmp::Ordering::Equal } else { one.cmp(other) };
+        by_database.then_with(|| name.cmp(another))
+    });
+    let mut seen: Vec<Seen> = Vec::with_capacity(named.len());
+    for (database, name, stat) in named {
+        match seen.last_mut().filter(|last| last.name == name && last.database == database) {
+            Some(last) => {
+                last.numbers.add(&stat.read(last.kept));
+                last.more.push(stat);
+            }
+            None => {
+                let kept = keep(&database, name);
+                let numbers = stat.read(kept);
+                seen.push(Seen { database, name, numbers, kept, first: stat, more: Vec::new() });
             }
         }
-        let listed = self.stats.lock();
-        list(&listed).into_iter().map(|stat| stat.read(keep)).collect()
     }
+    seen
 }
 
 impl Stat {
-    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> (Arc<Self>, Numbers) {
-        if keep(&self.place.label, self.name) {
+    fn read(&self, keep: bool) -> Numbers {
+        if keep {
             self.kept.store(true, Ordering::Relaxed);
         }
-        let numbers = Numbers {
+        Numbers {
             calls: self.calls.get(),
             errors: self.errors.get(),
             conflicts: self.conflicts.get(),
@@ -167,7 +174,6 @@ impl Stat {
             wait_us: self.wait_us.get(),
             server_us: self.server_us.get(),
             total: self.ladder.read(),
-        };
-        (self, numbers)
+        }
     }
 }
