@@ -132,12 +132,13 @@ impl Client {
     }
 
     fn text_belongs(&self, text: &[u8]) -> Result<Belongs, Misplaced> {
-        let facts = self.pool.catalog().read(text, self.settings.reading());
+        // Also where the client is elsewhere: what it may find there is no reason to go there.
+        let facts = self.home_pool().catalog().read(text, self.settings.reading());
         self.belongs(Some(text), &facts)
     }
 
     fn beginning_belongs(&self, text: &[u8]) -> Result<Belongs, Misplaced> {
-        let facts = sql::read(text, self.settings.reading(), &**self.pool.catalog().known());
+        let facts = sql::read(text, self.settings.reading(), &**self.home_pool().catalog().known());
         // What it does to the search path counts at its end.
         self.on_map(false, |map| map.relations(facts.named_relations()))
     }

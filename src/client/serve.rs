@@ -59,11 +59,8 @@ pub async fn serve(client: &mut Client) -> Left {
         }
         // However often it is decided anew.
         client.waits_since = client.now;
-        // What a replica of another entry has not answered is that entry's.
-        let stays = client.is_visiting();
         let found = loop {
             if client.elsewhere.is_some()
-                && !stays
                 && let Err(why) = Box::pin(client.enter(&request)).await
             {
                 break Err(why);
@@ -71,7 +68,7 @@ pub async fn serve(client: &mut Client) -> Left {
             client.look_for_sequences(&request.bytes, request.first);
             client.route(&request);
             match client.server().await {
-                Ok(found) if client.still_fits(&request, stays) => break Ok(found),
+                Ok(found) if client.still_known() && client.still_belongs(&request) => break Ok(found),
                 // What is known of its tables has changed while it waited.
                 Ok((server, lane)) => client.hand_back(&lane, server),
                 Err(why) => {
@@ -81,9 +78,7 @@ pub async fn serve(client: &mut Client) -> Left {
                     break Err(why);
                 }
             }
-            if !stays {
-                client.come_home();
-            }
+            client.step_back();
         };
         let (server, lane) = match found.map_err(|why| client.unless_visiting(why)) {
             Ok(found) => found,
@@ -112,12 +107,6 @@ pub async fn serve(client: &mut Client) -> Left {
 }
 
 impl Client {
-    /// Whether what the request was decided by is still so. `stays`: whatever it is, it is for where the client is.
-    fn still_fits(&self, request: &Request, stays: bool) -> bool {
-        let has_waited = self.now != self.waits_since;
-        self.still_known() && (stays || !has_waited || self.still_belongs(request))
-    }
-
     /// A server for the request at hand, wherever a reload has put those of this pool meanwhile. What a replica has no server for runs
     /// on the primary. It is waited for from `waits_since` on.
     pub(super) async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {

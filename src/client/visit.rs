@@ -13,6 +13,7 @@ use super::link::Link;
 use super::route::Route;
 use super::sequences::Drawn;
 use super::welcome::Reported;
+use crate::clock::Instant;
 use crate::cluster::{Pool, Shape};
 use crate::config::{PoolMode, RuleRoute};
 use crate::fault::{Blame, Fault, SqlState};
@@ -31,6 +32,8 @@ pub(super) struct Elsewhere {
     // Those where it has been. What is kept of the one where it is now is that of its own database.
     others: Vec<Other>,
     at: Option<usize>,
+    // When it was looked where the request at hand belongs; None: it is for where the client was.
+    looked: Option<Instant>,
     // Its role at home, while it is elsewhere.
     roles: [Option<Box<[u8]>>; 3],
     // Something ran where it is; and where its last transaction ran, if that was elsewhere, as it is shown.
@@ -97,9 +100,10 @@ impl Client {
         others.chain([&self.pool]).find(is_it)
     }
 
-    /// Whether a request still belongs where the client is.
+    /// Whether the request at hand still belongs where the client is. Nothing has changed for one that has not waited.
     pub(super) fn still_belongs(&self, request: &Request) -> bool {
-        if self.elsewhere.is_none() {
+        let looked = self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.looked);
+        if looked.is_none_or(|looked| looked == self.now) {
             return true;
         }
         match self.request_belongs(&request.bytes) {
@@ -115,6 +119,14 @@ impl Client {
     /// # Errors
     /// Those of a wait, and of a first server there; ERROR 0A000: it cannot be told, or there are two such places; 3D000: the entry was removed.
     pub(super) async fn enter(&mut self, request: &Request) -> Result<(), NoServer> {
+        let (stays, now) = (self.is_visiting(), self.now);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.looked = Some(now).filter(|_| !stays);
+        }
+        if stays {
+            // A replica there has not answered it.
+            return Ok(());
+        }
         self.look_anew(true);
         let mut belongs = self.request_belongs(&request.bytes);
         self.look_anew(false);
@@ -251,6 +263,13 @@ impl Client {
             elsewhere.path_bent = false;
         }
         if self.is_visiting() && !self.route.as_ref().is_some_and(|route| route.is_to_run_again()) {
+            self.come_home();
+        }
+    }
+
+    /// Where the request at hand belongs is to be looked at once more.
+    pub(super) fn step_back(&mut self) {
+        if self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.looked.is_some()) {
             self.come_home();
         }
     }

@@ -30,7 +30,7 @@ fn machine() -> (Machine, PathBuf) {
     for tool in ["git", "make", "cc"].iter().chain(POSTGRES) {
         machine.program(tool, "");
     }
-    for tool in ["mktemp", "cp", "mv", "realpath", "cat", "df", "tail"] {
+    for tool in ["mktemp", "cp", "mv", "sha256sum", "realpath", "cat", "df", "tail"] {
         symlink(find(tool), machine.bin().join(tool)).unwrap();
     }
     let libraries = machine.root().join("rustlib/lib");
@@ -101,8 +101,9 @@ fn a_build_is_guided_by_what_ran_most_in_the_one_before() {
     let (_, twice, _) = build(&machine, &target, "3 4", "");
     assert_eq!(again(&twice, &log), format!("build [{count}]\nbuild [{use_it}]\n"));
     let counting = target.join("counting/here-linux/release/pgotter");
-    fs::remove_file(counting).unwrap();
+    machine.program("cargo", &CARGO.replace("echo \"ran $*\"", "echo  \"ran $*\""));
     let (_, thrice, _) = build(&machine, &target, "3 4", "");
+    assert!(fs::read_to_string(counting).unwrap().contains("echo  "));
     assert_eq!(again(&thrice, &twice), format!("build [{count}]\nran demo --for 20s\nbuild [{use_it}]\n"));
     assert_eq!(fs::read_to_string(target.join("pgotter.profdata")).unwrap(), "counts 3\ncounts 4\n");
 }

@@ -92,3 +92,22 @@ fn who_waits_for_a_catalog_may_cancel_and_waits_no_longer_than_for_a_server() {
     assert_eq!(client.value("SELECT current_setting('otter.host') FROM logs.only_there"), "logs");
     lock.ask("ROLLBACK");
 }
+
+#[test]
+fn who_has_waited_is_answered_although_its_text_reads_otherwise_where_it_goes() {
+    let pair = Pair::new("read_otherwise", &[LOGS]);
+    // There the name is a table's as well; at home it is the text's own alone.
+    pair.at_logs("CREATE TABLE logs.written (n int); CREATE TABLE known_there (n int)");
+    let mut client = pair.client();
+    let text = "WITH known_there AS (SELECT 1) SELECT count(*) FROM logs.written, known_there";
+    // The first of them waits for the first server there.
+    for _ in 0..2 {
+        let frames = client.ask(text);
+        let told = (error_code(&frames), first_value(&frames));
+        assert!(
+            matches!((told.0.as_deref(), told.1.as_deref()), (None, Some("0")) | (Some("0A000"), None)),
+            "{told:?}"
+        );
+    }
+    pair.nothing_is_astray();
+}

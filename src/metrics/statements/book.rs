@@ -200,9 +200,12 @@ impl Book {
             least.iter().map(|(.., stat)| self.add(&stat.place, Name::Other, Description::default)).collect();
         let mut listed = self.shelf.stats.lock();
         self.shelf.folds.fetch_add(1, Ordering::Relaxed);
-        // Whoever reads what follows sees that it is being changed.
-        fence(Ordering::Release);
+        // Whoever reads what follows sees that it is being changed, and what a reader wanted to be kept before is seen here.
+        fence(Ordering::SeqCst);
         for ((_, key, stat), other) in least.iter().zip(others) {
+            if !stat.may_be_folded() {
+                continue;
+            }
             self.stats.borrow_mut().remove(key);
             stat.folded.store(true, Ordering::Relaxed);
             self.bytes.set(self.bytes.get().saturating_sub(stat.bytes()));
@@ -211,7 +214,7 @@ impl Book {
         listed.retain(|stat| !stat.is_folded());
         self.shelf.folds.fetch_add(1, Ordering::Release);
         drop(listed);
-        self.let_go(least.into_iter().map(|(.., stat)| stat).collect());
+        self.let_go(least.into_iter().map(|(.., stat)| stat).filter(|stat| stat.is_folded()).collect());
         true
     }
 

@@ -4,6 +4,7 @@ use super::{Description, Name, Shelf, Stat};
 use crate::metrics::ladder::Histogram;
 use crate::metrics::latency::Latency;
 use crate::metrics::shard::ROUTES;
+use std::cmp::Ordering::Equal;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -110,62 +111,70 @@ impl Seen {
     }
 }
 
-/// What all of these have in this circle, or in none of them, each statement once and in the order of their names; none of them is counted in
-/// `other` as well: that is looked at behind the reading, as with a seqlock. Those that are to be kept are not folded from then on.
+/// What all of these have in this circle, or in none of them, each statement once and in the order of their names. Those that are to be kept
+/// are not folded from then on.
 pub(in crate::metrics) fn see(
     shelves: &[Arc<Shelf>],
     circle: Option<&str>,
     keep: &dyn Fn(&str, Name) -> bool,
 ) -> Vec<Seen> {
-    let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
-    for _ in 0..ATTEMPTS {
-        let (mut listed, mut folds) = (Vec::new(), Vec::with_capacity(shelves.len()));
-        for shelf in shelves {
-            let stats = shelf.stats.lock();
-            listed.extend(stats.iter().filter(is_of_it).cloned());
-            folds.push(shelf.folds.load(Ordering::Relaxed));
-        }
-        let seen = add_up(listed, keep);
-        fence(Ordering::Acquire);
-        if shelves.iter().zip(folds).all(|(shelf, before)| shelf.folds.load(Ordering::Relaxed) == before) {
-            return seen;
-        }
-    }
-    let locked: Vec<_> = shelves.iter().map(|shelf| shelf.stats.lock()).collect();
-    add_up(locked.iter().flat_map(|stats| stats.iter()).filter(is_of_it).cloned().collect(), keep)
-}
-
-fn add_up(listed: Vec<Arc<Stat>>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<Seen> {
-    // Where it is compared: there are thousands.
-    let named = listed.into_iter().map(|stat| (stat.place.label.clone(), stat.name, stat));
-    let mut named: Vec<_> = named.collect();
-    named.sort_unstable_by(|(one, name, _), (other, another, _)| {
-        let by_database = if Arc::ptr_eq(one, other) { std::cmp::Ordering::Equal } else { one.cmp(other) };
+    let all: Vec<_> = shelves.iter().flat_map(|shelf| shelf.read(circle, keep)).collect();
+    // There are thousands of them: what is compared lies beside each other.
+    let mut order: Vec<_> =
+        all.iter().enumerate().map(|(at, (stat, ..))| (stat.place.label.clone(), stat.name, at)).collect();
+    order.sort_unstable_by(|(one, name, _), (other, another, _)| {
+        let by_database = if Arc::ptr_eq(one, other) { Equal } else { one.cmp(other) };
         by_database.then_with(|| name.cmp(another))
     });
-    let mut seen: Vec<Seen> = Vec::with_capacity(named.len());
-    for (database, name, stat) in named {
+    let mut seen: Vec<Seen> = Vec::with_capacity(order.len());
+    for (database, name, at) in order {
+        let Some((stat, kept, numbers)) = all.get(at) else { continue };
         match seen.last_mut().filter(|last| last.name == name && last.database == database) {
             Some(last) => {
-                last.numbers.add(&stat.read(last.kept));
-                last.more.push(stat);
+                last.numbers.add(numbers);
+                last.more.push(stat.clone());
             }
             None => {
-                let kept = keep(&database, name);
-                let numbers = stat.read(kept);
-                seen.push(Seen { database, name, numbers, kept, first: stat, more: Vec::new() });
+                let (first, numbers, kept) = (stat.clone(), *numbers, *kept);
+                seen.push(Seen { database, name, numbers, kept, first, more: Vec::new() });
             }
         }
     }
     seen
 }
 
+/// One statement of a worker's, whether it is to be kept, and what was counted.
+type Read = (Arc<Stat>, bool, Numbers);
+
+impl Shelf {
+    /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
+    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<Read> {
+        let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
+        let list = |listed: &[Arc<Stat>]| listed.iter().filter(is_of_it).cloned().collect::<Vec<_>>();
+        for _ in 0..ATTEMPTS {
+            let (stats, folds) = {
+                let listed = self.stats.lock();
+                (list(&listed), self.folds.load(Ordering::Relaxed))
+            };
+            let read = stats.into_iter().map(|stat| stat.read(keep)).collect();
+            // Either this sees that a folding has begun, or that sees what is to be kept.
+            fence(Ordering::SeqCst);
+            if self.folds.load(Ordering::Relaxed) == folds {
+                return read;
+            }
+        }
+        let listed = self.stats.lock();
+        list(&listed).into_iter().map(|stat| stat.read(keep)).collect()
+    }
+}
+
 impl Stat {
-    fn read(&self, keep: bool) -> Numbers {
-        if keep {
+    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> Read {
+        let kept = keep(&self.place.label, self.name);
+        if kept {
             self.kept.store(true, Ordering::Relaxed);
         }
-        Numbers {
+        let numbers = Numbers {
             calls: self.calls.get(),
             errors: self.errors.get(),
             conflicts: self.conflicts.get(),
@@ -174,6 +183,7 @@ impl Stat {
             wait_us: self.wait_us.get(),
             server_us: self.server_us.get(),
             total: self.ladder.read(),
-        }
+        };
+        (self, kept, numbers)
     }
 }
