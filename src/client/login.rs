@@ -373,12 +373,14 @@ impl Door<'_> {
     }
 
     /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL.
-    async fn cancel(&self, key: &CancelKey) {
+    async fn cancel(&mut self, key: &CancelKey) {
         let Gate { strangers, registry, config, .. } = self.gate;
         // A right one at once: late, it would hit its owner's next statement.
         if !registry.cancel(key) {
             strangers.keep_wrong_cancel(self.peer, config).await;
         }
+        // An end that TLS does not announce libpq takes for a failure. Whether it gets through is nobody's business.
+        let _ = self.socket.shut_down().await;
     }
 
     /// TLS from the first byte on, as PostgreSQL 17 has it: then the client must name the protocol it wants inside, so

@@ -178,13 +178,6 @@ impl Judge {
             self.samples.add(answer.number, lsn, now);
         }
         self.judge(now);
-        // The first answer of a new primary is its first sample.
-        if let (Some(lsn), true) = (answer.lsn, self.samples.is_empty())
-            && self.confirmed
-            && self.last.as_ref().is_some_and(writes)
-        {
-            self.samples.add(answer.number, lsn, now);
-        }
     }
 
     /// Whether this host, which has just answered so, is to flush what it has written: it is the confirmed primary and does not do it by itself.
@@ -217,7 +210,17 @@ impl Judge {
             self.identity = identity;
         }
         self.confirmed = reign.is_some();
+        self.take_first_sample();
         self.judge_standbys(&states, now);
+    }
+
+    /// What a new primary has said last is its first sample: it may be confirmed by another host's answer, and never answer again.
+    fn take_first_sample(&mut self) {
+        if let Some(reign) = self.last.filter(|_| self.confirmed && self.samples.is_empty())
+            && let Some((number, lsn, at)) = self.hosts.get(reign.host).and_then(|host| host.position())
+        {
+            self.samples.add(number, lsn, at);
+        }
     }
 
     /// What all hosts have in common, as far as that is certain, while no primary has ever been confirmed.

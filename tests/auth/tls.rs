@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A file that only its owner may read, as PostgreSQL and libpq want keys.
 fn file(text: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let path = state().path().join(format!("tls-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let path = state().path().join(format!("auth-{}.pem", NEXT.fetch_add(1, Ordering::Relaxed)));
     must(state().write(&path, text));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path

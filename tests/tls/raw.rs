@@ -99,6 +99,12 @@ impl Secure {
 }
 
 impl Secure {
+    /// Nothing comes any more, and TLS says so.
+    pub fn ends_in_order(&mut self) -> bool {
+        let mut rest = [0];
+        self.received.is_empty() && matches!(read(&mut self.stream, &mut rest), Ok(0))
+    }
+
     /// A Query and its answer.
     pub fn ask(&mut self, sql: &str) -> Vec<(u8, Vec<u8>)> {
         self.send(&crate::support::raw::query(sql));

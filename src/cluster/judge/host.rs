@@ -273,6 +273,11 @@ impl Host {
         self.last.filter(|(answer, _)| self.positioned && answer.standby).and_then(|(answer, _)| answer.lsn)
     }
 
+    /// The number of the question that it has answered last, the position in that, and when.
+    pub(super) fn position(&self) -> Option<(u64, Lsn, Instant)> {
+        self.last.and_then(|(answer, at)| Some((answer.number, answer.lsn?, at)))
+    }
+
     /// The position in its last answer.
     pub fn lsn(&self) -> Option<Lsn> {
         self.last.and_then(|(answer, _)| answer.lsn)

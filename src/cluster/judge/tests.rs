@@ -80,6 +80,19 @@ impl Court {
 }
 
 #[test]
+fn replicas_serve_behind_a_primary_that_was_confirmed_by_another_hosts_answer_and_then_fell_silent() {
+    let mut court = Court::of(3);
+    court.primary(0, 1, 1000);
+    court.standby(1, 1, 900);
+    court.standby(2, 1, 900);
+    assert_eq!(court.states()[0], State::Primary);
+    court.judge.failed(0, "it shuts down".to_owned(), true, court.now);
+    court.standby(1, 1, 1000);
+    court.standby(2, 1, 1000);
+    assert_eq!(court.states(), [State::Down, State::Ready, State::Ready]);
+}
+
+#[test]
 fn a_position_behind_a_page_header_is_the_pages_beginning() {
     let (page, segment) = (8192, 16 << 20);
     assert_eq!(without_header(8192 + 24, page, segment), 8192);
