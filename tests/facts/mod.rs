@@ -94,7 +94,7 @@ const SETS: &[&str] = &[
     "set random_page_cost = 1e1",
     "set cpu_tuple_cost to -0.0",
     "set statement_timeout = '5min'",
-    "set statement_timeout = 007",
+    "set statement_timeout = 00700000",
     "set application_name = 007",
     "set application_name = 1.50",
     "set application_name = -1.50",

@@ -138,12 +138,17 @@ fn until_reads_run_on_replicas(speakers: &mut [Speaker; 3]) {
 fn every_statement_of_the_workload_runs_where_it_says_in_every_form() {
     let world = World::new("read_your_writes = \"session\"");
     let mut speakers = speakers(&world);
-    let (mut wrong, mut eligible) = (String::new(), 0);
+    let (mut wrong, mut eligible, mut written) = (String::new(), 0, false);
     for part in parts() {
         let reads = part.target == "replica" && !part.statements.iter().any(|text| text.starts_with("EXECUTE"));
         if reads {
+            // By others than those who read.
+            if std::mem::take(&mut written) {
+                world.until_replayed();
+            }
             until_reads_run_on_replicas(&mut speakers);
         }
+        written |= !reads;
         for speaker in &mut speakers {
             let (answers, marks) = speaker.say(&part, reads);
             wrong += &answers;
