@@ -54,6 +54,7 @@ impl Client {
         let catalog = self.pool.catalog().clone();
         let last = self.shape.settings.query_wait_timeout.and_then(|patience| since.checked_add(patience));
         let is_over = |at: Instant| last.is_some_and(|last| last <= at);
+        let until = |last| Until { last, notice: None, stuck: false };
         loop {
             match catalog.prospect(self.now, &self.mailbox) {
                 Prospect::Settled => return Ok(()),
@@ -63,14 +64,9 @@ impl Client {
                     }
                     // What has changed meanwhile is read again.
                 }
-                Prospect::Others(reading) => {
-                    let until = Until { last, notice: None, stuck: false };
-                    self.wait_until(until, || !catalog.is_reading(reading)).await?;
-                }
+                Prospect::Others(reading) => _ = self.wait_until(until(last), || !catalog.is_reading(reading)).await?,
                 Prospect::Rests(at) if is_over(at) => return Ok(()),
-                Prospect::Rests(at) => {
-                    self.wait_until(Until { last: Some(at), notice: None, stuck: false }, || false).await?;
-                }
+                Prospect::Rests(at) => _ = self.wait_until(until(Some(at)), || false).await?,
             }
             if is_over(self.now) {
                 return Ok(());

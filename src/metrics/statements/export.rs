@@ -4,7 +4,7 @@
 use super::{Name, Numbers, Seen};
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Those that have a name.
@@ -13,8 +13,8 @@ pub struct Exported(Mutex<Chosen>);
 
 #[derive(Default)]
 struct Chosen {
-    // By database, with what of each stays in `other`. Most of what there is has none of these names, whichever its database.
-    names: HashMap<Name, BTreeMap<Arc<str>, Numbers>>,
+    // By database, with what of each stays in `other`.
+    names: BTreeMap<Arc<str>, BTreeMap<Name, Numbers>>,
     // Some were in `other` when it was last looked.
     hidden: bool,
 }
@@ -47,17 +47,21 @@ impl Exported {
         }
         if chosen.hidden {
             for one in seen.iter().filter(|one| new.contains(&(one.database.clone(), one.name))) {
-                chosen.names.entry(one.name).or_default().insert(one.database.clone(), one.numbers);
+                chosen.names.entry(one.database.clone()).or_default().insert(one.name, one.numbers);
             }
         }
-        chosen.hidden = seen.iter().any(|one| !is_shown(one));
+        chosen.hidden = seen.iter().any(|one| !chosen.is_shown(one));
         chosen.share_out(seen)
     }
 }
 
 impl Chosen {
     fn has(&self, database: &str, name: Name) -> bool {
-        self.names.get(&name).is_some_and(|databases| databases.contains_key(database))
+        self.names.get(database).is_some_and(|names| names.contains_key(&name))
+    }
+
+    fn is_shown(&self, one: &Seen) -> bool {
+        matches!(one.name, Name::Unparsed | Name::Pipeline) || self.has(&one.database, one.name)
     }
 
     /// Fills up what there is room for. Says with which ones.
@@ -66,12 +70,12 @@ impl Chosen {
         if room == 0 {
             return Vec::new();
         }
-        let is_new = |one: &&Seen| matches!(one.name, Name::Fingerprint(_)) && !is_shown(one);
+        let is_new = |one: &&Seen| matches!(one.name, Name::Fingerprint(_)) && !self.is_shown(one);
         let mut new: Vec<_> = seen.iter().filter(is_new).collect();
         new.sort_by_key(|one| Reverse(one.numbers.server_us));
         let new: Vec<_> = new.into_iter().take(room).map(|one| (one.database.clone(), one.name)).collect();
         for (database, name) in &new {
-            self.names.entry(*name).or_default().insert(database.clone(), Numbers::default());
+            self.names.entry(database.clone()).or_default().insert(*name, Numbers::default());
         }
         new
     }
@@ -79,16 +83,12 @@ impl Chosen {
     fn share_out(&self, seen: Vec<Seen>) -> Vec<Series> {
         let (mut series, mut others) = (Vec::new(), BTreeMap::<Arc<str>, Numbers>::new());
         for one in seen {
-            if !is_shown(&one) {
+            if !self.is_shown(&one) {
                 others.entry(one.database).or_default().add(&one.numbers);
                 continue;
             }
-            let before = self
-                .names
-                .get(&one.name)
-                .and_then(|databases| databases.get(&one.database))
-                .copied()
-                .unwrap_or_default();
+            let before =
+                self.names.get(&one.database).and_then(|names| names.get(&one.name)).copied().unwrap_or_default();
             if before != Numbers::default() {
                 others.entry(one.database.clone()).or_default().add(&before);
             }
@@ -99,8 +99,4 @@ impl Chosen {
         series.extend(others.into_iter().map(other));
         series
     }
-}
-
-fn is_shown(one: &Seen) -> bool {
-    matches!(one.name, Name::Unparsed | Name::Pipeline) || one.kept
 }

@@ -4,7 +4,8 @@ use super::{Description, Name, Shelf, Stat};
 use crate::metrics::ladder::Histogram;
 use crate::metrics::latency::Latency;
 use crate::metrics::shard::ROUTES;
-use std::cmp::Ordering::Equal;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -72,8 +73,6 @@ pub struct Seen {
     pub name: Name,
     /// What was counted.
     pub numbers: Numbers,
-    // It is not folded any more.
-    pub(super) kept: bool,
     // One for each worker that has met it.
     first: Arc<Stat>,
     more: Vec<Arc<Stat>>,
@@ -111,44 +110,31 @@ impl Seen {
     }
 }
 
-/// What all of these have in this circle, or in none of them, each statement once and in the order of their names. Those that are to be kept
-/// are not folded from then on.
+/// What all of these have in this circle, or in none of them, each statement once. Those that are to be kept are not folded from then on.
 pub(in crate::metrics) fn see(
     shelves: &[Arc<Shelf>],
     circle: Option<&str>,
     keep: &dyn Fn(&str, Name) -> bool,
 ) -> Vec<Seen> {
-    let all: Vec<_> = shelves.iter().flat_map(|shelf| shelf.read(circle, keep)).collect();
-    // There are thousands of them: what is compared lies beside each other.
-    let mut order: Vec<_> =
-        all.iter().enumerate().map(|(at, (stat, ..))| (stat.place.label.clone(), stat.name, at)).collect();
-    order.sort_unstable_by(|(one, name, _), (other, another, _)| {
-        let by_database = if Arc::ptr_eq(one, other) { Equal } else { one.cmp(other) };
-        by_database.then_with(|| name.cmp(another))
-    });
-    let mut seen: Vec<Seen> = Vec::with_capacity(order.len());
-    for (database, name, at) in order {
-        let Some((stat, kept, numbers)) = all.get(at) else { continue };
-        match seen.last_mut().filter(|last| last.name == name && last.database == database) {
-            Some(last) => {
-                last.numbers.add(numbers);
-                last.more.push(stat.clone());
+    let mut seen: BTreeMap<(Arc<str>, Name), Seen> = BTreeMap::new();
+    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(circle, keep)) {
+        match seen.entry((stat.place.label.clone(), stat.name)) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().numbers.add(&numbers);
+                known.get_mut().more.push(stat);
             }
-            None => {
-                let (first, numbers, kept) = (stat.clone(), *numbers, *kept);
-                seen.push(Seen { database, name, numbers, kept, first, more: Vec::new() });
+            Entry::Vacant(new) => {
+                let (database, name) = new.key().clone();
+                new.insert(Seen { database, name, numbers, first: stat, more: Vec::new() });
             }
         }
     }
-    seen
+    seen.into_values().collect()
 }
-
-/// One statement of a worker's, whether it is to be kept, and what was counted.
-type Read = (Arc<Stat>, bool, Numbers);
 
 impl Shelf {
     /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
-    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<Read> {
+    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
         let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
         let list = |listed: &[Arc<Stat>]| listed.iter().filter(is_of_it).cloned().collect::<Vec<_>>();
         for _ in 0..ATTEMPTS {
@@ -169,9 +155,8 @@ impl Shelf {
 }
 
 impl Stat {
-    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> Read {
-        let kept = keep(&self.place.label, self.name);
-        if kept {
+    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> (Arc<Self>, Numbers) {
+        if keep(&self.place.label, self.name) {
             self.kept.store(true, Ordering::Relaxed);
         }
         let numbers = Numbers {
@@ -184,6 +169,6 @@ impl Stat {
             server_us: self.server_us.get(),
             total: self.ladder.read(),
         };
-        (self, kept, numbers)
+        (self, numbers)
     }
 }
