@@ -30,7 +30,9 @@ impl Client {
         }
         let facts = self.read(begun.begin.as_bytes(), self.own_readings());
         let Some(Verb::Begin(begin)) = facts.statements.only().map(|only| &only.verb) else { return Block::Other };
-        let only_reads = || self.is_set(b"default_transaction_read_only", b"on");
+        let only_reads = || {
+            self.settings.get(b"default_transaction_read_only").is_some_and(|set| set.eq_ignore_ascii_case(b"on"))
+        };
         match begin.read_only.unwrap_or_else(only_reads) {
             true if begin.isolation != Some(Isolation::Serializable) => Block::ReadOnly,
             false if verdict == Verdict::Read && self.reads_apart(begin) && self.stands_apart(request) => Block::Apart,
@@ -236,12 +238,8 @@ impl Client {
     /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
     /// sessions come so cannot be brought into a client's settings.
     pub(super) fn is_serializable(&self) -> bool {
-        self.is_set(b"default_transaction_isolation", b"serializable")
+        self.settings.is_serializable()
             || self.shape.lanes.iter().any(|lane| lane.isolation() == Some(Isolation::Serializable))
-    }
-
-    fn is_set(&self, setting: &[u8], value: &[u8]) -> bool {
-        self.settings.get(setting).is_some_and(|set| set.eq_ignore_ascii_case(value))
     }
 }
 

@@ -124,9 +124,12 @@ impl Client {
         let (mut parsed, mut bound, mut all) = (None, false, Asked::NOTHING);
         for (kind, mut body) in frame::all(messages) {
             let asked = match kind {
-                kind::PARSE => take_cstr(&mut body).zip(take_cstr(&mut body)).map(|(name, text)| {
+                kind::PARSE => take_cstr(&mut body).map(|name| {
                     parsed = Some(name);
-                    if declares_own_types(body) { Asked::default() } else { self.asked_by(text, scope) }
+                    self.said_again(name, body, scope).unwrap_or_else(|| match take_cstr(&mut body) {
+                        Some(text) if !declares_own_types(body) => self.asked_by(text, scope),
+                        _ => Asked::default(),
+                    })
                 }),
                 kind::BIND => {
                     bound = true;
@@ -145,6 +148,13 @@ impl Client {
             all = all.and(asked.unwrap_or_default());
         }
         all
+    }
+
+    /// Of a Parse that gives the statement without a name the body which that has already, as a driver's does that names none: it counts as
+    /// the one that is there. `None`: it gives another.
+    fn said_again(&self, name: &[u8], body: &[u8], scope: ReadYourWrites) -> Option<Asked> {
+        let statement = self.statements.as_ref()?.get(b"").filter(|_| name.is_empty())?;
+        if statement.body()? == body { self.asked_by_name(b"", None, scope) } else { None }
     }
 
     /// Of a statement that has been prepared. The one that was `parsed` last in the same request counts by itself.

@@ -151,10 +151,7 @@ impl Client {
         let by_hint = wish.map(|wish| (wish, Reason::Hint)).or(ruled.map(|wish| (wish, Reason::Rule)));
         let wish = wish.or(ruled);
         let ask = Ask { verdict, block, serializable, fence: &fence, height, after, wish: by_hint, draw: route.draw };
-        let load = |host: usize| {
-            let stats = self.shape.lanes.get(host).map(|lane| lane.stats(self.now));
-            stats.map_or(0, |stats| stats.active + stats.waiting)
-        };
+        let load = |host: usize| self.shape.lanes.get(host).map_or(0, |lane| lane.load());
         route.plan = decide(&watch.view(), &watch.freshness, &ask, load);
         if let To::Replica(replica) = route.plan.to {
             let stale = matches!(wish, Some(Wish::Replica { stale: true }));

@@ -167,15 +167,20 @@ impl Client {
     }
 }
 
-/// The texts in a whole request, and those of the statements that it binds.
+/// The texts in a whole request, and those of the statements that it binds. What one of them stood for before the request has parsed
+/// another one under its name is none of them.
 pub(super) fn texts<'a>(client: &'a Client, request: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let prepared = |name: &[u8]| client.statements.as_ref()?.get(name)?.body();
+    let mut parsed = Vec::new();
     frame::all(request).filter_map(move |(kind, mut body)| match kind {
         kind::QUERY => take_cstr(&mut body),
-        kind::PARSE => take_cstr(&mut body).and_then(|_| take_cstr(&mut body)),
+        kind::PARSE => {
+            parsed.push(take_cstr(&mut body)?);
+            take_cstr(&mut body)
+        }
         kind::BIND => {
             let name = take_cstr(&mut body).and_then(|_| take_cstr(&mut body));
-            take_cstr(&mut prepared(name?)?)
+            take_cstr(&mut prepared(name.filter(|name| !parsed.contains(name))?)?)
         }
         _ => None,
     })

@@ -232,6 +232,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         }
     }
 
+    /// How much is under way or waits.
+    pub fn load(&self) -> usize {
+        self.active + self.waiting
+    }
+
     /// How long the first in the queue has waited. None: nobody waits.
     pub fn oldest_wait(&self, now: Instant) -> Option<Duration> {
         self.oldest_arrival().map(|first| now.saturating_duration_since(first.since))

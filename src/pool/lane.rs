@@ -276,6 +276,11 @@ impl Lane {
         self.books.lock().stats(now)
     }
 
+    /// How much is under way or waits.
+    pub fn load(&self) -> usize {
+        self.books.lock().load()
+    }
+
     /// Its servers, in the order in which they were opened.
     pub fn servers(&self) -> Vec<ServerSeen> {
         let generation = self.books.lock().generation();

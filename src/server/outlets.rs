@@ -69,6 +69,7 @@ pub(super) struct ToClient<'a, 'w> {
 impl Outlet for ToClient<'_, '_> {
     fn pass(&mut self, chunk: BytesMut) {
         match &mut self.held {
+            Some(held) if held.is_empty() => **held = chunk,
             Some(held) => held.extend_from_slice(&chunk),
             None => self.client.queue(chunk),
         }

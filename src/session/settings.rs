@@ -52,6 +52,8 @@ pub struct Settings {
     reading: Reading,
     // One of the timeouts is short.
     hasty: bool,
+    // A transaction that says nothing is serializable.
+    serializable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,12 @@ impl Settings {
     /// How PostgreSQL reads a text under these settings.
     pub fn reading(&self) -> Reading {
         self.reading
+    }
+
+    /// Whether a transaction is serializable under these settings that does not say what it is. What the servers come with is
+    /// not known here.
+    pub fn is_serializable(&self) -> bool {
+        self.serializable
     }
 
     /// Whether it is not known yet what the servers report: no client has been welcomed with these.
@@ -274,14 +282,15 @@ impl Settings {
         self.hash = self.own.iter().map(hash).fold(0, |all, one| all ^ one);
         let names = self.own.iter().map(|own| &*own.name).filter(|name| custom::is_custom(name));
         self.custom = names.map(custom::hash_name).fold(0, |all, one| all ^ one);
-        let off = |name: &[u8]| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(b"off"));
+        let is = |name: &[u8], value: &[u8]| self.get(name).is_some_and(|set| set.eq_ignore_ascii_case(value));
+        let serializable = is(b"default_transaction_isolation", b"serializable");
         let encoding = self.get(b"client_encoding").unwrap_or_default();
         self.reading = Reading {
-            standard_strings: !off(b"standard_conforming_strings"),
+            standard_strings: !is(b"standard_conforming_strings", b"off"),
             ascii_trails: ASCII_TRAILS.iter().any(|name| encoding.eq_ignore_ascii_case(name)),
             utf8: encoding.eq_ignore_ascii_case(b"UTF8"),
         };
-        self.hasty = self.has_short_timeout();
+        (self.hasty, self.serializable) = (self.has_short_timeout(), serializable);
     }
 }
 

@@ -6,9 +6,13 @@
 
 use super::scan::{Comment, Scanner};
 use super::token::Reading;
+use memchr::memmem::Finder;
 use std::fmt;
+use std::sync::LazyLock;
 
 const BEGIN: &[u8] = b"pgotter:";
+/// To make it anew costs more than to look through a text with it.
+static BEGINS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGIN));
 
 /// Bytes of a host's name.
 const HOST_MAX: usize = 255;
@@ -44,7 +48,7 @@ pub enum Malformed {
 pub fn hint(text: &[u8], reading: Reading) -> Result<Option<Hint<'_>>, Malformed> {
     let mut scanner = Scanner::new(reading);
     let (mut fed, mut found) = (0, None);
-    for at in memchr::memmem::find_iter(text, BEGIN) {
+    for at in BEGINS.find_iter(text) {
         let (before, behind) = text.split_at(at);
         // Where the comment would have to begin.
         let begin = before.trim_ascii_end().len().saturating_sub(2).max(fed);

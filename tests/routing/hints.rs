@@ -49,6 +49,24 @@ fn a_hint_chooses_the_host_of_a_read_in_every_form() {
 }
 
 #[test]
+fn the_hint_of_a_statement_is_none_of_the_one_that_takes_its_place() {
+    let world = World::new("");
+    let mut client = world.client();
+    let mut host = |text: &str| {
+        client.send(&[parse("", text), bind("", "", &[]), execute("", 0), sync()].concat());
+        first_value(&client.until_ready()).unwrap()
+    };
+    for _ in 0..8 {
+        assert_eq!(host(&hinted("primary")), PRIMARY);
+        assert_eq!(host(&hinted("primary")), PRIMARY, "the same again");
+        for _ in 0..2 {
+            let host = host(WHERE);
+            assert!(REPLICAS.contains(&host.as_str()), "{host}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_granted_is_a_notice_in_front_of_the_answer() {
     let world = World::new("");
     world.define("t (a int)", "INSERT INTO t VALUES (0)");
