@@ -27,6 +27,8 @@ mod kept;
 mod leaks;
 #[path = "sessions/listen.rs"]
 mod listen;
+#[path = "sessions/poisoned.rs"]
+mod poisoned;
 #[path = "sessions/prepared.rs"]
 mod prepared;
 #[path = "sessions/refused.rs"]

@@ -30,9 +30,8 @@ impl Client {
         }
         let facts = self.read(begun.begin.as_bytes(), self.own_readings());
         let Some(Verb::Begin(begin)) = facts.statements.only().map(|only| &only.verb) else { return Block::Other };
-        let only_reads = || {
-            self.settings.get(b"default_transaction_read_only").is_some_and(|set| set.eq_ignore_ascii_case(b"on"))
-        };
+        let only_reads =
+            || self.settings.get(b"default_transaction_read_only").is_some_and(|set| set.eq_ignore_ascii_case(b"on"));
         match begin.read_only.unwrap_or_else(only_reads) {
             true if begin.isolation != Some(Isolation::Serializable) => Block::ReadOnly,
             false if verdict == Verdict::Read && self.reads_apart(begin) && self.stands_apart(request) => Block::Apart,

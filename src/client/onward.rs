@@ -176,7 +176,8 @@ impl Client {
     /// What was known of an earlier transaction, or has failed in it, is nothing to this one.
     pub(super) fn begin_transaction(&mut self, server: &mut Server) {
         self.drawn.begin();
-        self.bent = Bent::No;
+        // What an earlier one may have set is not known yet if the client is tied to its server.
+        self.bent = if self.touched.is_some() { Bent::Any } else { Bent::No };
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.path_bent = false;
         }

@@ -80,7 +80,7 @@ impl Client {
     /// Another task brings the server back.
     fn take_back(&self, mut link: Link, leaving: Leaving, residue: Residue, catalog: Option<Loading>) {
         if residue != Residue::Nothing && link.mode != PoolMode::Session {
-            link.server.forget_settings();
+            link.server.forget_settings(self.settings.is_hasty());
         }
         let how = TakeBack {
             lane: link.lane,

@@ -156,7 +156,7 @@ impl Client {
             return Ok(());
         }
         // What is not reported its server was believed to have as before.
-        link.server.forget_settings();
+        link.server.forget_settings(self.settings.is_hasty());
         names.sort_by_key(|name| match &**name {
             // The others are read in it.
             b"client_encoding" => 0,

@@ -40,6 +40,10 @@ pub(super) struct Route {
     // Something was sent in it that is not known to be a read, and what others must see of it.
     writes: bool,
     written: Written,
+    // By what was known of the catalog when the first of those was named.
+    named_by: u64,
+    // The statement that it has parsed last, where PgOtter keeps none.
+    parsed: Option<Box<[u8]>>,
     // All of it is one request, of statements that an error undoes.
     alone: bool,
     // The Query at hand was read for the decision, and was not sent yet.
@@ -279,6 +283,20 @@ impl Client {
         self.route.as_ref().map_or(Plan::SINGLE, |route| route.plan)
     }
 
+    /// A statement of this name is parsed, which PgOtter does not keep.
+    pub(super) fn note_parsed(&mut self, name: &[u8]) {
+        if let Some(route) = &mut self.route {
+            route.parsed = Some(name.into());
+        }
+    }
+
+    /// One of this name is bound. If the transaction has not parsed it, nobody knows what it does.
+    pub(super) fn note_run_of(&mut self, name: &[u8]) {
+        if self.route.as_ref().is_some_and(|route| route.parsed.as_deref() != Some(name)) {
+            self.note_unparsed();
+        }
+    }
+
     /// The request at hand is about to run there.
     pub(super) fn note_where(&mut self, lane: &Arc<Lane>) {
         self.note_entry();
@@ -309,6 +327,8 @@ impl Route {
             refused_here: false,
             writes: false,
             written: Written::These(Vec::new()),
+            named_by: 0,
+            parsed: None,
             alone: false,
             perused: None,
             trial: None,
@@ -335,7 +355,7 @@ impl Route {
     fn begin(&mut self) {
         (self.apart, self.reads, self.read_since) = (false, false, None);
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
-        (self.alone, self.refused_here) = (false, false);
+        (self.alone, self.refused_here, self.parsed) = (false, false, None);
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),

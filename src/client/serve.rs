@@ -112,6 +112,11 @@ impl Client {
     pub(super) async fn server(&mut self) -> Result<(Box<Server>, Arc<Lane>), NoServer> {
         loop {
             self.step(Step::Decide);
+            if self.shape.watch.as_ref().is_some_and(|watch| watch.is_over()) {
+                // Nobody asks its hosts any more. A block that has read elsewhere has not looked for that.
+                self.look_again().map_err(|_| NoServer::SentAway)?;
+                self.turn_to_primary();
+            }
             if self.lacks_replica() {
                 return Err(NoServer::Refused(no_replica()));
             }

@@ -219,7 +219,7 @@ impl Client {
                 return self.stay_for_good(link);
             }
         }
-        if let (Some(setting), false) = (touched.literal(), failed) {
+        if let (Some(setting), false) = (touched.literal().filter(|setting| !self.recodes(setting)), failed) {
             return match take_over(setting, &mut self.settings, &self.base, &mut link.server) {
                 Ok(()) => Ok(()),
                 Err(TooMuch) => self.stay_for_good(link),
@@ -254,6 +254,8 @@ impl Client {
         if let Some(count) = found.statements {
             link.server.note_statements(count);
         }
+        // No guard could set it on another server, nor undo it here.
+        let for_good = for_good || found.beyond_rights;
         if self.take_over_all(&found, &before, certain, (&back, &masked), link).is_err() || for_good {
             self.stay_for_good(link)?;
         } else if about_objects {
@@ -267,6 +269,12 @@ impl Client {
             return self.bring_back(lost, link).await;
         }
         Ok(())
+    }
+
+    /// Whether what the client has set before is spelled otherwise behind this.
+    fn recodes(&self, setting: &Setting) -> bool {
+        let mut values = self.settings.iter().filter_map(|(_, value)| value);
+        *setting.name == *b"client_encoding" && values.any(|value| !value.is_ascii())
     }
 
     /// What the client came with and has again, and its server has not, as it was reset.
@@ -320,7 +328,7 @@ impl Client {
                 }
             }
             settings.keep_custom_names(&self.settings)?;
-            link.server.forget_settings();
+            link.server.forget_settings(settings.is_hasty());
             self.tell_settings(settings);
             return Ok(());
         }

@@ -197,6 +197,7 @@ impl Client {
         let text = message.body[name.end + 1..].split(|&byte| byte == 0).next().unwrap_or_default();
         let readings = self.readings(under_way.server());
         let facts = self.read(text, readings);
+        self.note_parsed(&message.body[name.clone()]);
         let reading = readings.only(text).filter(|_| message.whole);
         let pattern = reading.and_then(|reading| facts.pattern(text, reading).cloned());
         if !message.whole {
@@ -225,6 +226,9 @@ impl Client {
             self.time_own_portal(under_way, &name);
         }
         let bound = under_way.message().filter(|message| message.kind == kind::BIND);
+        if let Some(message) = &bound {
+            self.note_run_of(&message.body[name.clone()]);
+        }
         let (Some(message), Some(statements)) = (bound, self.statements.as_deref()) else {
             return under_way.pass(None);
         };

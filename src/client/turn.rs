@@ -117,7 +117,8 @@ fn may_receive(client: &mut Client, server_full: bool) -> bool {
 
 /// What both sides hold of memory. Whether that is still fine.
 fn note_memory(client: &mut Client, server: Option<&mut Server>) -> bool {
-    let (bytes, sent) = server.map_or((0, 0), |server| (server.socket().memory(), server.socket().sent()));
+    let (bytes, sent) = server
+        .map_or((0, 0), |server| (server.socket().memory() + server.exchange().invented(), server.socket().sent()));
     let news = client.listening.as_ref().map_or(0, |listening| listening.memory());
     client.holding.note(bytes + news + client.socket.memory(), sent + client.socket.sent())
 }

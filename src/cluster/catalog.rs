@@ -222,7 +222,9 @@ impl Catalog {
         let names = if **known.names() == names { known.names().clone() } else { Arc::new(names) };
         let first = !self.read.swap(true, Ordering::Relaxed);
         let doubtful = !unchanged();
-        if first || known.is_doubtful() || doubtful || !Arc::ptr_eq(known.names(), &names) {
+        if !Arc::ptr_eq(known.names(), &names) {
+            self.fences.rename(|| self.know(names, doubtful));
+        } else if first || known.is_doubtful() || doubtful {
             self.know(names, doubtful);
         }
         // What has begun in between may have been overwritten.

@@ -207,7 +207,9 @@ impl Judge {
                 self.samples.clear();
                 self.last = Some(reign);
             }
-            self.identity = identity;
+            if self.is_settled() {
+                self.identity = identity;
+            }
         }
         self.confirmed = reign.is_some();
         self.take_first_sample();
@@ -221,6 +223,14 @@ impl Judge {
         {
             self.samples.add(number, lsn, at);
         }
+    }
+
+    /// Whether what the hosts say together of which cluster is meant counts for good: who is configured to be the primary has said it too, or most
+    /// have said the same.
+    fn is_settled(&self) -> bool {
+        let said = |host: &&Host| host.identity.is_some();
+        let waits = self.hosts.iter().any(|host| host.claim == Some(Role::Primary) && host.identity.is_none());
+        !waits || self.hosts.iter().filter(said).count() * 2 > self.hosts.len()
     }
 
     /// What all hosts have in common, as far as that is certain, while no primary has ever been confirmed.

@@ -73,13 +73,14 @@ impl Cluster {
         let of_entry = |pool: &&Arc<Pool>| entry_name(&books.config, &pool.database) == watch.entry;
         for pool in books.pools.values().filter(of_entry) {
             let shape = pool.shape();
-            if !shape.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) {
-                continue;
-            }
-            if let Some(lane) = change.revoked.and_then(|host| shape.lanes.get(host)) {
+            let Some(own) = &shape.watch else { continue };
+            let is_own = Arc::ptr_eq(own, watch);
+            // One that a reload has just put in the place of this one has taken over what this had found out, and not that it was to be told.
+            let revoked = change.revoked.and_then(|host| if is_own { Some(host) } else { own.host_of(watch, host) });
+            if let Some(lane) = revoked.and_then(|host| shape.lanes.get(host)) {
                 lane.revoke();
             }
-            if change.primary.is_some() {
+            if is_own && change.primary.is_some() {
                 // Which lane is kept warm, and what the catalog says, is another thing now.
                 self.renew(books, pool, false);
             }

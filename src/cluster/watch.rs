@@ -377,10 +377,11 @@ impl Watch {
 
     /// Whoever waits looks again.
     pub(super) fn call(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        for place in waiting.iter().filter_map(Weak::upgrade) {
-            place.0.put(|mail| mail.sent_away = true);
-        }
+        // Who has been called stays in the list until it has found one: it may be gone again by then.
+        self.waiting.lock().retain(|place| {
+            let waits = place.upgrade();
+            waits.inspect(|place| place.0.put(|mail| mail.sent_away = true)).is_some()
+        });
     }
 
     /// A reload has replaced it, or the entry is gone.
@@ -393,6 +394,12 @@ impl Watch {
     /// Whether the pools have another one, or none any more.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
+    }
+
+    /// What this one calls a host of another one.
+    pub(super) fn host_of(&self, other: &Self, host: usize) -> Option<usize> {
+        let address = &other.hosts.get(host)?.address;
+        self.hosts.iter().position(|own| own.address == *address)
     }
 
     pub(super) fn hosts(&self) -> &[Watched] {

@@ -40,6 +40,15 @@ impl Fences {
         names.map(of).fold(unknown, u64::max)
     }
 
+    /// Tables are called otherwise, or belong together in another way, from when `rename` has run: what was written under their names before
+    /// counts for all. Who raises some meanwhile has to look behind that whether they are called so still.
+    pub fn rename(&self, rename: impl FnOnce()) {
+        // Whoever asks for a height with the new names waits for it.
+        let _tables = self.tables.write();
+        rename();
+        self.unknown.fetch_max(self.newest.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     fn raise_one(&self, name: &[u8], asked: u64) {
         if let Some(fence) = self.tables.read().get(name) {
             fence.fetch_max(asked, Ordering::SeqCst);

@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub(super) struct Belief {
     // None: not known any more; all must be undone, and set again.
     settings: Option<Arc<Settings>>,
+    // One of the timeouts that are not known any more may be short.
+    hasty: bool,
     // Those of the guard under way.
     pending: Option<Pending>,
     // What it is in when nobody has set anything.
@@ -56,7 +58,7 @@ impl Belief {
     /// Of a server that has just logged in, and is in `settings`. `home` as for [`Settings::lacking`].
     pub fn new(settings: Arc<Settings>, home: Arc<Settings>) -> Self {
         let settings = Some(settings);
-        Self { settings, pending: None, home, custom: CustomNames::default(), refused: false }
+        Self { settings, hasty: false, pending: None, home, custom: CustomNames::default(), refused: false }
     }
 
     /// What it is in; `None` when that is not known.
@@ -72,7 +74,10 @@ impl Belief {
     /// Whether a client with these settings cannot tell that others have used the server, and is not in danger of an error
     /// that would have been theirs.
     pub fn suits(&self, settings: &Settings) -> bool {
-        let is_hasty = self.settings.as_ref().is_some_and(|believed| believed.is_hasty_for(settings));
+        let is_hasty = match &self.settings {
+            Some(believed) => believed.is_hasty_for(settings),
+            None => self.hasty && !settings.is_hasty(),
+        };
         !is_hasty && self.custom.are_within(settings)
     }
 
@@ -133,7 +138,7 @@ impl Belief {
                 Arc::make_mut(&mut settings).hear(name, value);
             }
         }
-        self.settings = Some(settings.clone());
+        (self.settings, self.hasty) = (Some(settings.clone()), false);
         Some(settings)
     }
 
@@ -152,8 +157,10 @@ impl Belief {
         self.refused
     }
 
-    /// Its settings are not known any more: next time everything is undone, and set again.
-    pub fn forget(&mut self) {
+    /// Its settings are not known any more: next time everything is undone, and set again. `hasty`: one of the timeouts may be short, as
+    /// it may if it was.
+    pub fn forget(&mut self, hasty: bool) {
+        self.hasty |= hasty || self.settings.as_ref().is_some_and(|settings| settings.is_hasty());
         self.settings = None;
         self.pending = None;
     }
@@ -165,13 +172,14 @@ impl Belief {
 
     /// It has been brought home.
     pub fn came_home(&mut self) {
+        self.hasty = false;
         let settings = self.settings.get_or_insert_with(|| self.home.clone());
         Arc::make_mut(settings).drop_unreported();
     }
 
     /// DISCARD ALL was run, which also undoes what a connect_query has set.
     pub fn discarded(&mut self) {
-        if self.home.iter().next().is_none() { self.came_home() } else { self.forget() }
+        if self.home.iter().next().is_none() { self.came_home() } else { self.forget(false) }
     }
 
     /// A custom name was used that leaves no setting behind, as in SET LOCAL.

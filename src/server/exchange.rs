@@ -33,6 +33,10 @@ pub use timing::{Ended, Outcome, Timed};
 /// at most 8 KiB of replies of 5 bytes each, so that a client that waits for nothing is never locked out.
 const MAX_OWED: usize = 64 * 1024;
 
+/// Nor is more sent behind so many bytes of answers of our own that wait for their turn: what makes them long are refusals, for which
+/// PostgreSQL keeps nothing back. Those that only say that something is complete are bounded by [`MAX_OWED`] first.
+const MAX_INVENTED: usize = 1024 * 1024;
+
 /// The server broke the protocol; its connection cannot be used any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub &'static str);
@@ -231,9 +235,14 @@ impl Exchange {
         coming && !self.copy_in
     }
 
+    /// Bytes of answers of our own that wait for their turn.
+    pub fn invented(&self) -> usize {
+        self.queue.invented()
+    }
+
     /// Whether no more requests may be sent until replies have come.
     pub fn is_full(&self) -> bool {
-        self.queue.len() >= MAX_OWED
+        self.queue.len() >= MAX_OWED || self.queue.invented() >= MAX_INVENTED
     }
 
     /// The server is reading COPY data.

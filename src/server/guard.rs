@@ -10,6 +10,7 @@
 //! The settings are prepared anew each time: a client may have dropped the statement, without PostgreSQL telling, or put
 //! one of its own in its place.
 
+use super::belief::Start;
 use super::connection::Server;
 use super::reply_queue::Disposition::{self, Hold};
 use crate::session::{Lack, Settings};
@@ -45,10 +46,7 @@ impl Server {
         }
         let mut own = Own { out: BytesMut::with_capacity(512), sent: Vec::with_capacity(16) };
         own.put(kind::CLOSE, |out| frontend::close_statement(out, GUARD));
-        if start.from.own(b"default_transaction_deferrable").is_some() {
-            // Else it might wait for others' transactions, as the last client wanted its own to.
-            own.statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[]);
-        }
+        own.begin(&start);
         if discards {
             own.statement("DISCARD SEQUENCES", &[]);
             self.forget_sequences();
@@ -94,6 +92,7 @@ impl Server {
             return false;
         }
         let mut own = Own::default();
+        own.begin(&start);
         own.way(start.anew, &lacking);
         own.put(kind::SYNC, frontend::sync);
         self.send_own(own, Disposition::Swallow);
@@ -121,6 +120,13 @@ impl Own {
     pub fn put(&mut self, message: u8, write: impl FnOnce(&mut BytesMut)) {
         self.sent.push(message);
         write(&mut self.out);
+    }
+
+    /// Of a transaction that might wait for others', as the last client wanted its own to, or may have wanted.
+    fn begin(&mut self, start: &Start) {
+        if start.anew || start.from.own(b"default_transaction_deferrable").is_some() {
+            self.statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[]);
+        }
     }
 
     /// From where it is to where it lacks nothing.

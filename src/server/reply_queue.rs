@@ -75,14 +75,33 @@ struct Entry {
     timed: bool,
 }
 
-/// Answers owed, oldest first. Four bytes each; the caller bounds the length.
+/// Our own answers and refusals, in the order of their entries.
+#[derive(Default)]
+struct Inventions {
+    messages: VecDeque<BytesMut>,
+    bytes: usize,
+}
+
+impl Inventions {
+    fn push(&mut self, message: BytesMut) {
+        self.bytes += message.len();
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<BytesMut> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.len();
+        Some(message)
+    }
+}
+
+/// Answers owed, oldest first. Four bytes each, and what is invented; the caller bounds both.
 #[derive(Default)]
 pub struct ReplyQueue {
     entries: Line<Entry>,
     // How many there have ever been, without those that were taken out in front of others.
     sent: u64,
-    // Our own answers and refusals, in the order of their entries.
-    invented: VecDeque<BytesMut>,
+    invented: Inventions,
     effects: VecDeque<Effect>,
     // Effects of what was refused (true) or skipped since they were taken last, oldest first.
     undone: Vec<(Effect, bool)>,
@@ -118,7 +137,7 @@ impl ReplyQueue {
                 timed: false,
             });
             self.sent += 1;
-            self.invented.push_back(message);
+            self.invented.push(message);
         }
     }
 
@@ -129,14 +148,14 @@ impl ReplyQueue {
 
     /// What was pushed last, to be refused, is answered by `error`.
     pub fn expect_refusal(&mut self, error: BytesMut) {
-        self.invented.push_back(error);
+        self.invented.push(error);
     }
 
     /// The last message is a Query that is sure to fail, and is answered by `error` then.
     pub fn refuse_query(&mut self, error: BytesMut) {
         if let Some(last) = self.entries.last_mut().filter(|last| last.awaits == Awaits::Query && !self.skipping) {
             last.disposition = Disposition::Refuse;
-            self.invented.push_back(error);
+            self.invented.push(error);
         }
     }
 
@@ -181,7 +200,7 @@ impl ReplyQueue {
                 self.effects.pop_front();
             }
             if entry.disposition == Disposition::Refuse {
-                self.invented.pop_front();
+                self.invented.pop();
             }
         }
         while self.entries.first().is_some_and(|entry| entry.awaits == Awaits::CopyEnd) {
@@ -218,7 +237,7 @@ impl ReplyQueue {
                 self.undone.extend(self.effects.pop_front().map(|effect| (effect, failed)));
             }
             if entry.awaits == Awaits::Invented || entry.disposition == Disposition::Refuse {
-                let message = self.invented.pop_front();
+                let message = self.invented.pop();
                 refusal = refusal.or(message.filter(|_| failed));
             }
             failed = false;
@@ -239,7 +258,7 @@ impl ReplyQueue {
             return None;
         }
         front.disposition = Disposition::Forward;
-        self.invented.pop_front()
+        self.invented.pop()
     }
 
     /// How many messages of the client's are not answered yet, if the first of them is a Bind or Describe, the last one a Sync, and all
@@ -323,7 +342,7 @@ impl ReplyQueue {
             return None;
         }
         self.pop();
-        self.invented.pop_front()
+        self.invented.pop()
     }
 
     /// Whether an invented answer's turn has come.
@@ -360,6 +379,11 @@ impl ReplyQueue {
     /// Answers owed.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Bytes of answers of our own whose turn has not come. A client's names may be in them, as long as it has made them.
+    pub fn invented(&self) -> usize {
+        self.invented.bytes
     }
 
     /// Whether nothing is owed.

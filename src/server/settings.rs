@@ -58,8 +58,9 @@ impl Server {
     }
 
     /// Nobody knows what its settings are, except that custom names used here have been noted. Whoever uses it next has
-    /// everything undone first. Reported ones follow what the server says all the same.
-    pub fn forget_settings(&mut self) {
-        self.belief.forget();
+    /// everything undone first. Reported ones follow what the server says all the same. `hasty`: one of its timeouts may be short; it
+    /// may be anyway if it was.
+    pub fn forget_settings(&mut self, hasty: bool) {
+        self.belief.forget(hasty);
     }
 }

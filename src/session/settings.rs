@@ -103,6 +103,11 @@ impl Settings {
         self.serializable
     }
 
+    /// Whether a session in these may run as another role than the one that logged in.
+    pub fn has_role(&self) -> bool {
+        self.own.iter().any(|own| own.kind == Kind::Role)
+    }
+
     /// Whether it is not known yet what the servers report: no client has been welcomed with these.
     pub fn is_blank(&self) -> bool {
         self.reported.is_empty()

@@ -5,7 +5,7 @@ mod resets;
 
 pub use resets::{Resets, is_opaque, reset_to};
 
-use super::settings::Settings;
+use super::settings::{NAMES_MAX, Settings, is_role};
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
@@ -27,6 +27,10 @@ const ASKS: Touches = ASKABLE
 /// What leaves something behind for certain if it succeeds: worth a place among the pinned in advance.
 const PINS: Touches = Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD_CURSOR).and(FOR_GOOD);
 
+/// More than [`NAMES_MAX`] names, which nobody keeps: the client stays for good, and all is asked for.
+const TOO_MANY: Touches = Touches::HIDDEN.and(Touches::DYNAMIC);
+
+const ENCODING: &[u8] = b"client_encoding";
 const ROLE: &[u8] = b"role";
 const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
 
@@ -40,6 +44,8 @@ pub struct Touched {
     names: Vec<Noted>,
     // Custom names used in any way.
     custom: Vec<Name>,
+    // Some of it may have run with the rights of another role than the one that logged in: one that was set, or a function's.
+    elevated: bool,
     // All there is: one setting outside a block, to be taken from the text if nothing failed.
     literal: Option<Setting>,
     // All there is: one statement outside a block.
@@ -143,6 +149,8 @@ pub struct Found {
     /// Everything that is set in the session but custom names, where that was asked. PostgreSQL's default may come of a
     /// RESET, behind which a SET LOCAL was in force for the rest of the transaction.
     pub all: Option<Vec<IsSet>>,
+    /// The role that has logged in may not set one of them: it was set with the rights of another.
+    pub beyond_rights: bool,
 }
 
 /// Name and value of a setting, and whether that is PostgreSQL's default.
@@ -166,6 +174,7 @@ impl Touched {
             touches: Touches::NOTHING,
             names: Vec::new(),
             custom: Vec::new(),
+            elevated: before.has_role(),
             literal: None,
             alone: false,
             resets: Resets::default(),
@@ -183,6 +192,23 @@ impl Touched {
         self.literal = None;
         self.alone = first && alone && facts.statements.len() == 1;
         self.touches |= if facts.is_refused() { Touches::HIDDEN } else { facts.touches };
+        self.elevated |= facts.all_names().any(is_role) || facts.code_names().next().is_some();
+        if self.names.len().max(self.custom.len()) < NAMES_MAX {
+            self.note_names(facts);
+        } else if facts.all_names().next().is_some() {
+            self.touches |= TOO_MANY;
+        }
+        if let (true, true, Some([setting])) = (first, alone, facts.statements.only().map(|only| only.settings()))
+            && facts.touches == Touches::SETTINGS
+            && !setting.local
+            && matches!(setting.value, Value::Literal(_))
+            && *setting.name != *SESSION_AUTHORIZATION
+        {
+            self.literal = Some(setting.clone());
+        }
+    }
+
+    fn note_names(&mut self, facts: &Facts) {
         for name in facts.custom_names() {
             if !self.custom.iter().any(|known| **known == *name) {
                 self.custom.push(name.into());
@@ -200,14 +226,6 @@ impl Touched {
                 }
                 _ => (),
             }
-        }
-        if let (true, true, Some([setting])) = (first, alone, facts.statements.only().map(|only| only.settings()))
-            && facts.touches == Touches::SETTINGS
-            && !setting.local
-            && matches!(setting.value, Value::Literal(_))
-            && *setting.name != *SESSION_AUTHORIZATION
-        {
-            self.literal = Some(setting.clone());
         }
     }
 
@@ -242,7 +260,7 @@ impl Touched {
 
     /// The one setting that was made, where there is no need to ask if nothing failed.
     pub fn literal(&self) -> Option<&Setting> {
-        self.literal.as_ref()
+        self.literal.as_ref().filter(|setting| !self.elevated || is_role(&setting.name))
     }
 
     /// Whether all that was sent is one statement outside a block: if nothing failed, it has done what it says.
@@ -274,13 +292,21 @@ impl Touched {
         // Whether a RESET was undone, or what was refused has its value from the session, only PostgreSQL can say.
         let unsure = failed && !self.names.is_empty() || !self.alone && self.names.iter().any(|noted| noted.reset);
         let all = unsure || self.touches.any(Touches::ALL_SETTINGS.and(Touches::HIDDEN));
+        let rights = all || self.elevated && self.names.iter().any(|noted| !is_role(&noted.name));
+        if self.names.iter().any(|noted| *noted.name == *ENCODING) {
+            // What is not ASCII is spelled otherwise in the new one.
+            session
+                .iter()
+                .filter(|(_, value)| value.is_some_and(|value| !value.is_ascii()))
+                .for_each(|(name, _)| self.ask_for(name));
+        }
         if all {
             let names = session.iter().chain(base.iter()).map(|(name, _)| name).chain([ROLE, SESSION_AUTHORIZATION]);
             names.for_each(|name| self.ask_for(name));
         }
         self.names.retain(|noted| is_plain(&noted.name));
         let objects = self.touches.any(ASKABLE.and(Touches::RELEASES).and(Touches::LISTENS).and(Touches::HIDDEN));
-        Question { names: self.names, all, objects }
+        Question { names: self.names, all, objects, rights }
     }
 
     /// Beside what is noted of it.
@@ -311,6 +337,7 @@ pub struct Question {
     names: Vec<Noted>,
     all: bool,
     objects: bool,
+    rights: bool,
 }
 
 /// Named in full, operators too: search_path is the client's.
@@ -324,7 +351,12 @@ const OBJECTS: &str = "\
     EXISTS (SELECT FROM pg_catalog.pg_listening_channels()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements \
     WHERE pg_catalog.left(name, 8) OPERATOR(pg_catalog.=) 'pgotter_'::pg_catalog.text)";
-/// What each of their columns means.
+/// Whether something is set that the role which has logged in may not set, now or any more.
+const BEYOND_RIGHTS: &str = "\
+    , EXISTS (SELECT FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'::pg_catalog.text \
+    AND context OPERATOR(pg_catalog.=) 'superuser'::pg_catalog.text AND pg_catalog.has_parameter_privilege(\
+    (SELECT usesysid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())), name, 'SET') IS NOT TRUE)";
+/// What each of the columns of [`OBJECTS`] means, but the last.
 const COLUMNS: [Pins; 5] = [Pins::TEMP, Pins::LOCK, Pins::CURSOR, Pins::PREPARED, Pins::LISTEN];
 
 impl Question {
@@ -342,6 +374,7 @@ impl Question {
     pub fn sql(&self) -> String {
         let mut sql = String::from("SELECT ");
         sql.push_str(if self.objects { OBJECTS } else { "false, false, false, false, false, NULL" });
+        sql.push_str(if self.rights { BEYOND_RIGHTS } else { ", false" });
         for noted in &self.names {
             let name = String::from_utf8_lossy(&noted.name);
             let _ = write!(sql, ", pg_catalog.current_setting('{name}', true)");
@@ -368,6 +401,7 @@ impl Question {
             }
         }
         let statements = first.next()?.and_then(|count| std::str::from_utf8(&count).ok()?.parse().ok());
+        let beyond_rights = first.next()?.as_deref() != Some(b"f");
         let mut named = Vec::with_capacity(self.names.len());
         for noted in self.names {
             named.push((noted, first.next()?));
@@ -382,7 +416,7 @@ impl Question {
             // block. Nobody can reset them.
             all.retain(|(name, ..)| !OF_A_TRANSACTION.contains(&&**name));
         }
-        Some(Found { pins, statements, named, all })
+        Some(Found { pins, statements, named, all, beyond_rights })
     }
 }
 

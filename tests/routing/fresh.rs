@@ -187,6 +187,65 @@ fn what_a_write_sets_off_elsewhere_is_seen_as_well() {
 }
 
 #[test]
+fn what_is_written_while_its_table_becomes_another_ones_part_is_seen() {
+    let world = World::new("");
+    world.define("orders (n int)", "DROP TABLE orders; CREATE TABLE orders (n int) PARTITION BY LIST (n)");
+    world.on_primary("CREATE TABLE young PARTITION OF orders FOR VALUES IN (1, 2, 3)");
+    // It comes before the others by its name.
+    world.define("archive (n int)", "INSERT INTO archive VALUES (7)");
+    let (mut writer, mut definer, mut reader) = (world.client(), world.client(), world.client());
+    let read = format!("{WHERE}, count(*) FROM orders");
+    let count = "SELECT count(*) FROM orders WHERE n < 7";
+    eventually("all is known", || reader.value(&read) != PRIMARY);
+    writer.ask("BEGIN");
+    writer.ask("INSERT INTO orders VALUES (1)");
+    definer.ask("ALTER TABLE orders ATTACH PARTITION archive FOR VALUES IN (7)");
+    eventually("that is replayed and known", || reader.value(&read) != PRIMARY);
+    world.pause_replay(true);
+    writer.ask("COMMIT");
+    assert_eq!(reader.value(count), "1");
+    world.pause_replay(false);
+}
+
+#[test]
+fn a_transaction_that_is_chained_to_one_on_a_replica_is_not_run_there_unasked() {
+    let world = World::new("");
+    world.define("t (n int)", "INSERT INTO t VALUES (0)");
+    let mut client = world.client();
+    eventually("all is known", || client.value(&format!("{WHERE} FROM t")) != PRIMARY);
+    for ends in ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"] {
+        for by_messages in [false, true] {
+            client.ask("BEGIN READ ONLY");
+            assert_ne!(client.value(&format!("{WHERE} FROM t")), PRIMARY);
+            let request = if by_messages { [extended(ends, &[]), sync()].concat() } else { query(ends) };
+            client.send(&request);
+            assert_eq!(error_code(&client.until_ready()).as_deref(), Some("25006"), "{ends}");
+            client.ask("ROLLBACK");
+        }
+    }
+}
+
+#[test]
+fn a_statement_that_nobody_keeps_writes_unless_its_own_transaction_has_parsed_it() {
+    let world = World::new("");
+    world.define("t (n int)", "");
+    // One server: what was prepared is there.
+    let pgotter = world.another_with("max_prepared_statements = 0\ndefault_pool_size = 1");
+    let [mut writer, mut reader] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
+    let read = format!("{WHERE}, count(*) FROM t");
+    eventually("all is known", || reader.value(&read) != PRIMARY);
+    writer.send(&[parse("s", "INSERT INTO t VALUES (1)"), sync()].concat());
+    writer.until_ready();
+    eventually("that counted as a write, and is over", || reader.value(&read) != PRIMARY);
+    world.pause_replay(true);
+    writer.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+    assert_eq!(error_code(&writer.until_ready()), None);
+    assert_eq!(writer.value("SELECT count(*) FROM t"), "1");
+    assert_eq!(reader.value("SELECT count(*) FROM t"), "1");
+    world.pause_replay(false);
+}
+
+#[test]
 fn who_listens_from_now_on_sees_what_was_told_before() {
     let world = World::new("read_your_writes = \"session\"");
     world.define("jobs (id int)", "");

@@ -81,8 +81,14 @@ impl World {
 
     /// Another pooler in front of the same hosts.
     pub fn another(&self) -> PgOtter {
+        self.another_with("")
+    }
+
+    /// The same with further lines for `[pooler]`.
+    pub fn another_with(&self, pooler: &str) -> PgOtter {
         let hosts = self.hosts(&[0, 1]);
-        PgOtter::start(|port| config(port, &hosts, "[routing]\nmode = \"split\"\n[http]\nlisten = \"\""))
+        let rest = "[routing]\nmode = \"split\"\n[http]\nlisten = \"\"";
+        PgOtter::start(|port| config(port, &hosts, rest).replace("[pooler]", &format!("[pooler]\n{pooler}")))
     }
 
     pub fn client(&self) -> Raw {

@@ -3,6 +3,7 @@
 
 use super::super::connection::Client;
 use super::{Itself, Route};
+use crate::cluster::Catalog;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::router::To;
 use crate::server::Server;
@@ -17,6 +18,9 @@ pub(super) enum Written {
     Any,
 }
 
+/// In place of names: nobody knows which.
+const NAMELESS: Option<std::iter::Empty<&[u8]>> = None;
+
 /// Tables of one transaction that are told apart.
 const WRITTEN_MAX: usize = 64;
 
@@ -30,7 +34,7 @@ impl Client {
         let newest = watch.freshness.fence();
         if self.route.is_none() {
             // It was not looked at what it wrote.
-            self.pool.catalog().fences.raise(None::<std::iter::Empty<&[u8]>>, newest);
+            self.pool.catalog().fences.raise(NAMELESS, newest);
         }
         self.route.get_or_insert_with(|| Box::new(Route::new(self.id.0))).fence.renew(newest);
     }
@@ -66,7 +70,7 @@ impl Client {
         let Some(route) = &mut self.route else { return Ok(()) };
         match told {
             Some(told) => {
-                route.write(told.verdict, told.change, (told.relations(), told.along()));
+                route.write(told.verdict, told.change, (told.relations(), told.along()), self.pool.catalog());
                 route.alone &= told.is_undone;
                 route.judge(told.verdict)
             }
@@ -84,11 +88,13 @@ impl Client {
     /// As there.
     pub(in crate::client) fn note_facts(&mut self, facts: &Facts) -> Result<(), Fault> {
         let Some(route) = &mut self.route else { return Ok(()) };
-        route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()));
+        route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()), self.pool.catalog());
         route.alone &= facts.is_undone();
         let goes_with_it = |verb: &Verb| {
             use Verb::{Commit, Release, Rollback, RollbackTo, Savepoint};
-            matches!(verb, Commit { .. } | Rollback { .. } | RollbackTo(_) | Savepoint(_) | Release(_))
+            // AND CHAIN begins another one, which nobody has decided to run here.
+            let ends = matches!(verb, Commit { chain: false } | Rollback { chain: false });
+            ends || matches!(verb, RollbackTo(_) | Savepoint(_) | Release(_))
         };
         match facts.statements.only() {
             Some(only) if facts.unsure.is_none() && goes_with_it(&only.verb) => Ok(()),
@@ -118,7 +124,7 @@ impl Client {
     /// read; to be called before anybody can know of it. What has failed as a whole, as PostgreSQL says, has written nothing; nor has, as far as
     /// anybody knows, what is a whole and of which nothing was `told` yet.
     pub(in crate::client) fn note_answered(&mut self, server: &Server, told: bool) {
-        let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) else { return };
+        let (Some(route), Some(watch)) = (&mut self.route, &self.shape.watch) else { return self.note_unshared() };
         let newest = watch.freshness.fence();
         if let To::Replica(replica) = route.to {
             return route.fence.read(replica.host(), route.life, newest);
@@ -132,8 +138,24 @@ impl Client {
         let fences = &self.pool.catalog().fences;
         match &route.written {
             Written::These(tables) if tables.is_empty() => (),
-            Written::These(tables) => fences.raise(Some(tables.iter().map(|name| &**name)), newest),
-            Written::Any => fences.raise(None::<std::iter::Empty<&[u8]>>, newest),
+            Written::These(tables) => {
+                fences.raise(Some(tables.iter().map(|name| &**name)), newest);
+                if self.pool.catalog().known().edition() != route.named_by {
+                    // Whoever reads them may know them by other names.
+                    fences.raise(NAMELESS, newest);
+                }
+            }
+            Written::Any => fences.raise(NAMELESS, newest),
+        }
+    }
+
+    /// As [`Self::note_answered`], where the client knows of no replica: a reload may have brought some.
+    fn note_unshared(&self) {
+        if self.shape.watch.is_none()
+            && self.in_force.generation() != self.generation
+            && let Some(watch) = &self.pool.shape().watch
+        {
+            self.pool.catalog().fences.raise(NAMELESS, watch.freshness.fence());
         }
     }
 }
@@ -143,12 +165,21 @@ impl Route {
         (self.writes, self.written) = (true, Written::Any);
     }
 
-    fn write(&mut self, verdict: Verdict, change: Change, (relations, along): (Option<&[Relation]>, &[Name])) {
+    fn write(
+        &mut self,
+        verdict: Verdict,
+        change: Change,
+        (relations, along): (Option<&[Relation]>, &[Name]),
+        catalog: &Catalog,
+    ) {
         // Behind a lock it sees what whoever held it has written.
         self.writes |= matches!(verdict, Verdict::Session | Verdict::Lock) || change == Change::Hears;
         match (change, relations, &mut self.written) {
             (Change::Nothing | Change::Hears, ..) => (),
             (Change::Relations, Some(relations), Written::These(tables)) => {
+                if !self.writes || tables.is_empty() {
+                    self.named_by = catalog.known().edition();
+                }
                 self.writes = true;
                 for name in Relation::written(relations).chain(along.iter().map(|name| &**name)) {
                     if !tables.iter().any(|known| **known == *name) {

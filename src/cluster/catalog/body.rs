@@ -48,7 +48,13 @@ impl Does {
 
 /// Reads one, knowing the names of all others.
 pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
-    let names = Recorder { graph, reads: RefCell::default(), writes: RefCell::default(), filled: Cell::new(false) };
+    let names = Recorder {
+        graph,
+        reads: RefCell::default(),
+        writes: RefCell::default(),
+        filled: Cell::new(false),
+        settings: Cell::new(false),
+    };
     let reading = Reading::default();
     let mut does = Does::default();
     let mut writes = false;
@@ -65,6 +71,9 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
         texts.iter().for_each(|text| take(sql::read(text, reading, &names), text));
     } else {
         take(sql::read(body, reading, &names), body);
+    }
+    if writes && names.settings.get() {
+        does.effects.touches |= Touches::HIDDEN;
     }
     if names.filled.get() {
         does.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
@@ -92,6 +101,8 @@ struct Recorder<'a> {
     writes: RefCell<BTreeSet<usize>>,
     // A name that is filled in is called.
     filled: Cell<bool>,
+    // Writing to it sets what it shows.
+    settings: Cell<bool>,
 }
 
 impl Functions for Recorder<'_> {
@@ -108,6 +119,9 @@ impl Functions for Recorder<'_> {
         if name == b"\x01" {
             self.reads.borrow_mut().extend(self.graph.all(Kind::Read));
             self.writes.borrow_mut().extend(self.graph.all(Kind::Written));
+        }
+        if name == b"pg_settings" {
+            self.settings.set(true);
         }
         let read = self.graph.find(Kind::Read, name);
         self.reads.borrow_mut().extend(read);

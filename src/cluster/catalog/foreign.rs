@@ -11,7 +11,8 @@ pub fn does(language: &[u8], extension: Option<&[u8]>, name: &[u8], symbol: &[u8
         // Aggregates, and other names for what is built in.
         b"internal" if symbol != b"aggregate_dummy" => built_in(symbol),
         b"internal" => Touches::NOTHING,
-        _ => Touches::HIDDEN,
+        // Its interpreter lives as long as the session, with what it keeps, and a custom setting that it makes nobody is told of.
+        _ => Touches::HIDDEN | Touches::DYNAMIC,
     };
     // Nobody knows what it reads.
     let beyond = !matches!(language, b"internal") && extension.is_none();

@@ -51,6 +51,9 @@ fn a_body_says_what_its_function_touches() {
         ("select lower($1), harmless(1), count(*) from t", "nothing []"),
         ("insert into t values (1)", "sequence_write []"),
         ("select pg_advisory_lock(1)", "session_lock []"),
+        ("select setting from pg_settings where name = 'work_mem'", "nothing []"),
+        ("update pg_catalog.pg_settings set setting = $1 where name = 'work_mem'", "sequence_write hidden []"),
+        ("plpgsql begin update pg_settings set setting = 1 where name = 'work_mem'; end", "sequence_write hidden []"),
         ("select set_config('app.tenant', $1, true)", "nothing [app.tenant local]"),
         ("select set_config('app.tenant', $1, false)", "settings [app.tenant]"),
         ("select set_config($1, $2, false)", "settings hidden dynamic []"),
@@ -199,7 +202,7 @@ fn functions_whose_bodies_cannot_be_read_are_judged_by_where_they_come_from() {
         ("c", "", "mine", "take_lock", "hidden"),
         ("internal", "", "mine", "pg_advisory_lock_int8", "hidden dynamic"),
         ("internal", "", "total", "aggregate_dummy", "nothing"),
-        ("plpython3u", "", "mine", "return 1", "hidden"),
+        ("plpython3u", "", "mine", "return 1", "hidden dynamic"),
     ] {
         let extension = Some(extension.as_bytes()).filter(|name| !name.is_empty());
         let does = super::foreign::does(language.as_bytes(), extension, name.as_bytes(), symbol.as_bytes());

@@ -230,6 +230,19 @@ fn the_majority_or_a_claim_says_which_cluster_is_meant() {
 }
 
 #[test]
+fn who_is_configured_to_be_the_primary_says_later_as_well_that_others_are_foreign() {
+    let mut court = Court::with(vec![Some(Role::Primary), None]);
+    court.judge.failed(0, "connection refused".to_owned(), true, court.now);
+    court.judge.connected(1, THEIRS, court.now);
+    court.primary(1, 5, 1000);
+    court.primary(1, 5, 1000);
+    assert_eq!(court.writable(), Some(1), "nothing is known against it");
+    court.primary(0, 1, 1000);
+    court.primary(0, 1, 1000);
+    assert_eq!((court.writable(), court.states()[1]), (Some(0), State::Fenced(Why::Foreign)));
+}
+
+#[test]
 fn a_lost_connection_alone_costs_no_office_and_silence_does() {
     let mut court = Court::in_session();
     court.judge.lost(0, court.now);

@@ -108,11 +108,26 @@ fn a_setting_made_by_sql_is_the_clients_and_the_servers_in_one() {
 fn what_was_forgotten_is_undone_and_set_again() {
     let (mut belief, ann) = (fresh(), settings(&[("geqo", "off"), ("TimeZone", "Asia/Tokyo")]));
     bring(&mut belief, &ann);
-    belief.forget();
+    belief.forget(false);
     assert!(belief.start().anew && belief.key() == 0);
     assert_eq!(guard(&mut belief, &ann), 4, "two settings, and who it runs as");
     belief.guard_done();
     assert!(!belief.start().anew);
+}
+
+#[test]
+fn a_short_timeout_that_was_forgotten_is_kept_from_others_until_it_is_known_to_be_none() {
+    let (hasty, ann) = (settings(&[("statement_timeout", "15ms")]), settings(&[]));
+    let mut belief = fresh();
+    bring(&mut belief, &hasty);
+    belief.forget(false);
+    assert!(!belief.suits(&ann) && belief.suits(&hasty));
+    bring(&mut belief, &ann);
+    assert!(belief.suits(&ann));
+    belief.forget(true);
+    assert!(!belief.suits(&ann), "code may have set it");
+    belief.came_home();
+    assert!(belief.suits(&ann));
 }
 
 #[test]

@@ -306,6 +306,23 @@ fn more_than_a_bound_is_never_owed() {
 }
 
 #[test]
+fn nor_more_of_its_own_than_a_bound() {
+    let mut queue = ReplyQueue::new();
+    queue.push(Awaits::Query, Disposition::Forward, false);
+    for name in [&[b'a'; 40_000][..], &[b'b'; 2000]] {
+        queue.push_invented(name.into());
+    }
+    queue.push(Awaits::Parse, Disposition::Refuse, false);
+    queue.expect_refusal(b"no"[..].into());
+    assert_eq!(queue.invented(), 42_002);
+    queue.pop_sync_point();
+    while queue.take_due_invention().is_some() {}
+    assert_eq!(queue.invented(), 2);
+    queue.pop();
+    assert_eq!(queue.invented(), 0);
+}
+
+#[test]
 fn the_queue_knows_its_oldest_entry_and_its_length() {
     let mut queue = ReplyQueue::new();
     assert!(queue.is_empty() && queue.front().is_none() && queue.shows_notices() && !queue.has_sync());

@@ -20,6 +20,10 @@ impl Settings {
     }
 
     /// Whether any of them is short.
+    pub fn is_hasty(&self) -> bool {
+        self.hasty
+    }
+
     pub(super) fn has_short_timeout(&self) -> bool {
         TIMEOUTS.iter().any(|name| self.own(name).is_some_and(is_short))
     }

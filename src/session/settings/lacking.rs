@@ -49,8 +49,7 @@ impl Settings {
             let missing: Vec<_> = home.own.iter().filter(|own| own.kind != Kind::Role).filter(is_missing).collect();
             plain.extend(missing.iter().map(|own| (&*own.name, self.get(&own.name).or(own.value.as_deref()))));
         }
-        let has_roles = |settings: &Self| settings.own.iter().any(|own| own.kind == Kind::Role);
-        if anew || has_roles(self) || has_roles(believed) || has_roles(home) {
+        if anew || self.has_role() || believed.has_role() || home.has_role() {
             return self.between_roles(plain, believed, home, anew);
         }
         plain

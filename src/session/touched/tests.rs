@@ -39,11 +39,48 @@ fn one_literal_setting_alone_need_not_be_asked_for() {
 }
 
 #[test]
+fn what_another_role_may_have_set_is_looked_at() {
+    let asks_for_rights = |touched: Box<Touched>| {
+        touched.question(&Settings::default(), &Settings::default(), false).sql().contains("has_parameter_privilege")
+    };
+    assert!(!asks_for_rights(touched(&["BEGIN", "SET log_statement = 'all'", "SET work_mem = '1MB'", "COMMIT"])));
+    assert!(asks_for_rights(touched(&["BEGIN", "SET LOCAL ROLE admin", "SET log_statement = 'all'", "COMMIT"])));
+    assert!(!asks_for_rights(touched(&["SET ROLE admin"])) && touched(&["SET ROLE admin"]).literal().is_some());
+    let mut admin = Settings::default();
+    admin.set(b"role", b"admin").unwrap();
+    let mut touched = Touched::new(&Arc::new(admin));
+    touched.note(&facts("SET log_statement = 'all'"), true);
+    assert!(touched.literal().is_none() && asks_for_rights(touched));
+}
+
+#[test]
+fn whoever_names_too_many_settings_in_one_transaction_stays_for_good() {
+    for word in ["SET a", "SET LOCAL a.b"] {
+        let mut touched = Touched::new(&Arc::default());
+        let mut note = |number: usize| {
+            touched.note(&facts(&format!("{word}{number} = 1")), false);
+            (touched.names.len().max(touched.custom.len()), touched.is_for_good())
+        };
+        assert_eq!((0..NAMES_MAX).map(&mut note).max(), Some((NAMES_MAX, false)), "{word}");
+        assert_eq!((NAMES_MAX..4 * NAMES_MAX).map(note).min(), Some((NAMES_MAX, true)), "{word}");
+    }
+}
+
+#[test]
+fn what_is_not_ascii_is_asked_for_in_a_new_encoding() {
+    let mut settings = Settings::default();
+    settings.set(b"app.tenant", "é".as_bytes()).unwrap();
+    settings.set(b"work_mem", b"1MB").unwrap();
+    let question = touched(&["SET client_encoding = 'LATIN1'"]).question(&settings, &Settings::default(), false);
+    assert!(question.sql().contains("current_setting('app.tenant'") && !question.sql().contains("work_mem"));
+}
+
+#[test]
 fn an_answer_is_read_as_it_was_asked() {
     let question = touched(&["SET a = 1", "SET b = 2"]).question(&Settings::default(), &Settings::default(), false);
     assert!(question.sql().contains("current_setting('a', true), pg_catalog.current_setting('b', true)"));
     let value = |text: &[u8]| Some(Box::from(text));
-    let flags = [vec![value(b"f"); 5], vec![None]].concat();
+    let flags = [vec![value(b"f"); 5], vec![None, value(b"f")]].concat();
     let found = question.read(vec![[flags, vec![value(b"1"), None]].concat()]).unwrap();
     assert_eq!(found.pins, Pins::default());
     let noted = |name: &[u8], reset| Noted { name: name.into(), reset };
@@ -69,13 +106,13 @@ fn what_is_hidden_makes_it_ask_for_everything() {
     assert!(question.is_about_objects());
     assert!(question.sql().contains("pg_settings"));
     let value = |text: &[u8]| Some(Box::from(text));
-    let mut flags = [vec![value(b"f"); 5], vec![value(b"3")]].concat();
+    let mut flags = [vec![value(b"f"); 5], vec![value(b"3"), value(b"t")]].concat();
     flags[0] = value(b"t");
     flags[1] = value(b"t");
     let rows =
         vec![[flags, vec![value(b"none"), value(b"me")]].concat(), vec![value(b"work_mem"), value(b"64"), value(b"f")]];
     let found = question.read(rows).unwrap();
-    assert_eq!(found.pins.to_string(), "temp lock");
+    assert_eq!((found.pins.to_string().as_str(), found.beyond_rights), ("temp lock", true));
     assert_eq!(found.statements, Some(3));
     assert_eq!(found.all.unwrap(), [(b"work_mem"[..].into(), b"64"[..].into(), false)]);
 }

@@ -159,6 +159,8 @@ impl Held {
         let own: Effects = match name {
             b"pg_temp" => Touches::TEMP.into(),
             _ if name.starts_with(b"pg_temp_") => Touches::TEMP.into(),
+            // Its rule sets what it shows. Custom names without a meaning it does not show.
+            b"pg_settings" if self.place == Place::Written => Touches::HIDDEN.into(),
             _ => verdict::of_relation(name).into(),
         };
         let asks = name == b"current_setting" && self.schema != Schema::None;

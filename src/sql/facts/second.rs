@@ -9,6 +9,7 @@ use sqlparser::ast::{
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Span, Tokenizer};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -58,8 +59,12 @@ fn agrees(facts: &Facts, text: &[u8], reading: Reading, functions: &dyn Function
 }
 
 fn asked(facts: &Facts, text: &str, functions: &dyn Functions) -> bool {
-    let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(DEPTH).try_with_sql(text);
-    let Ok(statements) = parser.and_then(|mut parser| parser.parse_statements()) else { return true };
+    let dialect = PostgreSqlDialect {};
+    let Ok(mut tokens) = Tokenizer::new(&dialect, text).tokenize_with_location() else { return true };
+    // It goes by trial, and would write the place of each error into a text that nobody reads.
+    tokens.iter_mut().for_each(|token| token.span = Span::empty());
+    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens);
+    let Ok(statements) = parser.parse_statements() else { return true };
     let mut witness = Witness { facts, functions, defined: Vec::new(), called: Vec::new() };
     statements.visit(&mut witness).is_continue()
 }

@@ -1,0 +1,106 @@
+//! What one client could leave to the next behind PgOtter's back: settings that the login may not set, those that are set without SET, and
+//! a transaction that waits for others; and what it would lose of its own in another encoding.
+
+use super::listen::log_in_as;
+use crate::support::raw::*;
+use crate::support::{PgOtter, must, postgres};
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
+use std::sync::OnceLock;
+
+const REPLICATION: &str = "SHOW session_replication_role";
+
+fn server() -> &'static LocalPostgres {
+    static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let server = postgres(&Options::default());
+        must(server.psql(
+            "postgres",
+            "CREATE ROLE admin SUPERUSER;
+             CREATE ROLE app LOGIN IN ROLE admin;
+             CREATE TABLE public.t (a int);
+             CREATE FUNCTION public.sets_more() RETURNS text LANGUAGE sql SECURITY DEFINER
+               AS $$ SELECT set_config('session_replication_role', 'replica', false) $$;
+             CREATE FUNCTION public.updates() RETURNS void LANGUAGE plpgsql
+               AS $$ BEGIN UPDATE pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'; END $$",
+        ));
+        server
+    })
+}
+
+#[test]
+fn what_the_login_may_not_set_stays_with_whoever_has_set_it() {
+    let ways: [&[&str]; 3] = [
+        &["SET ROLE admin", "SET session_replication_role = replica", "RESET ROLE"],
+        &["BEGIN", "SET LOCAL ROLE admin", "SET session_replication_role = replica", "COMMIT"],
+        &["SELECT sets_more()"],
+    ];
+    for way in ways {
+        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+        let [mut one, mut other, mut third] = [0; 3].map(|_| log_in_as(&pgotter, "app"));
+        for sql in way {
+            let frames = one.ask(sql);
+            assert_eq!(error_code(&frames), None, "{sql}: {}", print(&frames));
+        }
+        for _ in 0..3 {
+            assert_eq!(other.value(REPLICATION), "origin", "another client behind {way:?}");
+            assert_eq!(one.value(REPLICATION), "replica", "behind {way:?}");
+        }
+        one.send(&terminate());
+        one.until_end();
+        other.ask("BEGIN");
+        assert_eq!((third.value(REPLICATION).as_str(), other.value(REPLICATION).as_str()), ("origin", "origin"));
+    }
+}
+
+#[test]
+fn an_update_of_pg_settings_is_a_set() {
+    let direct = "UPDATE pg_catalog.pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'";
+    for sql in [direct, "SELECT updates()"] {
+        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
+        let [mut one, mut other] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
+        one.ask(sql);
+        assert_eq!(other.value("SHOW statement_timeout"), "0", "another client behind {sql}");
+        assert_eq!(one.value("SHOW statement_timeout"), "5432ms", "behind {sql}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_others_because_the_last_client_would() {
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
+    let [mut one, mut other] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
+    one.ask("SET default_transaction_isolation = serializable");
+    one.ask("SET default_transaction_read_only = on");
+    one.ask("SET default_transaction_deferrable = on");
+    // Behind that nobody knows what is set.
+    one.ask("DO $$ BEGIN END $$");
+    let mut writer = Raw::log_in(server().port(), &[]);
+    writer.ask("BEGIN ISOLATION LEVEL SERIALIZABLE");
+    writer.ask("INSERT INTO t VALUES (1)");
+    assert_eq!(other.value("SELECT 'here'"), "here");
+    writer.ask("ROLLBACK");
+}
+
+#[test]
+fn what_is_not_ascii_is_the_same_behind_another_encoding() {
+    const SEEN: &str =
+        "SELECT encode(convert_to(current_setting('search_path') || current_setting('app.tenant'), 'UTF8'), 'hex')";
+    let sets = |letter: &[u8]| {
+        let with = |before: &str| [before.as_bytes(), letter, b"'\0"].concat();
+        [message(b'Q', &with("SET search_path = 'caf")), message(b'Q', &with("SET app.tenant = '"))]
+    };
+    for (first, letter, then) in [("UTF8", "é".as_bytes(), "LATIN1"), ("LATIN1", b"\xe9", "UTF8")] {
+        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
+        let mut other = Raw::log_in(pgotter.port(), &[]);
+        let [direct, through] = [server().port(), pgotter.port()].map(|port| {
+            let mut client = Raw::log_in(port, &[("client_encoding", first)]);
+            for set in sets(letter) {
+                client.send(&set);
+                assert_eq!(error_code(&client.until_ready()), None);
+            }
+            client.ask(&format!("SET client_encoding = '{then}'"));
+            other.value("SELECT current_setting('search_path')");
+            client.value(SEEN)
+        });
+        assert_eq!(through, direct, "from {first} to {then}");
+    }
+}
