@@ -3,7 +3,7 @@
 use super::budget;
 use crate::client::{Credentials, Gate, InForce, Registry, Seats};
 use crate::cluster::{Cluster, NotPaused, NotResumed};
-use crate::config::{self, Config, Report};
+use crate::config::{self, AnybodyCouldCome, Config, Report};
 use crate::metrics;
 use crate::net::Tls;
 use arc_swap::ArcSwap;
@@ -76,10 +76,21 @@ impl Operator {
             Ok::<_, Report>((config, credentials, tls))
         });
         let outcome = match read.await {
-            Ok(Ok((config, credentials, tls))) => {
-                self.put_in_force(config, credentials, tls);
-                Ok(())
-            }
+            Ok(Ok((mut config, credentials, tls))) => match config.keep_what_applies_at_start(&self.config()) {
+                Ok(changed) => {
+                    for setting in changed {
+                        tracing::warn!(setting, "a change of this setting applies at restart");
+                    }
+                    self.put_in_force(config, credentials, tls);
+                    Ok(())
+                }
+                Err(AnybodyCouldCome) => {
+                    tracing::error!(
+                        "auth_type \"trust\" without auth_file is for loopback addresses only, and listen_addr applies at restart"
+                    );
+                    Err(NotReloaded)
+                }
+            },
             Ok(Err(report)) => {
                 log_mistakes(&report);
                 Err(NotReloaded)
@@ -103,12 +114,9 @@ impl Operator {
     }
 
     /// The door first: who comes in from now on is judged by the new configuration.
-    fn put_in_force(&self, mut config: Config, credentials: Credentials, tls: Tls) {
+    fn put_in_force(&self, config: Config, credentials: Credentials, tls: Tls) {
         let before = self.door.load_full();
         before.tls.store(Arc::new(tls));
-        for setting in config.keep_what_applies_at_start(&before.config) {
-            tracing::warn!(setting, "a change of this setting applies at restart");
-        }
         let config = Arc::new(config);
         let budget = budget::budget(&config);
         before.memory.set_budget(config.pooler.memory_budget);

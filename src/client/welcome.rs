@@ -196,28 +196,32 @@ impl Client {
         let mut server = match self.checkout(lane, since, Some(ANSWER), false).await {
             // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
             Ok(server) if server.opened() >= since => {
+                lane.may_log_in(self.now);
                 self.hand_back(lane, server);
                 return Ok(());
             }
             Ok(server) => server,
             // A reload has taken the lane away: the first request asks the next one.
             Err(NoServer::SentAway) => return Ok(()),
-            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => return Ok(()),
+            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => {
+                return if lane.is_barred_unasked(self.now) { Err(not_permitted(lane)) } else { Ok(()) };
+            }
             Err(why) => {
                 lane.barred();
                 return Err(why);
             }
         };
         // One that is dead or busy is closed by its timeout; whoever opens the next one hears of the role.
-        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else { return Ok(()) };
+        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else {
+            return if lane.is_barred_unasked(self.now) { Err(not_permitted(lane)) } else { Ok(()) };
+        };
         self.hand_back(lane, server);
         if may {
+            lane.may_log_in(self.now);
             return Ok(());
         }
         lane.barred();
-        let message = format!("role \"{}\" is not permitted to log in", lane.role());
-        let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
-        Err(NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone.")))
+        Err(not_permitted(lane))
     }
 
     /// What PostgreSQL would refuse at a login is refused, in its words. Where no server is free that could say, the first
@@ -253,4 +257,11 @@ impl Client {
         backend::ready_for_query(&mut out, Status::Idle);
         self.socket.queue(out);
     }
+}
+
+/// A role that PostgreSQL bars.
+fn not_permitted(lane: &Lane) -> NoServer {
+    let message = format!("role \"{}\" is not permitted to log in", lane.role());
+    let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
+    NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone."))
 }

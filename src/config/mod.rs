@@ -38,6 +38,7 @@ pub use model::*;
 pub use notify::{Format, Notify, Webhook};
 pub use oddities::oddities;
 pub use report::{Mistake, Report};
+pub use restart::AnybodyCouldCome;
 pub use sections::parse;
 pub use show::{Shown, duration_text, pool_mode_text, show};
 pub use summary::{HostSum, check_summary, queue_summary, sums_per_host};

@@ -226,13 +226,22 @@ fn check_auth(s: &mut Section<'_>, pooler: &Pooler) {
                 Some("auth_file = \"userlist.txt\" with lines \"user\" \"password or SCRAM verifier\"".to_owned()),
             )
         }
-        AuthType::Trust if !pooler.listen_addr.iter().all(IpAddr::is_loopback) => s.notes.add(
+        AuthType::Trust if pooler.lets_anybody_in() => s.notes.add(
             place,
             "auth_type \"trust\" without `auth_file` is for loopback addresses only".to_owned(),
             "anybody on the network could be anybody",
             Some("use \"scram-sha-256\", or list the users in `auth_file`, or listen on 127.0.0.1".to_owned()),
         ),
         _ => {}
+    }
+}
+
+impl Pooler {
+    /// Whether anybody on the network could be anybody.
+    pub(super) fn lets_anybody_in(&self) -> bool {
+        self.auth_type == AuthType::Trust
+            && self.auth_file.is_none()
+            && !self.listen_addr.iter().all(IpAddr::is_loopback)
     }
 }
 

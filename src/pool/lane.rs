@@ -189,21 +189,32 @@ impl Lane {
         self.failure.load_full()
     }
 
-    /// Whether PostgreSQL must be asked if the role may still log in; who is told so asks, and others need not meanwhile.
+    /// Whether PostgreSQL must be asked if the role may still log in. So must others until the answer is there.
     /// Where no server is idle that could say, and nothing speaks against the role, it goes unasked.
     pub fn must_ask(&self, now: Instant) -> bool {
         let last = *self.word.lock();
-        let ask = match last {
+        match last {
             Word::MayLogIn(since) if now.saturating_duration_since(since) < BELIEVED => false,
             Word::Barred => true,
             Word::MayLogIn(_) | Word::Nothing => {
                 self.failure().is_some_and(|failure| failure.is_final()) || self.stats(now).idle > 0
             }
-        };
-        if ask {
-            *self.word.lock() = Word::MayLogIn(now);
         }
-        ask
+    }
+
+    /// PostgreSQL says yes: for a while nobody need ask.
+    pub fn may_log_in(&self, now: Instant) {
+        *self.word.lock() = Word::MayLogIn(now);
+    }
+
+    /// Nobody could be asked. Where PostgreSQL has said no before, that stands, and this is true; else nobody need ask for a while.
+    pub fn is_barred_unasked(&self, now: Instant) -> bool {
+        let mut word = self.word.lock();
+        let barred = matches!(*word, Word::Barred);
+        if !barred {
+            *word = Word::MayLogIn(now);
+        }
+        barred
     }
 
     /// PostgreSQL says no: the next client asks again.

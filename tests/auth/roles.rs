@@ -120,6 +120,24 @@ fn a_role_that_postgresql_bars_is_refused_at_the_next_login_to_a_warm_pool() {
 }
 
 #[test]
+fn a_role_that_postgresql_bars_is_refused_however_many_come_at_once() {
+    let role = fresh_role("trust");
+    let pooler = pgotter("trust", &line(&role.name, ""));
+    let mut stays = holder(pooler.port(), &role);
+    assert_eq!(stays.value("SELECT 1"), "1");
+    look(&format!("ALTER ROLE {} NOLOGIN", role.name));
+    let again = || log_in(pooler.port(), &role.name, "");
+    eventually("it is refused", || again().is_err());
+    for _ in 0..20 {
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let logins: Vec<_> = (0..8).map(|_| scope.spawn(again)).collect();
+            logins.into_iter().map(|login| login.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(Result::is_err), "{all:?}");
+    }
+}
+
+#[test]
 fn a_role_that_is_dropped_is_refused_at_the_next_login_to_a_warm_pool() {
     let role = fresh_role("trust");
     let pooler = pgotter("trust", &line(&role.name, ""));

@@ -1,5 +1,6 @@
 //! The files that are shipped say what is so: every key, its default, and when it applies.
 
+use super::super::AnybodyCouldCome;
 use super::*;
 use crate::config::restart::AT_START;
 
@@ -120,9 +121,14 @@ fn settings_that_apply_at_start_stay_as_they_are_and_are_named() {
         "workers = 3\nlisten_addr = \"::1\"\nlisten_port = 1\nlisten_backlog = 1\nunix_socket_dir = \"/x\"\n\
          unix_socket_mode = 0o700\ntrack_extra_parameters = \"a.b, c\"\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
     );
-    assert_eq!(new.keep_what_applies_at_start(&running), AT_START);
+    assert_eq!(new.keep_what_applies_at_start(&running).as_deref(), Ok(&AT_START[..]));
     assert_eq!((new.pooler.workers, new.pooler.listen_port, new.pooler.default_pool_size), (2, 6432, 3));
-    assert_eq!(new.keep_what_applies_at_start(&running), [""; 0]);
+    assert_eq!(new.keep_what_applies_at_start(&running).as_deref(), Ok(&[][..]));
+    // Nor does what is for loopback come into force where others are listened on until a restart.
+    let exposed = good(
+        "[pooler]\nauth_type = \"scram-sha-256\"\nlisten_addr = \"0.0.0.0\"\n[databases.shop]\nhosts = [\"pg\"]\n[users.u]\npassword = \"p\"\n",
+    );
+    assert_eq!(new.keep_what_applies_at_start(&exposed), Err(AnybodyCouldCome));
     // The reference promises the same.
     for entry in REFERENCE.split("\n\n").filter(|entry| entry.contains("Applies: at start")) {
         let has = |name: &&str| entry.contains(&format!("#{} =", name.rsplit('.').next().unwrap_or_default()));
