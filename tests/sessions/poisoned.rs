@@ -1,5 +1,5 @@
 //! What one client could leave to the next behind PgOtter's back: settings that the login may not set, those that are set without SET, and
-//! a transaction that waits for others; and what it would lose of its own in another encoding.
+//! a transaction that waits for others; what it would lose of its own in another encoding, and statements that are prepared before it is known what is set.
 
 use super::listen::log_in_as;
 use crate::support::raw::*;
@@ -103,4 +103,56 @@ fn what_is_not_ascii_is_the_same_behind_another_encoding() {
         });
         assert_eq!(through, direct, "from {first} to {then}");
     }
+}
+
+/// Sends this, which must not fail; what came.
+fn done(client: &mut Raw, request: &[u8], what: &str) -> String {
+    client.send(request);
+    let frames = client.until_ready();
+    assert_eq!(error_code(&frames), None, "{what}: {}", print(&frames));
+    print(&frames)
+}
+
+/// Under `transform_null_equals` it returns a row for NULL.
+const EQUALS: &str = "SELECT 'row' WHERE $1::int = NULL";
+
+/// Whether the statement "s" returns a row for NULL.
+fn returns_a_row(client: &mut Raw) -> bool {
+    let null = message(b'B', b"\0s\0\0\0\0\x01\xff\xff\xff\xff\0\0");
+    done(client, &[null, execute("", 0), sync()].concat(), "s").contains("row")
+}
+
+/// Keeps the server of its client, who has prepared it, until it is closed: nobody but that server has it.
+fn big() -> Vec<u8> {
+    [parse("big", &format!("SELECT 1 /* {} */", "x".repeat(200_000))), sync()].concat()
+}
+
+#[test]
+fn a_statement_parsed_before_its_client_is_settled_is_not_shared() {
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
+    let [mut one, mut other] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
+    let s = [parse("s", EQUALS), sync()].concat();
+    done(&mut one, &big(), "big");
+    done(&mut one, &query("SET transform_null_equals = on"), "SET");
+    done(&mut one, &s, "Parse");
+    done(&mut one, &[close(b'S', "big"), sync()].concat(), "Close");
+    done(&mut other, &s, "another's Parse");
+    assert!(!returns_a_row(&mut other), "NULL = NULL is not true");
+    assert!(returns_a_row(&mut one), "and to who has said so it is");
+}
+
+#[test]
+fn nor_is_one_that_others_have_given_to_a_client_that_is_not_settled() {
+    let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
+    let [mut one, mut other] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
+    let s = [parse("s", EQUALS), sync()].concat();
+    done(&mut other, &s, "another's Parse");
+    assert!(!returns_a_row(&mut other), "NULL = NULL is not true");
+    done(&mut one, &big(), "big");
+    done(&mut one, &query("SET transform_null_equals = on"), "SET");
+    done(&mut one, &s, "Parse");
+    assert!(returns_a_row(&mut one), "to who has said so it is true");
+    done(&mut one, &[close(b'S', "big"), sync()].concat(), "Close");
+    assert!(!returns_a_row(&mut other), "and still to nobody else");
+    assert!(returns_a_row(&mut one));
 }
