@@ -416,7 +416,7 @@ impl Client {
 
 /// Whether it may change what functions, triggers and views do.
 fn defines(facts: &Facts) -> bool {
-    facts.touches.any(Touches::DEFINES) && !facts.is_refused()
+    facts.touches.any(Touches::DEFINES.and(Touches::DYNAMIC)) && !facts.is_refused()
 }
 
 fn take_over(

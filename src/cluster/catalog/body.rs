@@ -46,8 +46,23 @@ impl Does {
     }
 }
 
-/// Reads one, knowing the names of all others.
+/// Reads one, knowing the names of all others. It may run under either rule for backslashes.
 pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
+    let standard = Reading::default();
+    let mut does = read_by(graph, body, plpgsql, standard);
+    if body.contains(&b'\\') {
+        let mut other = read_by(graph, body, plpgsql, Reading { standard_strings: false, ..standard });
+        let moment = (does.effects.bounds | other.effects.bounds).only(Bounds::TRANSACTION);
+        does.effects.bounds |= moment;
+        other.effects.bounds |= moment;
+        if does != other {
+            does.effects.touches |= Touches::HIDDEN | Touches::DYNAMIC;
+        }
+    }
+    does
+}
+
+fn read_by(graph: &Graph, body: &[u8], plpgsql: bool, reading: Reading) -> Does {
     let names = Recorder {
         graph,
         reads: RefCell::default(),
@@ -55,7 +70,6 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
         filled: Cell::new(false),
         settings: Cell::new(false),
     };
-    let reading = Reading::default();
     let mut does = Does::default();
     let mut writes = false;
     let mut take = |facts: Facts, text: &[u8]| {
@@ -66,7 +80,7 @@ pub fn read(graph: &Graph, body: &[u8], plpgsql: bool) -> Does {
         }
     };
     if plpgsql {
-        let (body, texts) = executed(body);
+        let (body, texts) = executed(body, reading);
         take(sql::read_body(&body, reading, &names), &body);
         texts.iter().for_each(|text| take(sql::read(text, reading, &names), text));
     } else {
@@ -132,12 +146,12 @@ impl Functions for Recorder<'_> {
 }
 
 /// A body in which each `EXECUTE` whose text is known has become a word that does nothing, and those texts.
-fn executed(body: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+fn executed(body: &[u8], reading: Reading) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (mut body, mut texts) = (body.to_vec(), Vec::new());
     let mut found = Vec::new();
     let mut search = Search::default();
     let begun = Cell::new(0);
-    let mut scanner = Scanner::new(Reading::default());
+    let mut scanner = Scanner::new(reading);
     scanner.feed_telling(&body, &begun, &mut |token| {
         if let Some((at, text, formatted)) = search.token(token, begun.get()) {
             found.push((at, text, formatted));
@@ -196,7 +210,11 @@ enum Search {
     Format(usize, bool),
     /// In its text.
     Text(usize, Vec<u8>, bool),
-    /// Behind its text.
+    /// Behind that of `format`.
+    First(usize, Vec<u8>),
+    /// In what it is filled with, in so many brackets.
+    Arguments(usize, Vec<u8>, usize),
+    /// Behind all of it, as far as is known.
     Behind(usize, Vec<u8>, bool),
 }
 
@@ -210,14 +228,19 @@ impl Search {
             (Self::Word(at), Token::Text(part)) => Self::Text(at, part.to_vec(), false),
             (Self::Format(at, true), Token::Text(part)) => Self::Text(at, part.to_vec(), true),
             (Self::Text(at, text, formatted), Token::Text(part)) => Self::Text(at, [&text, part].concat(), formatted),
-            (Self::Text(at, text, formatted), Token::TextEnd { exact: true }) => Self::Behind(at, text, formatted),
-            (Self::Behind(at, text, true), Token::Symbol(b',' | b')')) => {
-                found = Some((at, text, true));
+            (Self::Text(at, text, false), Token::TextEnd { exact: true }) => Self::Behind(at, text, false),
+            (Self::Text(at, text, true), Token::TextEnd { exact: true }) => Self::First(at, text),
+            (Self::First(at, text), Token::Symbol(b',')) => Self::Arguments(at, text, 1),
+            (Self::First(at, text) | Self::Arguments(at, text, 1), Token::Symbol(b')')) => Self::Behind(at, text, true),
+            (Self::Arguments(at, text, depth), Token::Symbol(b'(')) => Self::Arguments(at, text, depth + 1),
+            (Self::Arguments(at, text, depth), Token::Symbol(b')')) => Self::Arguments(at, text, depth - 1),
+            (Self::Arguments(..), Token::Symbol(b';') | Token::Word { name: EXECUTE, quoted: false }) => {
                 Self::Elsewhere
             }
-            (Self::Behind(at, text, false), Token::Symbol(b';'))
-            | (Self::Behind(at, text, false), Token::Word { name: b"into" | b"using" | b"loop", quoted: false }) => {
-                found = Some((at, text, false));
+            (arguments @ Self::Arguments(..), _) => arguments,
+            (Self::Behind(at, text, formatted), Token::Symbol(b';'))
+            | (Self::Behind(at, text, formatted), Token::Word { name: b"into" | b"using" | b"loop", quoted: false }) => {
+                found = Some((at, text, formatted));
                 Self::Elsewhere
             }
             (_, Token::Word { name: EXECUTE, quoted: false }) => Self::Word(begun),

@@ -108,7 +108,10 @@ impl Held {
             || last == Last::Word && key.names()
             || matches!(last, Last::Close | Last::Cast)
         {
-            return functions.relation(name) | functions.function(name).unwrap_or_default();
+            // Unless it was taken for that by mistake.
+            let aside = matches!(self.place, Place::With | Place::Written | Place::Alias);
+            let builtin = if aside { builtin::effects(name).unwrap_or_default() } else { Effects::NOTHING };
+            return functions.relation(name) | functions.function(name).unwrap_or_default() | builtin;
         }
         self.run(functions)
     }

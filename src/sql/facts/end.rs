@@ -216,6 +216,8 @@ fn of_verb(verb: &Verb) -> Touches {
         | Verb::RollbackTo(_)
         | Verb::PrepareTransaction => Touches::CONTROLS,
         Verb::ResetAll => Touches::SETTINGS | Touches::ALL_SETTINGS,
+        // Of what was defined in it, perhaps long ago.
+        Verb::FinishPrepared => Touches::DEFINES,
         // What it runs was told when it was prepared, perhaps long ago.
         Verb::Execute { .. } => Touches::STATEMENTS | Touches::HIDDEN,
         Verb::Deallocate(_) | Verb::DeallocateAll => Touches::STATEMENTS,

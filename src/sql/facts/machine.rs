@@ -237,7 +237,7 @@ impl Machine {
     fn symbol(&mut self, symbol: u8, at: usize, functions: &dyn Functions) {
         match symbol {
             b'(' => self.open(functions),
-            b'.' => self.dot(),
+            b'.' => self.dot(functions),
             _ => self.settle(functions),
         }
         if symbol == b';' && (self.in_body || self.now.depth == 0 && self.now.atomic == 0) {
@@ -270,8 +270,13 @@ impl Machine {
         }
     }
 
-    fn dot(&mut self) {
+    fn dot(&mut self, functions: &dyn Functions) {
         self.doubt_values();
+        if self.held.notation && self.held.waits {
+            // Of `(x).f.g` and `(x).f.*` it is not the schema.
+            let effects = self.held.mentioned(functions);
+            self.add(effects, functions);
+        }
         if std::mem::take(&mut self.held.waits) {
             // Only what is written last names the schema.
             let catalog = self.held.name() == b"pg_catalog";

@@ -148,6 +148,8 @@ impl Sources {
             b"where" | b"group" | b"having" | b"window" | b"order" | b"limit" | b"offset" | b"fetch" | b"for"
             | b"union" | b"intersect" | b"except" | b"returning" | b"set" => {
                 self.lists &= !bit;
+                // Behind a SELECT in brackets; SEARCH and CYCLE have a SET, and another may follow.
+                self.withs &= if name == b"set" { u64::MAX } else { !bit };
                 Place::No
             }
             _ => return false,
