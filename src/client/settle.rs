@@ -234,6 +234,10 @@ impl Client {
         if question.is_empty() {
             return if for_good { self.stay_for_good(link) } else { Ok(()) };
         }
+        if for_good {
+            // In front of the question: what comes while that is asked may be what it listens to.
+            self.stay_for_good(link)?;
+        }
         // The client has its answer, and need not wait for ours.
         self.socket.flush_now();
         let about_objects = question.is_about_objects();
