@@ -207,6 +207,9 @@ impl Client {
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
+        if touched.may_have_defined() {
+            self.pool.catalog().read_soon();
+        }
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
             self.pin = self.pin.take().filter(|pin| !pin.why.is_empty());
@@ -420,7 +423,7 @@ impl Client {
 
 /// Whether it may change what functions, triggers and views do.
 fn defines(facts: &Facts) -> bool {
-    facts.touches.any(Touches::DEFINES.and(Touches::DYNAMIC)) && !facts.is_refused()
+    facts.touches.any(Touches::DEFINES) && !facts.is_refused()
 }
 
 fn take_over(

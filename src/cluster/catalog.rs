@@ -53,6 +53,8 @@ pub struct Catalog {
     rest: AtomicU64,
     loading: AtomicBool,
     read: AtomicBool,
+    // Somebody has asked for a reading since the last one began.
+    wanted: AtomicBool,
     // Changes that are under way, and how often one has begun or ended.
     open: AtomicUsize,
     changes: AtomicU64,
@@ -92,6 +94,7 @@ impl Catalog {
             rest: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             read: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             cache,
@@ -181,6 +184,12 @@ impl Catalog {
         self.due.store(0, Ordering::Relaxed);
     }
 
+    /// It may be another one now, though most likely it is not, and what is known is believed until it was read.
+    pub fn read_soon(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        self.due.store(0, Ordering::Relaxed);
+    }
+
     /// What the configuration says of its functions, from the next reading on.
     pub fn claim(&self, claims: Arc<Claims>) {
         *self.claims.lock() = claims;
@@ -200,6 +209,7 @@ impl Catalog {
         if self.open.load(Ordering::Relaxed) > 0 || self.loading.swap(true, Ordering::SeqCst) {
             return None;
         }
+        self.wanted.store(false, Ordering::SeqCst);
         Some(Loading::new(self.clone(), self.changes.load(Ordering::SeqCst)))
     }
 
@@ -238,7 +248,8 @@ impl Catalog {
         let now = clock::now();
         let rest = (now.saturating_duration_since(began) * SHARE).min(AGAIN);
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
-        let due = if tried && self.changes.load(Ordering::SeqCst) == changes { self.millis(now + AGAIN) } else { 0 };
+        let is_last = self.changes.load(Ordering::SeqCst) == changes && !self.wanted.load(Ordering::SeqCst);
+        let due = if tried && is_last { self.millis(now + AGAIN) } else { 0 };
         self.due.store(due, Ordering::Relaxed);
         self.end_reading();
     }

@@ -46,6 +46,8 @@ pub struct Touched {
     custom: Vec<Name>,
     // Some of it may have run with the rights of another role than the one that logged in: one that was set, or a function's.
     elevated: bool,
+    // A DO has executed texts that it computes: migrations define functions so.
+    computed: bool,
     // All there is: one setting outside a block, to be taken from the text if nothing failed.
     literal: Option<Setting>,
     // All there is: one statement outside a block.
@@ -175,6 +177,7 @@ impl Touched {
             names: Vec::new(),
             custom: Vec::new(),
             elevated: before.has_role(),
+            computed: false,
             literal: None,
             alone: false,
             resets: Resets::default(),
@@ -192,6 +195,8 @@ impl Touched {
         self.literal = None;
         self.alone = first && alone && facts.statements.len() == 1;
         self.touches |= if facts.is_refused() { Touches::HIDDEN } else { facts.touches };
+        let runs_code = || facts.statements.iter().any(|statement| statement.verb == Verb::Do);
+        self.computed |= facts.touches.any(Touches::DYNAMIC) && runs_code();
         self.elevated |= facts.all_names().any(is_role) || facts.code_names().next().is_some();
         if self.names.len().max(self.custom.len()) < NAMES_MAX {
             self.note_names(facts);
@@ -271,6 +276,11 @@ impl Touched {
     /// Whether something happened after which the client stays until it leaves.
     pub fn is_for_good(&self) -> bool {
         self.touches.any(FOR_GOOD)
+    }
+
+    /// Whether it may have defined something without a word of it in a text.
+    pub fn may_have_defined(&self) -> bool {
+        self.computed
     }
 
     /// Reasons to stay for which something of it may account.

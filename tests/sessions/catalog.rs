@@ -30,7 +30,7 @@ fn questions(server: &LocalPostgres, from: usize) -> (usize, usize) {
     let log = &log[from..];
     let asked =
         ["SELECT pg_catalog.pg_my_temp_schema()", "SELECT false, false"].map(|begin| log.matches(begin).count());
-    (asked.iter().sum(), log.matches("WITH trees").count())
+    (asked.iter().sum(), log.matches("WITH whole(").count())
 }
 
 /// Runs this until it is answered without a question.
@@ -74,6 +74,29 @@ fn a_harmless_function_costs_no_question() {
     client.value("SELECT hidden()");
     client.value("SELECT 1");
     assert_eq!(questions(&server, from), (1, 0));
+}
+
+#[test]
+fn what_a_do_defines_by_a_computed_text_is_soon_known() {
+    let server = server(&["CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nquery_wait_timeout = \"20s\"\n");
+    let (mut migrates, mut client) = (Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[]));
+    client.value("SELECT later()");
+    done(
+        &mut migrates,
+        "DO $do$ BEGIN EXECUTE 'CREATE OR REPLACE FUNCTION later() RETURNS int LANGUAGE plpgsql AS '
+         || quote_literal('BEGIN SET work_mem = ''7MB''; RETURN 2; END'); END $do$",
+    );
+    // The reading that is due runs behind a transaction.
+    let unread = (0..10_000).take_while(|_| {
+        client.value("SELECT 1");
+        questions(&server, 0).1 < 2
+    });
+    assert!(unread.count() < 10_000, "the catalog was not read again");
+    assert_eq!(client.value("SELECT later()"), "2");
+    assert_eq!(client.value("SHOW work_mem"), "7MB");
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    assert_eq!(other.value("SHOW work_mem"), "4MB");
 }
 
 #[test]

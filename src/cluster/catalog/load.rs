@@ -178,6 +178,12 @@ impl Loading {
         Self { catalog, changes, began: clock::now(), tried: false }
     }
 
+    #[cfg(test)]
+    pub(super) fn tried(mut self) -> Self {
+        self.tried = true;
+        self
+    }
+
     /// Reads the catalog on a server at a boundary, and tells whether that succeeded. If it is at none behind it, the server can only be closed.
     pub async fn run(mut self, server: &mut Server) -> bool {
         self.tried = true;

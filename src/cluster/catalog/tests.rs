@@ -257,6 +257,21 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
 }
 
 #[test]
+fn a_reading_that_is_asked_for_is_not_the_one_under_way() {
+    let catalog = of_a_table();
+    let first = catalog.is_due(clock::now()).expect("it was not read yet");
+    catalog.read_soon();
+    drop(first.tried());
+    let soon = clock::now() + Duration::from_secs(10);
+    let second = catalog.is_due(soon).expect("one is due");
+    drop(second.tried());
+    assert!(catalog.is_due(soon).is_none(), "nobody has asked for another one");
+    catalog.read_soon();
+    assert!(catalog.is_due(soon).is_some());
+    assert!(!catalog.known().is_doubtful());
+}
+
+#[test]
 fn a_database_without_anything_of_its_own_is_known_once_it_was_read() {
     let catalog = Catalog::new(Arc::new(StatementCache::new(1 << 20)));
     let verdict = || catalog.read(b"SELECT now() FROM pg_class", Reading::default()).verdict();
