@@ -21,7 +21,17 @@ fn server() -> &'static LocalPostgres {
              CREATE FUNCTION public.sets_more() RETURNS text LANGUAGE sql SECURITY DEFINER
                AS $$ SELECT set_config('session_replication_role', 'replica', false) $$;
              CREATE FUNCTION public.updates() RETURNS void LANGUAGE plpgsql
-               AS $$ BEGIN UPDATE pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'; END $$",
+               AS $$ BEGIN UPDATE pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'; END $$;
+             CREATE VIEW public.mine AS SELECT name, setting FROM pg_settings WHERE name = 'statement_timeout';
+             CREATE VIEW public.mine_too AS SELECT name AS n, setting AS s FROM public.mine;
+             CREATE TABLE public.ruled (a int);
+             INSERT INTO public.ruled VALUES (1);
+             CREATE RULE also AS ON UPDATE TO public.ruled DO ALSO
+               UPDATE pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout';
+             CREATE FUNCTION public.updates_mine() RETURNS void LANGUAGE sql
+               BEGIN ATOMIC UPDATE public.mine SET setting = '5432ms'; END;
+             CREATE FUNCTION public.updates_all() RETURNS void LANGUAGE sql
+               BEGIN ATOMIC UPDATE pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'; END",
         ));
         server
     })
@@ -55,7 +65,9 @@ fn what_the_login_may_not_set_stays_with_whoever_has_set_it() {
 #[test]
 fn an_update_of_pg_settings_is_a_set() {
     let direct = "UPDATE pg_catalog.pg_settings SET setting = '5432ms' WHERE name = 'statement_timeout'";
-    for sql in [direct, "SELECT updates()"] {
+    let views = ["UPDATE mine SET setting = '5432ms'", "UPDATE mine_too SET s = '5432ms'", "UPDATE ruled SET a = 2"];
+    let functions = ["SELECT updates()", "SELECT updates_mine()", "SELECT updates_all()"];
+    for sql in [&[direct], &views[..], &functions[..]].concat() {
         let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 1");
         let [mut one, mut other] = [0; 2].map(|_| Raw::log_in(pgotter.port(), &[]));
         one.ask(sql);

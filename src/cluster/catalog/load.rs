@@ -4,7 +4,7 @@ use super::graph::{Graph, Kind};
 use super::{Catalog, Claims, Last, body, foreign};
 use crate::clock::{self, Instant};
 use crate::server::{Row, Server, ask};
-use crate::sql::{Bounds, Effects, Names};
+use crate::sql::{Bounds, Effects, Names, Touches};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 /// built in, so trees are searched for it; but not for `current_setting` (2077, 3294) of a constant (a text, behind the four bytes that
 /// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, but
 /// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
-/// user itself: `!`, it may write; `1`, only one server has it; `l`, it locks rows; `m`, it tells when its transaction began, as `CURRENT_DATE` and its like do; `n`, it is a relation; `s`, others are read or written
+/// user itself: `!`, it may write; `1`, only one server has it; `g`, it may update `pg_settings`, which is to set them; `l`, it locks rows; `m`, it tells when its transaction began, as `CURRENT_DATE` and its like do; `n`, it is a relation; `s`, others are read or written
 /// with it; `u`, its database is not in UTF8.
 ///
 /// What nobody calls by name: operators that words and operator classes stand for, casts, the functions of operator classes, of
@@ -134,6 +134,8 @@ const READ: &str = "\
         WHERE what = 'r' AND c.oid >= 16384 AND kind <> 'r' \
     UNION SELECT 'w', name, 'w', c.relname FROM found JOIN pg_class c ON c.oid = id \
         WHERE what = 'r' AND c.oid >= 16384 AND kind = 'r' \
+    UNION SELECT CASE kind WHEN 'r' THEN 'w' ELSE kind END, name, 'g', '' FROM found \
+        WHERE what = 'r' AND id = 'pg_settings'::regclass AND kind <> 'i' \
     UNION SELECT 'w', c.relname, 'f', p.proname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
         JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
     UNION SELECT 'w', c.relname, 'w', r.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid \
@@ -283,6 +285,7 @@ fn names(rows: &[Row], claims: &Claims) -> Option<Names> {
                         volatile.insert(user.1);
                     }
                     b"1" => graph.is(user, Bounds::ONE_SERVER),
+                    b"g" => graph.is(user, Touches::HIDDEN),
                     b"l" => graph.is(user, Bounds::LOCKS_ROWS),
                     b"m" => graph.is(user, Bounds::TRANSACTION),
                     b"n" => {
