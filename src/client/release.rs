@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// Another task brings the server back.
-    fn take_back(&self, mut link: Link, leaving: Leaving, residue: Residue, catalog: Option<Loading>) {
+    fn take_back(&mut self, mut link: Link, leaving: Leaving, residue: Residue, catalog: Option<Loading>) {
         if residue != Residue::Nothing && link.mode != PoolMode::Session {
             link.server.forget_settings(self.settings.is_hasty());
         }
@@ -88,6 +88,7 @@ impl Client {
             leaving,
             residue,
             catalog,
+            change: self.change.take(),
             query_timeout: self.shape.settings.query_timeout,
             parting: self.in_force.partings.begin(),
         };

@@ -2,7 +2,7 @@
 //! task of its own, so that the client is gone at once.
 
 use crate::clock;
-use crate::cluster::Loading;
+use crate::cluster::{Change, Loading};
 use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, repair, reset};
@@ -62,6 +62,8 @@ pub struct TakeBack {
     pub residue: Residue,
     /// The catalog of its database is to be read on it.
     pub catalog: Option<Loading>,
+    /// It may be changing that; until it has ended it is.
+    pub change: Option<Change>,
     /// `query_timeout`.
     pub query_timeout: Option<Duration>,
     /// Says that it is under way.

@@ -77,6 +77,42 @@ fn a_harmless_function_costs_no_question() {
 }
 
 #[test]
+fn what_is_defined_behind_its_clients_back_is_hidden_until_it_is() {
+    let server = server(&["CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nquery_wait_timeout = \"20s\"\n");
+    let mut direct = Raw::log_in(server.port(), &[]);
+    direct.value("SELECT pg_advisory_lock(9)::text");
+    let (mut leaves, mut client) = (Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[]));
+    client.value("SELECT later()");
+    leaves.send(&query(
+        "CREATE OR REPLACE FUNCTION later() RETURNS int LANGUAGE plpgsql AS
+         $$ BEGIN SET work_mem = '7MB'; RETURN 2; END $$;
+         DO $$ BEGIN LOOP
+           BEGIN
+             PERFORM pg_advisory_xact_lock(9);
+             EXIT;
+           EXCEPTION WHEN query_canceled THEN
+           END;
+         END LOOP; END $$",
+    ));
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while direct.value(waiting) != "1" {}
+    drop(leaves);
+    // Nobody reads it yet; who did would learn of the function that is still there.
+    for _ in 0..2_000 {
+        client.value("SELECT 1");
+    }
+    assert_eq!(questions(&server, 0).1, 1);
+    direct.value("SELECT pg_advisory_unlock(9)");
+    let mut waits = (0..100_000).map(|_| direct.value("SELECT count(*) FROM pg_proc WHERE prosrc LIKE '%7MB%'"));
+    assert!(waits.any(|count| count == "1"));
+    assert_eq!(client.value("SELECT later()"), "2");
+    assert_eq!(client.value("SHOW work_mem"), "7MB");
+    let mut other = Raw::log_in(pgotter.port(), &[]);
+    assert_eq!(other.value("SHOW work_mem"), "4MB");
+}
+
+#[test]
 fn what_a_do_defines_by_a_computed_text_is_soon_known() {
     let server = server(&["CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);
     let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nquery_wait_timeout = \"20s\"\n");
