@@ -72,7 +72,7 @@ pub struct TakeBack {
 
 /// Repairs, resets and checks in; a server that cannot be brought back is closed by being dropped.
 pub async fn take_back(server: Box<Server>, how: TakeBack) {
-    let _under_way = how.parting;
+    let _until_the_end = (how.parting, how.change);
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
     let Some((mut server, mut boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else {
         return;

@@ -16,8 +16,13 @@ pub fn does(language: &[u8], extension: Option<&[u8]>, name: &[u8], symbol: &[u8
     };
     // Nobody knows what it reads.
     let beyond = !matches!(language, b"internal") && extension.is_none();
-    let own = builtin_effects(symbol).map_or(Bounds::NOTHING, |does| does.bounds).only(Bounds::TRANSACTION);
-    let bounds = if beyond { Bounds::TRANSACTION } else { own };
+    let own = builtin_effects(symbol).map_or(Bounds::NOTHING, |does| does.bounds);
+    let bounds = match language {
+        // However it was declared.
+        b"internal" => own,
+        _ if beyond => Bounds::TRANSACTION,
+        _ => own.only(Bounds::TRANSACTION),
+    };
     let mut does = Does { effects: Effects { beyond, bounds, ..touches.into() }, ..Does::default() };
     if name == b"set_limit" && extension == Some(b"pg_trgm") {
         does.settings.push((b"pg_trgm.similarity_threshold".as_slice().into(), false));

@@ -218,6 +218,14 @@ fn functions_whose_bodies_cannot_be_read_are_judged_by_where_they_come_from() {
 }
 
 #[test]
+fn another_name_for_what_is_built_in_may_do_the_same() {
+    let bounds = |language: &[u8], symbol: &[u8]| super::foreign::does(language, None, b"mine", symbol).effects.bounds;
+    assert!(bounds(b"internal", b"pg_stat_reset").any(Bounds::WRITES));
+    assert!(bounds(b"internal", b"lower").allow_replicas());
+    assert!(!bounds(b"c", b"pg_stat_reset").any(Bounds::WRITES), "it only has the name of another");
+}
+
+#[test]
 fn what_names_too_many_settings_may_set_any() {
     let mut graph = Graph::default();
     (0..17).for_each(|number| graph.sets(b"f", format!("app.s{number}").as_bytes(), true));

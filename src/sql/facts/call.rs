@@ -94,7 +94,9 @@ impl Held {
     pub(super) fn called(&self, functions: &dyn Functions) -> Effects {
         let name = self.name();
         if !self.quoted && self.schema == Schema::None {
-            if matches!(keywords::kind(name), Some(Kind::Reserved)) || self.first {
+            // A name like any other up to PostgreSQL 15.
+            let is_reserved = matches!(keywords::kind(name), Some(Kind::Reserved)) && name != b"system_user";
+            if is_reserved || self.first {
                 return Effects::NOTHING;
             }
             // Some of the former are names like any other in older versions.

@@ -167,7 +167,9 @@ impl Machine {
         self.settle(functions);
         let dotted = self.last == Last::Dot;
         let before = (self.last, if self.last == Last::Word { self.held.key } else { Key::Plain });
-        let key = if quoted || dotted { Key::Plain } else { Key::of(name) };
+        // A label may be any word.
+        let labels = before.1 == Key::As && matches!(self.now.first, First::Select | First::Write) && name != b"not";
+        let key = if quoted || dotted || labels { Key::Plain } else { Key::of(name) };
         let begins = self.now.first == First::Nothing;
         if !(name.is_ascii() || self.reading.utf8 && functions.is_utf8()) {
             // What has this name in the database is not known.

@@ -25,7 +25,7 @@ fn catalog() -> Catalog {
     for clean in ["clean", "<->", "lower"] {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
-    for writes in ["writes", "upper", "<+>", "json_value"] {
+    for writes in ["writes", "upper", "<+>", "json_value", "system_user"] {
         names.add_function(writes.as_bytes(), Bounds::WRITES);
     }
     names.add_relation(b"seen_through", Bounds::WRITES);
