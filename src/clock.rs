@@ -19,6 +19,8 @@ static ORIGIN: OnceLock<(Instant, tokio::time::Instant)> = OnceLock::new();
 /// Behind what [`Instant`]s count from: there are moments before it.
 const AT_ORIGIN: NonZeroU64 = NonZeroU64::MIN.saturating_add(1 << 60);
 
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
 /// Monotonic now (CLOCK_MONOTONIC).
 ///
 /// In debug builds, which most tests are, it follows tokio's clock, which can be paused and turned by hand.
@@ -38,7 +40,7 @@ pub fn now() -> Instant {
 fn of_the_system() -> Instant {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("invariant: Linux has this clock");
     // Neither is ever negative.
-    let nanos = now.tv_sec().cast_unsigned() * 1_000_000_000 + now.tv_nsec().cast_unsigned();
+    let nanos = now.tv_sec().cast_unsigned() * u64::from(NANOS_PER_SECOND) + now.tv_nsec().cast_unsigned();
     Instant(AT_ORIGIN.saturating_add(nanos))
 }
 
@@ -50,7 +52,7 @@ fn origin() -> (Instant, tokio::time::Instant) {
 impl Instant {
     /// How long ago `earlier` was then; zero if it was later.
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+        duration(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// `None`: nobody waits that long.
@@ -60,13 +62,21 @@ impl Instant {
 
     /// How long ago `earlier` was then; `None` if it was later.
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
-        self.0.get().checked_sub(earlier.0.get()).map(Duration::from_nanos)
+        self.0.get().checked_sub(earlier.0.get()).map(duration)
     }
 
     /// `None`: there is no moment so long ago.
     pub fn checked_sub(self, before: Duration) -> Option<Self> {
         let nanos = self.0.get().checked_sub(u64::try_from(before.as_nanos()).ok()?)?;
         NonZeroU64::new(nanos).map(Self)
+    }
+}
+
+/// Nearly all are shorter than a second: those are made without a division.
+fn duration(nanos: u64) -> Duration {
+    match u32::try_from(nanos) {
+        Ok(nanos) if nanos < NANOS_PER_SECOND => Duration::new(0, nanos),
+        _ => Duration::from_nanos(nanos),
     }
 }
 

@@ -64,5 +64,7 @@ pub(super) fn bucket(took: Duration) -> usize {
 
 /// Rounded, so that the sum of many short ones is right on the average.
 pub(super) fn micros(took: Duration) -> u64 {
-    took.as_secs().saturating_mul(1_000_000).saturating_add(u64::from((took.subsec_nanos() + 500) / 1_000))
+    let below = u64::from((took.subsec_nanos() + 500) / 1_000);
+    // Most are below a second.
+    if took.as_secs() == 0 { below } else { took.as_secs().saturating_mul(1_000_000).saturating_add(below) }
 }
