@@ -263,9 +263,10 @@ impl Door<'_> {
         let writer = enter_by_alias(&self.gate.config, &mut startup);
         self.database.clone_from(&startup.database);
         self.gate.memory.admit()?;
-        let mut seat = self.gate.seats.take()?;
         // Nothing before this depends on which users and databases there are.
         let Proved { user, keys } = self.prove(&startup.user).await?;
+        // Not before: whoever connects and proves nothing would keep out who can.
+        let mut seat = self.gate.seats.take()?;
         let missing = || {
             let message = format!("database \"{}\" does not exist", startup.database);
             Fault::fatal(Blame::Client, SqlState::INVALID_CATALOG_NAME, message)

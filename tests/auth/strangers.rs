@@ -110,6 +110,29 @@ fn an_unknown_user_is_asked_the_same_every_time() {
 }
 
 #[test]
+fn f33_who_has_proven_nothing_takes_no_place_from_who_can() {
+    let role = fresh_role("trust");
+    let host = format!("[databases.postgres]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    let lines = format!("max_client_conn = 1\nclient_login_timeout = \"1h\"\n{host}");
+    let pooler = pgotter_with("scram-sha-256", &line(&role.name, &role.password()), &lines);
+    let unproven = ["nobody", &role.name, "nobody"].map(|user| {
+        let mut client = ask(pooler.port(), user, "postgres");
+        client.frame().unwrap();
+        client
+    });
+    let mut first = ask(pooler.port(), &role.name, "postgres");
+    first.frame().unwrap();
+    let right = proof(&mut first, &role.password()).1;
+    first.send(&right);
+    assert_eq!(error_code(&first.until_ready()), None);
+    assert_eq!(log_in(pooler.port(), &role.name, &role.password()).unwrap_err().0, "53300");
+    assert_eq!(log_in(pooler.port(), &role.name, "wrong").unwrap_err().0, "28P01", "and a stranger is not told so");
+    assert!(unproven.iter().all(Raw::hears_nothing));
+    drop(first);
+    eventually("the place is free again", || log_in(pooler.port(), &role.name, &role.password()).is_ok());
+}
+
+#[test]
 fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served() {
     for method in CLIENT_METHODS.into_iter().skip(1) {
         let role = fresh_role("trust");
