@@ -39,4 +39,4 @@ mod vanishing;
 #[path = "pooling/waiting.rs"]
 mod waiting;
 
-use support::{proxy, talk, world};
+use support::{proxy, reloading, talk, world};

@@ -4,15 +4,14 @@
 use super::challenge::{Challenge, Disguise};
 use super::md5::{Md5Challenge, Md5Hash};
 use super::password::PasswordChallenge;
-use super::verifier::{ITERATIONS_DEFAULT, Stored, Verifier};
+use super::verifier::{Stored, Verifier};
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
 
-/// The user list. Does not change; a reload makes another, with the same [`Disguise`].
+/// The user list. Does not change; a reload makes another, with the [`Disguise`] renewed.
 pub struct Users {
     known: HashMap<String, Known>,
     /// Of these, users who can be checked by SCRAM alone.
@@ -31,19 +30,6 @@ pub enum Asks {
 struct Known {
     verifier: Option<Verifier>,
     hash: Option<Md5Hash>,
-}
-
-/// The number of iterations that most verifiers have; PostgreSQL's default where there are none. What is invented has it
-/// too, or it would be known as invented.
-pub fn usual_iterations(secrets: impl Iterator<Item = Stored>) -> NonZeroU32 {
-    let mut counts: HashMap<NonZeroU32, usize> = HashMap::new();
-    for secret in secrets {
-        if let Stored::Scram(verifier) = secret {
-            *counts.entry(verifier.iterations).or_default() += 1;
-        }
-    }
-    let usual = counts.into_iter().max_by_key(|(iterations, count)| (*count, *iterations));
-    usual.map_or(ITERATIONS_DEFAULT, |(iterations, _)| iterations)
 }
 
 impl Users {

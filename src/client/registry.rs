@@ -209,27 +209,25 @@ impl Seats {
         Ok(seat)
     }
 
-    /// Counts it for its database and user as well.
+    /// Counts it for its database and user as well; without a limit too, as a reload may bring one.
     ///
     /// # Errors
     /// FATAL 53300.
     pub fn assign(&self, seat: &mut Seat, database: &str, user: &str, limits: &Resolved) -> Result<(), Fault> {
         let counter = |map: &Mutex<HashMap<String, Arc<AtomicUsize>>>, name: &str| {
             let mut map = map.lock();
-            if map.len() > 10_000 {
+            if let Some(count) = map.get(name) {
+                return count.clone();
+            }
+            // It would grow.
+            if map.len() == map.capacity() {
                 map.retain(|_, count| count.load(Ordering::Relaxed) > 0);
             }
             map.entry(name.to_owned()).or_default().clone()
         };
-        if limits.max_db_client_connections > 0 {
-            let count = counter(&self.databases, database);
-            seat.add(&count, limits.max_db_client_connections, "max_db_client_connections")?;
-        }
-        if limits.max_user_client_connections > 0 {
-            let count = counter(&self.users, user);
-            seat.add(&count, limits.max_user_client_connections, "max_user_client_connections")?;
-        }
-        Ok(())
+        let (of_database, of_user) = (limits.max_db_client_connections, limits.max_user_client_connections);
+        seat.add(&counter(&self.databases, database), of_database, "max_db_client_connections")?;
+        seat.add(&counter(&self.users, user), of_user, "max_user_client_connections")
     }
 
     /// Seats taken.
@@ -239,10 +237,11 @@ impl Seats {
 }
 
 impl Seat {
+    /// 0 = no limit.
     fn add(&mut self, count: &Arc<AtomicUsize>, limit: usize, setting: &'static str) -> Result<(), Fault> {
         let before = count.fetch_add(1, Ordering::Relaxed);
         self.0 = std::mem::take(&mut self.0).into_iter().chain([count.clone()]).collect();
-        if before < limit {
+        if limit == 0 || before < limit {
             return Ok(());
         }
         Err(Fault::fatal(Blame::Limit, SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")

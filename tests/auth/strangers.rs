@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::thread;
 
-fn ask(port: u16, user: &str, database: &str) -> Raw {
+pub fn ask(port: u16, user: &str, database: &str) -> Raw {
     let mut client = Raw::connect(port);
     client.send(&startup(3, 0, &[("user", user), ("database", database)]));
     client
@@ -27,18 +27,19 @@ fn sasl_initial(data: &[u8]) -> Vec<u8> {
     message(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, data].concat())
 }
 
-/// The salt that a user is given by SCRAM.
-pub fn salt_of(port: u16, user: &str) -> Vec<u8> {
+/// The salt and the number of iterations that a user is given by SCRAM.
+pub fn cost_of(port: u16, user: &str) -> (Vec<u8>, u32) {
     let mut client = ask(port, user, "postgres");
     client.frame().unwrap();
     let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
     client.send(&sasl_initial(&scram.client_first()));
     let frame = client.frame().unwrap();
-    scram.server_first(request(&frame).1).unwrap().salt().to_vec()
+    let needs_keys = scram.server_first(request(&frame).1).unwrap();
+    (needs_keys.salt().to_vec(), needs_keys.iterations().get())
 }
 
 /// Goes on with SCRAM up to where nothing but the proof is missing: what was heard, and the proof.
-fn proof(client: &mut Raw, password: &str) -> (Frame, Vec<u8>) {
+pub fn proof(client: &mut Raw, password: &str) -> (Frame, Vec<u8>) {
     let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
     client.send(&sasl_initial(&scram.client_first()));
     let heard = client.frame().unwrap();
@@ -107,6 +108,29 @@ fn an_unknown_user_is_asked_the_same_every_time() {
     assert!(asked.contains(&5) && asked.contains(&10), "some as users with a password, some as users with a verifier");
     let again: Vec<_> = (0..40).map(|number| first(&format!("nobody{number}"))).collect();
     assert_eq!(asked, again);
+}
+
+#[test]
+fn f33_who_has_proven_nothing_takes_no_place_from_who_can() {
+    let role = fresh_role("trust");
+    let host = format!("[databases.postgres]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    let lines = format!("max_client_conn = 1\nclient_login_timeout = \"1h\"\n{host}");
+    let pooler = pgotter_with("scram-sha-256", &line(&role.name, &role.password()), &lines);
+    let unproven = ["nobody", &role.name, "nobody"].map(|user| {
+        let mut client = ask(pooler.port(), user, "postgres");
+        client.frame().unwrap();
+        client
+    });
+    let mut first = ask(pooler.port(), &role.name, "postgres");
+    first.frame().unwrap();
+    let right = proof(&mut first, &role.password()).1;
+    first.send(&right);
+    assert_eq!(error_code(&first.until_ready()), None);
+    assert_eq!(log_in(pooler.port(), &role.name, &role.password()).unwrap_err().0, "53300");
+    assert_eq!(log_in(pooler.port(), &role.name, "wrong").unwrap_err().0, "28P01", "and a stranger is not told so");
+    assert!(unproven.iter().all(Raw::hears_nothing));
+    drop(first);
+    eventually("the place is free again", || log_in(pooler.port(), &role.name, &role.password()).is_ok());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How many servers, how many clients, and who gets a place when several pools want it.
 
+use super::reloading::change;
 use super::talk::Client;
 use super::world::{PATIENCE, eventually, fresh_role, holder, look, pgotter, servers_of};
 use std::collections::HashSet;
@@ -131,6 +132,28 @@ fn clients_of_one_database_and_of_one_user_are_limited() {
     assert!(login(&other, "template1").is_ok(), "another database has its own count");
     kept.remove(0).leave();
     eventually("a place is free again", || login(&other, "postgres").is_ok());
+}
+
+#[test]
+fn limits_that_a_reload_brings_count_who_is_there_already() {
+    let (one, other) = (fresh_role(), fresh_role());
+    let mut pooler = pgotter("", "");
+    let port = pooler.port();
+    let login = |user: &str, database| Client::try_connect(port, &[("user", user), ("database", database)]);
+    let kept = [(&one, "postgres"), (&one, "postgres"), (&other, "template1")];
+    let [first, _second, _third] = kept.map(|(user, database)| login(user, database).unwrap());
+    let limits = format!("max_db_client_connections = 2\n[users.{other}]\nmax_user_client_connections = 1");
+    change(&mut pooler, "", &limits);
+    for (user, database, setting) in [
+        (&one, "postgres", "max_db_client_connections is 2"),
+        (&other, "template1", "max_user_client_connections is 1"),
+    ] {
+        let refused = login(user, database).err().unwrap();
+        refused.fatal("53300");
+        assert!(refused.errors[0].detail.contains(setting), "{refused:?}");
+    }
+    first.leave();
+    eventually("a place is free again", || login(&one, "postgres").is_ok());
 }
 
 #[test]
