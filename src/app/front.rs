@@ -20,6 +20,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A login takes less of the processor, with TLS and all. Nobody is closed for others before all who came before could have been
+/// served: many come at once when something has been started again.
+const A_LOGIN: Duration = Duration::from_millis(1);
+
 /// How long those who have left may wait for being forgotten. Short beside `run::DRAIN_LOOK`, which waits for that.
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
@@ -42,6 +46,8 @@ pub struct Hall {
 pub async fn accept(listener: Listener, hall: Hall) {
     let (complaints, crowded) = (Repeated::new(1), Repeated::new(1));
     loop {
+        let most = hall.door.load().unproven;
+        hall.unproven.room(most, A_LOGIN * u32::try_from(most).unwrap_or(u32::MAX)).await;
         match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
                 let gate = hall.door.load_full();

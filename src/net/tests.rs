@@ -311,3 +311,27 @@ fn of_too_many_the_oldest_goes_and_who_is_done_makes_room() {
         assert!(ended.try_recv().is_err());
     });
 }
+
+#[test]
+fn who_has_just_come_is_not_closed_for_the_next() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default());
+    runtime.expect("a runtime").block_on(async {
+        let (crowd, grace) = (std::rc::Rc::new(Crowd::default()), Duration::from_secs(5));
+        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        let begun = tokio::time::Instant::now();
+        crowd.join(2, std::future::pending());
+        crowd.room(2, grace).await;
+        crowd.join(2, async move { told.await.expect("it is told") });
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tell.send(()).expect("it is there");
+        crowd.room(2, grace).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(1), "one has left");
+        crowd.join(2, std::future::pending());
+        crowd.room(2, grace).await;
+        assert_eq!(begun.elapsed(), grace, "the first one had time enough");
+        assert_eq!(crowd.join(2, std::future::pending()), 1);
+        crowd.room(2, grace).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(6), "now the one that came behind a second is the oldest");
+    });
+}
