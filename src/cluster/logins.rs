@@ -91,6 +91,7 @@ fn plain_login(
 ) -> LoginSpec {
     LoginSpec {
         address: Address::new(&host.host, host.port),
+        found: Arc::default(),
         options: server_tcp_options(&config.pooler),
         tls: tls.clone(),
         user: user.to_owned(),

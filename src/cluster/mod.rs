@@ -227,8 +227,13 @@ impl Cluster {
         let config = &books.config;
         let watch = books.watches.get(entry_name(config, &pool.database));
         let primary = watch.map_or(Some(0), |watch| watch.primary());
+        let found = |index: usize| watch.and_then(|watch| watch.hosts().get(index)).map(|host| host.found.clone());
         let spec = |(index, host): (usize, &Host)| LaneSpec {
-            login: LoginSpec { generation: books.generation, ..self.login(config, entry, host, pool) },
+            login: LoginSpec {
+                generation: books.generation,
+                found: found(index).unwrap_or_default(),
+                ..self.login(config, entry, host, pool)
+            },
             limits: limits(&config.pooler, settings, primary == Some(index)),
             quota: Quota {
                 database: pool.database.clone(),

@@ -11,6 +11,7 @@ use crate::fault::SqlState;
 use crate::ids::ServerId;
 use crate::server::{LoginError, log_in};
 use line::Line;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -108,9 +109,10 @@ impl Cluster {
                 Ok((line, identity)) => {
                     failures = 0;
                     self.let_in(watch);
-                    host.set_peer(line.server.activity().line.peer.map(|end| end.ip));
+                    self.find(watch, at, line.server.activity().line.peer.map(|end| end.ip));
                     self.report(watch, |judge, now| judge.connected(at, identity, now));
                     self.converse(watch, at, line).await;
+                    host.found.set(None);
                     continue;
                 }
                 Err(NoAnswer::NoNews) => (),
@@ -136,6 +138,20 @@ impl Cluster {
             failures += 1;
             let _ = timeout(pause, host.poke.notified()).await;
             self.report(watch, |judge, now| judge.judge(now));
+        }
+    }
+
+    /// A host is asked at this address of its name from now on. What pools have at others is none of its servers.
+    fn find(&self, watch: &Watch, at: usize, ip: Option<IpAddr>) {
+        let Some(host) = watch.hosts().get(at) else { return };
+        host.found.set(ip);
+        for pool in self.pools() {
+            let lanes = pool.shape().lanes.clone();
+            let its = lanes.iter().filter(|lane| lane.is_found_as(&host.found));
+            let servers: usize = its.map(|lane| lane.leave(|ip| host.found.is_other(ip))).sum();
+            if servers > 0 {
+                tracing::info!(host = %host.address, servers, "servers at other addresses than the one that is asked are replaced");
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl Cluster {
         let servers = lanes.iter().flat_map(|lane| lane.servers());
         let watches = self.watches();
         let watched = watches.iter().flat_map(|watch| watch.hosts()).filter(|host| host.address.name() == Some(name));
-        let asked = watched.filter_map(|host| host.peer());
+        let asked = watched.filter_map(|host| host.found.get());
         answers.heard(answer, servers.filter_map(|server| server.line.peer.map(|end| end.ip)).chain(asked));
         for watch in &watches {
             let named = watch.hosts().iter().filter(|host| host.address.name() == Some(name));

@@ -4,7 +4,7 @@
 use super::judge::{Answer, Judge, Measure, State};
 use crate::clock::{self, Instant};
 use crate::config::{Database, HostRole, ReadYourWrites, Routing, RoutingMode, TransactionReads};
-use crate::net::Address;
+use crate::net::{Address, Found};
 use crate::pool::Mailbox;
 use crate::router::{ClusterView, Freshness, Role};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -64,25 +64,16 @@ pub(super) struct Watched {
     pub weight: u32,
     // It is to be asked now.
     pub poke: Notify,
-    // Where it is asked. None: it is not.
-    peer: Mutex<Option<IpAddr>>,
+    /// Where it is asked.
+    pub found: Arc<Found>,
     // That is not where it is any more.
     moved: AtomicBool,
 }
 
 impl Watched {
-    pub fn set_peer(&self, peer: Option<IpAddr>) {
-        *self.peer.lock() = peer;
-    }
-
-    pub fn peer(&self) -> Option<IpAddr> {
-        *self.peer.lock()
-    }
-
     /// Its name leads elsewhere than to these: it is asked there from now on.
     pub fn leave(&self, lost: impl Fn(IpAddr) -> bool) {
-        let left = self.peer.lock().take_if(|peer| lost(*peer)).is_some();
-        if left {
+        if self.found.leave(lost) {
             self.moved.store(true, Ordering::Relaxed);
             self.poke.notify_one();
         }
@@ -133,6 +124,10 @@ impl Watch {
         let before = |host: &Watched| self.hosts.iter().position(|old| old.address == host.address);
         if hosts.iter().all(|host| before(host).is_none()) {
             return Self::new(&self.entry, database, routing, &self.freshness).behind(self);
+        }
+        for host in &hosts {
+            let old = before(host).and_then(|at| self.hosts.get(at));
+            host.found.set(old.and_then(|old| old.found.get()));
         }
         let rules = WatchRules::new(routing);
         let old = self.judged.lock();
@@ -466,7 +461,7 @@ fn watched(database: &Database) -> Vec<Watched> {
         claim: claim(host.role),
         weight: host.weight,
         poke: Notify::new(),
-        peer: Mutex::default(),
+        found: Arc::default(),
         moved: AtomicBool::new(false),
     };
     database.hosts.iter().map(watched).collect()

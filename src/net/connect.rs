@@ -1,6 +1,7 @@
 //! Connecting to a host.
 
 use super::stream::{Stream, TcpOptions};
+use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -44,6 +45,42 @@ impl Address {
     /// What has to be looked up before one can connect; `None` for an IP and a unix socket.
     pub fn name(&self) -> Option<&str> {
         Some(self.host()).filter(|host| !host.is_empty() && host.parse::<IpAddr>().is_err())
+    }
+
+    /// The same, at this address of its name.
+    #[must_use]
+    pub fn at(&self, ip: Option<IpAddr>) -> Self {
+        match (self, ip) {
+            (Self::Tcp(_, port), Some(ip)) => Self::Tcp(ip.to_string(), *port),
+            _ => self.clone(),
+        }
+    }
+}
+
+/// Where a host was found. Its name may lead to several servers: what is known of it is known of the one that was asked, so nobody
+/// is to be sent to another one. None while nobody is asked.
+#[derive(Debug, Default)]
+pub struct Found(Mutex<Option<IpAddr>>);
+
+impl Found {
+    /// There, from now on.
+    pub fn set(&self, ip: Option<IpAddr>) {
+        *self.0.lock() = ip;
+    }
+
+    /// There.
+    pub fn get(&self) -> Option<IpAddr> {
+        *self.0.lock()
+    }
+
+    /// Nowhere any more, if it was there. Whether it was.
+    pub fn leave(&self, lost: impl FnOnce(IpAddr) -> bool) -> bool {
+        self.0.lock().take_if(|ip| lost(*ip)).is_some()
+    }
+
+    /// Whether this is another place.
+    pub fn is_other(&self, ip: IpAddr) -> bool {
+        self.get().is_some_and(|found| found != ip)
     }
 }
 

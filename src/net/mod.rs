@@ -12,7 +12,7 @@ mod socket;
 mod stream;
 mod tls;
 
-pub use connect::{Address, connect, resolve};
+pub use connect::{Address, Found, connect, resolve};
 pub use crowd::Crowd;
 pub use listen::{Listener, listen_tcp, listen_unix};
 pub use memory::{Holding, Memory};

@@ -376,6 +376,11 @@ impl Lane {
     pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
         let chores = self.chores.clone();
         self.list(&server);
+        let (spec, activity) = (self.spec(), server.activity());
+        if activity.line.peer.is_some_and(|end| spec.login.found.is_other(end.ip)) {
+            // It is asked elsewhere since this was begun.
+            activity.outdate();
+        }
         let server = server.with_slot(Slot::new(move |forsaken| {
             chores.send(Chore::Freed);
             if let Some(target) = forsaken {

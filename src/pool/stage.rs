@@ -26,6 +26,7 @@ impl Stage {
         let port = silent.local_addr().expect("bound").port();
         let login = LoginSpec {
             address: Address::new("127.0.0.1", port),
+            found: Arc::default(),
             options: TcpOptions::default(),
             tls: Tls::default().share(),
             user: "app".to_owned(),

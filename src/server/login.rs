@@ -9,7 +9,7 @@ use super::open::{Way, open, ways};
 use crate::auth::Stored;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
-use crate::net::{Address, SharedTls, Socket, TcpOptions, Tls};
+use crate::net::{Address, Found, SharedTls, Socket, TcpOptions, Tls};
 use crate::session::{Parameter, Welcome};
 use crate::sql::Isolation;
 use crate::wire::backend::{self, kind};
@@ -39,6 +39,8 @@ const SET_MAX: usize = 256;
 pub struct LoginSpec {
     /// Host.
     pub address: Address,
+    /// Where that was found, if it is one of several.
+    pub found: Arc<Found>,
     /// Socket options.
     pub options: TcpOptions,
     /// The TLS in force.
@@ -203,8 +205,9 @@ async fn attempt(
     (tls, way): (&Tls, Way),
     encrypted: &mut bool,
 ) -> Result<(Box<Server>, Welcome), LoginError> {
+    let place = spec.address.at(spec.found.get());
     let host = spec.address.host();
-    let socket = open((&spec.address, host), &spec.options, tls.connector(), way).await?;
+    let socket = open((&place, host), &spec.options, tls.connector(), way).await?;
     *encrypted = socket.is_encrypted();
     // A name may have several addresses; a cancel has to go to this one.
     let address = socket.peer_address().unwrap_or_else(|| spec.address.clone());

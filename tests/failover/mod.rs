@@ -7,6 +7,7 @@ mod following;
 mod load;
 mod ready;
 mod refusing;
+mod several;
 mod shown;
 mod trio;
 

@@ -100,6 +100,7 @@ pub async fn connect(target: &Target, host: &str, port: u16) -> Result<(Box<Serv
 async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) -> Result<Box<Server>, LoginError> {
     let spec = LoginSpec {
         address: Address::new(host, port),
+        found: Arc::default(),
         options: TcpOptions::default(),
         tls: Tls::default().share(),
         user: target.user.clone(),

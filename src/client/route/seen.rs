@@ -177,7 +177,7 @@ impl Route {
         match (change, relations, &mut self.written) {
             (Change::Nothing | Change::Hears, ..) => (),
             (Change::Relations, Some(relations), Written::These(tables)) => {
-                if !self.writes || tables.is_empty() {
+                if tables.is_empty() {
                     self.named_by = catalog.known().edition();
                 }
                 self.writes = true;

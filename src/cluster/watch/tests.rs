@@ -124,12 +124,12 @@ fn a_host_whose_name_leads_elsewhere_is_connected_to_anew_once() {
     let watch = watch(&config("\"a\", \"b\""));
     let host = &watch.hosts()[0];
     let [old, new] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
-    host.set_peer(Some(new));
+    host.found.set(Some(new));
     host.leave(|address| address == old);
-    assert!(!host.has_moved() && host.peer() == Some(new));
+    assert!(!host.has_moved() && host.found.get() == Some(new));
     host.leave(|address| address == new);
     assert!(host.has_moved() && !host.has_moved());
-    assert_eq!(host.peer(), None);
+    assert_eq!(host.found.get(), None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Lane, LaneSpec};
 use crate::clock;
+use crate::net::Found;
 #[cfg(doc)]
 use crate::pool::core::PoolCore;
 use crate::pool::steward::Chore;
@@ -44,6 +45,11 @@ impl Lane {
             self.try_again();
         }
         left
+    }
+
+    /// Whether its servers are opened where this says.
+    pub fn is_found_as(&self, found: &Arc<Found>) -> bool {
+        Arc::ptr_eq(&self.spec.load().login.found, found)
     }
 
     /// Its host may not be written to any more, or not yet again: nothing that servers opened until now say reaches a client, idle

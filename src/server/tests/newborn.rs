@@ -24,6 +24,7 @@ async fn fresh() -> Box<Server> {
         keyring: std::sync::Arc::default(),
         tls: crate::net::Tls::default().share(),
         address: Address::new("127.0.0.1", port),
+        found: std::sync::Arc::default(),
         options: TcpOptions::default(),
         user: "app".to_owned(),
         database: "shop".to_owned(),
