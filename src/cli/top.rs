@@ -1,14 +1,15 @@
 //! `pgotter top`: which queries a running PgOtter is busy with, and for whom, on a screen or, with `--once`, as plain text. Speaks with
 //! the console as any client would, so that it works from another machine too.
 //!
-//! `console` asks, `model` keeps what is shown and understands keys, `screen` draws, `plain` prints; `terminal` brings them together
-//! and is all that touches a terminal.
+//! `console` asks, `model` keeps what is shown and understands keys, `screen` draws, `plain` prints; `terminal` brings them together.
+//! It and `password` are all that touches a terminal, and `signals` sees to it that it is given back.
 
 mod console;
 mod model;
 mod password;
 mod plain;
 mod screen;
+mod signals;
 mod terminal;
 
 use super::MISTAKE;
@@ -17,6 +18,7 @@ use crate::config::read_duration;
 use crate::server::LoginError;
 use console::{Console, is_harmful};
 use model::{Model, Sort, View};
+use signals::Signals;
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,17 +97,18 @@ fn top(args: Args) -> Result<(), Stop> {
     if !args.once && !at_a_terminal {
         return Err(refused("this is no terminal; --once prints what there is and exits"));
     }
+    let signals = Signals::hear().map_err(|error| broken(format!("signals cannot be heard: {error}")))?;
     if at_a_terminal && !args.once {
         terminal::end_with_terminal().map_err(|error| broken(format!("could not start a thread: {error}")))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| broken(format!("could not start the runtime: {error}")))?;
-    let console = connect(&runtime, &mut place)?;
+    let console = connect(&runtime, &mut place, &signals)?;
     let view = if args.live { View::Live } else { View::Queries };
     let mut model = Model::new(console.place(), view, args.sort, args.interval);
     model.window = args.window;
     if !args.once {
-        return terminal::show(runtime, console, place, model);
+        return terminal::show(runtime, console, place, model, &signals);
     }
     let mut console = console;
     let snapshot =
@@ -148,10 +151,11 @@ fn place(args: &Args) -> Result<Place, Stop> {
 }
 
 /// Logs in, and asks for the password if there is none and one is needed.
-fn connect(runtime: &Runtime, place: &mut Place) -> Result<Console, Stop> {
+fn connect(runtime: &Runtime, place: &mut Place, signals: &Signals) -> Result<Console, Stop> {
     let mut outcome = runtime.block_on(Console::open(place));
     if matches!(outcome, Err((_, NoLogin::NeedsPassword))) && std::io::stdin().is_terminal() {
-        place.password = password::ask(&place.user).map_err(|error| broken(format!("no password: {error}")))?;
+        let asked = password::ask(&place.user, signals);
+        place.password = asked.map_err(|error| broken(format!("no password: {error}")))?;
         outcome = runtime.block_on(Console::open(place));
     }
     outcome.map_err(|(at, why)| {

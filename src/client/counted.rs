@@ -138,7 +138,8 @@ impl Client {
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
             Said::Execute { portal } => {
-                under_way.time_execute(portal, || self.to() == To::Primary, || self.stat_of_unparsed());
+                let may_flush = || self.to() == To::Primary;
+                under_way.time_execute(portal, may_flush, || self.stat_of_unparsed(), || self.kept.clone());
             }
             Said::Call => {
                 self.forget_kept();
@@ -150,10 +151,10 @@ impl Client {
 
     /// The client goes on with the data of a COPY, if there is one: until now its server has waited for it, unless some of what came
     /// before is still here. That is the client's time, and not the statement's.
-    pub(super) fn leave_out_waiting_for_data(&self, link: &mut Link) {
+    pub(super) fn leave_out_waiting_for_data(&self, link: &mut Link, now: Instant) {
         let Some(since) = link.awaits_data.take() else { return };
         if link.server.has_all_data() {
-            let waited = self.now.saturating_duration_since(since);
+            let waited = now.saturating_duration_since(since);
             link.server.leave_out(waited);
             link.watch.leave_out(waited);
         }
@@ -198,19 +199,20 @@ impl Client {
         self.to() != To::Primary
     }
 
-    /// The client does not hear the end of what is under way.
+    /// The client leaves its server, or has lost it, and does not hear the end of what is under way.
     pub(super) fn lose_statements(&mut self, link: &mut Link) {
+        let now = clock::now();
+        // It may have left in the middle of a COPY that waits for it.
+        self.leave_out_waiting_for_data(link, now);
+        self.note_idle_to_the_end(link);
         self.count_tried();
-        let lost_pipeline = link.server.exchange().has_pipeline();
-        link.server.lose_statements();
+        let lost = link.server.lose_statements();
         if link.server.exchange().awaits_time() {
-            link.server.ended_at(clock::now());
+            link.server.ended_at(now);
         }
         self.count_all(link);
         self.count_told(link);
-        if lost_pipeline {
-            self.note_slow_pipeline(link, true, self.answered_bytes, clock::now());
-        }
+        self.observe_lost(link, u32::try_from(lost).unwrap_or(u32::MAX), now);
     }
 
     fn count_all(&mut self, link: &mut Link) {

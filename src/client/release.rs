@@ -4,7 +4,6 @@ use super::connection::{Client, Step};
 use super::link::Link;
 use super::serve::{Left, shutting_down};
 use super::take_back::{Residue, TakeBack, take_back};
-use crate::clock;
 use crate::cluster::Loading;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
@@ -35,7 +34,7 @@ impl Client {
         if self.is_apart() && link.server.has_told_error() {
             self.fail_block();
         }
-        self.now = if link.just_heard { link.heard } else { clock::now() };
+        self.now = self.moment(&link);
         self.observe(&mut link, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()
         {
@@ -60,7 +59,6 @@ impl Client {
     /// The client leaves its server; another task brings the server back.
     pub(super) fn part(&mut self, mut link: Link, left: Left) -> Left {
         self.step(Step::Part);
-        self.note_idle_to_the_end(&mut link);
         self.note_answered(&link.server, true);
         self.lose_statements(&mut link);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
@@ -98,7 +96,6 @@ impl Client {
     /// The server has gone; the client hears what that means for what it sent.
     pub(super) fn bereave(&mut self, mut link: Link) -> Left {
         self.step(Step::Bereave);
-        self.note_idle_to_the_end(&mut link);
         self.note_answered(&link.server, true);
         self.lose_statements(&mut link);
         let exchange = link.server.exchange();

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) struct Stopwatch {
     // None: all of it was answered and observed.
     received: Option<Instant>,
-    // Microseconds from there until there was a server.
+    // Microseconds from there until it was sent, most of all to a server that had to be waited for.
     waited_us: u32,
     answered: Answered,
 }
@@ -29,9 +29,14 @@ impl Stopwatch {
         }
     }
 
-    /// A request is received and sent, and nothing else is owed.
-    pub fn asked(&mut self, now: Instant) {
-        (self.received, self.waited_us) = (Some(now), 0);
+    /// A request that was received then is sent, and nothing else is owed.
+    pub fn asked(&mut self, received: Instant, sent: Instant) {
+        *self = Self { answered: self.answered, ..Self::new(received, sent) };
+    }
+
+    /// What was held back until now is sent, and nothing else is owed; it was received then at the latest.
+    pub fn held_back(&mut self, received: Instant, sent: Instant) {
+        self.asked(self.received.unwrap_or(received), sent);
     }
 
     /// So long the server has waited for the client in the middle of it.
@@ -51,7 +56,7 @@ impl Stopwatch {
         self.answered != Answered::default()
     }
 
-    /// Microseconds from when the request was received until there was a server.
+    /// Microseconds from when the request was received until it was sent.
     pub fn waited_us(&self) -> u32 {
         self.waited_us
     }
@@ -72,15 +77,7 @@ impl Client {
     /// Nothing is owed any more, since `now`.
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
-        let (waited, server) = link.watch.times(now);
-        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
-        if link.server.take_apart() {
-            self.meter.answered_apart(&self.application, route, queries, server);
-        } else if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
-            self.note_slow_pipeline(link, false, bytes, now);
-        }
-        // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
-        link.watch.received = None;
+        let server = self.count_time(link, queries, false, now);
         if transactions > 0 {
             let took = now.saturating_duration_since(link.since);
             self.meter.transaction(took, self.is_on_replica());
@@ -90,6 +87,31 @@ impl Client {
         } else {
             link.busy = Some(link.busy.unwrap_or_default() + server);
         }
+    }
+
+    /// The client leaves its server, or has lost it: what is under way, with so many queries that will not be answered to it, has taken
+    /// until `now`.
+    #[cold]
+    pub(super) fn observe_lost(&mut self, link: &mut Link, lost: u32, now: Instant) {
+        let Answered { queries, .. } = std::mem::take(&mut link.watch.answered);
+        if queries + lost > 0 {
+            self.meter.heard(0, Answered { queries: lost, transactions: 0 });
+            self.count_time(link, queries + lost, true, now);
+        }
+    }
+
+    /// So many queries have taken until `now`. How long their server was busy with them.
+    fn count_time(&mut self, link: &mut Link, queries: u32, lost: bool, now: Instant) -> Duration {
+        let (waited, server) = link.watch.times(now);
+        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
+        self.meter.answered(&self.application, route, queries, server);
+        if link.server.take_together() {
+            self.meter.pipeline(waited + server, server, bytes);
+            self.note_slow_pipeline(link, lost, bytes, now);
+        }
+        // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
+        link.watch.received = None;
+        server
     }
 
     /// The client leaves its server, or has lost it: the transaction under way ends with that, however long it has waited for its client.

@@ -5,7 +5,7 @@ use super::talk::Client;
 use super::tty::{HEIGHT, Tty};
 use super::world::fresh_role;
 use super::{PROGRAM, at_a_terminal, at_one_that};
-use crate::support::PgOtter;
+use crate::support::{PgOtter, must};
 use std::process::{Command, Stdio};
 
 /// What a client may call itself to do harm: a title for the window, an end of the screen, words from right to left.
@@ -38,6 +38,51 @@ fn what_is_stopped_gives_the_terminal_back_and_takes_it_again_when_it_goes_on() 
     tty.until("the query again", |line| line.ends_with("select ? as asked"));
     tty.press("l");
     tty.until("that it hears keys", |line| line.starts_with("k cancel"));
+    tty.press("q");
+    let ended = tty.end();
+    assert_eq!((ended.status.as_str(), ended.modes_restored, ended.screen_restored), ("0", true, true));
+}
+
+#[test]
+fn whoever_asks_it_to_stop_gets_the_terminal_back_as_well() {
+    let (pooler, _client) = asked();
+    let Some(mut tty) = at_one_that(pooler.port(), WATCHER, Tty::stoppable) else { return };
+    tty.until("the query", |line| line.ends_with("select ? as asked"));
+    let told = Command::new("kill").args(["-TSTP", &tty.pid()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(tty.was_stopped(), (true, true), "modes and screen, while it is stopped");
+    tty.until("the query again", |line| line.ends_with("select ? as asked"));
+    tty.press("q");
+    let ended = tty.end();
+    assert_eq!((ended.status.as_str(), ended.modes_restored, ended.screen_restored), ("0", true, true));
+}
+
+#[test]
+fn while_it_asks_for_a_password_a_signal_gives_the_terminal_back() {
+    let users = crate::support::state().path().join("asked_users");
+    must(crate::support::state().write(&users, "\"boss\" \"secret\"\n"));
+    let pooler = pgotter(&format!("auth_type = \"scram-sha-256\"\nauth_file = \"{}\"", users.display()), "");
+    let without = |line: &str| format!("env -u PGPASSWORD -u PGPASSFILE HOME=/nowhere {line}");
+    let asks = |line: &str| line.starts_with("Password for user boss:");
+    // Were it INT, its shell would end with it.
+    for (signal, status) in [("TERM", "143"), ("HUP", "129")] {
+        let Some(tty) = at_one_that(pooler.port(), BOSS, |line| Tty::run(&without(line))) else { return };
+        tty.until("the question", asks);
+        tty.until_raw();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &tty.pid()]).status().unwrap().success());
+        let ended = tty.end();
+        assert_eq!((ended.status.as_str(), ended.modes_restored, ended.screen_restored), (status, true, true));
+    }
+    let Some(mut tty) = at_one_that(pooler.port(), BOSS, |line| Tty::stoppable(&without(line))) else { return };
+    tty.until("the question", asks);
+    tty.until_raw();
+    assert!(Command::new("kill").args(["-TSTP", &tty.pid()]).status().unwrap().success());
+    assert_eq!(tty.was_stopped(), (true, true), "modes and screen, while it is stopped");
+    tty.until("the question again", asks);
+    tty.until_raw();
+    tty.press("secret\r");
+    tty.until("the list", |line| line.starts_with("SHARE%"));
+    assert!(!tty.lines().iter().any(|line| line.contains("secret")), "{:?}", tty.lines());
     tty.press("q");
     let ended = tty.end();
     assert_eq!((ended.status.as_str(), ended.modes_restored, ended.screen_restored), ("0", true, true));

@@ -106,9 +106,19 @@ impl Tty {
 
     /// Its window has so many rows from now on.
     pub fn resize(&self, rows: usize) {
+        self.stty(&["rows", &rows.to_string()]);
+    }
+
+    /// Waits until it reads keys as they are pressed.
+    pub fn until_raw(&self) {
+        eventually("its reading single keys", || self.stty(&["-a"]).contains("-icanon"));
+    }
+
+    fn stty(&self, what: &[&str]) -> String {
         let terminal = fs::read_link(format!("/proc/{}/fd/0", self.pid())).unwrap();
-        let done = Command::new("stty").arg("-F").arg(terminal).args(["rows", &rows.to_string()]).status().unwrap();
-        assert!(done.success());
+        let done = Command::new("stty").arg("-F").arg(terminal).args(what).output().unwrap();
+        assert!(done.status.success());
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// Waits until it was stopped; whether the terminal was as before meanwhile, its modes and its screen. It goes on.

@@ -10,6 +10,7 @@ use super::talk::{Client, query};
 use super::world::eventually;
 use super::{NO_SLOW_LOG, assert_told, pgotter, table};
 use crate::support::PgOtter;
+use crate::support::raw::{Raw, bind, execute, parse, sync};
 use pgotter::cli::ports;
 use std::time::Duration;
 
@@ -21,6 +22,12 @@ fn queries(pooler: &PgOtter) -> Table {
 fn told(table: &Table, text: &str) -> [String; 5] {
     let row = table.row(&[("query", text)]);
     ["calls", "errors", "total_ms", "wait_ms", "p50_ms"].map(|column| row.text(column).to_owned())
+}
+
+/// How long servers were busy, as it is told of the one application that there is.
+fn busy_ms(pooler: &PgOtter) -> String {
+    let table = show(&mut console(pooler), "APPLICATIONS");
+    table.row(&[("database", "postgres")]).text("server_ms").to_owned()
 }
 
 fn select(name: &str) -> String {
@@ -69,7 +76,8 @@ fn waiting_for_a_server_is_told_apart_from_what_the_server_takes() {
 #[test]
 fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
     let server = Scripted::start(Clock::by_hand("cancelled"));
-    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let http = ports::free_port();
+    let mut pooler = pgotter(&server, "", &format!("{NO_SLOW_LOG}\n[http]\nlisten = \"127.0.0.1:{http}\""));
     let mut client = Client::connect(pooler.port(), "postgres", "postgres");
     client.send(&query(&select("held_cancelled")));
     server.until_held(1);
@@ -86,6 +94,94 @@ fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
     let table = queries(&pooler);
     assert_eq!(told(&table, &counted("held_cancelled")), ["1", "1", "2000.000", "0.000", "2031.616"]);
     assert_eq!(told(&table, &counted("held_abandoned")), ["1", "1", "4000.000", "0.000", "4063.232"]);
+    // Its server was busy with it, whoever is asked.
+    assert_eq!(busy_ms(&pooler), "6000.000");
+    let stats = show(&mut console(&pooler), "STATS");
+    let row = stats.row(&[("database", "postgres")]);
+    assert_eq!(row.numbers(["total_query_count", "total_query_time"]), [2, 6_000_000]);
+    let seconds = |scrape: &Scrape| scrape.sum("pgotter_routing_server_seconds_total", &[("database", "postgres")]);
+    let scrape = Scrape::until(http, "where it ran", |scrape| {
+        // What is shown there is up to a second old, by this clock.
+        server.clock.pass(Duration::from_secs(2));
+        seconds(scrape) > 0.0
+    });
+    assert_eq!(seconds(&scrape), 6.0);
+    pooler.kill();
+}
+
+#[test]
+fn what_is_held_back_behind_an_earlier_answer_takes_its_time_from_when_it_is_sent() {
+    let server = Scripted::start(Clock::by_hand("held_back"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    client.query("begin");
+    // What is behind it waits for the answer: whether the name is known then depends on that.
+    let in_front = [parse("named", &select("held_in_front")), bind("", "named", &[]), execute("", 0), sync()].concat();
+    client.send(&[in_front, query("select 1 from sent_behind where us = 5100")].concat());
+    server.until_held(1);
+    server.clock.pass(Duration::from_secs(3));
+    server.open();
+    (0..2).for_each(|_| assert!(client.answer().errors.is_empty()));
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("held_in_front")), ["1", "0", "3000.000", "0.000", "3014.656"]);
+    assert_eq!(told(&table, &counted("sent_behind")), ["1", "0", "5.100", "3000.000", "4.864"]);
+    assert_eq!(busy_ms(&pooler), "3005.100");
+    pooler.kill();
+}
+
+#[test]
+fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
+    let server = Scripted::start(Clock::by_hand("pipelines"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    let one = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    client.send(&[one("select 1 from error_piped where us = 7000"), one(&select("skipped_piped")), sync()].concat());
+    client.answer().error("22012");
+    let pipeline = |table: &Table| table.row(&[("fingerprint", "pipeline")]).text("total_ms").to_owned();
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("error_piped"))[..3], ["1", "1", "0.000"]);
+    assert_eq!((pipeline(&table), busy_ms(&pooler)), ("7.000".to_owned(), "7.000".to_owned()));
+    assert_eq!(told(&table, &counted("skipped_piped"))[..3], ["0", "0", "0.000"]);
+    // Several Syncs at once. Each waits for what prepares or drops a statement in front of it, and so has a time of its own; the last two
+    // simple queries wait for nothing.
+    let ahead = [one("select 1 from sent_ahead where us = 1000"), sync()].concat();
+    let simple = query("select 1 from sent_ahead where us = 1000");
+    for requests in [ahead.repeat(3), simple.repeat(3)] {
+        client.send(&requests);
+        (0..3).for_each(|_| assert!(client.answer().errors.is_empty()));
+    }
+    let fails = [one("select 1 from error_piped where us = 500"), one(&select("skipped_piped")), sync()].concat();
+    client.send(&[fails, ahead].concat());
+    client.answer().error("22012");
+    assert!(client.answer().errors.is_empty());
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("sent_ahead"))[..3], ["7", "0", "5.000"]);
+    assert_eq!(told(&table, &counted("error_piped"))[..3], ["2", "2", "0.000"]);
+    assert_eq!((pipeline(&table), busy_ms(&pooler)), ("9.500".to_owned(), "14.500".to_owned()));
+    client.send(&[one(&select("held_piped")), one(&select("never_piped")), sync()].concat());
+    server.until_held(1);
+    server.clock.pass(Duration::from_secs(4));
+    drop(client);
+    let is_counted = |table: &Table| table.with(&[("query", &counted("held_piped")), ("errors", "1")]).len() == 1;
+    eventually("it is counted", || is_counted(&queries(&pooler)));
+    assert_eq!((pipeline(&queries(&pooler)), busy_ms(&pooler)), ("4009.500".to_owned(), "4014.500".to_owned()));
+    pooler.kill();
+}
+
+#[test]
+fn what_a_copy_that_is_abandoned_had_waited_for_its_client_is_that_clients() {
+    let server = Scripted::start(Clock::by_hand("copies"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Raw::log_in(pooler.port(), &[]);
+    client.send(&query("copy copied_never from stdin /* us = 0 */"));
+    client.until(b'G');
+    server.clock.pass(Duration::from_secs(60));
+    drop(client);
+    let text = "copy copied_never from stdin";
+    let is_counted = |table: &Table| table.with(&[("query", text), ("calls", "1")]).len() == 1;
+    eventually("it is counted", || is_counted(&queries(&pooler)));
+    assert_eq!(told(&queries(&pooler), text)[..3], ["1", "1", "0.000"]);
+    assert_eq!(busy_ms(&pooler), "0.000");
     pooler.kill();
 }
 

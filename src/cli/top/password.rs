@@ -3,7 +3,9 @@
 //! Source: PostgreSQL documentation, "The Password File".
 
 use super::super::init::Place;
+use super::signals::{Signals, let_it};
 use crate::secret::Secret;
+use nix::sys::signal::Signal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use std::fs;
@@ -63,12 +65,27 @@ fn field(text: &str) -> (Zeroizing<String>, Option<&str>) {
 ///
 /// # Errors
 /// Broken off, or the terminal's.
-pub fn ask(user: &str) -> io::Result<Option<Secret<String>>> {
-    eprint!("Password for user {}: ", user.escape_debug());
-    io::stderr().flush()?;
-    enable_raw_mode()?;
+pub fn ask(user: &str, signals: &Signals) -> io::Result<Option<Secret<String>>> {
+    let question = format!("Password for user {}: ", user.escape_debug());
+    let take = move || {
+        eprint!("{question}");
+        io::stderr().flush()?;
+        enable_raw_mode()
+    };
+    let again = take.clone();
+    signals.take(take, move |signal| {
+        // Whoever let it go on has shown something else meanwhile.
+        let _ = disable_raw_mode();
+        if signal == Signal::SIGCONT {
+            let _ = again();
+            return;
+        }
+        eprintln!();
+        let_it(signal);
+        let _ = enable_raw_mode();
+    })?;
     let typed = typed();
-    disable_raw_mode()?;
+    signals.give_back(disable_raw_mode)?;
     eprintln!();
     let mut typed = typed?;
     Ok(Some(Secret::new(std::mem::take(&mut *typed))).filter(|password| !password.expose().is_empty()))

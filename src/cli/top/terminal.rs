@@ -7,7 +7,9 @@ use super::broken;
 use super::console::{Console, NoAnswer};
 use super::model::{Model, Order, Press, Snapshot};
 use super::screen::draw;
+use super::signals::{Signals, let_it};
 use crate::server::LoginError;
+use nix::sys::signal::Signal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
@@ -15,12 +17,11 @@ use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, enabl
 use ratatui::{DefaultTerminal, Terminal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, kill_current_process_group};
+use rustix::process::kill_current_process_group;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
@@ -42,8 +43,20 @@ enum News {
     Lost(String),
     /// A signal says that it is over.
     End,
+    /// That the process is to stop.
+    Stop,
     /// The process was stopped, and goes on: who knows what the terminal has shown meanwhile.
     Continued,
+}
+
+impl News {
+    fn of(signal: Signal) -> Self {
+        match signal {
+            Signal::SIGCONT => Self::Continued,
+            Signal::SIGTSTP => Self::Stop,
+            _ => Self::End,
+        }
+    }
 }
 
 /// What the user wants.
@@ -57,12 +70,14 @@ enum Key {
 ///
 /// # Errors
 /// The terminal cannot be used, or a bug.
-pub fn show(runtime: Runtime, console: Console, place: Place, mut model: Model) -> Result<(), Stop> {
+pub fn show(runtime: Runtime, console: Console, place: Place, mut model: Model, signals: &Signals) -> Result<(), Stop> {
     let (tell, news) = channel();
     let (orders, heard) = unbounded_channel();
     let (interval, window) = (model.interval, model.window.clone());
     // The screen is taken first: whatever panics then gives it back.
-    let mut screen = Screen::take().map_err(|error| broken(format!("the terminal cannot be used: {error}")))?;
+    let said = tell.clone();
+    let screen = signals.take(Screen::take, move |signal| drop(said.send(News::of(signal))));
+    let mut screen = screen.map_err(|error| broken(format!("the terminal cannot be used: {error}")))?;
     std::thread::Builder::new()
         .name("console".to_owned())
         .spawn(move || runtime.block_on(converse(console, &place, (interval, window), heard, tell)))
@@ -95,11 +110,10 @@ impl Screen {
         Ok(())
     }
 
-    /// As Control-Z does it; returns when somebody lets the process go on.
+    /// Returns when somebody lets the process go on.
     fn stop(&mut self) -> io::Result<()> {
         self.give_back();
-        // Where there is no shell that could do so, the system does not stop it.
-        kill_current_process_group(Signal::TSTP)?;
+        let_it(Signal::SIGTSTP);
         self.take_again()
     }
 }
@@ -143,7 +157,8 @@ fn watch(screen: &mut Screen, model: &mut Model, news: &Receiver<News>, ask: imp
             changed = true;
             match event::read()? {
                 Event::Key(key) => match press(key) {
-                    Some(Key::Stop) => screen.stop()?,
+                    // All that the shell has started with it; it is told as well.
+                    Some(Key::Stop) => kill_current_process_group(rustix::process::Signal::TSTP)?,
                     Some(Key::Press(press)) => match model.press(press) {
                         Some(Order::Quit) => return Ok(()),
                         Some(order) => _ = ask(order),
@@ -161,6 +176,7 @@ fn watch(screen: &mut Screen, model: &mut Model, news: &Receiver<News>, ask: imp
                 Ok(News::Said(message)) => model.message = Some(message),
                 Ok(News::Lost(why)) => model.lost = Some(why),
                 Ok(News::End) => return Ok(()),
+                Ok(News::Stop) => screen.stop()?,
                 Ok(News::Continued) => screen.take_again()?,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Err(io::Error::other("the thread that asks has ended")),
@@ -201,9 +217,6 @@ async fn converse(
     mut orders: UnboundedReceiver<Order>,
     tell: Sender<News>,
 ) {
-    if let Err(error) = hear_signals(&tell) {
-        let _ = tell.send(News::Said(format!("signals will not give the terminal back: {error}")));
-    }
     let (mut console, mut closer) = (Some(console), None);
     let mut refused: Option<Instant> = None;
     let mut ticks = tokio::time::interval(interval);
@@ -261,18 +274,4 @@ fn is_refusal(why: &NoLogin) -> bool {
         NoLogin::Login(error) => !error.is_absence() && !matches!(error, LoginError::TimedOut),
         NoLogin::NeedsPassword | NoLogin::LooksLikeVerifier(_) | NoLogin::Question(_) => true,
     }
-}
-
-/// Those that would end the process, and leave the terminal as it is; and that which lets it go on.
-fn hear_signals(tell: &Sender<News>) -> io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()] {
-        let (mut signals, tell) = (signal(kind)?, tell.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            let _ = tell.send(News::End);
-        });
-    }
-    let (mut signals, tell) = (signal(SignalKind::from_raw(Signal::CONT.as_raw()))?, tell.clone());
-    tokio::spawn(async move { while signals.recv().await.is_some() && tell.send(News::Continued).is_ok() {} });
-    Ok(())
 }
