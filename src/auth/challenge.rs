@@ -15,8 +15,10 @@ const SALT_BYTES: usize = 16;
 /// real user's would be.
 pub struct Disguise {
     key: Secret<[u8; 32]>,
-    // How many users have each number. At least one has one.
+    // How many users' verifiers have each number.
     iterations: BTreeMap<NonZeroU32, usize>,
+    // Users without a verifier, and with one.
+    kinds: [usize; 2],
 }
 
 /// One user's verifier, or an invention that nothing can pass.
@@ -29,23 +31,28 @@ pub struct Challenge {
 }
 
 impl Disguise {
-    /// `key` is random and lives as long as the process. `iterations` are what real users' verifiers have (if there is none,
-    /// [`ITERATIONS_DEFAULT`]): any other number would give the invention away, and one that is never invented a real user.
-    pub fn new(key: [u8; 32], iterations: impl Iterator<Item = NonZeroU32>) -> Self {
-        let mut counts = BTreeMap::new();
-        iterations.for_each(|number| *counts.entry(number).or_default() += 1);
-        if counts.is_empty() {
-            counts.insert(ITERATIONS_DEFAULT, 1);
+    /// `key` is random and lives as long as the process. `users` are the numbers of iterations that their verifiers have, None
+    /// for one without: any other number would give the invention away, and one that is never invented a real user.
+    pub fn new(key: [u8; 32], users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let (mut iterations, mut kinds) = (BTreeMap::new(), [0; 2]);
+        for number in users {
+            kinds[usize::from(number.is_some())] += 1;
+            number.into_iter().for_each(|number| *iterations.entry(number).or_default() += 1);
         }
-        Self { key: Secret::new(key), iterations: counts }
+        Self { key: Secret::new(key), iterations, kinds }
     }
 
     /// For other users. As long as they have the same numbers, however many have each, no name is given another one: real
     /// users are not either when others come and go.
-    pub fn renewed(&self, iterations: impl Iterator<Item = NonZeroU32>) -> Self {
-        let other = Self::new(*self.key.expose(), iterations);
-        let same = other.iterations.keys().eq(self.iterations.keys());
-        Self { iterations: if same { self.iterations.clone() } else { other.iterations }, ..other }
+    pub fn renewed(&self, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let mut other = Self::new(*self.key.expose(), users);
+        if other.iterations.keys().eq(self.iterations.keys()) {
+            other.iterations.clone_from(&self.iterations);
+        }
+        if other.kinds.map(|users| users > 0) == self.kinds.map(|users| users > 0) {
+            other.kinds = self.kinds;
+        }
+        other
     }
 
     /// The salt for a name. Another one with another number of iterations, as a real user's password would have been set anew.
@@ -55,7 +62,7 @@ impl Disguise {
         *bytes.first_chunk().expect("invariant: SHA-256 is longer than a salt")
     }
 
-    /// The number of iterations for a name: of so many names as users have it.
+    /// The number of iterations for a name: of so many names as users have it; PostgreSQL's default where none has one.
     pub(super) fn iterations(&self, user: &str) -> NonZeroU32 {
         let mut place = self.place(b"iterations", self.iterations.values().sum(), user);
         for (number, users) in &self.iterations {
@@ -72,10 +79,11 @@ impl Disguise {
         Md5Hash::invented(&self.derive(b"md5", user))
     }
 
-    /// Whether a user that is unknown is asked as `part` of `whole` known ones are: the same answer for the same name
-    /// each time.
-    pub(super) fn is_among(&self, part: usize, whole: usize, user: &str) -> bool {
-        self.place(b"kind", whole, user) < part
+    /// Whether a name is asked for SCRAM as a user with a verifier is, where others are asked otherwise: so many names as users
+    /// have one.
+    pub(super) fn has_verifier(&self, user: &str) -> bool {
+        let [without, with] = self.kinds;
+        self.place(b"kind", without + with, user) < with
     }
 
     /// The place of a name among so many.

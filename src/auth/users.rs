@@ -14,8 +14,6 @@ mod tests;
 /// The user list. Does not change; a reload makes another, with the [`Disguise`] renewed.
 pub struct Users {
     known: HashMap<String, Known>,
-    /// Of these, users who can be checked by SCRAM alone.
-    scram_only: usize,
     disguise: Arc<Disguise>,
 }
 
@@ -48,9 +46,7 @@ impl Users {
             };
             (user, Known { verifier, hash })
         };
-        let known: HashMap<_, _> = secrets.map(known).collect();
-        let scram_only = known.values().filter(|known| known.hash.is_none()).count();
-        Self { known, scram_only, disguise }
+        Self { known: secrets.map(known).collect(), disguise }
     }
 
     /// For SCRAM, whatever is stored.
@@ -60,12 +56,13 @@ impl Users {
     }
 
     /// For md5, or for SCRAM where only a verifier is stored, as PgBouncer and PostgreSQL do. A name that is not listed is
-    /// asked as some listed one would be.
+    /// asked as some listed one would be, and so is one without a password.
     pub fn md5(&self, user: &str) -> Asks {
         let known = self.known.get(user);
-        let invented = self.disguise.is_among(self.scram_only, self.known.len(), user);
+        let invented = self.disguise.has_verifier(user);
         let hash = known.and_then(|known| known.hash.as_ref());
-        if known.map_or(invented, |known| known.hash.is_none()) {
+        let has_verifier = known.is_some_and(|known| known.verifier.is_some());
+        if hash.is_none() && (has_verifier || invented) {
             return Asks::Scram(self.scram(user));
         }
         let mock = self.disguise.hash(user);

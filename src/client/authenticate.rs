@@ -46,9 +46,9 @@ impl Credentials {
     }
 }
 
-/// Of each verifier.
-fn iterations(config: &Config) -> impl Iterator<Item = NonZeroU32> {
-    secrets(config).filter_map(|(_, secret)| secret.iterations())
+/// What each user's verifier has.
+fn iterations(config: &Config) -> impl Iterator<Item = Option<NonZeroU32>> {
+    secrets(config).map(|(_, secret)| secret.iterations())
 }
 
 fn users(config: &Config, disguise: &Arc<Disguise>) -> Users {
