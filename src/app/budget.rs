@@ -11,6 +11,10 @@ const OWN: u64 = 128;
 /// Servers that pools which nobody can foresee may open.
 const FORESEEN_POOLS: u64 = 4;
 
+/// Connections that have not proven who they are, where there are descriptors enough: who comes in numbers is let in at some
+/// thousands a second.
+const UNPROVEN_MOST: usize = 10_000;
+
 /// Memory of a machine that does not say how much it has.
 const MEMORY_UNKNOWN: usize = 1 << 30;
 
@@ -26,6 +30,8 @@ pub struct Budget {
     pub servers: u64,
     /// Clients at most: `max_client_conn`, or what is left.
     pub clients: usize,
+    /// Connections at most that have not proven who they are: what is left beside clients, and a quarter is kept for them.
+    pub unproven: usize,
 }
 
 /// Raises the limit and shares it out.
@@ -44,8 +50,8 @@ pub fn usual_memory(available: Option<usize>) -> usize {
 
 /// One line for each host, and a warning if the pools may want more descriptors than there are for them.
 pub fn log(budget: Budget, memory_budget: usize, config: &Config) {
-    let Budget { descriptors, servers, clients } = budget;
-    tracing::info!(descriptors, server_descriptors = servers, max_clients = clients, memory_budget, "limits");
+    let Budget { descriptors, servers, clients, unproven } = budget;
+    tracing::info!(descriptors, server_descriptors = servers, max_clients = clients, unproven, memory_budget, "limits");
     for HostSum { host: (host, port), servers } in sums_per_host(config) {
         match servers {
             Some(servers) => tracing::info!(host, port, servers, "the pools may open"),
@@ -59,13 +65,15 @@ pub fn log(budget: Budget, memory_budget: usize, config: &Config) {
 
 /// The same for people, as `pgotter check` prints it. Descriptors and memory are those of whoever asks, at this moment.
 pub fn describe(config: &Config) -> String {
-    let Budget { descriptors, servers, clients } = budget(config);
+    let Budget { descriptors, servers, clients, unproven } = budget(config);
     let memory = config.pooler.memory_budget.unwrap_or_else(|| usual_memory(available::memory()));
     let mut text = config::check_summary(config);
     text += &config::queue_summary(config, clients);
     // Writing to a String cannot fail.
-    let _ =
-        writeln!(text, "file descriptors {descriptors}: {servers} for servers, {OWN} for itself, the rest for clients");
+    let _ = writeln!(
+        text,
+        "file descriptors {descriptors}: {servers} for servers, {OWN} for itself, {unproven} for connections that have not logged in, the rest for clients"
+    );
     let _ = writeln!(text, "memory for clients' buffers {} MiB, and 64 KiB for each client beside it", memory >> 20);
     text
 }
@@ -84,6 +92,8 @@ fn share(descriptors: u64, config: &Config) -> Budget {
     let asked: usize = config.databases.values().map(|entry| entry.hosts.len()).filter(|hosts| *hosts > 1).sum();
     let asked = asked + config.notify.webhook.len();
     let own = OWN + u64::try_from(asked).unwrap_or(0);
-    let fits = usize::try_from(descriptors.saturating_sub(servers + own)).unwrap_or(usize::MAX).max(1);
-    Budget { descriptors, servers, clients: config.pooler.max_client_conn.unwrap_or(fits).min(fits) }
+    let left = usize::try_from(descriptors.saturating_sub(servers + own)).unwrap_or(usize::MAX);
+    let fits = (left - (left / 4).min(UNPROVEN_MOST)).max(1);
+    let clients = config.pooler.max_client_conn.unwrap_or(fits).min(fits);
+    Budget { descriptors, servers, clients, unproven: left.saturating_sub(clients).clamp(1, UNPROVEN_MOST) }
 }

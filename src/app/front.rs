@@ -8,10 +8,11 @@ use crate::client::{Gate, Opening, Registry, log_in};
 use crate::clock;
 use crate::cluster::tcp_options;
 use crate::ids::{ClientId, Numbers};
-use crate::metrics::Repeated;
-use crate::net::Listener;
+use crate::metrics::{LoginResult, Repeated};
+use crate::net::{Crowd, Listener, Peer, Stream};
 use crate::wire::startup::CancelKey;
 use arc_swap::ArcSwap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -33,28 +34,31 @@ pub struct Hall {
     pub desk: Arc<Desk<Arc<Operator>>>,
     /// As for clients.
     pub numbers: Arc<Numbers>,
+    /// Those who have not proven who they are.
+    pub unproven: Rc<Crowd>,
 }
 
 /// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
 pub async fn accept(listener: Listener, hall: Hall) {
-    let complaints = Repeated::new(1);
+    let (complaints, crowded) = (Repeated::new(1), Repeated::new(1));
     loop {
         match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
-                let (gate, hall) = (hall.door.load_full(), hall.clone());
-                tokio::task::spawn_local(async move {
-                    let opening = log_in(stream, peer, &gate).await;
-                    // A console may stay for longer than a configuration.
-                    drop(gate);
-                    match opening {
-                        Opening::Client(client) => hall.workers.give(client.pool.next_home(), Job::Client(client)),
-                        Opening::Console(caller) => {
-                            let id = ClientId(hall.numbers.next());
-                            Box::pin(console(*caller, id, &hall.desk)).await;
-                        }
-                        Opening::Over => (),
+                let gate = hall.door.load_full();
+                let closed = hall.unproven.join(gate.unproven, let_in(stream, peer, hall.clone()));
+                (0..closed).for_each(|_| gate.metrics.front_login("", LoginResult::Limit));
+                if closed > 0 {
+                    if let Some(unreported) = crowded.note(clock::now()) {
+                        let most = gate.unproven;
+                        tracing::warn!(
+                            most,
+                            unreported,
+                            "too many connections that have not logged in: the oldest is closed"
+                        );
                     }
-                });
+                    // Its descriptor is free when its task has been run.
+                    tokio::task::yield_now().await;
+                }
             }
             Err(error) => {
                 if let Some(unreported) = complaints.note(clock::now()) {
@@ -63,6 +67,20 @@ pub async fn accept(listener: Listener, hall: Hall) {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Takes a connection through its login, and hands it over.
+async fn let_in(stream: Stream, peer: Peer, hall: Hall) {
+    let gate = hall.door.load_full();
+    match log_in(stream, peer, &gate).await {
+        Opening::Client(client) => hall.workers.give(client.pool.next_home(), Job::Client(client)),
+        Opening::Console(caller) => {
+            let id = ClientId(hall.numbers.next());
+            // Apart: it has proven who it is, and makes room for nobody.
+            tokio::task::spawn_local(async move { console(*caller, id, &hall.desk).await });
+        }
+        Opening::Over => (),
     }
 }
 

@@ -128,6 +128,7 @@ impl Operator {
             credentials,
             registry: self.registry.clone(),
             seats: self.seats.clone(),
+            unproven: budget.unproven,
             memory: before.memory.clone(),
             strangers: before.strangers.clone(),
             cluster: self.cluster.clone(),

@@ -22,6 +22,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -82,7 +83,13 @@ pub fn run(config: Config) -> io::Result<Stopped> {
     if let Some(listening) = endpoint {
         serve_views(listening, &door, board, desk.clone())?;
     }
-    let hall = Hall { door: door.clone(), workers, desk: desk.clone(), numbers: shared.clients.clone() };
+    let hall = Hall {
+        door: door.clone(),
+        workers,
+        desk: desk.clone(),
+        numbers: shared.clients.clone(),
+        unproven: Rc::default(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let stopped = runtime.block_on(async {
         // Whoever finds it listening may signal it: what nobody listens to ends the process.
@@ -190,7 +197,8 @@ fn open_gate(
     oddities(&config).iter().for_each(|oddity| tracing::warn!("{oddity}"));
     let credentials = Credentials::new(&config);
     let seats = Arc::new(Seats::new(budget.clients));
-    Ok(Gate { config, credentials, registry, seats, memory, strangers: Arc::default(), cluster, tls, metrics })
+    let (strangers, unproven) = (Arc::default(), budget.unproven);
+    Ok(Gate { config, credentials, registry, seats, unproven, memory, strangers, cluster, tls, metrics })
 }
 
 /// Waits for the first order to end, and carries it out.

@@ -33,6 +33,8 @@ pub struct Gate {
     pub registry: Arc<Registry>,
     /// Limits on clients.
     pub seats: Arc<Seats>,
+    /// Connections at most that have not proven who they are.
+    pub unproven: usize,
     /// What the buffers of all clients take.
     pub memory: Arc<Memory>,
     /// Who has failed to come in.

@@ -4,21 +4,19 @@ use super::Views;
 use super::answer::Answers;
 use crate::clock;
 use crate::metrics::Repeated;
+use crate::net::Crowd;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
-/// Connections at a time. One more, and the oldest is closed: an honest request takes milliseconds, so the oldest is
-/// one that does not.
+/// Connections at a time.
 const CONNECTIONS: usize = 32;
 /// From connecting to the end of the request's head.
 const HEAD: Duration = Duration::from_secs(5);
@@ -52,19 +50,14 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listening.0)?;
         let answers = Rc::new(Answers::new(views));
-        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        let open = Rc::new(Crowd::default());
         let complaints = Repeated::new(1);
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    open.retain(|connection| !connection.is_finished());
-                    if open.len() >= CONNECTIONS
-                        && let Some(oldest) = open.pop_front()
-                    {
-                        oldest.abort();
+                    for _ in 0..open.join(CONNECTIONS, converse(stream, answers.clone())) {
                         answers.ended(false);
                     }
-                    open.push_back(tokio::task::spawn_local(converse(stream, answers.clone())).abort_handle());
                 }
                 Err(error) => {
                     if let Some(unreported) = complaints.note(clock::now()) {

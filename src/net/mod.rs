@@ -2,6 +2,7 @@
 
 mod bulk;
 mod connect;
+mod crowd;
 mod line;
 mod listen;
 mod memory;
@@ -12,6 +13,7 @@ mod stream;
 mod tls;
 
 pub use connect::{Address, connect, resolve};
+pub use crowd::Crowd;
 pub use listen::{Listener, listen_tcp, listen_unix};
 pub use memory::{Holding, Memory};
 pub use socket::{HIGH_WATER, Socket};

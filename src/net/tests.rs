@@ -269,3 +269,45 @@ async fn when_every_address_refuses_the_reason_is_told() {
     assert_eq!(soon(vec![refused, refused]).await.expect_err("refused").kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(soon(vec![]).await.expect_err("nothing to try").kind(), io::ErrorKind::NotFound);
 }
+
+struct End(tokio::sync::mpsc::UnboundedSender<u32>, u32);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+#[test]
+fn of_too_many_the_oldest_goes_and_who_is_done_makes_room() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+    runtime.expect("a runtime").block_on(async {
+        let crowd = std::rc::Rc::new(Crowd::default());
+        let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
+        // Says when it is dropped; ends when it is told to.
+        let task = |number: u32| {
+            let (tell, told) = tokio::sync::oneshot::channel::<()>();
+            let end = End(ends.clone(), number);
+            let task = async move {
+                let _end = end;
+                let _ = told.await;
+            };
+            (task, tell)
+        };
+        let mut tells = Vec::new();
+        for number in 0..3 {
+            let (task, tell) = task(number);
+            assert_eq!(crowd.join(3, task), 0);
+            tells.push(tell);
+        }
+        tells.remove(1).send(()).expect("it is there");
+        assert_eq!(ended.recv().await, Some(1));
+        let (fourth, _fourth) = task(3);
+        assert_eq!(crowd.join(3, fourth), 0, "one has left");
+        let (fifth, _fifth) = task(4);
+        assert_eq!(crowd.join(2, fifth), 2, "a reload allows fewer");
+        assert_eq!([ended.recv().await, ended.recv().await], [Some(0), Some(2)]);
+        tokio::task::yield_now().await;
+        assert!(ended.try_recv().is_err());
+    });
+}

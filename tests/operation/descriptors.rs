@@ -6,9 +6,11 @@ use crate::support::{must, state};
 use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 /// PgOtter with as few descriptors as that.
 fn with_descriptors(limit: usize, pooler: &str) -> PoolerProcess {
@@ -21,15 +23,57 @@ fn with_descriptors(limit: usize, pooler: &str) -> PoolerProcess {
     must(PoolerProcess::start(state(), &script, &config(port, &host(cluster()), pooler, ""), port))
 }
 
+/// What the line of log about the limits says of this.
+fn limit(pooler: &PoolerProcess, name: &str) -> usize {
+    let log = pooler.log();
+    let (_, rest) = log.split_once(&format!("\"{name}\":")).unwrap_or_else(|| panic!("{log}"));
+    rest.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn f21_who_says_nothing_makes_room_for_who_does() {
+    let role = fresh_role();
+    let pooler = with_descriptors(300, "client_login_timeout = \"1h\"");
+    let connect = || TcpStream::connect(("127.0.0.1", pooler.port())).unwrap();
+    // More of them than descriptors.
+    let silent: Vec<_> = (0..400).map(|_| connect()).collect();
+    assert_eq!(Client::connect(pooler.port(), &role, "postgres").value("SELECT 'served'"), "served");
+    let unproven = limit(&pooler, "unproven");
+    assert!((10..100).contains(&unproven), "{unproven}");
+    // The oldest have gone, and as many are left as may be.
+    let is_closed = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let read = stream.read(&mut [0]);
+        !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
+    eventually("the oldest are closed", || silent[..silent.len() - unproven].iter().all(is_closed));
+    // The client was one of them until it had proven who it is.
+    assert!(!silent[silent.len() - unproven + 1..].iter().any(is_closed));
+    assert!(!pooler.log().contains("cannot accept"), "{}", pooler.log());
+}
+
+/// Takes what descriptors it has not used from a process, but for so many.
+fn leave_descriptors(pooler: &PoolerProcess, count: usize) {
+    let used = fs::read_dir(format!("/proc/{}/fd", pooler.id())).unwrap().count();
+    let mut prlimit = Command::new("prlimit");
+    // As the user that the process runs as.
+    state().adopt(&mut prlimit);
+    let limit = used + count;
+    prlimit.arg(format!("--pid={}", pooler.id())).arg(format!("--nofile={limit}:{limit}"));
+    assert!(must(prlimit.status()).success());
+}
+
 #[test]
 fn f21_without_descriptors_everybody_waits_and_nobody_is_lost() {
     let role = fresh_role();
     let lines = "query_wait_timeout = \"1min\"\nserver_login_retry = \"1h\"\nclient_login_timeout = \"1h\"";
-    let mut pooler = with_descriptors(260, lines);
+    let mut pooler = with_descriptors(300, lines);
     let port = pooler.port();
     let mut busy = holder(port, &role);
     let mut waiting = Client::connect(port, &role, "postgres");
-    // They say nothing, and there are more of them than descriptors.
+    // Fewer than are kept for those who say nothing.
+    assert!(limit(&pooler, "unproven") > 8);
+    leave_descriptors(&pooler, 6);
     let silent: Vec<_> = (0..310).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     eventually("a client cannot be accepted", || pooler.log().contains("cannot accept a connection"));
     waiting.send(&query("SELECT 'served'"));
@@ -50,10 +94,8 @@ fn f21_without_descriptors_everybody_waits_and_nobody_is_lost() {
 #[test]
 fn f21_clients_beyond_what_the_descriptors_allow_are_told_53300_and_the_others_have_their_servers() {
     let role = fresh_role();
-    let pooler = with_descriptors(230, "default_pool_size = 20");
-    let log = pooler.log();
-    let (_, rest) = log.split_once("\"max_clients\":").unwrap();
-    let fit: usize = rest.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap();
+    let pooler = with_descriptors(240, "default_pool_size = 20");
+    let fit = limit(&pooler, "max_clients");
     let login = || Client::try_connect(pooler.port(), &[("user", &role), ("database", "postgres")]);
     // PgOtter's start was observed with a connection that may still count.
     eventually("a first client", || login().is_ok());
