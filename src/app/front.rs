@@ -38,7 +38,7 @@ pub struct Hall {
     pub unproven: Rc<Crowd>,
 }
 
-/// Accepts on one listener for ever. Whoever comes is judged by what stands at the door at that moment.
+/// Accepts on one listener for ever.
 pub async fn accept(listener: Listener, hall: Hall) {
     let (complaints, crowded) = (Repeated::new(1), Repeated::new(1));
     loop {
@@ -72,8 +72,7 @@ pub async fn accept(listener: Listener, hall: Hall) {
 
 /// Takes a connection through its login, and hands it over.
 async fn let_in(stream: Stream, peer: Peer, hall: Hall) {
-    let gate = hall.door.load_full();
-    match log_in(stream, peer, &gate).await {
+    match log_in(stream, peer, &hall.door).await {
         Opening::Client(client) => hall.workers.give(client.pool.next_home(), Job::Client(client)),
         Opening::Console(caller) => {
             let id = ClientId(hall.numbers.next());

@@ -3,7 +3,7 @@
 //! Whether a user exists makes no difference to what is said, in which order, and what it costs; `auth` sees to that.
 //! Source: PostgreSQL `src/backend/libpq/auth.c`; RFC 5802 for SCRAM.
 
-use super::login::{Door, Turned, violation};
+use super::login::{Door, Gate, Turned, changed_meanwhile, violation};
 use crate::auth::{
     self, Asks, Authenticated, BorrowedKeys, Challenge, Disguise, Md5Challenge, NONCE_BYTES, Refused, ScramServer,
     Stored, Users,
@@ -69,18 +69,38 @@ impl From<Authenticated> for Proved {
     }
 }
 
+impl Gate {
+    /// Whether a proof that another one has asked this user for is one here, too.
+    pub(super) fn honours(&self, asked_by: &Self, user: &str) -> Result<(), Fault> {
+        let (now, then) = (&self.config, &asked_by.config);
+        let method = now.pooler.auth_type;
+        let unchanged = match method {
+            AuthType::Trust if !now.knows_user(user) => return Err(unlisted(user)),
+            AuthType::Cert if !now.knows_user(user) => return Err(Refused::OtherCertificate.into_fault(user)),
+            AuthType::Trust | AuthType::Cert => true,
+            // What is proven is that secret, and no other text of the same password.
+            AuthType::Plain | AuthType::Md5 | AuthType::ScramSha256 => {
+                let secret = now.pooler.auth_users.get(user);
+                let secret = secret.ok_or_else(|| Refused::WrongPassword.into_fault(user))?;
+                then.pooler.auth_users.get(user).is_some_and(|before| before.expose() == secret.expose())
+            }
+        };
+        if unchanged && method == then.pooler.auth_type { Ok(()) } else { Err(changed_meanwhile()) }
+    }
+}
+
+fn unlisted(user: &str) -> Fault {
+    let message = format!("role \"{user}\" does not exist");
+    Fault::fatal(Blame::Client, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message)
+}
+
 impl Door<'_> {
     /// As `auth_type` says.
     pub(super) async fn authenticate(&mut self, user: &str) -> Result<Proved, Turned> {
         let credentials = &self.gate.credentials;
         match self.gate.config.pooler.auth_type {
             AuthType::Trust if self.gate.config.knows_user(user) => Ok(auth::trust(user).into()),
-            AuthType::Trust => Err(Fault::fatal(
-                Blame::Client,
-                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                format!("role \"{user}\" does not exist"),
-            )
-            .into()),
+            AuthType::Trust => Err(unlisted(user).into()),
             AuthType::Plain => self.clear_text(user).await,
             AuthType::Md5 => match credentials.users.md5(user) {
                 Asks::Md5(challenge) => self.md5(user, challenge).await,

@@ -15,6 +15,7 @@ use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup, Intake};
 use crate::wire::backend;
 use crate::wire::startup::{self, CancelKey, FirstPacket, PROTOCOL_3_2, Startup};
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
@@ -131,10 +132,13 @@ impl From<Fault> for Turned {
 }
 
 /// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
-pub async fn log_in(stream: Stream, peer: Peer, gate: &Gate) -> Opening {
+pub async fn log_in(stream: Stream, peer: Peer, gates: &ArcSwap<Gate>) -> Opening {
     let socket = Socket::new(stream, BytesMut::new());
-    let mut door = Door { socket, peer, gate, database: String::new(), is_charged: false };
-    let outcome = tokio::time::timeout(gate.config.pooler.client_login_timeout, door.open()).await;
+    let gate = gates.load_full();
+    let timeout = gate.config.pooler.client_login_timeout;
+    let mut door = Door { socket, peer, gates, gate, database: String::new(), tls: None, is_charged: false };
+    let outcome = tokio::time::timeout(timeout, door.open()).await;
+    let gate = door.gate.clone();
     if door.is_charged {
         gate.strangers.login_forgiven(peer, &gate.config);
     }
@@ -175,6 +179,7 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
         Blame::Limit | Blame::Pooler => LoginResult::NoServer,
         Blame::Client => match fault.sqlstate {
             SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE => LoginResult::Auth,
+            SqlState::CANNOT_CONNECT_NOW => LoginResult::Auth,
             SqlState(code) if code.starts_with("28") => LoginResult::Auth,
             _ => LoginResult::Protocol,
         },
@@ -237,9 +242,13 @@ fn enter_by_alias(config: &Config, startup: &mut ClientStartup) -> Option<Box<st
 pub(super) struct Door<'a> {
     pub(super) socket: Socket,
     peer: Peer,
-    pub(super) gate: &'a Gate,
+    gates: &'a ArcSwap<Gate>,
+    // The one it is judged by. A reload puts another in its place.
+    pub(super) gate: Arc<Gate>,
     // What it asks for; empty before it has said so.
     database: String,
+    // Under which it has shaken hands.
+    tls: Option<Arc<Tls>>,
     // It had to wait, and counts as failed although it has not.
     is_charged: bool,
 }
@@ -257,16 +266,18 @@ impl Door<'_> {
         let (user, database) = session::names(&packet)?;
         self.database.clone_from(&database);
         self.hold_up().await;
+        // It may have been kept open for long before it said who it is.
+        self.gate = self.gates.load_full();
         if config::is_console(&database) {
             let user = self.prove(&user).await?.user;
             return self.console(user, database, packet.long_keys()).map(Admitted::Console);
         }
-        let mut startup = session::read(&packet, &self.intake())?;
-        let writer = enter_by_alias(&self.gate.config, &mut startup);
-        self.database.clone_from(&startup.database);
+        // What is wrong with it is said before a proof is asked for.
+        self.read(&packet)?;
         self.gate.memory.admit()?;
         // Nothing before this depends on which users and databases there are.
-        let Proved { user, keys } = self.prove(&startup.user).await?;
+        let Proved { user, keys } = self.prove(&user).await?;
+        let (startup, writer) = self.read(&packet)?;
         // Not before: whoever connects and proves nothing would keep out who can.
         let mut seat = self.gate.seats.take()?;
         let missing = || {
@@ -285,13 +296,18 @@ impl Door<'_> {
         Ok(Admitted::Client(Entry { long_key: packet.long_keys(), startup, user, pool, seat, writer }))
     }
 
-    fn intake(&self) -> Intake<'_> {
+    /// What it asks for, by the gate. Of an alias that only reads: the one that writes.
+    fn read(&mut self, packet: &Startup) -> Result<(ClientStartup, Option<Box<str>>), Fault> {
         let pooler = &self.gate.config.pooler;
-        Intake {
+        let intake = Intake {
             ignored: &pooler.ignore_startup_parameters,
             extra: &pooler.track_extra_parameters,
             host: pooler.application_name_add_host.then(|| self.peer.to_string()),
-        }
+        };
+        let mut startup = session::read(packet, &intake)?;
+        let writer = enter_by_alias(&self.gate.config, &mut startup);
+        self.database.clone_from(&startup.database);
+        Ok((startup, writer))
     }
 
     /// An address that fails again and again has to wait. Never for so long that the right password would be too late: many
@@ -318,7 +334,22 @@ impl Door<'_> {
         if is_wrong && !std::mem::take(&mut self.is_charged) {
             self.gate.strangers.login_failed(self.peer, &self.gate.config);
         }
-        proved
+        let proved = proved?;
+        self.judge_again(user)?;
+        Ok(proved)
+    }
+
+    /// There may have been a reload since it was asked: it is let in by what is in force now, or not at all.
+    fn judge_again(&mut self, user: &str) -> Result<(), Fault> {
+        let asked_by = std::mem::replace(&mut self.gate, self.gates.load_full());
+        if !Arc::ptr_eq(&asked_by, &self.gate) {
+            self.gate.honours(&asked_by, user)?;
+        }
+        self.check_encrypted()?;
+        match &self.tls {
+            Some(tls) if !self.gate.tls.load().admits_as(tls) => Err(changed_meanwhile()),
+            _ => Ok(()),
+        }
     }
 
     /// No seat is taken: an operator must get in when there is none left.
@@ -377,7 +408,7 @@ impl Door<'_> {
 
     /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL.
     async fn cancel(&mut self, key: &CancelKey) {
-        let Gate { strangers, registry, config, .. } = self.gate;
+        let Gate { strangers, registry, config, .. } = &*self.gate;
         // A right one at once: late, it would hit its owner's next statement.
         if !registry.cancel(key) {
             strangers.keep_wrong_cancel(self.peer, config).await;
@@ -399,8 +430,9 @@ impl Door<'_> {
     }
 
     /// A client whose handshake fails has been told so by an alert, and would read nothing else.
-    async fn begin_tls(&mut self, tls: &Tls) -> Result<(), Turned> {
+    async fn begin_tls(&mut self, tls: &Arc<Tls>) -> Result<(), Turned> {
         let acceptor = tls.acceptor().ok_or(Turned::Silent)?;
+        self.tls = Some(tls.clone());
         self.socket.accept_tls(acceptor).await.map_err(|error| {
             self.gate.metrics.front_login(&self.database, LoginResult::Tls);
             if let Some(unreported) = self.gate.may_log_refusal() {
@@ -436,6 +468,12 @@ impl Door<'_> {
             self.socket.recv().await?;
         }
     }
+}
+
+/// A reload has changed what a client has proven itself by.
+pub(super) fn changed_meanwhile() -> Fault {
+    let message = "the configuration has changed during the login";
+    Fault::fatal(Blame::Client, SqlState::CANNOT_CONNECT_NOW, message).with_hint("Try again.")
 }
 
 pub(super) fn violation(message: &'static str) -> Fault {

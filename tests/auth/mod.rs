@@ -2,6 +2,7 @@
 
 mod matrix;
 mod place;
+mod reloads;
 mod roles;
 mod states;
 mod strangers;

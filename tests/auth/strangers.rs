@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::thread;
 
-fn ask(port: u16, user: &str, database: &str) -> Raw {
+pub fn ask(port: u16, user: &str, database: &str) -> Raw {
     let mut client = Raw::connect(port);
     client.send(&startup(3, 0, &[("user", user), ("database", database)]));
     client
@@ -38,7 +38,7 @@ pub fn salt_of(port: u16, user: &str) -> Vec<u8> {
 }
 
 /// Goes on with SCRAM up to where nothing but the proof is missing: what was heard, and the proof.
-fn proof(client: &mut Raw, password: &str) -> (Frame, Vec<u8>) {
+pub fn proof(client: &mut Raw, password: &str) -> (Frame, Vec<u8>) {
     let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
     client.send(&sasl_initial(&scram.client_first()));
     let heard = client.frame().unwrap();

@@ -180,3 +180,21 @@ fn f31_whom_servers_are_checked_against_is_replaced_with_everything_else() {
         assert!(since.elapsed() < PATIENCE, "the authority is not replaced");
     }
 }
+
+#[test]
+fn who_has_shaken_hands_before_certificates_were_asked_for_must_come_again() {
+    let mut place = Place::new("stricter", "require");
+    let secure = |port| Secure::asked(port, &["postgresql"]).unwrap();
+    let [mut late, mut unchanged] = [(); 2].map(|()| secure(place.port()));
+    // Another certificate of ours admits whom the last one did.
+    let fresh = signed();
+    place.write(&fresh.certificate, &fresh.key);
+    assert!(place.reload());
+    unchanged.log_in();
+    let ca = format!("client_tls_ca_file = {:?}\n", super::world::root());
+    std::fs::write(place.pooler.config_file(), text(place.port(), "verify-ca", &place.identity, &ca)).unwrap();
+    assert!(place.reload());
+    late.send(&crate::support::raw::startup(3, 0, crate::support::raw::USER));
+    assert_eq!(error_code(&late.until_ready()).as_deref(), Some("57P03"));
+    assert_eq!(unchanged.value("SELECT 'still here'"), "still here");
+}

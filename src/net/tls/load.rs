@@ -1,7 +1,7 @@
 //! From settings and their files to what rustls needs. A failure names the setting, the file and the reason.
 
 use super::verify::{Check, Verifier};
-use super::{ALPN, Acceptor, end_point};
+use super::{ALPN, Acceptor, Admission, end_point};
 use crate::config::{ClientTls, Report, ServerTls, SslMode, TlsProtocols};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -85,15 +85,17 @@ pub(super) fn acceptor(config: &Path, settings: &ClientTls) -> Result<Acceptor, 
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&versions(settings.protocols))
         .map_err(|error| source.bad(error))?;
+    let must_show = settings.sslmode >= SslMode::VerifyCa;
+    let mut admission = Admission { protocols: settings.protocols, roots: Vec::new(), must_show };
     let builder = match &settings.ca_file {
         None => builder.with_no_client_auth(),
         Some(file) => {
             let source = Source { config, key: "client_tls_ca_file", file };
-            let (roots, _) = source.roots()?;
+            let (roots, certificates) = source.roots()?;
+            admission.roots = certificates;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
             // Below verify-ca nobody has to show a certificate; who does is still checked, as in PgBouncer.
-            let optional = settings.sslmode < SslMode::VerifyCa;
-            let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
+            let verifier = if must_show { verifier } else { verifier.allow_unauthenticated() };
             builder.with_client_cert_verifier(verifier.build().map_err(|error| source.bad(error))?)
         }
     };
@@ -102,7 +104,7 @@ pub(super) fn acceptor(config: &Path, settings: &ClientTls) -> Result<Acceptor, 
     // PostgreSQL resumes no sessions either: libpq never asks.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-    Ok(Acceptor { config: Arc::new(server), end_point })
+    Ok(Acceptor { config: Arc::new(server), end_point, admission: Arc::new(admission) })
 }
 
 pub(super) fn client_config(config: &Path, settings: &ServerTls) -> Result<Arc<ClientConfig>, Report> {

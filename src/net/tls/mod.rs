@@ -8,10 +8,10 @@ mod verify;
 
 pub(super) use session::{Progress, Session};
 
-use crate::config::{Config, Report, ServerTls, SslMode};
+use crate::config::{Config, Report, ServerTls, SslMode, TlsProtocols};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use std::io;
 use std::path::Path;
@@ -59,6 +59,13 @@ impl Tls {
         self.required
     }
 
+    /// Whether clients that have shaken hands under the other one could have come in here just so. What we show them
+    /// ourselves does not matter.
+    pub fn admits_as(&self, other: &Self) -> bool {
+        let admission = |tls: &Self| tls.acceptor.as_ref().map(|acceptor| acceptor.admission.clone());
+        admission(self) == admission(other)
+    }
+
     /// For servers.
     pub fn connector(&self) -> &Connector {
         &self.connector
@@ -69,6 +76,16 @@ impl Tls {
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     end_point: Option<Arc<[u8]>>,
+    admission: Arc<Admission>,
+}
+
+/// What of a client is looked at in the handshake.
+#[derive(PartialEq, Eq)]
+struct Admission {
+    protocols: TlsProtocols,
+    /// Whose signatures a certificate must have; none: it is not asked for.
+    roots: Vec<CertificateDer<'static>>,
+    must_show: bool,
 }
 
 impl Acceptor {
