@@ -3,8 +3,9 @@
 
 use super::keys::{ServerKey, StoredKey, mac};
 use super::md5::Md5Hash;
-use super::verifier::Verifier;
+use super::verifier::{ITERATIONS_DEFAULT, Verifier};
 use crate::secret::Secret;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 /// Bytes of salt that PostgreSQL gives its verifiers (`SCRAM_DEFAULT_SALT_LEN`), so ours look alike.
@@ -14,7 +15,10 @@ const SALT_BYTES: usize = 16;
 /// real user's would be.
 pub struct Disguise {
     key: Secret<[u8; 32]>,
-    iterations: NonZeroU32,
+    // How many users' verifiers have each number.
+    iterations: BTreeMap<NonZeroU32, usize>,
+    // Users without a verifier, and with one.
+    kinds: [usize; 2],
 }
 
 /// One user's verifier, or an invention that nothing can pass.
@@ -27,20 +31,47 @@ pub struct Challenge {
 }
 
 impl Disguise {
-    /// `key` is random and lives as long as the process. `iterations` should be what real users' verifiers
-    /// have (default [`super::verifier::ITERATIONS_DEFAULT`]), or the number gives the invention away.
-    pub fn new(key: [u8; 32], iterations: NonZeroU32) -> Self {
-        Self { key: Secret::new(key), iterations }
+    /// `key` is random and lives as long as the process. `users` are the numbers of iterations that their verifiers have, None
+    /// for one without: any other number would give the invention away, and one that is never invented a real user.
+    pub fn new(key: [u8; 32], users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let (mut iterations, mut kinds) = (BTreeMap::new(), [0; 2]);
+        for number in users {
+            kinds[usize::from(number.is_some())] += 1;
+            number.into_iter().for_each(|number| *iterations.entry(number).or_default() += 1);
+        }
+        Self { key: Secret::new(key), iterations, kinds }
     }
 
-    /// The salt for a name.
+    /// For other users. As long as they have the same numbers, however many have each, no name is given another one: real
+    /// users are not either when others come and go.
+    pub fn renewed(&self, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let mut other = Self::new(*self.key.expose(), users);
+        if other.iterations.keys().eq(self.iterations.keys()) {
+            other.iterations.clone_from(&self.iterations);
+        }
+        if other.kinds.map(|users| users > 0) == self.kinds.map(|users| users > 0) {
+            other.kinds = self.kinds;
+        }
+        other
+    }
+
+    /// The salt for a name. Another one with another number of iterations, as a real user's password would have been set anew.
     pub(super) fn salt(&self, user: &str) -> [u8; SALT_BYTES] {
-        let bytes = self.derive(b"salt", user);
+        let purpose = [b"salt".as_slice(), &self.iterations(user).get().to_be_bytes()].concat();
+        let bytes = self.derive(&purpose, user);
         *bytes.first_chunk().expect("invariant: SHA-256 is longer than a salt")
     }
 
-    pub(super) fn iterations(&self) -> NonZeroU32 {
-        self.iterations
+    /// The number of iterations for a name: of so many names as users have it; PostgreSQL's default where none has one.
+    pub(super) fn iterations(&self, user: &str) -> NonZeroU32 {
+        let mut place = self.place(b"iterations", self.iterations.values().sum(), user);
+        for (number, users) in &self.iterations {
+            match place.checked_sub(*users) {
+                Some(behind) => place = behind,
+                None => return *number,
+            }
+        }
+        ITERATIONS_DEFAULT
     }
 
     /// The hash for a name.
@@ -48,19 +79,25 @@ impl Disguise {
         Md5Hash::invented(&self.derive(b"md5", user))
     }
 
-    /// Whether a user that is unknown is asked as `part` of `whole` known ones are: the same answer for the same name
-    /// each time.
-    pub(super) fn is_among(&self, part: usize, whole: usize, user: &str) -> bool {
-        let bytes = self.derive(b"kind", user);
+    /// Whether a name is asked for SCRAM as a user with a verifier is, where others are asked otherwise: so many names as users
+    /// have one.
+    pub(super) fn has_verifier(&self, user: &str) -> bool {
+        let [without, with] = self.kinds;
+        self.place(b"kind", without + with, user) < with
+    }
+
+    /// The place of a name among so many.
+    fn place(&self, purpose: &[u8], whole: usize, user: &str) -> usize {
+        let bytes = self.derive(purpose, user);
         let share = u32::from_be_bytes(*bytes.first_chunk().expect("invariant: SHA-256 is longer than 4 bytes"));
-        // Counts of users are far below 2^64.
-        u128::from(share) * (whole as u128) < (part as u128) << 32
+        // Below `whole`, so it fits.
+        ((u128::from(share) * whole as u128) >> 32) as usize
     }
 
     fn verifier(&self, user: &str) -> Verifier {
         Verifier {
             salt: self.salt(user).into(),
-            iterations: self.iterations,
+            iterations: self.iterations(user),
             stored_key: StoredKey::from_bytes(self.derive(b"stored", user)),
             server_key: ServerKey::from_bytes(self.derive(b"server", user)),
         }

@@ -30,7 +30,7 @@ pub use password::PasswordChallenge;
 pub use scram_client::{ScramClient, Untrusted};
 pub use scram_server::{Refused, ScramServer};
 pub use throttle::{Pace, Throttle};
-pub use users::{Asks, Users, usual_iterations};
+pub use users::{Asks, Users};
 pub use verifier::{MalformedVerifier, Stored, Verifier};
 
 /// Random bytes of our half of a nonce; 24 characters once encoded.

@@ -9,7 +9,7 @@ const SERVER_NONCE: [u8; NONCE_BYTES] = [8; NONCE_BYTES];
 const FEW: NonZeroU32 = NonZeroU32::new(2).expect("invariant: 2 is not 0");
 
 fn disguise() -> Disguise {
-    Disguise::new([1; 32], FEW)
+    Disguise::new([1; 32], [Some(FEW)].into_iter())
 }
 
 fn verifier() -> Verifier {
@@ -98,7 +98,7 @@ fn an_unknown_user_meets_the_same_answers_as_a_wrong_password() {
 #[test]
 fn an_unknown_user_has_the_same_salt_every_time_and_not_anothers() {
     let salt = |user: &str, key| {
-        let disguise = Disguise::new([key; 32], FEW);
+        let disguise = Disguise::new([key; 32], [Some(FEW)].into_iter());
         Challenge::new(user, None, &disguise).verifier.salt
     };
     assert_eq!(salt("nobody", 1), salt("nobody", 1));

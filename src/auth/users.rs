@@ -4,19 +4,16 @@
 use super::challenge::{Challenge, Disguise};
 use super::md5::{Md5Challenge, Md5Hash};
 use super::password::PasswordChallenge;
-use super::verifier::{ITERATIONS_DEFAULT, Stored, Verifier};
+use super::verifier::{Stored, Verifier};
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
 
-/// The user list. Does not change; a reload makes another, with the same [`Disguise`].
+/// The user list. Does not change; a reload makes another, with the [`Disguise`] renewed.
 pub struct Users {
     known: HashMap<String, Known>,
-    /// Of these, users who can be checked by SCRAM alone.
-    scram_only: usize,
     disguise: Arc<Disguise>,
 }
 
@@ -31,19 +28,6 @@ pub enum Asks {
 struct Known {
     verifier: Option<Verifier>,
     hash: Option<Md5Hash>,
-}
-
-/// The number of iterations that most verifiers have; PostgreSQL's default where there are none. What is invented has it
-/// too, or it would be known as invented.
-pub fn usual_iterations(secrets: impl Iterator<Item = Stored>) -> NonZeroU32 {
-    let mut counts: HashMap<NonZeroU32, usize> = HashMap::new();
-    for secret in secrets {
-        if let Stored::Scram(verifier) = secret {
-            *counts.entry(verifier.iterations).or_default() += 1;
-        }
-    }
-    let usual = counts.into_iter().max_by_key(|(iterations, count)| (*count, *iterations));
-    usual.map_or(ITERATIONS_DEFAULT, |(iterations, _)| iterations)
 }
 
 impl Users {
@@ -62,9 +46,7 @@ impl Users {
             };
             (user, Known { verifier, hash })
         };
-        let known: HashMap<_, _> = secrets.map(known).collect();
-        let scram_only = known.values().filter(|known| known.hash.is_none()).count();
-        Self { known, scram_only, disguise }
+        Self { known: secrets.map(known).collect(), disguise }
     }
 
     /// For SCRAM, whatever is stored.
@@ -74,12 +56,13 @@ impl Users {
     }
 
     /// For md5, or for SCRAM where only a verifier is stored, as PgBouncer and PostgreSQL do. A name that is not listed is
-    /// asked as some listed one would be.
+    /// asked as some listed one would be, and so is one without a password.
     pub fn md5(&self, user: &str) -> Asks {
         let known = self.known.get(user);
-        let invented = self.disguise.is_among(self.scram_only, self.known.len(), user);
+        let invented = self.disguise.has_verifier(user);
         let hash = known.and_then(|known| known.hash.as_ref());
-        if known.map_or(invented, |known| known.hash.is_none()) {
+        let has_verifier = known.is_some_and(|known| known.verifier.is_some());
+        if hash.is_none() && (has_verifier || invented) {
             return Asks::Scram(self.scram(user));
         }
         let mock = self.disguise.hash(user);

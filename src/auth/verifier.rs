@@ -56,6 +56,14 @@ impl Stored {
         Ok(hash.unwrap_or_else(|| Self::Plain(Secret::new(text.to_owned()))))
     }
 
+    /// The number of iterations, of a verifier.
+    pub fn iterations(&self) -> Option<NonZeroU32> {
+        match self {
+            Self::Scram(verifier) => Some(verifier.iterations),
+            Self::Plain(_) | Self::Md5(_) => None,
+        }
+    }
+
     /// The verifier that checks clients by SCRAM, if this secret can: md5 and an empty password cannot.
     /// Costs a PBKDF2 if it is plain text (see [`super::Derivation::run`]): do it once, when the
     /// secret is loaded; a login that takes longer tells that the user exists. The salt is the
@@ -64,7 +72,7 @@ impl Stored {
         match self {
             Self::Scram(verifier) => Some(verifier.clone()),
             Self::Plain(password) if !password.expose().is_empty() => {
-                Some(Verifier::from_password(password.expose(), disguise.salt(user), disguise.iterations()))
+                Some(Verifier::from_password(password.expose(), disguise.salt(user), disguise.iterations(user)))
             }
             Self::Plain(_) | Self::Md5(_) => None,
         }

@@ -15,6 +15,7 @@ use crate::wire::backend;
 use crate::wire::frame::{self, Head};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use zeroize::Zeroize;
 
@@ -30,16 +31,24 @@ pub struct Credentials {
 impl Credentials {
     /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
     pub fn new(config: &Config) -> Self {
-        let iterations = auth::usual_iterations(secrets(config).map(|(_, secret)| secret));
-        let disguise = Arc::new(Disguise::new(random(), iterations));
-        Self { users: users(config, &disguise), disguise }
+        Self::disguised(config, Disguise::new(random(), iterations(config)))
     }
 
-    /// For a configuration that takes the place of another. Invented answers stay what they were: one that changes says
-    /// that it is invented.
+    /// For a configuration that takes the place of another. Invented answers stay what they were, unless users have other
+    /// numbers of iterations: one that changes says that it is invented.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self { users: users(config, &self.disguise), disguise: self.disguise.clone() }
+        Self::disguised(config, self.disguise.renewed(iterations(config)))
     }
+
+    fn disguised(config: &Config, disguise: Disguise) -> Self {
+        let disguise = Arc::new(disguise);
+        Self { users: users(config, &disguise), disguise }
+    }
+}
+
+/// What each user's verifier has.
+fn iterations(config: &Config) -> impl Iterator<Item = Option<NonZeroU32>> {
+    secrets(config).map(|(_, secret)| secret.iterations())
 }
 
 fn users(config: &Config, disguise: &Arc<Disguise>) -> Users {

@@ -1,8 +1,12 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
 use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, rewrite, verifier};
+use super::strangers::cost_of;
 use crate::support::PgOtter;
 use crate::support::raw::{Raw, startup};
+use pgotter::auth::Verifier;
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 fn refused(role: &Role) -> (String, String) {
     ("28P01".to_owned(), format!("password authentication failed for user \"{}\"", role.name))
@@ -184,8 +188,32 @@ fn f34_a_password_that_is_rotated_on_both_sides_works_at_the_first_try() {
 fn what_is_invented_for_a_stranger_outlives_a_reload() {
     let lines = line("listed", &verifier("x", 3));
     let mut pooler = pgotter("scram-sha-256", &lines);
-    let asked = |pooler: &PgOtter| super::strangers::salt_of(pooler.port(), "nobody");
+    let asked = |pooler: &PgOtter| cost_of(pooler.port(), "nobody");
     let before = asked(&pooler);
     rewrite(&mut pooler, &(lines + &line("another", &verifier("y", 4))));
     assert_eq!(asked(&pooler), before);
+}
+
+#[test]
+fn strangers_are_given_the_iterations_that_users_have_also_behind_a_reload() {
+    let listed = |user: &str, iterations: u32| {
+        let iterations = NonZeroU32::new(iterations).unwrap();
+        line(user, Verifier::from_password("x", [3; 16], iterations).to_text().expose())
+    };
+    let mut pooler = pgotter("scram-sha-256", &(listed("one", 4096) + &listed("other", 5000) + &line("plain", "text")));
+    let strangers: Vec<_> = (0..30).map(|number| format!("nobody{number}")).collect();
+    let asked =
+        |pooler: &PgOtter| -> Vec<_> { strangers.iter().map(|stranger| cost_of(pooler.port(), stranger)).collect() };
+    let counts = |costs: &[(Vec<u8>, u32)]| costs.iter().map(|(_, iterations)| *iterations).collect::<BTreeSet<_>>();
+    let first = asked(&pooler);
+    assert_eq!(counts(&first), BTreeSet::from([4096, 5000]), "no number is real users' alone");
+    assert_eq!(asked(&pooler), first, "the same every time");
+    // More of them, and the same numbers.
+    rewrite(&mut pooler, &(listed("one", 4096) + &listed("third", 4096) + &listed("other", 5000)));
+    assert_eq!(asked(&pooler), first, "users come and go");
+    rewrite(&mut pooler, &(listed("one", 6000) + &listed("other", 7000)));
+    let then = asked(&pooler);
+    assert_eq!(counts(&then), BTreeSet::from([6000, 7000]), "or whoever has another would be invented");
+    // A real user's number changes with the password, and so does the salt.
+    assert!(first.iter().zip(&then).all(|(before, now)| before.0 != now.0));
 }

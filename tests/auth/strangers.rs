@@ -27,14 +27,15 @@ fn sasl_initial(data: &[u8]) -> Vec<u8> {
     message(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, data].concat())
 }
 
-/// The salt that a user is given by SCRAM.
-pub fn salt_of(port: u16, user: &str) -> Vec<u8> {
+/// The salt and the number of iterations that a user is given by SCRAM.
+pub fn cost_of(port: u16, user: &str) -> (Vec<u8>, u32) {
     let mut client = ask(port, user, "postgres");
     client.frame().unwrap();
     let scram = ScramClient::new(&[7; NONCE_BYTES], Binding::Impossible);
     client.send(&sasl_initial(&scram.client_first()));
     let frame = client.frame().unwrap();
-    scram.server_first(request(&frame).1).unwrap().salt().to_vec()
+    let needs_keys = scram.server_first(request(&frame).1).unwrap();
+    (needs_keys.salt().to_vec(), needs_keys.iterations().get())
 }
 
 /// Goes on with SCRAM up to where nothing but the proof is missing: what was heard, and the proof.

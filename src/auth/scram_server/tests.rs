@@ -11,7 +11,7 @@ const FEW: NonZeroU32 = NonZeroU32::new(1).expect("invariant: 1 is not 0");
 
 fn server() -> ScramServer {
     let verifier = Verifier::from_password("pencil", [1; 16], FEW);
-    let challenge = Challenge::new("otter", Some(&verifier), &Disguise::new([0; 32], FEW));
+    let challenge = Challenge::new("otter", Some(&verifier), &Disguise::new([0; 32], [Some(FEW)].into_iter()));
     ScramServer { challenge, nonce: "SERVER".to_owned(), end_point: None }
 }
 
@@ -33,7 +33,7 @@ fn the_example_of_rfc_7677_passes() {
     let salt = fields::decode(b"W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
     let iterations = NonZeroU32::new(4096).expect("not 0");
     let verifier = Verifier::from_password("pencil", salt, iterations);
-    let challenge = Challenge::new("user", Some(&verifier), &Disguise::new([0; 32], iterations));
+    let challenge = Challenge::new("user", Some(&verifier), &Disguise::new([0; 32], [Some(iterations)].into_iter()));
     let server = ScramServer { challenge, nonce: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned(), end_point: None };
 
     let (server, server_first) = server.client_first(PLAIN, b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO").expect("client-first");
@@ -53,7 +53,7 @@ fn the_example_of_rfc_7677_passes_bound_to_a_certificate() {
     let salt = fields::decode(b"W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
     let iterations = NonZeroU32::new(4096).expect("not 0");
     let verifier = Verifier::from_password("pencil", salt, iterations);
-    let challenge = Challenge::new("user", Some(&verifier), &Disguise::new([0; 32], iterations));
+    let challenge = Challenge::new("user", Some(&verifier), &Disguise::new([0; 32], [Some(iterations)].into_iter()));
     let nonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned();
     let server = ScramServer { challenge, nonce, end_point: Some((0..32).collect()) };
     assert_eq!(server.mechanisms(), [SCRAM_SHA_256_PLUS, SCRAM_SHA_256]);

@@ -1,15 +1,18 @@
 //! Who is asked what.
 
 use super::*;
+use crate::auth::verifier::ITERATIONS_DEFAULT;
 use crate::auth::{Derivation, Refused, ScramKeys, md5_password};
 use crate::secret::Secret;
+use std::num::NonZeroU32;
 
 const FEW: NonZeroU32 = NonZeroU32::new(2).expect("invariant: 2 is not 0");
 
 fn users(lines: &[(&str, &str)]) -> Users {
-    let disguise = Arc::new(Disguise::new([1; 32], FEW));
     let stored = |(user, text): &(&str, &str)| ((*user).to_owned(), Stored::parse(text).expect("well-formed"));
-    Users::new(lines.iter().map(stored), disguise, true)
+    let stored = lines.iter().map(stored);
+    let disguise = Disguise::new([1; 32], stored.clone().map(|(_, stored)| stored.iterations()));
+    Users::new(stored, Arc::new(disguise), true)
 }
 
 fn verifier() -> String {
@@ -102,17 +105,45 @@ fn strangers_are_asked_as_the_listed_are() {
     assert!((400..600).contains(&half), "{half}");
 }
 
+/// For these names.
+fn given(disguise: &Disguise) -> Vec<(u32, [u8; 16])> {
+    let name = |number| format!("stranger {number}");
+    (0..1000).map(|number| (disguise.iterations(&name(number)).get(), disguise.salt(&name(number)))).collect()
+}
+
+/// 0: none.
+fn numbers<const N: usize>(numbers: [u32; N]) -> impl Iterator<Item = Option<NonZeroU32>> {
+    numbers.map(NonZeroU32::new).into_iter()
+}
+
 #[test]
-fn strangers_are_given_the_iterations_that_most_users_have() {
-    let verifier = |count| {
-        let count = NonZeroU32::new(count).expect("not 0");
-        let text = Verifier::from_password("river stone", [9; 16], count).to_text();
-        Stored::parse(text.expose()).expect("well-formed")
-    };
-    let plain = || Stored::parse("river stone").expect("plain text");
-    assert_eq!(
-        usual_iterations([plain(), verifier(7), verifier(9), plain(), plain(), verifier(7)].into_iter()).get(),
-        7
+fn each_number_of_iterations_is_given_to_so_many_strangers_as_users_have_it() {
+    let disguise = Disguise::new([1; 32], numbers([7, 9, 7, 0, 7, 0]));
+    let rare = given(&disguise).iter().filter(|(number, _)| *number == 9).count();
+    assert!((150..350).contains(&rare), "{rare}");
+    assert!(given(&disguise).iter().all(|(number, _)| [7, 9].contains(number)));
+    assert!(given(&Disguise::new([1; 32], numbers([0]))).iter().all(|(number, _)| *number == ITERATIONS_DEFAULT.get()));
+    let text = Stored::parse("river stone").expect("plain text");
+    let known = |user: &str| text.verifier(user, &disguise).expect("of a password").iterations;
+    assert!(
+        (0..20).all(|n| known(&n.to_string()) == disguise.iterations(&n.to_string())),
+        "who has none of his own as well"
     );
-    assert_eq!(usual_iterations([plain()].into_iter()), ITERATIONS_DEFAULT);
+}
+
+#[test]
+fn what_strangers_are_given_changes_with_the_numbers_in_use_and_with_nothing_else() {
+    let disguise = Disguise::new([1; 32], numbers([7, 9, 7, 0, 0]));
+    let first = given(&disguise);
+    let asked = |disguise: &Disguise| -> Vec<_> { (0..1000).map(|n| disguise.has_verifier(&n.to_string())).collect() };
+    let others_come = disguise.renewed(numbers([9, 9, 0, 9, 7]));
+    assert_eq!((given(&others_come), asked(&others_come)), (first.clone(), asked(&disguise)));
+    assert_eq!(given(&others_come.renewed(numbers([7, 9]))), first);
+    let fewer = given(&others_come.renewed(numbers([7])));
+    for (before, now) in first.iter().zip(&fewer) {
+        assert_eq!(now.0, 7, "no user has 9 any more");
+        assert_eq!(now.1 == before.1, before.0 == 7, "a password that is set anew has another salt");
+    }
+    let anew = given(&others_come.renewed(numbers([11, 12])));
+    assert!(anew.iter().any(|(number, _)| *number == 11) && anew.iter().any(|(number, _)| *number == 12));
 }

@@ -86,7 +86,7 @@ fn md5_is_told_from_plain_text_as_postgresql_tells_it() {
 
 #[test]
 fn an_empty_password_and_an_md5_hash_cannot_be_checked_by_scram() {
-    let disguise = Disguise::new([0; 32], ITERATIONS_DEFAULT);
+    let disguise = Disguise::new([0; 32], std::iter::empty());
     for text in ["", "md5c70a524903470fbe78cff9b422bc2738"] {
         let stored = Stored::parse(text).expect("well formed");
         assert!(stored.verifier("otter", &disguise).is_none(), "{text:?}");

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 /// The keys that a client with this password shows.
 fn keys(password: &str) -> BorrowedKeys {
-    let disguise = Arc::new(Disguise::new([1; 32], NonZeroU32::MIN));
+    let disguise = Arc::new(Disguise::new([1; 32], [Some(NonZeroU32::MIN)].into_iter()));
     let stored = ("otter".to_owned(), Stored::parse(password).expect("plain text"));
     let challenge = Users::new([stored].into_iter(), disguise, true).password("otter");
     let keys = challenge.derivation(Secret::new(password.to_owned())).run();
