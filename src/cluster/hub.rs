@@ -3,8 +3,8 @@
 //!
 //! A channel belongs to the whole database and needs no privilege, so it does not matter that a hub logs in as its pool's
 //! role. Opened by the first LISTEN; closed [`LINGER`] after the last listener has gone. When its connection is lost, or
-//! leads to another host than the pool's servers, every listener is told so, and the next LISTEN opens another one. It
-//! counts in no pool's size.
+//! leads to another host than the pool's servers, every listener is told so, and the next LISTEN opens another one; so it is
+//! when the pool is paused and its last server has gone. It counts in no pool's size.
 //!
 //! It does not know when a client's transaction ends: what a client listens to for its transaction only, and what it is
 //! to see of all that comes, is the client's business.
@@ -59,6 +59,11 @@ impl Hubs {
     /// None is open.
     pub fn new(numbers: Arc<Numbers>) -> Self {
         Self { open: Mutex::default(), numbers }
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.lock().is_empty()
     }
 }
 

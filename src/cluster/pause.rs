@@ -72,7 +72,8 @@ impl Cluster {
         Ok(begun)
     }
 
-    /// Returns once all servers of a database that is paused, or of all, have been let go, or somebody has ended the pause.
+    /// Returns once all servers of a database that is paused, or of all, have been let go, and the hubs after them, or somebody
+    /// has ended the pause.
     pub async fn until_quiet(&self, database: Option<&str>) {
         while self.is_paused(database) && !self.is_quiet(database) {
             tokio::time::sleep(LOOK).await;
@@ -116,7 +117,7 @@ impl Cluster {
 
     fn is_quiet(&self, database: Option<&str>) -> bool {
         let pools = self.books.lock().pools_of(database);
-        pools.iter().all(|pool| pool.shape().lanes.iter().all(|lane| lane.is_empty()))
+        pools.iter().all(|pool| pool.hubs.is_empty() && pool.shape().lanes.iter().all(|lane| lane.is_empty()))
     }
 }
 

@@ -52,11 +52,67 @@ fn listeners_of_servers_that_are_replaced_are_told_so() {
     let pgotter = PgOtter::in_front_of(shared_postgres(), "admin_users = \"postgres\"");
     let mut client = Raw::log_in(pgotter.port(), &[]);
     client.ask("LISTEN t_jobs");
+    assert!(print(&console(&pgotter).ask("RECONNECT")).contains("C RECONNECT"));
+    assert_eq!(error_code(&client.until_end()).as_deref(), Some("57P01"));
+}
+
+fn console(pgotter: &PgOtter) -> Raw {
     let mut console = Raw::connect(pgotter.port());
     console.send(&startup(3, 0, &[("user", "postgres"), ("database", "pgotter")]));
     console.welcomed();
-    assert!(print(&console.ask("RECONNECT")).contains("C RECONNECT"));
-    assert_eq!(error_code(&client.until_end()).as_deref(), Some("57P01"));
+    console
+}
+
+#[test]
+fn a_pause_leaves_no_hub_and_whoever_listened_is_told_so_and_listens_again_behind_it() {
+    look("CREATE ROLE z_pausing LOGIN");
+    let settings = "admin_users = \"postgres\"\nquery_wait_notify = \"50ms\"";
+    let pgotter = PgOtter::in_front_of(shared_postgres(), settings);
+    let [mut client, mut other, mut busy] = [(); 3].map(|()| log_in_as(&pgotter, "z_pausing"));
+    let mut console = console(&pgotter);
+    client.ask("LISTEN z_jobs");
+    busy.ask("BEGIN; LISTEN z_jobs");
+    // As long as a transaction goes on, what it does to those who listen does.
+    console.send(&query("PAUSE postgres"));
+    busy.ask("NOTIFY z_jobs, 'last'");
+    assert!(print(&busy.ask("COMMIT")).contains("C COMMIT"));
+    assert_eq!(next_notification(&mut client).2, "last");
+    assert!(print(&console.until_ready()).contains("C PAUSE"));
+    eventually("PostgreSQL has seen its end", || {
+        look("SELECT count(*) FROM pg_stat_activity WHERE usename = 'z_pausing'") == "0"
+    });
+    for listener in [&mut client, &mut busy] {
+        assert_eq!(error_code(&listener.until_end()).as_deref(), Some("57P01"));
+    }
+    other.send(&query("LISTEN z_jobs"));
+    assert_eq!(other.frame().expect("a word that it waits").kind, b'N');
+    assert_eq!(hubs("count(*)", "z_pausing"), "0", "nor is another one opened");
+    assert!(print(&console.ask("RESUME postgres")).contains("C RESUME"));
+    assert!(print(&other.until_ready()).contains("C LISTEN"));
+    look("NOTIFY z_jobs, 'heard'");
+    assert_eq!(next_notification(&mut other).2, "heard");
+}
+
+#[test]
+fn a_pause_that_is_broken_off_costs_no_listener_its_connection() {
+    look("CREATE ROLE z_breaking LOGIN");
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "admin_users = \"postgres\"");
+    let [mut client, mut busy] = [(); 2].map(|()| log_in_as(&pgotter, "z_breaking"));
+    let mut pausing = console(&pgotter);
+    client.ask("LISTEN z_kept");
+    busy.ask("BEGIN");
+    busy.ask("SELECT 1");
+    pausing.send(&query("PAUSE"));
+    let mut heard = Vec::new();
+    eventually("it is broken off", || {
+        cancel(pgotter.port(), pausing.pid, &pausing.secret);
+        heard.extend(pausing.frames_here());
+        heard.last().is_some_and(|last: &Frame| last.kind == b'Z')
+    });
+    assert_eq!(error_code(&heard).as_deref(), Some("57014"));
+    busy.ask("COMMIT");
+    look("NOTIFY z_kept, 'still here'");
+    assert_eq!(next_notification(&mut client).2, "still here");
 }
 
 #[test]

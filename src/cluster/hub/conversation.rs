@@ -102,8 +102,8 @@ impl Conversation {
     }
 
     /// Those whose answer will not come.
-    pub fn unanswered(self) -> impl Iterator<Item = Arc<Mailbox>> {
-        self.asked.into_iter().flat_map(|asked| asked.answer_to).map(|(mailbox, _)| mailbox)
+    pub fn unanswered(&mut self) -> impl Iterator<Item = Arc<Mailbox>> {
+        self.asked.drain(..).flat_map(|asked| asked.answer_to).map(|(mailbox, _)| mailbox)
     }
 }
 

@@ -126,6 +126,11 @@ impl Task {
                 Event::Look if self.is_elsewhere(&line) => {
                     return self.lost(line, &Over("the pool's servers are replaced".to_owned()));
                 }
+                Event::Look if self.is_let_go() => {
+                    tracing::info!(server = %line.server.id, "a hub is closed for a pause; whoever listened through it is disconnected");
+                    line.unanswered().for_each(|mailbox| lose(&mailbox));
+                    return line.server.retire();
+                }
                 Event::Look if !self.is_over() => (),
                 Event::Look | Event::Forgotten => {
                     tracing::debug!(server = %line.server.id, "hub closed");
@@ -184,6 +189,13 @@ impl Task {
         moved || !self.lane.is_current(&line.server)
     }
 
+    /// Whether the pool is paused and has no other server. Before that a transaction that goes on may notify, and who has begun
+    /// the pause take it back.
+    fn is_let_go(&self) -> bool {
+        let shape = self.pool.upgrade().map(|pool| pool.shape());
+        shape.is_some_and(|shape| shape.lanes.iter().all(|lane| lane.is_paused() && lane.is_empty()))
+    }
+
     /// Nobody has needed it for long. Then nobody can find it any more.
     fn is_over(&mut self) -> bool {
         let now = clock::now();
@@ -204,7 +216,7 @@ impl Task {
         over
     }
 
-    fn lost(&mut self, line: Conversation, over: &Over) {
+    fn lost(&mut self, mut line: Conversation, over: &Over) {
         let (server, reason) = (line.server.id, over.0.escape_debug());
         tracing::warn!(%server, %reason, "a hub's connection is lost; whoever listened through it is disconnected");
         line.unanswered().for_each(|mailbox| lose(&mailbox));

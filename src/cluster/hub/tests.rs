@@ -81,7 +81,7 @@ async fn backend(
 /// A pool on it, and some who may listen.
 struct Hall {
     // A pool lives as long as somebody keeps its cluster.
-    _cluster: Cluster,
+    cluster: Cluster,
     pool: Arc<Pool>,
     listeners: Vec<Listener>,
     tickets: u64,
@@ -98,7 +98,7 @@ impl Hall {
         let cluster = Cluster::new(Arc::new(config), tls, Box::new(|_, _| ()), Box::new(|| ()));
         let pool = cluster.pool("shop", "app").expect("there is such a database");
         let listener = |id| Listener { id: ClientId(id), mailbox: Arc::default() };
-        Self { _cluster: cluster, pool, listeners: (0..3).map(listener).collect(), tickets: 0 }
+        Self { cluster, pool, listeners: (0..3).map(listener).collect(), tickets: 0 }
     }
 
     fn listen(&mut self, who: usize, channels: &[&str]) -> (Hub, Ticket) {
@@ -200,6 +200,26 @@ fn a_lost_connection_is_told_to_all_who_listen_or_wait() {
         let (_, ticket) = hall.listen(1, &["a"]);
         hall.is_done(1, ticket).await;
         assert!(hall.listeners[0].mailbox.take().is_none(), "the new hub is not the old one's listeners'");
+    });
+}
+
+#[test]
+fn a_pause_closes_it_behind_the_last_server_and_all_who_listen_are_told() {
+    run(async {
+        let (port, mut backends) = postgres(false).await;
+        let mut hall = Hall::new(port);
+        let (_, ticket) = hall.listen(0, &["a"]);
+        hall.is_done(0, ticket).await;
+        let mut backend = backends.recv().await.expect("a login");
+        backend.asked.recv().await.expect("LISTEN");
+        hall.cluster.begin_pause(Some("shop")).expect("there is such a database");
+        hall.cluster.until_quiet(Some("shop")).await;
+        assert!(hall.told(0).await.lost);
+        assert_eq!(backend.asked.recv().await, None);
+        hall.cluster.resume(None).expect("it was paused");
+        let (_, ticket) = hall.listen(0, &["a"]);
+        hall.is_done(0, ticket).await;
+        assert!(backends.recv().await.is_some());
     });
 }
 
