@@ -82,7 +82,7 @@ impl Client {
     fn keep_text(&mut self, text: &[u8], name: Name) {
         let whole = self.rules.slow.tells_parameters();
         self.forget_kept();
-        let kept = self.to_keep();
+        let kept = self.kept_mut();
         kept.name = Some(name);
         kept.comment.extend_from_slice(last_comment(text).unwrap_or_default());
         if whole {
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// What is kept of a statement that others are sent behind, and that is told apart from them, stays with that.
-    fn to_keep(&mut self) -> &mut Kept {
+    fn kept_mut(&mut self) -> &mut Kept {
         Arc::make_mut(self.kept.get_or_insert_default())
     }
 
@@ -108,7 +108,7 @@ impl Client {
     pub(super) fn note_bound_there(&mut self, name: Name) {
         self.forget_kept();
         if self.rules.slow.tells_parameters() {
-            self.to_keep().name = Some(name);
+            self.kept_mut().name = Some(name);
         }
     }
 
@@ -117,7 +117,7 @@ impl Client {
         if self.rules.slow.is_off() {
             return self.forget_kept();
         }
-        let kept = self.to_keep();
+        let kept = self.kept_mut();
         kept.name = None;
         kept.bound = Some(statement);
     }
@@ -125,7 +125,7 @@ impl Client {
     /// A Bind supplies this, formats and values, and it is to be told.
     #[cold]
     pub(super) fn note_parameters(&mut self, supplied: &[u8]) {
-        let kept = self.to_keep();
+        let kept = self.kept_mut();
         kept.parameters.clear();
         kept.parameters.extend_from_slice(&supplied[..supplied.len().min(BIND_MAX)]);
     }
