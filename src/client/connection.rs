@@ -12,7 +12,7 @@ use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::{Bent, Pin};
-use super::slow::{Kept, Slow};
+use super::slow::Slow;
 use super::texts::Passing;
 use super::timer::Timer;
 use super::visit::Elsewhere;
@@ -24,7 +24,7 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Application, Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
-use crate::session::{OwnSettings, Settings, Statements, Touched};
+use crate::session::{Kept, OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -171,7 +171,7 @@ pub struct Client {
     pub(super) answered_bytes: usize,
     pub(super) outgoing: Option<Box<Outgoing>>,
     // Of its last statement; None: nothing.
-    pub(super) kept: Option<Box<Kept>>,
+    pub(super) kept: Option<Arc<Kept>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.

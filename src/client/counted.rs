@@ -138,7 +138,8 @@ impl Client {
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
             Said::Execute { portal } => {
-                under_way.time_execute(portal, || self.to() == To::Primary, || self.stat_of_unparsed());
+                let may_flush = || self.to() == To::Primary;
+                under_way.time_execute(portal, may_flush, || self.stat_of_unparsed(), || self.kept.clone());
             }
             Said::Call => {
                 self.forget_kept();

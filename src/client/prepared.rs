@@ -103,7 +103,8 @@ impl Client {
                 Said::Execute { portal } => {
                     // What a replica has not shown may still run on the primary.
                     let may_flush = || self.to() == To::Primary;
-                    under_way.time_execute(portal.clone(), may_flush, || self.stat_of_unparsed());
+                    let (unknown, kept) = (|| self.stat_of_unparsed(), || self.kept.clone());
+                    under_way.time_execute(portal.clone(), may_flush, unknown, kept);
                     if self.rules.max_prepared_statements == 0 {
                         under_way.pass(None);
                     } else {

@@ -11,7 +11,7 @@ use crate::clock::{self, Instant};
 use crate::config::SlowQueries;
 use crate::metrics::{Call, Description, Name, SlowQuery, SlowTags, Stat};
 use crate::server::Ended;
-use crate::session::Statement;
+use crate::session::{Kept, Statement};
 use crate::sql::{Tags, ends_in_comment, last_comment};
 use crate::wire::parameters::shown_parameters;
 use std::sync::Arc;
@@ -31,20 +31,6 @@ pub(super) struct Slow {
     /// Nothing faster than that is.
     at_least: Duration,
     rules: SlowQueries,
-}
-
-/// What is kept of a client's last statement, in case that is slow.
-#[derive(Default)]
-pub(super) struct Kept {
-    // Of a Query, or of what is bound where names are the server's: what it is counted as.
-    name: Option<Name>,
-    // The beginning of its text, and what stands in the comment that it ends in; empty: not known, or none.
-    text: Vec<u8>,
-    comment: Vec<u8>,
-    // What the last Bind named.
-    bound: Option<Arc<Statement>>,
-    // The beginning of what it supplied: formats and values.
-    parameters: Vec<u8>,
 }
 
 /// A slow statement whose client does not have all of the answer yet.
@@ -82,33 +68,6 @@ impl Slow {
     }
 }
 
-impl Kept {
-    fn clear(&mut self) {
-        self.name = None;
-        self.bound = None;
-        self.text.clear();
-        self.comment.clear();
-        self.parameters.clear();
-    }
-
-    /// Of the statement that is counted as this: the text, and what stands in the comment that it ends in.
-    fn of(&self, name: Name) -> Option<(&[u8], Option<&[u8]>)> {
-        if let Some(bound) = &self.bound {
-            let counted = bound.pattern().map_or(Name::Unparsed, |pattern| Name::Fingerprint(pattern.fingerprint.0));
-            let text = bound.text().filter(|_| counted == name || name == Name::Other)?;
-            return Some((text, last_comment(text)));
-        }
-        let comment = Some(&self.comment[..]).filter(|comment| !comment.is_empty());
-        let is_it = self.name.is_some_and(|counted| counted == name || name == Name::Other);
-        is_it.then_some((&self.text, comment))
-    }
-
-    fn shown_parameters(&self) -> Option<Box<str>> {
-        let shown = shown_parameters(&self.parameters, TOLD_MAX);
-        Some(shown).filter(|shown| !self.parameters.is_empty() && !shown.is_empty()).map(Box::from)
-    }
-}
-
 impl Client {
     /// The text of a Query, or of the unnamed statement where names are the server's, is on its way, counted as this.
     pub(super) fn note_text(&mut self, text: &[u8], name: Name) {
@@ -122,8 +81,8 @@ impl Client {
     #[cold]
     fn keep_text(&mut self, text: &[u8], name: Name) {
         let whole = self.rules.slow.tells_parameters();
-        let kept = self.kept.get_or_insert_default();
-        kept.clear();
+        self.forget_kept();
+        let kept = self.kept_mut();
         kept.name = Some(name);
         kept.comment.extend_from_slice(last_comment(text).unwrap_or_default());
         if whole {
@@ -133,16 +92,23 @@ impl Client {
 
     /// What is on its way is something else.
     pub(super) fn forget_kept(&mut self) {
-        if let Some(kept) = &mut self.kept {
-            kept.clear();
+        match self.kept.as_mut().map(Arc::get_mut) {
+            Some(Some(kept)) => kept.clear(),
+            Some(None) => self.kept = None,
+            None => (),
         }
+    }
+
+    /// What is kept of a statement that others are sent behind, and that is told apart from them, stays with that.
+    fn kept_mut(&mut self) -> &mut Kept {
+        Arc::make_mut(self.kept.get_or_insert_default())
     }
 
     /// A portal is bound of a statement with a name that is the server's, counted as this: its text is not known.
     pub(super) fn note_bound_there(&mut self, name: Name) {
         self.forget_kept();
         if self.rules.slow.tells_parameters() {
-            self.kept.get_or_insert_default().name = Some(name);
+            self.kept_mut().name = Some(name);
         }
     }
 
@@ -151,7 +117,7 @@ impl Client {
         if self.rules.slow.is_off() {
             return self.forget_kept();
         }
-        let kept = self.kept.get_or_insert_default();
+        let kept = self.kept_mut();
         kept.name = None;
         kept.bound = Some(statement);
     }
@@ -159,7 +125,7 @@ impl Client {
     /// A Bind supplies this, formats and values, and it is to be told.
     #[cold]
     pub(super) fn note_parameters(&mut self, supplied: &[u8]) {
-        let kept = self.kept.get_or_insert_default();
+        let kept = self.kept_mut();
         kept.parameters.clear();
         kept.parameters.extend_from_slice(&supplied[..supplied.len().min(BIND_MAX)]);
     }
@@ -173,7 +139,9 @@ impl Client {
         (slow.rows, slow.bytes) = (Some(call.rows), call.bytes as u64);
         slow.failed = call.failed;
         slow.sqlstate = link.server.exchange().sqlstate().filter(|_| call.failed).map(Box::from);
-        if let Some((text, comment)) = self.kept.as_ref().and_then(|kept| kept.of(slow.name)) {
+        // What was sent last is another one, if there were several.
+        let kept = if ended.is_apart() { &timed.kept } else { &self.kept };
+        if let Some((kept, (text, comment))) = kept.as_ref().and_then(|kept| Some((kept, kept.of(slow.name)?))) {
             let Tags { trace_id, route, action, application, broken } = comment.map(Tags::read).unwrap_or_default();
             slow.tags = SlowTags { trace_id, route, action, application };
             if broken > 0 {
@@ -181,7 +149,9 @@ impl Client {
             }
             if self.rules.slow.tells_parameters() {
                 slow.text = Some(text).filter(|text| !text.is_empty()).map(shown);
-                slow.parameters = self.kept.as_ref().and_then(|kept| kept.shown_parameters());
+                let parameters = Some(shown_parameters(&kept.parameters, TOLD_MAX));
+                slow.parameters =
+                    parameters.filter(|all| !kept.parameters.is_empty() && !all.is_empty()).map(Box::from);
             }
         }
         self.await_delivery(timed.sent - waited, slow);

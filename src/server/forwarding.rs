@@ -6,7 +6,7 @@ use super::exchange::{FAILS, Timed};
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
 use crate::clock::Instant;
 use crate::metrics::{Prepared, Stat};
-use crate::session::{Effect, Frozen, Has, ServerStatements, Statement};
+use crate::session::{Effect, Frozen, Has, Kept, ServerStatements, Statement};
 use crate::sql::{Pattern, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEAD, Head};
@@ -128,17 +128,22 @@ impl Forwarding<'_> {
 
     /// The message is a statement, and counted as this.
     pub fn time(&mut self, stat: Arc<Stat>, goes_on: bool) {
+        self.time_with(stat, goes_on, None);
+    }
+
+    fn time_with(&mut self, stat: Arc<Stat>, goes_on: bool, kept: Option<Arc<Kept>>) {
         let (sent, waited_us) = (self.sent, std::mem::take(&mut self.waited_us));
-        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on }));
+        self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on, kept }));
     }
 
     /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that. `may_flush`: the client may have
-    /// its answer before others that are sent with it have run.
+    /// its answer before others that are sent with it have run. `kept`: of what it says of itself, if it is told apart from those.
     pub fn time_execute(
         &mut self,
         portal: Range<usize>,
         may_flush: impl FnOnce() -> bool,
         unknown: impl FnOnce() -> Arc<Stat>,
+        kept: impl FnOnce() -> Option<Arc<Kept>>,
     ) {
         if !std::mem::replace(&mut self.executes, true) && self.begins_several() && may_flush() {
             self.server.begin_pipeline();
@@ -146,7 +151,8 @@ impl Forwarding<'_> {
         let from = self.at + HEAD;
         let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
         let (stat, goes_on) = self.server.portals.execute(portal).unwrap_or_else(|| (unknown(), false));
-        self.time(stat, goes_on);
+        let kept = if self.server.exchange.tells_apart() { kept() } else { None };
+        self.time_with(stat, goes_on, kept);
     }
 
     /// Whether this Execute is the first of several, and the server has nothing else to do.

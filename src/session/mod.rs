@@ -3,6 +3,7 @@
 
 mod applications;
 mod custom;
+mod kept;
 mod known;
 mod own;
 mod settings;
@@ -14,6 +15,7 @@ mod welcome;
 
 pub use applications::Applications;
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
+pub use kept::Kept;
 pub use known::Known;
 pub use own::{OWN, OwnSetting, OwnSettings, OwnValues};
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};

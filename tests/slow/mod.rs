@@ -160,6 +160,41 @@ fn constants_and_parameters_are_told_if_that_is_asked_for() {
 }
 
 #[test]
+fn of_several_that_are_told_apart_each_is_told_with_its_own_parameters_and_tags() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
+        for parameters in [true, false] {
+            let rest = format!("[slow_queries]\nlog = \"5ms\"\nper_minute = 1000\nparameters = {parameters}");
+            let pooler = pgotter(mode, &rest);
+            let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
+            let text = |route: &str| format!("select 1 / $2::int from pg_sleep($1) /*route='{route}'*/");
+            let one = |route: &str, values: [&[u8]; 2]| {
+                [parse("", &text(route)), bind("", "", &values), execute("", 0)].concat()
+            };
+            // The last one is skipped.
+            let all = [one("quick", [b"0", b"1"]), one("slow", [b"0.03", b"7"]), one("fails", [b"0", b"0"])];
+            let all = [&all.concat()[..], &one("skipped", [b"9", b"9"]), &sync()].concat();
+            // One of 16 is told apart.
+            for _ in 0..16 {
+                client.send(&all);
+                client.answer().error("22012");
+            }
+            let query = "select ? / ?::int from pg_sleep(?)";
+            let table = until_there_are(&pooler, 1, &[("query", query), ("route", "slow")]);
+            // Those that are answered at once share the time.
+            for row in table.with(&[("query", query)]) {
+                let wanted = match row.text("route") {
+                    "quick" => "$1 = '0', $2 = '1'",
+                    "slow" => "$1 = '0.03', $2 = '7'",
+                    "fails" => "$1 = '0', $2 = '0'",
+                    other => panic!("{other} was not run"),
+                };
+                assert_eq!(row.get("parameters"), Some(wanted).filter(|_| parameters), "{mode}: {row:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn utilities_have_a_threshold_of_their_own() {
     let role = fresh_role();
     look(&format!("CREATE TABLE long_{role} AS SELECT generate_series(1, 50000) AS i"));

@@ -8,6 +8,7 @@
 
 use crate::clock::Instant;
 use crate::metrics::{Call, Stat};
+use crate::session::Kept;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Timed {
     pub waited_us: u32,
     /// It goes on with a portal that was begun before.
     pub goes_on: bool,
+    /// What it says of itself, where others are sent behind it and it is told apart from them.
+    pub kept: Option<Arc<Kept>>,
 }
 
 /// What came of one.
@@ -87,6 +90,11 @@ impl Ended {
     /// When it did.
     pub fn at(&self) -> Instant {
         self.at
+    }
+
+    /// Others were sent with it, and it was told apart from them.
+    pub fn is_apart(&self) -> bool {
+        self.apart
     }
 
     /// What is counted. `None`: nothing is, as it was not run.

@@ -47,7 +47,7 @@ impl Watched {
             if matches!(kind, 'Q' | 'F' | 'E' | 'e' | 'a') {
                 self.names += 1;
                 let stat = self.meter.statement(Name::Fingerprint(self.names), Description::default);
-                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e' };
+                let timed = Timed { stat, sent: self.at(), waited_us: 0, goes_on: kind == 'e', kept: None };
                 self.talk.exchange.time(Some(timed));
                 if kind == 'a' {
                     self.talk.exchange.tell_apart();
