@@ -151,10 +151,10 @@ impl Client {
 
     /// The client goes on with the data of a COPY, if there is one: until now its server has waited for it, unless some of what came
     /// before is still here. That is the client's time, and not the statement's.
-    pub(super) fn leave_out_waiting_for_data(&self, link: &mut Link) {
+    pub(super) fn leave_out_waiting_for_data(&self, link: &mut Link, now: Instant) {
         let Some(since) = link.awaits_data.take() else { return };
         if link.server.has_all_data() {
-            let waited = self.now.saturating_duration_since(since);
+            let waited = now.saturating_duration_since(since);
             link.server.leave_out(waited);
             link.watch.leave_out(waited);
         }

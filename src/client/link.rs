@@ -36,11 +36,11 @@ pub(super) struct Link {
     pub(super) since: Instant,
     pub(super) sent: Instant,
     pub(super) heard: Instant,
-    // That was just now.
-    pub(super) just_heard: bool,
+    // Since something has happened last somebody has looked at a clock: for what the server said, or the client.
+    pub(super) looked: bool,
     // Since when the server waits for more data of a COPY, as far as its client is concerned.
     pub(super) awaits_data: Option<Instant>,
-    // Microseconds that its first statement has waited for it, until that is sent.
+    // Microseconds that the next statement has waited to be sent, most of all for the server.
     pub(super) waited_us: u32,
     pub(super) watch: Stopwatch,
     // How long the server was busy in the transaction under way, up to the last time that this waited for its client, if it did.
@@ -65,7 +65,7 @@ impl Link {
             since: now,
             sent: now,
             heard: now,
-            just_heard: false,
+            looked: true,
             awaits_data: None,
             waited_us: watch.waited_us(),
             watch,

@@ -7,6 +7,7 @@ use super::request::{Gathered, ends_request, is_copy, names_something};
 use super::route::tied_to_replica;
 use super::serve::{Left, take};
 use super::settle::Bent;
+use super::stopwatch::Stopwatch;
 use crate::config::PoolMode;
 use crate::router::To;
 use crate::server::Server;
@@ -23,7 +24,12 @@ impl Client {
     fn send_held(&mut self, link: &mut Link) -> Result<(), Left> {
         match self.advance(link) {
             Turn::Wait => (),
-            Turn::Go(held) => self.send_at(held.at, link, held.bytes, held.first)?,
+            Turn::Go(held) => {
+                let now = self.moment(link);
+                link.watch.held_back(link.sent, now);
+                (link.sent, link.waited_us) = (now, link.watch.waited_us());
+                self.send_at(held.at, link, held.bytes, held.first)?;
+            }
             Turn::Refuse(fault, held) => link.turned_down = self.turn_down(link, &fault, *held)?,
         }
         Ok(())
@@ -31,6 +37,7 @@ impl Client {
 
     /// Sends on what the client has sent behind its first request.
     fn send_on(&mut self, link: &mut Link) -> Result<(), Left> {
+        let mut looked = None;
         while link.held.is_none()
             && !link.turned_down
             && !self.must_hear_first(link)
@@ -60,12 +67,14 @@ impl Client {
                         self.drawn.stop();
                         break;
                     }
-                    self.leave_out_waiting_for_data(link);
-                    link.sent = self.now;
-                    self.presence.activity.requests(self.now);
-                    link.server.activity().requests(self.now);
+                    self.leave_out_waiting_for_data(link, self.now);
+                    // It was received then, and may have been held back until now.
+                    let (received, now) = (self.now, *looked.get_or_insert_with(|| self.moment(link)));
+                    (link.sent, link.waited_us) = (now, Stopwatch::new(received, now).waited_us());
+                    self.presence.activity.requests(received);
+                    link.server.activity().requests(now);
                     if !link.server.exchange().owes() {
-                        link.watch.asked(self.now);
+                        link.watch.asked(received, now);
                     }
                     let begins = link.is_at_rest();
                     if begins {
@@ -78,7 +87,7 @@ impl Client {
                         self.begin_transaction(&mut link.server);
                         self.renew()?;
                         self.stay();
-                        link.since = self.now;
+                        link.since = now;
                         link.busy = None;
                     } else {
                         self.note_more();
@@ -98,7 +107,7 @@ impl Client {
                         link.held = Some(Held::new(chunk, (first, end), at, found));
                         self.send_held(link)?;
                     }
-                    link.awaits_data = link.server.exchange().copy_in().then_some(self.now);
+                    link.awaits_data = link.server.exchange().copy_in().then_some(now);
                 }
             }
         }

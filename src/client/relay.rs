@@ -6,7 +6,7 @@ use super::own::OwnWitness;
 use super::serve::Left;
 use super::turn::{Event, earlier, turn};
 use crate::activity::Rest;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Mail;
@@ -61,9 +61,9 @@ impl Client {
 
     /// Something has happened while the server is there.
     fn heed(&mut self, event: Event, link: &mut Link) -> Result<(), Left> {
-        link.just_heard = false;
+        link.looked = false;
         match event {
-            Event::Client => self.now = clock::now(),
+            Event::Client => (self.now, link.looked) = (clock::now(), true),
             Event::Server => self.hear(link)?,
             Event::ClientGone => return Err(if self.hung_up { Left::Terminated } else { Left::Gone }),
             Event::Mail(mail) => self.read_mail(mail, link)?,
@@ -101,7 +101,7 @@ impl Client {
 
     /// What has been done is over: what has it left behind?
     async fn look_back(&mut self, link: &mut Link) -> Result<(), Left> {
-        link.just_heard = false;
+        link.looked = false;
         if self.must_restore(link) {
             self.restore(link).await?;
         }
@@ -166,7 +166,7 @@ impl Client {
             }
         };
         if link.server.exchange().awaits_time() {
-            (link.heard, link.just_heard) = (clock::now(), true);
+            (link.heard, link.looked) = (clock::now(), true);
             link.server.ended_at(link.heard);
         }
         if link.server.exchange().copy_in() && link.awaits_data.is_none() {
@@ -214,8 +214,8 @@ impl Client {
         let limits = &self.shape.settings;
         let timed =
             self.keeps_for_sequences() || limits.idle_transaction_timeout.or(limits.client_idle_timeout).is_some();
-        if timed && !link.just_heard {
-            link.heard = clock::now();
+        if timed && !link.looked {
+            (link.heard, link.looked) = (clock::now(), true);
         }
         let exchange = link.server.exchange();
         link.overdue = link.overdue.filter(|_| exchange.owes());
@@ -230,9 +230,13 @@ impl Client {
         let moves = self.moves().is_some();
         if !moves && !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
             self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
-            let now = if timed || link.just_heard { link.heard } else { clock::now() };
-            self.observe(link, now);
+            self.observe(link, self.moment(link));
         }
         Ok(())
+    }
+
+    /// When what is at hand has happened.
+    pub(super) fn moment(&self, link: &Link) -> Instant {
+        if link.looked { self.now.max(link.heard) } else { clock::now() }
     }
 }

@@ -4,7 +4,6 @@ use super::connection::{Client, Step};
 use super::link::Link;
 use super::serve::{Left, shutting_down};
 use super::take_back::{Residue, TakeBack, take_back};
-use crate::clock;
 use crate::cluster::Loading;
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
@@ -35,7 +34,7 @@ impl Client {
         if self.is_apart() && link.server.has_told_error() {
             self.fail_block();
         }
-        self.now = if link.just_heard { link.heard } else { clock::now() };
+        self.now = self.moment(&link);
         self.observe(&mut link, self.now);
         if link.mode == PoolMode::Session && !link.server.lacks_settings() || self.is_pinned() || self.touched.is_some()
         {

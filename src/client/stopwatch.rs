@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) struct Stopwatch {
     // None: all of it was answered and observed.
     received: Option<Instant>,
-    // Microseconds from there until there was a server.
+    // Microseconds from there until it was sent, most of all to a server that had to be waited for.
     waited_us: u32,
     answered: Answered,
 }
@@ -29,9 +29,14 @@ impl Stopwatch {
         }
     }
 
-    /// A request is received and sent, and nothing else is owed.
-    pub fn asked(&mut self, now: Instant) {
-        (self.received, self.waited_us) = (Some(now), 0);
+    /// A request that was received then is sent, and nothing else is owed.
+    pub fn asked(&mut self, received: Instant, sent: Instant) {
+        *self = Self { answered: self.answered, ..Self::new(received, sent) };
+    }
+
+    /// What was held back until now is sent, and nothing else is owed; it was received then at the latest.
+    pub fn held_back(&mut self, received: Instant, sent: Instant) {
+        self.asked(self.received.unwrap_or(received), sent);
     }
 
     /// So long the server has waited for the client in the middle of it.
@@ -51,7 +56,7 @@ impl Stopwatch {
         self.answered != Answered::default()
     }
 
-    /// Microseconds from when the request was received until there was a server.
+    /// Microseconds from when the request was received until it was sent.
     pub fn waited_us(&self) -> u32 {
         self.waited_us
     }

@@ -10,6 +10,7 @@ use super::talk::{Client, query};
 use super::world::eventually;
 use super::{NO_SLOW_LOG, assert_told, pgotter, table};
 use crate::support::PgOtter;
+use crate::support::raw::{bind, execute, parse, sync};
 use pgotter::cli::ports;
 use std::time::Duration;
 
@@ -21,6 +22,12 @@ fn queries(pooler: &PgOtter) -> Table {
 fn told(table: &Table, text: &str) -> [String; 5] {
     let row = table.row(&[("query", text)]);
     ["calls", "errors", "total_ms", "wait_ms", "p50_ms"].map(|column| row.text(column).to_owned())
+}
+
+/// How long servers were busy, as it is told of the one application that there is.
+fn busy_ms(pooler: &PgOtter) -> String {
+    let table = show(&mut console(pooler), "APPLICATIONS");
+    table.row(&[("database", "postgres")]).text("server_ms").to_owned()
 }
 
 fn select(name: &str) -> String {
@@ -86,6 +93,26 @@ fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
     let table = queries(&pooler);
     assert_eq!(told(&table, &counted("held_cancelled")), ["1", "1", "2000.000", "0.000", "2031.616"]);
     assert_eq!(told(&table, &counted("held_abandoned")), ["1", "1", "4000.000", "0.000", "4063.232"]);
+    pooler.kill();
+}
+
+#[test]
+fn what_is_held_back_behind_an_earlier_answer_takes_its_time_from_when_it_is_sent() {
+    let server = Scripted::start(Clock::by_hand("held_back"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    client.query("begin");
+    // What is behind it waits for the answer: whether the name is known then depends on that.
+    let in_front = [parse("named", &select("held_in_front")), bind("", "named", &[]), execute("", 0), sync()].concat();
+    client.send(&[in_front, query("select 1 from sent_behind where us = 5100")].concat());
+    server.until_held(1);
+    server.clock.pass(Duration::from_secs(3));
+    server.open();
+    (0..2).for_each(|_| assert!(client.answer().errors.is_empty()));
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("held_in_front")), ["1", "0", "3000.000", "0.000", "3014.656"]);
+    assert_eq!(told(&table, &counted("sent_behind")), ["1", "0", "5.100", "3000.000", "4.864"]);
+    assert_eq!(busy_ms(&pooler), "3005.100");
     pooler.kill();
 }
 
