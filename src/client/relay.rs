@@ -27,6 +27,7 @@ impl Client {
             while !self.may_release(&link) {
                 self.step(Step::Relay);
                 if !std::mem::take(&mut link.turned_down) {
+                    self.show_rest(&link);
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                     let deadline = earlier(deadline, self.trial_deadline());
                     let event = turn(self, Some(&mut link.server), deadline).await;
@@ -229,7 +230,6 @@ impl Client {
         }
         let moves = self.moves().is_some();
         if !moves && !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
-            self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
             self.observe(link, self.moment(link));
         }
         Ok(())
@@ -238,5 +238,12 @@ impl Client {
     /// When what is at hand has happened.
     pub(super) fn moment(&self, link: &Link) -> Instant {
         if link.looked { self.now.max(link.heard) } else { clock::now() }
+    }
+
+    /// The client keeps its server, and waits for what happens next. If nothing is owed to it, that is its own doing.
+    fn show_rest(&self, link: &Link) {
+        if !link.server.exchange().owes() && link.held.is_none() && !self.awaits_rest() {
+            self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::scrape::Scrape;
 use super::talk::query;
 use super::world::{eventually, fresh_role};
 use super::{named, shown, watched};
+use crate::support::raw::{close, describe, parse, sync};
 use std::time::Duration;
 
 const IDLE: &str = "pgotter_transaction_idle_duration_seconds";
@@ -120,4 +121,21 @@ fn who_keeps_transactions_open_is_told_by_user_beside_application() {
     assert_eq!(row("application", "shared").unwrap().0, [0, 2]);
     let first = shown(&pooler, "IDLE_TRANSACTIONS").rows[0][2].clone();
     assert_eq!(first.as_deref(), Some("shared"), "who has waited for longest stands first");
+}
+
+#[test]
+fn who_has_only_had_a_statement_prepared_waits_for_nothing() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
+        let (pooler, _) = watched(mode, "");
+        let mut client = named(&pooler, &fresh_role(), "preparer");
+        client.query("begin -- with a server");
+        let prepares = [parse("one", "select 1"), describe(b'S', "one"), sync()].concat();
+        for messages in [prepares, [close(b'S', "one"), sync()].concat(), sync()] {
+            client.send(&messages);
+            assert!(client.answer().errors.is_empty());
+            let table = shown(&pooler, "ACTIVE");
+            let state = table.row(&[("application_name", "preparer")]).text("state").to_owned();
+            assert_eq!(state, "idle_in_transaction", "{mode}");
+        }
+    }
 }
