@@ -202,16 +202,14 @@ impl Client {
     /// The client does not hear the end of what is under way.
     pub(super) fn lose_statements(&mut self, link: &mut Link) {
         self.count_tried();
-        let lost_pipeline = link.server.exchange().has_pipeline();
+        let now = clock::now();
         link.server.lose_statements();
         if link.server.exchange().awaits_time() {
-            link.server.ended_at(clock::now());
+            link.server.ended_at(now);
         }
         self.count_all(link);
         self.count_told(link);
-        if lost_pipeline {
-            self.note_slow_pipeline(link, true, self.answered_bytes, clock::now());
-        }
+        self.count_pipeline(link, link.watch.times(now), true, now);
     }
 
     fn count_all(&mut self, link: &mut Link) {

@@ -78,12 +78,8 @@ impl Client {
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
         let (waited, server) = link.watch.times(now);
-        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
-        if link.server.take_apart() {
-            self.meter.answered_apart(&self.application, route, queries, server);
-        } else if self.meter.answered(&self.application, route, queries, waited + server, server, bytes) {
-            self.note_slow_pipeline(link, false, bytes, now);
-        }
+        self.meter.answered(&self.application, self.planned().kind(), queries, server);
+        self.count_pipeline(link, (waited, server), false, now);
         // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
         link.watch.received = None;
         if transactions > 0 {
@@ -94,6 +90,21 @@ impl Client {
             }
         } else {
             link.busy = Some(link.busy.unwrap_or_default() + server);
+        }
+    }
+
+    /// What has ended by `now`, or is lost, has waited and taken as long in common, if it has.
+    pub(super) fn count_pipeline(
+        &mut self,
+        link: &mut Link,
+        (waited, server): (Duration, Duration),
+        lost: bool,
+        now: Instant,
+    ) {
+        let bytes = std::mem::take(&mut self.answered_bytes);
+        if link.server.take_together() {
+            self.meter.pipeline(waited + server, server, bytes);
+            self.note_slow_pipeline(link, lost, bytes, now);
         }
     }
 

@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn answer(meter: &Meter, application: &Application, server: Duration) {
-        meter.answered(application, 0, 1, Duration::ZERO, server, 0);
+        meter.answered(application, 0, 1, server);
     }
 
     fn queries(rows: &[ApplicationRow]) -> u64 {

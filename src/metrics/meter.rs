@@ -183,29 +183,9 @@ impl Meter {
         self.0.users.application(&self.0.place.label, name)
     }
 
-    /// Everything asked for has been answered: `queries` of them, `total` after they were received and `server` after
-    /// they were sent, where a decision of kind `route` has sent them. Several at once are one sample of their own, to which `bytes` belong that no
-    /// statement has taken; true: they were.
-    pub fn answered(
-        &self,
-        application: &Application,
-        route: usize,
-        queries: u32,
-        total: Duration,
-        server: Duration,
-        bytes: usize,
-    ) -> bool {
-        self.answered_apart(application, route, queries, server);
-        let several = queries > 1;
-        if several {
-            self.0.shard.pipelines.observe(total);
-            self.0.book.pipeline(&self.0.place, total, server, bytes);
-        }
-        several
-    }
-
-    /// As [`Self::answered`], where each of several is a sample of its own.
-    pub fn answered_apart(&self, application: &Application, route: usize, queries: u32, server: Duration) {
+    /// Everything asked for has been answered, or never will be: `queries` of them, with which a server was busy for so long, where a
+    /// decision of kind `route` has sent them.
+    pub fn answered(&self, application: &Application, route: usize, queries: u32, server: Duration) {
         let server_us = micros(server);
         if let Some(routed) = self.0.shard.routes.get(route) {
             routed.served_us.add(server_us);
@@ -214,6 +194,13 @@ impl Meter {
         if queries > 0 {
             self.0.shard.served_us.add(server_us);
         }
+    }
+
+    /// Several of them had one time in common, `total` from when they were received and `server` from when they were sent. `bytes` belong
+    /// to them that no statement has taken.
+    pub fn pipeline(&self, total: Duration, server: Duration, bytes: usize) {
+        self.0.shard.pipelines.observe(total);
+        self.0.book.pipeline(&self.0.place, total, server, bytes);
     }
 
     /// A transaction is over, or several in a pipeline: how long it had its server.

@@ -57,7 +57,7 @@ fn workers_and_the_front_are_added_up() {
         meter.pinned(0b101, us(7));
         meter.pinned(0b100, us(1));
         meter.heard(20, ONE);
-        meter.answered(&meter.application("psql"), 0, 1, us(700), us(670), 0);
+        meter.answered(&meter.application("psql"), 0, 1, us(670));
         let stat = meter.statement(Name::Fingerprint(1), || Description { kind: "read", ..Description::default() });
         meter.called(&stat, &Call { server: Some(us(670)), on_replica: true, ..Call::default() });
         meter.delivered(&stat, us(700), true);
@@ -102,8 +102,9 @@ fn a_pipeline_is_one_sample_and_all_its_queries() {
     let meter = Meters::new(&registry, WorkerId(0)).meter("shop");
     meter.heard(0, Answered { queries: 3, transactions: 1 });
     let application = meter.application("psql");
-    meter.answered(&application, 0, 3, us(900), us(900), 0);
-    meter.answered(&application, 0, 0, us(900), us(900), 0);
+    meter.answered(&application, 0, 3, us(900));
+    meter.pipeline(us(900), us(900), 0);
+    meter.answered(&application, 0, 0, us(900));
     let shop = counts(&registry, "shop");
     let singles: u64 = shop.queries.all().map(|(.., durations)| durations.count()).sum();
     assert_eq!((shop.query_count, singles, shop.pipelines.count(), shop.served_us), (3, 0, 1, 900));

@@ -116,6 +116,45 @@ fn what_is_held_back_behind_an_earlier_answer_takes_its_time_from_when_it_is_sen
     pooler.kill();
 }
 
+#[test]
+fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
+    let server = Scripted::start(Clock::by_hand("pipelines"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    let one = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    client.send(&[one("select 1 from error_piped where us = 7000"), one(&select("skipped_piped")), sync()].concat());
+    client.answer().error("22012");
+    let pipeline = |table: &Table| table.row(&[("fingerprint", "pipeline")]).text("total_ms").to_owned();
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("error_piped"))[..3], ["1", "1", "0.000"]);
+    assert_eq!((pipeline(&table), busy_ms(&pooler)), ("7.000".to_owned(), "7.000".to_owned()));
+    assert_eq!(told(&table, &counted("skipped_piped"))[..3], ["0", "0", "0.000"]);
+    // Several Syncs at once. Each waits for what prepares or drops a statement in front of it, and so has a time of its own; the last two
+    // simple queries wait for nothing.
+    let ahead = [one("select 1 from sent_ahead where us = 1000"), sync()].concat();
+    let simple = query("select 1 from sent_ahead where us = 1000");
+    for requests in [ahead.repeat(3), simple.repeat(3)] {
+        client.send(&requests);
+        (0..3).for_each(|_| assert!(client.answer().errors.is_empty()));
+    }
+    let fails = [one("select 1 from error_piped where us = 500"), one(&select("skipped_piped")), sync()].concat();
+    client.send(&[fails, ahead].concat());
+    client.answer().error("22012");
+    assert!(client.answer().errors.is_empty());
+    let table = queries(&pooler);
+    assert_eq!(told(&table, &counted("sent_ahead"))[..3], ["7", "0", "5.000"]);
+    assert_eq!(told(&table, &counted("error_piped"))[..3], ["2", "2", "0.000"]);
+    assert_eq!((pipeline(&table), busy_ms(&pooler)), ("9.500".to_owned(), "14.500".to_owned()));
+    client.send(&[one(&select("held_piped")), one(&select("never_piped")), sync()].concat());
+    server.until_held(1);
+    server.clock.pass(Duration::from_secs(4));
+    drop(client);
+    let is_counted = |table: &Table| table.with(&[("query", &counted("held_piped")), ("errors", "1")]).len() == 1;
+    eventually("it is counted", || is_counted(&queries(&pooler)));
+    assert_eq!(pipeline(&queries(&pooler)), "4009.500");
+    pooler.kill();
+}
+
 /// A day back, ten years on, and as it was.
 const STEPS: [i64; 3] = [-86_400, 3_650 * 86_400, 0];
 

@@ -239,7 +239,7 @@ fn what_goes_on_or_was_sent_with_others_is_counted_as_that() {
     meter.called(&cursor, &Call { rows: 5, server: Some(us(500)), goes_on: true, ..Call::default() });
     let piped = stat(&meter, 2);
     (0..3).for_each(|_| meter.called(&piped, &Call { rows: 1, ..Call::default() }));
-    meter.answered(&meter.application(""), 0, 3, us(900), us(800), 0);
+    meter.pipeline(us(900), us(800), 0);
     let seen = registry.statements();
     let of = |name| seen.iter().find(|seen| seen.name == name).expect("it is there");
     let numbers = |name| (of(name).numbers.calls, of(name).numbers.rows, of(name).numbers.server_us);

@@ -79,9 +79,9 @@ impl Server {
         self.exchange.ended_at(now);
     }
 
-    /// See [`Exchange::take_apart`](super::super::Exchange::take_apart).
-    pub fn take_apart(&mut self) -> bool {
-        self.exchange.take_apart()
+    /// See [`Exchange::take_together`](super::super::Exchange::take_together).
+    pub fn take_together(&mut self) -> bool {
+        self.exchange.take_together()
     }
 
     /// See [`Exchange::take_ended`](super::super::Exchange::take_ended).
@@ -95,8 +95,8 @@ impl Server {
     }
 
     /// See [`Exchange::lose_statements`](super::super::Exchange::lose_statements).
-    pub fn lose_statements(&mut self) {
-        self.exchange.lose_statements();
+    pub fn lose_statements(&mut self) -> usize {
+        self.exchange.lose_statements()
     }
 
     /// What has been answered to the client since the last call.

@@ -42,17 +42,12 @@ impl Exchange {
         self.timing.take()
     }
 
-    /// The client does not hear how those end that are under way: they have failed.
-    pub fn lose_statements(&mut self) {
+    /// The client does not hear how those end that are under way: they have failed. How many they are.
+    pub fn lose_statements(&mut self) -> usize {
         if self.loss != Some(Loss::Fatal) {
             self.sqlstate = None;
         }
-        self.timing.lose();
-    }
-
-    /// Whether statements are under way that were sent together, whose times nobody can tell.
-    pub fn has_pipeline(&self) -> bool {
-        self.timing.is_together()
+        self.timing.lose()
     }
 
     /// The server is asked to answer one by one what is sent now, up to the end of the request.
@@ -65,9 +60,9 @@ impl Exchange {
         self.timing.tells_apart()
     }
 
-    /// Whether it was for some of what has been answered since the last call: those statements had times of their own.
-    pub fn take_apart(&mut self) -> bool {
-        self.timing.take_apart()
+    /// Whether statements that have ended since the last call have one time in common.
+    pub fn take_together(&mut self) -> bool {
+        self.timing.take_together()
     }
 
     /// Whether no statement is under way.

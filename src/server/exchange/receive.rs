@@ -213,7 +213,7 @@ impl Exchange {
         if self.doubt.error() {
             // From now on nothing is expected, and everything is passed on.
             self.queue = ReplyQueue::new();
-            self.timing.lose();
+            let _ = self.timing.lose();
             self.unsynced = false;
         }
         let Some((awaits, disposition)) = self.queue.front() else { return Verdict::Show };

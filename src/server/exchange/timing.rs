@@ -80,6 +80,8 @@ pub(super) struct Timing {
     telling_apart: bool,
     // As was something that was sent since this was asked for last.
     apart: bool,
+    // Of what was taken since then something has run that has no time of its own.
+    together: bool,
 }
 
 impl Ended {
@@ -252,26 +254,23 @@ impl Timing {
         }
     }
 
-    /// Nothing is known any more, or is going to be: all that is under way has failed.
-    pub fn lose(&mut self) {
+    /// Nothing is known any more, or is going to be: all that is under way has failed. How many that are.
+    pub fn lose(&mut self) -> usize {
         self.next = None;
         self.end_last();
-        for (at, lost) in self.statements.range_mut(self.ended..).enumerate() {
-            lost.outcome = Outcome::Failed;
+        let lost = self.statements.len() - self.ended;
+        for (at, one) in self.statements.range_mut(self.ended..).enumerate() {
+            one.outcome = Outcome::Failed;
             // Only the first one was run for all we know.
-            lost.together |= at > 0;
+            one.together |= at > 0;
         }
         self.ended = self.statements.len();
+        lost
     }
 
     /// Whether none is under way.
     pub fn runs_nothing(&self) -> bool {
         self.statements.len() == self.ended
-    }
-
-    /// Whether several were sent together that are still under way.
-    pub fn is_together(&self) -> bool {
-        self.statements.range(self.ended..).any(|one| one.together)
     }
 
     /// How many have ended that nobody has taken. An Execute that only waits for the end of its Sync is none of them, and need not be: a
@@ -339,11 +338,12 @@ impl Timing {
         self.telling_apart = false;
     }
 
-    /// Whether something of what was answered since the last call was told apart, and is no part of a common sample. What is sent from now
-    /// on is not.
-    pub fn take_apart(&mut self) -> bool {
+    /// Whether what has ended since the last call has one time in common, be it that of a single one that was run of several. It has not
+    /// if something of it was told apart: that would be in it once more. What is sent from now on is not told apart.
+    pub fn take_together(&mut self) -> bool {
         self.telling_apart = false;
-        std::mem::take(&mut self.apart)
+        let apart = std::mem::take(&mut self.apart);
+        std::mem::take(&mut self.together) && !apart
     }
 
     /// Whether it is to be said when something has ended.
@@ -355,14 +355,16 @@ impl Timing {
     pub fn take(&mut self) -> Option<Ended> {
         self.ended = self.ended.checked_sub(1)?;
         self.dated = self.dated.saturating_sub(1);
-        self.statements.pop_front()
+        let ended = self.statements.pop_front()?;
+        self.together |= ended.together && ended.outcome != Outcome::Skipped;
+        Some(ended)
     }
 
     /// Nobody asks any more.
     pub fn forget(&mut self) {
         (self.next, self.open, self.failing) = (None, None, None);
-        (self.ended, self.dated, self.ending, self.data_rows, self.apart) = (0, 0, false, 0, false);
-        self.telling_apart = false;
+        (self.ended, self.dated, self.ending, self.data_rows) = (0, 0, false, 0);
+        (self.telling_apart, self.apart, self.together) = (false, false, false);
         self.statements.clear();
     }
 

@@ -129,16 +129,16 @@ fn with_a_flush_behind_each_one_begins_where_the_one_before_it_has_ended() {
     assert_eq!(it.later(7).hear("2 C:SELECT_1"), [(2, Done, Some(7))]);
     assert_eq!(it.later(2).hear("2 C:SELECT_1"), []);
     assert_eq!(it.later(9).hear("Zi"), [(3, Done, Some(11))]);
-    assert!(it.talk.exchange.take_apart() && !it.talk.exchange.take_apart());
+    assert!(!it.talk.exchange.take_together());
     it.send("BaBaBaS").later(1);
     assert_eq!(it.hear("2 C:SELECT_1"), [(4, Done, Some(1))]);
     assert_eq!(it.later(2).hear("2 E"), [(5, Failed, Some(2)), (6, Skipped, None)]);
     assert_eq!(it.hear("Zi"), []);
-    assert!(it.talk.exchange.take_apart());
+    assert!(!it.talk.exchange.take_together());
     // The others are not.
     it.send("BEBES").later(4);
     assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(7, Done, None), (8, Done, None)]);
-    assert!(!it.talk.exchange.take_apart());
+    assert!(it.talk.exchange.take_together() && !it.talk.exchange.take_together());
 }
 
 #[test]
@@ -163,11 +163,11 @@ fn what_is_sent_behind_the_end_of_those_has_no_time_and_takes_theirs_from_none()
     }
     assert_eq!(it.later(8).hear("2 C:SELECT_1 Zi"), [(15, Done, None)]);
     // The time of all of them together is no sample, in which the first ones would be once more.
-    assert!(it.talk.exchange.take_apart());
+    assert!(!it.talk.exchange.take_together());
     // Of what is sent once that was asked for there is one again.
     it.send("BEBES").later(4);
     assert_eq!(it.hear("2 C:SELECT_1 2 C:SELECT_1 Zi"), [(16, Done, None), (17, Done, None)]);
-    assert!(!it.talk.exchange.take_apart());
+    assert!(it.talk.exchange.take_together());
 }
 
 #[test]
@@ -223,6 +223,30 @@ fn a_prepare_that_fails_fails_the_statement_behind_it_and_skips_the_others() {
     // What is skipped because of that is not there.
     assert_eq!(it.send("BEQS").hear("Zi"), []);
     assert_eq!(it.send("Q").later(3).hear("C:SELECT_1 Zi"), [(7, Done, Some(3))]);
+}
+
+#[test]
+fn several_have_a_time_in_common_however_many_of_them_were_run() {
+    let mut it = Watched::new();
+    assert_eq!(it.send("BEBES").later(4).hear("2 E Zi"), [(1, Failed, None), (2, Skipped, None)]);
+    assert!(it.talk.exchange.take_together());
+    // One alone has its own, whatever else was asked for.
+    assert_eq!(it.send("PBDES").later(4).hear("E Zi"), [(3, Failed, Some(4))]);
+    assert!(!it.talk.exchange.take_together());
+    it.send("BEBES");
+    assert_eq!(it.talk.exchange.lose_statements(), 2);
+    assert_eq!(it.taken().len(), 2);
+    assert!(it.talk.exchange.take_together());
+}
+
+#[test]
+fn one_that_is_sent_when_the_one_before_it_was_answered_has_its_own_time_though_more_is_owed() {
+    let mut it = Watched::new();
+    it.send("BEDH").later(3);
+    assert_eq!(it.hear("2 C:SELECT_1"), [(1, Done, Some(3))]);
+    it.send("BES").later(2);
+    assert_eq!(it.hear("n 2 C:SELECT_1 Zi"), [(2, Done, Some(2))]);
+    assert!(!it.talk.exchange.take_together(), "nor is their time told twice");
 }
 
 #[test]
