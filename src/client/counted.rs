@@ -199,10 +199,13 @@ impl Client {
         self.to() != To::Primary
     }
 
-    /// The client does not hear the end of what is under way.
+    /// The client leaves its server, or has lost it, and does not hear the end of what is under way.
     pub(super) fn lose_statements(&mut self, link: &mut Link) {
-        self.count_tried();
         let now = clock::now();
+        // It may have left in the middle of a COPY that waits for it.
+        self.leave_out_waiting_for_data(link, now);
+        self.note_idle_to_the_end(link);
+        self.count_tried();
         link.server.lose_statements();
         if link.server.exchange().awaits_time() {
             link.server.ended_at(now);

@@ -59,7 +59,6 @@ impl Client {
     /// The client leaves its server; another task brings the server back.
     pub(super) fn part(&mut self, mut link: Link, left: Left) -> Left {
         self.step(Step::Part);
-        self.note_idle_to_the_end(&mut link);
         self.note_answered(&link.server, true);
         self.lose_statements(&mut link);
         let leaving = if matches!(left, Left::Terminated) { Leaving::Terminated } else { Leaving::Vanished };
@@ -96,7 +95,6 @@ impl Client {
     /// The server has gone; the client hears what that means for what it sent.
     pub(super) fn bereave(&mut self, mut link: Link) -> Left {
         self.step(Step::Bereave);
-        self.note_idle_to_the_end(&mut link);
         self.note_answered(&link.server, true);
         self.lose_statements(&mut link);
         let exchange = link.server.exchange();

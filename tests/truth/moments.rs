@@ -10,7 +10,7 @@ use super::talk::{Client, query};
 use super::world::eventually;
 use super::{NO_SLOW_LOG, assert_told, pgotter, table};
 use crate::support::PgOtter;
-use crate::support::raw::{bind, execute, parse, sync};
+use crate::support::raw::{Raw, bind, execute, parse, sync};
 use pgotter::cli::ports;
 use std::time::Duration;
 
@@ -152,6 +152,22 @@ fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
     let is_counted = |table: &Table| table.with(&[("query", &counted("held_piped")), ("errors", "1")]).len() == 1;
     eventually("it is counted", || is_counted(&queries(&pooler)));
     assert_eq!(pipeline(&queries(&pooler)), "4009.500");
+    pooler.kill();
+}
+
+#[test]
+fn what_a_copy_that_is_abandoned_had_waited_for_its_client_is_that_clients() {
+    let server = Scripted::start(Clock::by_hand("copies"));
+    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let mut client = Raw::log_in(pooler.port(), &[]);
+    client.send(&query("copy copied_never from stdin /* us = 0 */"));
+    client.until(b'G');
+    server.clock.pass(Duration::from_secs(60));
+    drop(client);
+    let text = "copy copied_never from stdin";
+    let is_counted = |table: &Table| table.with(&[("query", text), ("calls", "1")]).len() == 1;
+    eventually("it is counted", || is_counted(&queries(&pooler)));
+    assert_eq!(told(&queries(&pooler), text)[..3], ["1", "1", "0.000"]);
     pooler.kill();
 }
 
