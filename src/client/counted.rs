@@ -206,13 +206,13 @@ impl Client {
         self.leave_out_waiting_for_data(link, now);
         self.note_idle_to_the_end(link);
         self.count_tried();
-        link.server.lose_statements();
+        let lost = link.server.lose_statements();
         if link.server.exchange().awaits_time() {
             link.server.ended_at(now);
         }
         self.count_all(link);
         self.count_told(link);
-        self.count_pipeline(link, link.watch.times(now), true, now);
+        self.observe_lost(link, u32::try_from(lost).unwrap_or(u32::MAX), now);
     }
 
     fn count_all(&mut self, link: &mut Link) {

@@ -77,11 +77,7 @@ impl Client {
     /// Nothing is owed any more, since `now`.
     pub(super) fn observe(&mut self, link: &mut Link, now: Instant) {
         let Answered { queries, transactions } = std::mem::take(&mut link.watch.answered);
-        let (waited, server) = link.watch.times(now);
-        self.meter.answered(&self.application, self.planned().kind(), queries, server);
-        self.count_pipeline(link, (waited, server), false, now);
-        // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
-        link.watch.received = None;
+        let server = self.count_time(link, queries, false, now);
         if transactions > 0 {
             let took = now.saturating_duration_since(link.since);
             self.meter.transaction(took, self.is_on_replica());
@@ -93,19 +89,29 @@ impl Client {
         }
     }
 
-    /// What has ended by `now`, or is lost, has waited and taken as long in common, if it has.
-    pub(super) fn count_pipeline(
-        &mut self,
-        link: &mut Link,
-        (waited, server): (Duration, Duration),
-        lost: bool,
-        now: Instant,
-    ) {
-        let bytes = std::mem::take(&mut self.answered_bytes);
+    /// The client leaves its server, or has lost it: what is under way, with so many queries that will not be answered to it, has taken
+    /// until `now`.
+    #[cold]
+    pub(super) fn observe_lost(&mut self, link: &mut Link, lost: u32, now: Instant) {
+        let Answered { queries, .. } = std::mem::take(&mut link.watch.answered);
+        if queries + lost > 0 {
+            self.meter.heard(0, Answered { queries: lost, transactions: 0 });
+            self.count_time(link, queries + lost, true, now);
+        }
+    }
+
+    /// So many queries have taken until `now`. How long their server was busy with them.
+    fn count_time(&mut self, link: &mut Link, queries: u32, lost: bool, now: Instant) -> Duration {
+        let (waited, server) = link.watch.times(now);
+        let (route, bytes) = (self.planned().kind(), std::mem::take(&mut self.answered_bytes));
+        self.meter.answered(&self.application, route, queries, server);
         if link.server.take_together() {
             self.meter.pipeline(waited + server, server, bytes);
             self.note_slow_pipeline(link, lost, bytes, now);
         }
+        // What comes before the next request, a look at what was left behind or the client's silence, is no part of it.
+        link.watch.received = None;
+        server
     }
 
     /// The client leaves its server, or has lost it: the transaction under way ends with that, however long it has waited for its client.

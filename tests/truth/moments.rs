@@ -76,7 +76,8 @@ fn waiting_for_a_server_is_told_apart_from_what_the_server_takes() {
 #[test]
 fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
     let server = Scripted::start(Clock::by_hand("cancelled"));
-    let mut pooler = pgotter(&server, "", NO_SLOW_LOG);
+    let http = ports::free_port();
+    let mut pooler = pgotter(&server, "", &format!("{NO_SLOW_LOG}\n[http]\nlisten = \"127.0.0.1:{http}\""));
     let mut client = Client::connect(pooler.port(), "postgres", "postgres");
     client.send(&query(&select("held_cancelled")));
     server.until_held(1);
@@ -93,6 +94,18 @@ fn what_is_abandoned_or_cancelled_took_until_then_and_is_counted() {
     let table = queries(&pooler);
     assert_eq!(told(&table, &counted("held_cancelled")), ["1", "1", "2000.000", "0.000", "2031.616"]);
     assert_eq!(told(&table, &counted("held_abandoned")), ["1", "1", "4000.000", "0.000", "4063.232"]);
+    // Its server was busy with it, whoever is asked.
+    assert_eq!(busy_ms(&pooler), "6000.000");
+    let stats = show(&mut console(&pooler), "STATS");
+    let row = stats.row(&[("database", "postgres")]);
+    assert_eq!(row.numbers(["total_query_count", "total_query_time"]), [2, 6_000_000]);
+    let seconds = |scrape: &Scrape| scrape.sum("pgotter_routing_server_seconds_total", &[("database", "postgres")]);
+    let scrape = Scrape::until(http, "where it ran", |scrape| {
+        // What is shown there is up to a second old, by this clock.
+        server.clock.pass(Duration::from_secs(2));
+        seconds(scrape) > 0.0
+    });
+    assert_eq!(seconds(&scrape), 6.0);
     pooler.kill();
 }
 
@@ -151,7 +164,7 @@ fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
     drop(client);
     let is_counted = |table: &Table| table.with(&[("query", &counted("held_piped")), ("errors", "1")]).len() == 1;
     eventually("it is counted", || is_counted(&queries(&pooler)));
-    assert_eq!(pipeline(&queries(&pooler)), "4009.500");
+    assert_eq!((pipeline(&queries(&pooler)), busy_ms(&pooler)), ("4009.500".to_owned(), "4014.500".to_owned()));
     pooler.kill();
 }
 
@@ -168,6 +181,7 @@ fn what_a_copy_that_is_abandoned_had_waited_for_its_client_is_that_clients() {
     let is_counted = |table: &Table| table.with(&[("query", text), ("calls", "1")]).len() == 1;
     eventually("it is counted", || is_counted(&queries(&pooler)));
     assert_eq!(told(&queries(&pooler), text)[..3], ["1", "1", "0.000"]);
+    assert_eq!(busy_ms(&pooler), "0.000");
     pooler.kill();
 }
 
