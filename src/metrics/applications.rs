@@ -145,6 +145,17 @@ impl Roll {
         known.entry(key).or_default().clone()
     }
 
+    /// What it holds.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        let known = self.0.lock();
+        // Behind an Arc stand two counts; the table has a byte beside each place.
+        let counts = 2 * size_of::<usize>();
+        let names = known.keys().map(|(_, name)| name.len() + counts).sum::<usize>();
+        let places = known.capacity() * 8 / 7 * (size_of::<(Key, Arc<Application>)>() + 1);
+        names + places + known.len() * (size_of::<Application>() + counts)
+    }
+
     /// What there is; those that are to be kept are not folded from then on.
     fn read(&self, keep: &dyn Fn(&Key) -> bool, sums: &mut BTreeMap<Key, ApplicationNumbers>) {
         for (key, application) in self.0.lock().iter() {
@@ -375,5 +386,28 @@ mod tests {
             assert_eq!(rows.iter().map(|row| row.numbers.idle_us).sum::<u64>(), 12_000);
         }
         assert!(exported.iter().any(|row| &*row.name == "long" && row.numbers.idle_us == 10_000), "{exported:?}");
+    }
+
+    #[test]
+    fn ten_thousand_users_take_no_more_memory_than_there_are_names() {
+        let registry = Arc::new(Registry::new(1, now()));
+        let meter = meter(&registry, 0);
+        let application = meter.application("psql");
+        // As long as PostgreSQL has them, and all of them are there at once.
+        let name = |number: usize| format!("{number:063}");
+        let users: Vec<_> = (0..10_000).map(|number| meter.user(&name(number))).collect();
+        for user in &users {
+            meter.idled((&application, user), Duration::from_micros(1), false);
+        }
+        let counted_apart: std::collections::HashSet<_> = users.iter().map(Arc::as_ptr).collect();
+        assert!(counted_apart.len() <= NAMES_MAX + 1, "{}", counted_apart.len());
+        let (_, roll) = registry.rolls(WorkerId(0));
+        let at_once = roll.bytes();
+        drop(users);
+        (10_000..20_000).for_each(|number| drop(meter.user(&name(number))));
+        let in_turn = roll.bytes();
+        println!("{at_once} bytes for 10,000 users at once, {in_turn} when as many others have come and gone");
+        assert!(at_once.max(in_turn) <= 256 * 1024, "{at_once} {in_turn}");
+        assert_eq!(registry.users().iter().map(|row| row.numbers.idle_us).sum::<u64>(), 10_000);
     }
 }

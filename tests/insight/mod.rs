@@ -1,6 +1,6 @@
 //! Which query is slow: what is counted for each statement, on the console and at /metrics, in front of real PostgreSQL.
 
-use crate::support::raw::{bind, describe, execute, extended, parse, sync};
+use crate::support::raw::{bind, describe, execute, extended, function_call, parse, sync};
 use crate::support::{PgOtter, scrape, table, talk, world};
 use scrape::Scrape;
 use std::time::Duration;
@@ -133,6 +133,26 @@ fn each_of_a_pipeline_is_a_call_and_all_of_it_one_sample() {
     let pipeline = table.row(&[("fingerprint", "pipeline")]);
     assert_eq!(pipeline.number("calls"), 0);
     assert!(pipeline.text("total_ms").parse::<f64>().unwrap() > 0.0);
+}
+
+#[test]
+fn a_call_of_a_function_by_the_protocol_is_a_call_of_what_cannot_be_read() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\""] {
+        let pooler = pgotter(mode, "");
+        let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
+        let number = |name: &str| look(&format!("select '{name}'::regprocedure::oid")).parse::<u32>().unwrap();
+        client.send(&function_call(number("pg_sleep(double precision)"), &["0.2"]));
+        assert!(client.answer().errors.is_empty());
+        client.send(&function_call(number("int4div(integer,integer)"), &["1", "0"]));
+        client.answer().error("22012");
+        let table = queries(&pooler);
+        let row = table.row(&[("database", "postgres"), ("fingerprint", "unparsed")]);
+        assert_eq!(row.numbers(["calls", "errors", "rows"]), [2, 1, 0], "{mode}");
+        let total: f64 = row.text("total_ms").parse().unwrap();
+        assert!((SLEEP..SLEEP * 5.0).contains(&total), "{mode}: {total}");
+        let stats = show(&mut console(&pooler), "STATS");
+        assert_eq!(stats.row(&[("database", "postgres")]).number("total_query_count"), 2, "{mode}");
+    }
 }
 
 #[test]
