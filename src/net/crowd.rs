@@ -29,6 +29,8 @@ impl Crowd {
     pub fn join(self: &Rc<Self>, most: usize, task: impl Future<Output = ()> + 'static) -> usize {
         let mut members = self.members.borrow_mut();
         let (crowd, number) = (self.clone(), members.number);
+        // Else there would be room for it twice: where it came from, and where it is run.
+        let task = Box::pin(task);
         let task = tokio::task::spawn_local(async move {
             task.await;
             // One that panics stays in the list until it is the oldest.
