@@ -178,8 +178,9 @@ pub(super) fn login_result(fault: &Fault) -> LoginResult {
         Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
         Blame::Limit | Blame::Pooler => LoginResult::NoServer,
         Blame::Client => match fault.sqlstate {
-            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE => LoginResult::Auth,
-            SqlState::CANNOT_CONNECT_NOW => LoginResult::Auth,
+            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE | SqlState::CANNOT_CONNECT_NOW => {
+                LoginResult::Auth
+            }
             SqlState(code) if code.starts_with("28") => LoginResult::Auth,
             _ => LoginResult::Protocol,
         },

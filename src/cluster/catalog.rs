@@ -181,13 +181,13 @@ impl Catalog {
     pub fn doubt_all(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.doubt();
-        self.due.store(0, Ordering::Relaxed);
+        self.due.store(0, Ordering::SeqCst);
     }
 
     /// It may be another one now, though most likely it is not, and what is known is believed until it was read.
     pub fn read_soon(&self) {
         self.wanted.store(true, Ordering::SeqCst);
-        self.due.store(0, Ordering::Relaxed);
+        self.due.store(0, Ordering::SeqCst);
     }
 
     /// What the configuration says of its functions, from the next reading on.
@@ -248,9 +248,11 @@ impl Catalog {
         let now = clock::now();
         let rest = (now.saturating_duration_since(began) * SHARE).min(AGAIN);
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
-        let is_last = self.changes.load(Ordering::SeqCst) == changes && !self.wanted.load(Ordering::SeqCst);
-        let due = if tried && is_last { self.millis(now + AGAIN) } else { 0 };
-        self.due.store(due, Ordering::Relaxed);
+        self.due.store(if tried { self.millis(now + AGAIN) } else { 0 }, Ordering::SeqCst);
+        // Looked for behind that, so that it takes the place of nobody's wish.
+        if self.changes.load(Ordering::SeqCst) != changes || self.wanted.load(Ordering::SeqCst) {
+            self.due.store(0, Ordering::SeqCst);
+        }
         self.end_reading();
     }
 
@@ -263,7 +265,7 @@ impl Drop for Change {
     fn drop(&mut self) {
         let Self(catalog) = self;
         catalog.changes.fetch_add(1, Ordering::SeqCst);
-        catalog.due.store(0, Ordering::Relaxed);
+        catalog.due.store(0, Ordering::SeqCst);
         catalog.open.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -5,7 +5,7 @@
 //! the pools that of `Cluster::follow`.
 
 use super::Cluster;
-use super::watch::Watch;
+use super::watch::{Watch, Watched};
 use crate::clock::{self, Instant};
 use crate::fault::SqlState;
 use crate::ids::ServerId;
@@ -109,7 +109,7 @@ impl Cluster {
                 Ok((line, identity)) => {
                     failures = 0;
                     self.let_in(watch);
-                    self.find(watch, at, line.server.activity().line.peer.map(|end| end.ip));
+                    self.find(host, line.server.activity().line.peer.map(|end| end.ip));
                     self.report(watch, |judge, now| judge.connected(at, identity, now));
                     self.converse(watch, at, line).await;
                     host.found.set(None);
@@ -142,8 +142,7 @@ impl Cluster {
     }
 
     /// A host is asked at this address of its name from now on. What pools have at others is none of its servers.
-    fn find(&self, watch: &Watch, at: usize, ip: Option<IpAddr>) {
-        let Some(host) = watch.hosts().get(at) else { return };
+    fn find(&self, host: &Watched, ip: Option<IpAddr>) {
         host.found.set(ip);
         for pool in self.pools() {
             let lanes = pool.shape().lanes.clone();
