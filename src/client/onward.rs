@@ -70,11 +70,12 @@ impl Client {
                     self.leave_out_waiting_for_data(link, self.now);
                     // It was received then, and may have been held back until now.
                     let (received, now) = (self.now, *looked.get_or_insert_with(|| self.moment(link)));
-                    (link.sent, link.waited_us) = (now, Stopwatch::new(received, now).waited_us());
+                    let request = Stopwatch::new(received, now);
+                    (link.sent, link.waited_us) = (now, request.waited_us());
                     self.presence.activity.requests(received);
                     link.server.activity().requests(now);
                     if !link.server.exchange().owes() {
-                        link.watch.asked(received, now);
+                        link.watch.asked(request);
                     }
                     let begins = link.is_at_rest();
                     if begins {

@@ -29,14 +29,14 @@ impl Stopwatch {
         }
     }
 
-    /// A request that was received then is sent, and nothing else is owed.
-    pub fn asked(&mut self, received: Instant, sent: Instant) {
-        *self = Self { answered: self.answered, ..Self::new(received, sent) };
+    /// A request is sent, and nothing else is owed: from then on this goes by its time.
+    pub fn asked(&mut self, request: Self) {
+        *self = Self { answered: self.answered, ..request };
     }
 
     /// What was held back until now is sent, and nothing else is owed; it was received then at the latest.
     pub fn held_back(&mut self, received: Instant, sent: Instant) {
-        self.asked(self.received.unwrap_or(received), sent);
+        self.asked(Self::new(self.received.unwrap_or(received), sent));
     }
 
     /// So long the server has waited for the client in the middle of it.

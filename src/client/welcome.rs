@@ -193,6 +193,7 @@ impl Client {
     /// the same.
     pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
         let since = self.now;
+        let unasked = || if lane.goes_unasked(since) { Ok(()) } else { Err(not_permitted(lane)) };
         let mut server = match self.checkout(lane, since, Some(ANSWER), false).await {
             // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
             Ok(server) if server.opened() >= since => {
@@ -203,18 +204,14 @@ impl Client {
             Ok(server) => server,
             // A reload has taken the lane away: the first request asks the next one.
             Err(NoServer::SentAway) => return Ok(()),
-            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => {
-                return if lane.is_barred_unasked(self.now) { Err(not_permitted(lane)) } else { Ok(()) };
-            }
+            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => return unasked(),
             Err(why) => {
                 lane.barred();
                 return Err(why);
             }
         };
         // One that is dead or busy is closed by its timeout; whoever opens the next one hears of the role.
-        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else {
-            return if lane.is_barred_unasked(self.now) { Err(not_permitted(lane)) } else { Ok(()) };
-        };
+        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else { return unasked() };
         self.hand_back(lane, server);
         if may {
             lane.may_log_in(self.now);

@@ -207,14 +207,14 @@ impl Lane {
         *self.word.lock() = Word::MayLogIn(now);
     }
 
-    /// Nobody could be asked. Where PostgreSQL has said no before, that stands, and this is true; else nobody need ask for a while.
-    pub fn is_barred_unasked(&self, now: Instant) -> bool {
+    /// Nobody could be asked. Where PostgreSQL has said no before, that stands, and this is false; else nobody need ask for a while.
+    pub fn goes_unasked(&self, now: Instant) -> bool {
         let mut word = self.word.lock();
-        let barred = matches!(*word, Word::Barred);
-        if !barred {
+        let goes = !matches!(*word, Word::Barred);
+        if goes {
             *word = Word::MayLogIn(now);
         }
-        barred
+        goes
     }
 
     /// PostgreSQL says no: the next client asks again.
