@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 /// Bytes of salt that PostgreSQL gives its verifiers (`SCRAM_DEFAULT_SALT_LEN`), so ours look alike.
 const SALT_BYTES: usize = 16;
 
-/// Invents salts and verifiers from a key of this process: the same ones for the same name each time, as a
+/// Invents salts and verifiers from a key: the same ones for the same name each time, as a
 /// real user's would be.
 pub struct Disguise {
     key: Secret<[u8; 32]>,
@@ -31,7 +31,7 @@ pub struct Challenge {
 }
 
 impl Disguise {
-    /// `key` is random and lives as long as the process. `users` are the numbers of iterations that their verifiers have, None
+    /// `key` is nobody's to guess, and the longer it stays the same the better. `users` are the numbers of iterations that their verifiers have, None
     /// for one without: any other number would give the invention away, and one that is never invented a real user.
     pub fn new(key: [u8; 32], users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
         let (mut iterations, mut kinds) = (BTreeMap::new(), [0; 2]);
@@ -42,10 +42,15 @@ impl Disguise {
         Self { key: Secret::new(key), iterations, kinds }
     }
 
-    /// For other users. As long as they have the same numbers, however many have each, no name is given another one: real
+    /// The key that a secret makes.
+    pub fn key(secret: &str) -> [u8; 32] {
+        mac(secret.as_bytes(), b"pgotter mock authentication")
+    }
+
+    /// For other users, and with another key if there is one. As long as they have the same numbers, however many have each, no name is given another one: real
     /// users are not either when others come and go.
-    pub fn renewed(&self, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
-        let mut other = Self::new(*self.key.expose(), users);
+    pub fn renewed(&self, key: Option<[u8; 32]>, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let mut other = Self::new(key.unwrap_or(*self.key.expose()), users);
         if other.iterations.keys().eq(self.iterations.keys()) {
             other.iterations.clone_from(&self.iterations);
         }

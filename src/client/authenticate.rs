@@ -31,19 +31,24 @@ pub struct Credentials {
 impl Credentials {
     /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
     pub fn new(config: &Config) -> Self {
-        Self::disguised(config, Disguise::new(random(), iterations(config)))
+        Self::disguised(config, Disguise::new(key(config).unwrap_or_else(random), iterations(config)))
     }
 
     /// For a configuration that takes the place of another. Invented answers stay what they were, unless users have other
-    /// numbers of iterations: one that changes says that it is invented.
+    /// numbers of iterations, or the secret that they are made of is another one: one that changes says that it is invented.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self::disguised(config, self.disguise.renewed(iterations(config)))
+        Self::disguised(config, self.disguise.renewed(key(config), iterations(config)))
     }
 
     fn disguised(config: &Config, disguise: Disguise) -> Self {
         let disguise = Arc::new(disguise);
         Self { users: users(config, &disguise), disguise }
     }
+}
+
+/// What invented answers are made of, where that is to outlast this process.
+fn key(config: &Config) -> Option<[u8; 32]> {
+    config.pooler.mock_authentication_secret.as_ref().map(|secret| Disguise::key(secret.expose()))
 }
 
 /// What each user's verifier has.

@@ -182,6 +182,9 @@ pub struct Pooler {
     pub auth_file: Option<PathBuf>,
     /// What the `auth_file` held: (user, secret).
     pub auth_users: BTreeMap<String, Secret<String>>,
+    /// What names that nobody has are answered by, the same after each start and by all who share it. 16 bytes or more. None = a random
+    /// one of each start.
+    pub mock_authentication_secret: Option<Secret<String>>,
     /// Who may do everything in the console, see `config::is_console`. Default nobody.
     pub admin_users: Vec<String>,
     /// Who may look at what the console shows. Default nobody.

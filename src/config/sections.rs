@@ -37,6 +37,9 @@ const AUTH_TYPES: [(&str, AuthType); 5] = [
 const SECTIONS: [&str; 9] =
     ["pooler", "databases", "users", "http", "routing", "insight", "slow_queries", "alert", "notify"];
 
+/// Bytes of a secret that nobody guesses.
+const SECRET_MIN: usize = 16;
+
 /// Where Prometheus looks for a PgBouncer exporter: a dashboard made for one finds PgOtter.
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127);
 
@@ -151,6 +154,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         auth_type: s.or("auth_type", AuthType::ScramSha256, auth_type),
         auth_file: s.get("auth_file", |value| outside.path(value)),
         auth_users: BTreeMap::new(),
+        mock_authentication_secret: s.get("mock_authentication_secret", |value| unguessable(value, outside)),
         admin_users: s.or("admin_users", Vec::new(), names),
         stats_users: s.or("stats_users", Vec::new(), names),
         stats_period: s.or("stats_period", seconds(60), period),
@@ -168,6 +172,16 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
     check_min_pool_size(s, &sizes);
     s.unknown_keys(later::key);
     pooler
+}
+
+/// A secret that nobody has to remember.
+fn unguessable(value: &Value<'_>, outside: &Outside<'_>) -> Result<Secret<String>, Wrong> {
+    let secret = outside.password(value)?;
+    if secret.expose().len() < SECRET_MIN {
+        let wrong = Wrong::new(format!("{SECRET_MIN} bytes or more"), "one that could be guessed");
+        return Err(wrong.with_help("`openssl rand -hex 32` prints one"));
+    }
+    Ok(secret)
 }
 
 /// What `auth_file` holds, and the passwords under `[users]` for whom it does not list.

@@ -22,6 +22,7 @@ fn read(path: &Path) -> io::Result<String> {
     match path.to_str() {
         Some("/etc/otter/userlist.txt") => Ok("; users\n\"app\" \"one\"\n\"o\"\"dd\" \"t\"\"wo\" rest\n".to_owned()),
         Some("/etc/otter/secrets/reporting") => Ok("from a file\n".to_owned()),
+        Some("/etc/otter/secrets/mock_authentication") => Ok("0123456789abcdef\n".to_owned()),
         Some("/etc/otter/empty") => Ok("\n".to_owned()),
         Some("/etc/otter/bad.txt") => {
             Ok("\"a\" \"hunter2\"\n\n\"b\"\n  c\n\"a\" \"x\"\n\"\" \"y\"\n\"d\" \"open".to_owned())

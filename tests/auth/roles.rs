@@ -1,6 +1,8 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
-use super::place::{Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, rewrite, verifier};
+use super::place::{
+    Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, rewrite, server, verifier,
+};
 use super::strangers::cost_of;
 use crate::support::PgOtter;
 use crate::support::raw::{Raw, startup};
@@ -192,6 +194,21 @@ fn what_is_invented_for_a_stranger_outlives_a_reload() {
     let before = asked(&pooler);
     rewrite(&mut pooler, &(lines + &line("another", &verifier("y", 4))));
     assert_eq!(asked(&pooler), before);
+}
+
+#[test]
+fn what_is_invented_of_a_secret_outlives_a_restart() {
+    let lines = line("listed", &verifier("x", 3)) + &line("plain", "text");
+    let asked = |keys: &str| {
+        let hosts = format!("hosts = [\"127.0.0.1:{}\"]", server().port());
+        let pooler = pgotter_with("scram-sha-256", &lines, &format!("{keys}\n[databases.\"*\"]\n{hosts}\n"));
+        ["listed", "plain", "nobody"].map(|user| cost_of(pooler.port(), user))
+    };
+    let secret = "mock_authentication_secret = \"an otter swims by\"";
+    assert_eq!(asked(secret), asked(secret));
+    let [[listed, plain, nobody], then] = [asked(""), asked("")];
+    assert_eq!(listed, then[0], "what is stored is what it is");
+    assert!(plain != then[1] && nobody != then[2], "without one each start has its own");
 }
 
 #[test]

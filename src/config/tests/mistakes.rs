@@ -60,6 +60,13 @@ fn what_comes_later_is_called_not_supported_yet() {
 }
 
 #[test]
+fn a_secret_that_could_be_guessed_is_refused() {
+    let refusal = "`mock_authentication_secret` must be 16 bytes or more";
+    pooler("mock_authentication_secret = \"fifteen bytes..\"", 30, refusal, "openssl rand -hex 32");
+    pooler("mock_authentication_secret = { file = \"empty\" }", 30, "`mock_authentication_secret` must be", "empty");
+}
+
+#[test]
 fn what_cannot_be_counted_is_refused() {
     let insight = |line: &str, column, message: &str, more: &str| {
         refused(&format!("[pooler]\nauth_type = \"trust\"\n[insight]\n{line}{REST}"), 4, column, message, more);

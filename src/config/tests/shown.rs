@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// What is no setting with one value.
-const NOT_SHOWN: [&str; 2] = ["routing.rules", "notify.format"];
+/// What is no setting with one value, or a secret.
+const NOT_SHOWN: [&str; 3] = ["routing.rules", "notify.format", "mock_authentication_secret"];
 
 /// The name of each under SHOW CONFIG, and whether a reload applies it.
 fn of_the_reference() -> Vec<(String, bool)> {
