@@ -9,7 +9,7 @@ use crate::clock;
 use crate::cluster::tcp_options;
 use crate::ids::{ClientId, Numbers};
 use crate::metrics::{LoginResult, Repeated};
-use crate::net::{Crowd, Listener, Peer, Stream};
+use crate::net::{Crowd, Listener, Patience, Peer, Place, Stream};
 use crate::wire::startup::CancelKey;
 use arc_swap::ArcSwap;
 use std::rc::Rc;
@@ -20,9 +20,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// After a failed accept (no descriptors left, most likely) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A login takes less of the processor, with TLS and all. Nobody is closed for others before all who came before could have been
-/// served: many come at once when something has been started again.
-const A_LOGIN: Duration = Duration::from_millis(1);
+/// Nobody is closed for others before all who came before could have been served, or heard where they say nothing: many come at once when
+/// something has been started again. A login takes less of the processor, with TLS and all, and so does reading a first packet.
+pub const PATIENCE: Patience = Patience { silent: Duration::from_micros(100), heard: Duration::from_millis(1) };
 
 /// How long those who have left may wait for being forgotten. Short beside `run::DRAIN_LOOK`, which waits for that.
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
@@ -46,12 +46,11 @@ pub struct Hall {
 pub async fn accept(listener: Listener, hall: Hall) {
     let (complaints, crowded) = (Repeated::new(1), Repeated::new(1));
     loop {
-        let most = hall.door.load().unproven;
-        hall.unproven.room(most, A_LOGIN * u32::try_from(most).unwrap_or(u32::MAX)).await;
+        hall.unproven.room(hall.door.load().unproven).await;
         match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
                 let gate = hall.door.load_full();
-                let closed = hall.unproven.join(gate.unproven, let_in(stream, peer, hall.clone()));
+                let closed = hall.unproven.join(gate.unproven, |place| let_in(stream, peer, place, hall.clone()));
                 (0..closed).for_each(|_| gate.metrics.front_login("", LoginResult::Limit));
                 if closed > 0 {
                     if let Some(unreported) = crowded.note(clock::now()) {
@@ -77,8 +76,8 @@ pub async fn accept(listener: Listener, hall: Hall) {
 }
 
 /// Takes a connection through its login, and hands it over.
-async fn let_in(stream: Stream, peer: Peer, hall: Hall) {
-    match log_in(stream, peer, &hall.door).await {
+async fn let_in(stream: Stream, peer: Peer, place: Place, hall: Hall) {
+    match log_in(stream, peer, &place, &hall.door).await {
         Opening::Client(client) => hall.workers.give(client.pool.next_home(), Job::Client(client)),
         Opening::Console(caller) => {
             let id = ClientId(hall.numbers.next());

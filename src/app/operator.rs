@@ -113,7 +113,7 @@ impl Operator {
         outcome
     }
 
-    /// The door first: who comes in from now on is judged by the new configuration.
+    /// The pools before the door: whom only the new configuration lets in finds its database.
     fn put_in_force(&self, config: Config, credentials: Credentials, tls: Tls) {
         let before = self.door.load_full();
         before.tls.store(Arc::new(tls));
@@ -123,6 +123,7 @@ impl Operator {
         budget::log(budget, before.memory.budget(), &config);
         self.seats.set_limit(budget.clients);
         expect_databases(&self.metrics, &config);
+        self.cluster.reload(config.clone());
         self.door.store(Arc::new(Gate {
             config: config.clone(),
             credentials,
@@ -135,7 +136,6 @@ impl Operator {
             tls: before.tls.clone(),
             metrics: self.metrics.clone(),
         }));
-        self.cluster.reload(config.clone());
         self.cluster.keep_ready();
         self.in_force.reload(&config);
         self.registry.wake();

@@ -1,7 +1,7 @@
 //! `pgotter run`: starts everything, waits for an order to end, stops in order.
 
 use super::alerts::watch;
-use super::front::{Hall, accept, sweep};
+use super::front::{Hall, PATIENCE, accept, sweep};
 use super::operator::{Operator, Shutdown, expect_databases, since_1970};
 use super::signals;
 use super::worker::{Job, Shared, Workers, beat, work};
@@ -16,7 +16,7 @@ use crate::config::{Config, oddities};
 use crate::http;
 use crate::ids::WorkerId;
 use crate::metrics;
-use crate::net::{Listener, Memory, Tls, listen_tcp, listen_unix};
+use crate::net::{Crowd, Listener, Memory, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::cmp::Ordering;
 use std::io;
@@ -88,7 +88,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         workers,
         desk: desk.clone(),
         numbers: shared.clients.clone(),
-        unproven: Rc::default(),
+        unproven: Rc::new(Crowd::new(PATIENCE)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let stopped = runtime.block_on(async {

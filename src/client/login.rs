@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Pool};
 use crate::config::{self, Access, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
-use crate::net::{Memory, Peer, SharedTls, Socket, Stream, Tls};
+use crate::net::{Memory, Peer, Place, SharedTls, Socket, Stream, Tls};
 use crate::session::{self, ClientStartup, Intake};
 use crate::wire::backend;
 use crate::wire::startup::{self, CancelKey, FirstPacket, PROTOCOL_3_2, Startup};
@@ -132,11 +132,11 @@ impl From<Fault> for Turned {
 }
 
 /// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
-pub async fn log_in(stream: Stream, peer: Peer, gates: &ArcSwap<Gate>) -> Opening {
+pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<Gate>) -> Opening {
     let socket = Socket::new(stream, BytesMut::new());
     let gate = gates.load_full();
     let timeout = gate.config.pooler.client_login_timeout;
-    let mut door = Door { socket, peer, gates, gate, database: String::new(), tls: None, is_charged: false };
+    let mut door = Door { socket, peer, place, gates, gate, database: String::new(), tls: None, is_charged: false };
     let outcome = tokio::time::timeout(timeout, door.open()).await;
     let gate = door.gate.clone();
     if door.is_charged {
@@ -243,6 +243,8 @@ fn enter_by_alias(config: &Config, startup: &mut ClientStartup) -> Option<Box<st
 pub(super) struct Door<'a> {
     pub(super) socket: Socket,
     peer: Peer,
+    // Among those who are not let in yet.
+    place: &'a Place,
     gates: &'a ArcSwap<Gate>,
     // The one it is judged by. A reload puts another in its place.
     pub(super) gate: Arc<Gate>,
@@ -426,6 +428,7 @@ impl Door<'_> {
             return Ok(false);
         }
         let tls = self.tls_for_client().ok_or(Turned::Silent)?;
+        self.place.is_heard();
         self.begin_tls(&tls).await?;
         if self.socket.has_alpn() { Ok(true) } else { Err(Turned::Silent) }
     }
@@ -463,6 +466,7 @@ impl Door<'_> {
             if let Some(total) = startup::packet_len(self.socket.received())?
                 && self.socket.received().len() >= total
             {
+                self.place.is_heard();
                 let packet = self.socket.inbox().split_to(total);
                 return Ok(startup::read(&packet)?);
             }

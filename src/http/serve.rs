@@ -55,7 +55,7 @@ pub fn serve(listening: Listening, views: Views) -> io::Result<()> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    for _ in 0..open.join(CONNECTIONS, converse(stream, answers.clone())) {
+                    for _ in 0..open.join(CONNECTIONS, |_| converse(stream, answers.clone())) {
                         answers.ended(false);
                     }
                 }

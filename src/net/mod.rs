@@ -13,7 +13,7 @@ mod stream;
 mod tls;
 
 pub use connect::{Address, Found, connect, resolve};
-pub use crowd::Crowd;
+pub use crowd::{Crowd, Patience, Place};
 pub use listen::{Listener, listen_tcp, listen_unix};
 pub use memory::{Holding, Memory};
 pub use socket::{HIGH_WATER, Socket};

@@ -297,15 +297,15 @@ fn of_too_many_the_oldest_goes_and_who_is_done_makes_room() {
         let mut tells = Vec::new();
         for number in 0..3 {
             let (task, tell) = task(number);
-            assert_eq!(crowd.join(3, task), 0);
+            assert_eq!(crowd.join(3, |_| task), 0);
             tells.push(tell);
         }
         tells.remove(1).send(()).expect("it is there");
         assert_eq!(ended.recv().await, Some(1));
         let (fourth, _fourth) = task(3);
-        assert_eq!(crowd.join(3, fourth), 0, "one has left");
+        assert_eq!(crowd.join(3, |_| fourth), 0, "one has left");
         let (fifth, _fifth) = task(4);
-        assert_eq!(crowd.join(2, fifth), 2, "a reload allows fewer");
+        assert_eq!(crowd.join(2, |_| fifth), 2, "a reload allows fewer");
         assert_eq!([ended.recv().await, ended.recv().await], [Some(0), Some(2)]);
         tokio::task::yield_now().await;
         assert!(ended.try_recv().is_err());
@@ -317,21 +317,38 @@ fn who_has_just_come_is_not_closed_for_the_next() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default());
     runtime.expect("a runtime").block_on(async {
-        let (crowd, grace) = (std::rc::Rc::new(Crowd::default()), Duration::from_secs(5));
-        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        // Of two, who may take 2.5 s each, or half a second if they say nothing.
+        let patience = Patience { silent: Duration::from_millis(500), heard: Duration::from_millis(2500) };
+        let crowd = std::rc::Rc::new(Crowd::new(patience));
+        // Says something, and stays until it is told to go.
+        let heard = || {
+            let (tell, told) = tokio::sync::oneshot::channel::<()>();
+            let task = |place: Place| async move {
+                place.is_heard();
+                let _ = told.await;
+            };
+            (tell, task)
+        };
         let begun = tokio::time::Instant::now();
-        crowd.join(2, std::future::pending());
-        crowd.room(2, grace).await;
-        crowd.join(2, async move { told.await.expect("it is told") });
+        let ((_first, first), (second, task), (third, other)) = (heard(), heard(), heard());
+        crowd.join(2, first);
+        crowd.room(2).await;
+        crowd.join(2, task);
         tokio::time::advance(Duration::from_secs(1)).await;
-        tell.send(()).expect("it is there");
-        crowd.room(2, grace).await;
+        second.send(()).expect("it is there");
+        crowd.room(2).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(1), "one has left");
-        crowd.join(2, std::future::pending());
-        crowd.room(2, grace).await;
-        assert_eq!(begun.elapsed(), grace, "the first one had time enough");
-        assert_eq!(crowd.join(2, std::future::pending()), 1);
-        crowd.room(2, grace).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(6), "now the one that came behind a second is the oldest");
+        crowd.join(2, other);
+        crowd.room(2).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(5), "the first one had time enough");
+        assert_eq!(crowd.join(2, |_| std::future::pending()), 1);
+        crowd.room(2).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(6), "who says nothing had a second, and the third one five");
+        assert_eq!(crowd.join(2, |_| std::future::pending()), 1);
+        tokio::task::yield_now().await;
+        assert!(!third.is_closed(), "who says nothing goes first");
+        assert_eq!(crowd.join(2, |_| std::future::pending()), 1);
+        tokio::task::yield_now().await;
+        assert!(third.is_closed(), "and who has only come does not");
     });
 }

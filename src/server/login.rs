@@ -34,6 +34,10 @@ const ISOLATION: &str = "SHOW default_transaction_isolation";
 /// PostgreSQL has fewer settings, and a connect_query sets few of them.
 const SET_MAX: usize = 256;
 
+/// Bytes of names and values that a server may report while it lets us in. PostgreSQL reports 14 to 15 settings, few of them longer
+/// than a word.
+const REPORTED_MAX: usize = 256 * 1024;
+
 /// Where to log in, and as whom.
 #[derive(Clone)]
 pub struct LoginSpec {
@@ -283,11 +287,15 @@ impl Login<'_> {
     }
 
     async fn hear_parameters(&mut self) -> Result<(Welcome, CancelKey), LoginError> {
-        let mut parameters = Vec::new();
+        let (mut parameters, mut reported) = (Vec::new(), 0);
         let mut key = None;
         loop {
             match self.expect().await? {
                 (kind::PARAMETER_STATUS, body) => {
+                    reported += body.len();
+                    if reported > REPORTED_MAX {
+                        return Err(untrusted("settings without end"));
+                    }
                     let (name, value) =
                         backend::parameter_status(&body).ok_or_else(|| untrusted("a malformed ParameterStatus"))?;
                     parameters.push((name.into(), value.into()));
@@ -324,7 +332,8 @@ impl Login<'_> {
             match self.next().await? {
                 (kind::READY_FOR_QUERY, _) => return Ok(rows),
                 (kind::ERROR_RESPONSE, body) => {
-                    tracing::warn!(server = %self.spec.address, error = %refused(&body), "{failed}");
+                    let error = refused(&body).to_string();
+                    tracing::warn!(server = %self.spec.address, error = %error.escape_debug(), "{failed}");
                 }
                 (kind::DATA_ROW, body) if rows.len() < SET_MAX => {
                     if let Some([name, rest @ ..]) = backend::row_fields(&body).as_deref() {

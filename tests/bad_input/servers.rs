@@ -6,6 +6,7 @@ use super::scripted::{Caller, Closed, one_row, serve, summary, welcome};
 use crate::support::{PgOtter, psql, shared_postgres, simple_config};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 type Script = fn(&mut Caller) -> Result<(), Closed>;
 
@@ -138,6 +139,32 @@ fn is_refused(name: &str, heard: &Heard) {
 #[test]
 fn a_server_that_breaks_the_protocol_at_login_lets_nobody_in() {
     play(1, AT_LOGIN, log_in, is_refused);
+}
+
+#[test]
+fn a_server_that_reports_settings_without_end_is_not_listened_to_for_long() {
+    let endless: Script = |caller| {
+        caller.say(&frame(b'R', &[0; 4]))?;
+        loop {
+            caller.say(&frame(b'S', &[b"TimeZone\0", &[b'x'; 4096][..], b"\0"].concat()))?;
+        }
+    };
+    let pooler = in_front_of(&[("endless settings", endless)]);
+    is_refused("endless settings", &log_in(pooler.port(), "s0"));
+    assert!(pooler.log().contains("settings without end"), "{}", pooler.log());
+}
+
+#[test]
+fn a_server_that_heeds_no_cancel_is_left_when_query_timeout_has_passed_and_five_seconds() {
+    let deaf: Script = |caller| caller.let_in().map(drop).and_then(|()| caller.keep_silent());
+    let port = serve(deaf);
+    let pooler = in_front_of_ports_with("query_timeout = \"1s\"", [port].into_iter());
+    let mut conn = Conn::log_in(pooler.port(), "s0");
+    conn.stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    conn.send(&super::raw::query("SELECT 1"));
+    let heard = conn.until_closed();
+    assert_eq!(heard.last_error().as_deref(), Some("FATAL 57014"), "{}", summary(&heard));
+    assert_eq!(psql(pooler.port(), "SELECT 'honest'"), "honest");
 }
 
 fn result() -> Vec<u8> {
