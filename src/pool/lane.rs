@@ -400,8 +400,8 @@ impl Lane {
     }
 
     /// An attempt came to nothing.
-    pub(super) fn open_failed(&self, attempt: Attempt, error: LoginError) {
-        self.fail(error, |books, now, rest, todo| books.open_failed(now, attempt, rest, todo));
+    pub(super) fn open_failed(&self, attempt: Attempt, begun: Instant, error: LoginError) {
+        self.fail(error, begun, |books, now, rest, todo| books.open_failed(now, attempt, rest, todo));
     }
 
     /// A client found its server dead before it served anybody: as good as a failed login. Else a host that lets us in and
@@ -409,15 +409,17 @@ impl Lane {
     pub fn stillborn(&self, server: Box<Server>) {
         server.retire();
         let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection behind the login");
-        self.fail(LoginError::Unreachable(error), |books, now, rest, todo| books.stillborn(now, rest, todo));
+        self.fail(LoginError::Unreachable(error), clock::now(), |books, now, rest, todo| {
+            books.stillborn(now, rest, todo)
+        });
     }
 
-    /// Lets the host rest, and tells those who need not wait for the next attempt.
-    fn fail(&self, error: LoginError, tell: impl FnOnce(&mut Books, Instant, Rest, &mut Todo)) {
+    /// What had begun then has failed: lets the host rest, and tells those who need not wait for the next attempt.
+    fn fail(&self, error: LoginError, begun: Instant, tell: impl FnOnce(&mut Books, Instant, Rest, &mut Todo)) {
         self.release_place();
         self.report(&error);
         let [random] = crate::secret::random::<1>();
-        let pause = self.backoff.failed(&error, random);
+        let pause = self.backoff.failed(&error, begun, clock::now(), random);
         let error = Arc::new(error);
         let refused = self.with_books(|books, now, todo| {
             self.failure.store(Some(error.clone()));

@@ -48,7 +48,7 @@ pub(super) async fn open(opening: Opening, id: ServerId) {
             tracing::debug!(server = %id, address = %spec.login.address, "server opened");
             lane.opened(opening.end(), server, welcome);
         }
-        Err(error) => lane.open_failed(opening.end(), error),
+        Err(error) => lane.open_failed(opening.end(), since, error),
     }
 }
 

@@ -79,7 +79,7 @@ impl Chores {
 }
 
 /// When a host that failed is tried again: 1/64 of `server_login_retry`, doubled at each failure up to the whole, less a
-/// random part of up to half; at most [`KNOCK`] for one that is not there, and [`REFUSAL`] where it is not the host that
+/// random part of up to half; several attempts that were under way at once fail once. At most [`KNOCK`] for one that is not there, and [`REFUSAL`] where it is not the host that
 /// failed. Shared by all lanes on one host.
 pub struct Backoff {
     /// What its attempts came to.
@@ -90,12 +90,14 @@ pub struct Backoff {
 struct Pace {
     longest: Duration,
     failures: u32,
+    // When the last of them was. What had begun before it is no other one.
+    last: Option<Instant>,
 }
 
 impl Backoff {
     /// `longest` is `server_login_retry`.
     pub fn new(longest: Duration) -> Self {
-        Self { meter: HostMeter::default(), state: Mutex::new(Pace { longest, failures: 0 }) }
+        Self { meter: HostMeter::default(), state: Mutex::new(Pace { longest, failures: 0, last: None }) }
     }
 
     /// A reload has changed `server_login_retry`.
@@ -106,25 +108,29 @@ impl Backoff {
     /// The host let somebody in.
     pub fn succeeded(&self) {
         self.meter.ended(ConnectResult::Ok);
-        self.state.lock().failures = 0;
+        let mut state = self.state.lock();
+        (state.failures, state.last) = (0, None);
     }
 
-    /// The pause after one more failure, which is the host's unless we ourselves lack descriptors; `random` is 0 to 255.
-    pub fn failed(&self, error: &LoginError, random: u8) -> Duration {
+    /// The pause after the failure of an attempt that had `begun` then, which is the host's unless we ourselves lack descriptors;
+    /// `random` is 0 to 255.
+    pub fn failed(&self, error: &LoginError, begun: Instant, now: Instant, random: u8) -> Duration {
         self.meter.ended(result(error));
         let mut state = self.state.lock();
-        let Pace { longest, failures } = &mut *state;
+        let Pace { longest, failures, last } = &mut *state;
         if error.is_final() {
             return REFUSAL.min(*longest);
         }
         if error.is_our_own() {
             return KNOCK.min(*longest);
         }
-        let mut pause = (*longest / 64).saturating_mul(1 << (*failures).min(6)).min(*longest);
+        if last.is_none_or(|last| last <= begun) {
+            (*failures, *last) = (failures.saturating_add(1), Some(now));
+        }
+        let mut pause = (*longest / 64).saturating_mul(1 << (*failures - 1).min(6)).min(*longest);
         if error.is_absence() {
             pause = pause.min(KNOCK);
         }
-        *failures = failures.saturating_add(1);
         pause.mul_f64(1.0 - f64::from(random) / 512.0)
     }
 }
@@ -205,7 +211,8 @@ impl Steward {
         match chore {
             Chore::Open(attempt) => self.open(attempt, lane),
             Chore::BrokenOff(attempt) => {
-                lane.open_failed(attempt, LoginError::Unreachable(io::Error::other("the attempt was broken off")));
+                let why = LoginError::Unreachable(io::Error::other("the attempt was broken off"));
+                lane.open_failed(attempt, clock::now(), why);
             }
             Chore::Freed => {
                 lane.release_place();

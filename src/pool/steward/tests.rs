@@ -8,6 +8,12 @@ use rustix::io::Errno;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// An attempt that begins and fails now.
+fn fails(backoff: &Backoff, error: &LoginError, random: u8) -> Duration {
+    let now = clock::now();
+    backoff.failed(error, now, now, random)
+}
+
 fn unreachable(errno: Errno) -> LoginError {
     LoginError::Unreachable(errno.into())
 }
@@ -15,27 +21,27 @@ fn unreachable(errno: Errno) -> LoginError {
 #[test]
 fn f21_our_own_want_of_descriptors_is_no_failure_of_the_host() {
     let backoff = Backoff::new(HOUR);
-    let first = Backoff::new(HOUR).failed(&LoginError::TimedOut, 0);
+    let first = fails(&Backoff::new(HOUR), &LoginError::TimedOut, 0);
     for errno in [Errno::MFILE, Errno::NFILE].repeat(5) {
-        assert_eq!(backoff.failed(&unreachable(errno), 0), KNOCK);
+        assert_eq!(fails(&backoff, &unreachable(errno), 0), KNOCK);
     }
     let counts = backoff.meter.counts();
     assert_eq!((counts.connects[ConnectResult::NoDescriptors as usize], counts.up), (10, None), "it was not asked");
-    assert_eq!(backoff.failed(&LoginError::TimedOut, 0), first);
+    assert_eq!(fails(&backoff, &LoginError::TimedOut, 0), first);
     // What is the host's counts.
-    backoff.failed(&unreachable(Errno::CONNREFUSED), 0);
-    assert!(backoff.failed(&LoginError::TimedOut, 0) > first);
+    fails(&backoff, &unreachable(Errno::CONNREFUSED), 0);
+    assert!(fails(&backoff, &LoginError::TimedOut, 0) > first);
 }
 
 #[test]
 fn a_new_longest_pause_holds_from_the_next_failure_on() {
     let backoff = Backoff::new(HOUR);
     for _ in 0..10 {
-        backoff.failed(&LoginError::TimedOut, 0);
+        fails(&backoff, &LoginError::TimedOut, 0);
     }
-    assert_eq!(backoff.failed(&LoginError::TimedOut, 0), HOUR);
+    assert_eq!(fails(&backoff, &LoginError::TimedOut, 0), HOUR);
     backoff.set_longest(Duration::from_secs(1));
-    assert_eq!(backoff.failed(&LoginError::TimedOut, 0), Duration::from_secs(1));
+    assert_eq!(fails(&backoff, &LoginError::TimedOut, 0), Duration::from_secs(1));
 }
 
 #[test]
@@ -43,14 +49,14 @@ fn f13_a_host_that_stops_or_starts_is_asked_again_soon_however_many_it_has_turne
     for code in ["57P01", "57P02", "57P03"] {
         let backoff = Backoff::new(Duration::from_secs(15));
         let refused = LoginError::Refused { sqlstate: code.to_owned(), message: "not now".to_owned(), detail: None };
-        let pauses = (0..50).map(|_| backoff.failed(&refused, 0));
+        let pauses = (0..50).map(|_| fails(&backoff, &refused, 0));
         assert!(pauses.max() <= Some(KNOCK), "{code}");
     }
 }
 
 #[test]
 fn f11_pauses_grow_with_each_failure_are_spread_and_begin_anew_after_a_success() {
-    let pauses = |backoff: &Backoff, random| (0..8).map(|_| backoff.failed(&LoginError::TimedOut, random)).collect();
+    let pauses = |backoff: &Backoff, random| (0..8).map(|_| fails(backoff, &LoginError::TimedOut, random)).collect();
     let (longest, shortest): (Vec<_>, Vec<_>) = (pauses(&Backoff::new(HOUR), 0), pauses(&Backoff::new(HOUR), 255));
     assert!(
         longest[..7].is_sorted_by(|before, after| *after == 2 * *before) && longest[6..] == [HOUR; 2],
@@ -60,11 +66,29 @@ fn f11_pauses_grow_with_each_failure_are_spread_and_begin_anew_after_a_success()
         assert!(*short > *long / 2 && *short < *long * 51 / 100, "{short:?} of {long:?}");
     }
     // One that is not there, and may be at any moment, is knocked at.
-    assert_eq!(Backoff::new(HOUR).failed(&unreachable(Errno::CONNREFUSED), 0), KNOCK);
+    assert_eq!(fails(&Backoff::new(HOUR), &unreachable(Errno::CONNREFUSED), 0), KNOCK);
     let backoff = Backoff::new(HOUR);
     let _: Vec<_> = pauses(&backoff, 0);
     backoff.succeeded();
-    assert_eq!(backoff.failed(&LoginError::TimedOut, 0), longest[0]);
+    assert_eq!(fails(&backoff, &LoginError::TimedOut, 0), longest[0]);
+}
+
+#[test]
+fn f11_attempts_that_were_under_way_at_once_fail_once() {
+    let (backoff, begun) = (Backoff::new(HOUR), clock::now());
+    let after = |round: u32| begun + round * Duration::from_secs(15);
+    let mut before = Duration::ZERO;
+    for round in 0..3 {
+        let pauses: Vec<_> = (0..20)
+            .map(|place| {
+                let now = after(round + 1) + Duration::from_millis(place);
+                backoff.failed(&LoginError::TimedOut, after(round), now, 0)
+            })
+            .collect();
+        assert!(pauses.iter().all(|pause| *pause == pauses[0]), "{pauses:?}");
+        assert!(round == 0 && pauses[0] == HOUR / 64 || pauses[0] == 2 * before, "{round}: {pauses:?}");
+        before = pauses[0];
+    }
 }
 
 /// A lane whose database's one place another lane has.
