@@ -14,6 +14,7 @@ use crate::server::Ended;
 use crate::session::{Kept, Statement};
 use crate::sql::{Tags, ends_in_comment, last_comment};
 use crate::wire::parameters::shown_parameters;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -254,15 +255,28 @@ fn log(slow: &SlowQuery) {
         role = slow.role,
         reason = slow.reason,
         trace_id = tags.trace_id.as_deref(),
-        route = tags.route.as_deref(),
-        action = tags.action.as_deref(),
-        application = tags.application.as_deref(),
+        route = tags.route.as_deref().map(visible).as_deref(),
+        action = tags.action.as_deref().map(visible).as_deref(),
+        application = tags.application.as_deref().map(visible).as_deref(),
         suppressed = slow.suppressed,
-        query = &*slow.query,
-        text = slow.text.as_deref(),
-        parameters = slow.parameters.as_deref(),
+        query = &*visible(&slow.query),
+        text = slow.text.as_deref().map(visible).as_deref(),
+        parameters = slow.parameters.as_deref().map(visible).as_deref(),
         "slow query"
     );
+}
+
+/// With a number in place of what cannot be seen: it might turn a line around, or a terminal. Lines may end.
+fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |char: char| char.escape_debug().len() > 2;
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if hidden(char) { shown.extend(char.escape_debug()) } else { shown.push(char) }
+    }
+    Cow::Owned(shown)
 }
 
 /// As text, cut at a character.

@@ -3,6 +3,9 @@
 //!
 //! Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol"; `src/backend/tcop/postgres.c`.
 
+// A length that loses bits is another message.
+#![cfg_attr(not(test), deny(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss))]
+
 pub mod backend;
 pub mod bind;
 pub mod frame;

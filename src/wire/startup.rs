@@ -4,6 +4,7 @@
 
 use super::frame::{take_cstr, take_i32};
 use crate::fault::{Blame, Fault, SqlState};
+use std::fmt;
 
 /// Protocol 3.0.
 pub const PROTOCOL_3_0: i32 = 3 << 16;
@@ -35,13 +36,19 @@ pub enum FirstPacket {
     Startup(Startup),
 }
 
-/// What a client got in BackendKeyData and sends back to cancel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a client got in BackendKeyData and sends back to cancel. Whoever sees the secret may do so, too: it is not shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CancelKey {
     /// The process number that stands for the client.
     pub pid: i32,
     /// 4 bytes before protocol 3.2, 32 with it.
     pub secret: Box<[u8]>,
+}
+
+impl fmt::Debug for CancelKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("CancelKey").field("pid", &self.pid).finish_non_exhaustive()
+    }
 }
 
 /// A StartupMessage, with its parameters in the order they came.
