@@ -222,6 +222,33 @@ fn preflight_undoes_its_preparations_when_the_install_fails() {
 }
 
 #[test]
+fn preflight_clears_what_one_that_was_killed_has_left() {
+    for user in [0, 1000] {
+        let machine = without_prometheus(user);
+        machine.program("sudo", "shift; [ \"$1\" = true ] || exec \"$@\"");
+        let [policy, clusters] =
+            ["usr/sbin/policy-rc.d", "etc/postgresql-common/createcluster.d/pgotter-preflight.conf"]
+                .map(|path| machine.root().join(path));
+        for file in [&policy, &clusters] {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+        }
+        let by = |process: &str| format!("# made by pgotter's preflight, process {process}\nexit 101");
+        // No process has this number.
+        let killed = by("4194305");
+        write_program(&policy, &killed);
+        write_program(&clusters, &killed);
+        assert_eq!(machine.preflight(&[]).status, Some(0));
+        assert!(!policy.exists() && !clusters.exists());
+        // One that is at work, and whoever else decides.
+        for content in [by(&std::process::id().to_string()), "exit 101".to_owned()] {
+            write_program(&policy, &content);
+            assert_eq!(machine.preflight(&[]).status, Some(0));
+            assert!(policy.exists(), "{content}");
+        }
+    }
+}
+
+#[test]
 fn preflight_leaves_a_policy_alone_that_was_there_before() {
     let machine = Machine::without_postgres(0);
     machine.apt(&install_postgres(&machine));
