@@ -26,7 +26,17 @@ impl<T: Copy> Line<T> {
         self.items.push(item);
     }
 
-    /// The oldest one.
+    /// As a slice's, which takes longer to be had.
+    pub fn first(&self) -> Option<&T> {
+        self.items.get(self.taken)
+    }
+
+    /// As a slice's.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Takes the oldest one.
     pub fn pop(&mut self) -> Option<T> {
         let oldest = self.first().copied()?;
         self.taken += 1;
