@@ -237,8 +237,7 @@ impl Client {
     /// Whether its transactions are serializable without a word, as the client has set it, or as its servers come. A standby whose
     /// sessions come so cannot be brought into a client's settings.
     pub(super) fn is_serializable(&self) -> bool {
-        self.settings.is_serializable()
-            || self.shape.lanes.iter().any(|lane| lane.isolation() == Some(Isolation::Serializable))
+        self.settings.is_serializable() || self.shape.lanes.iter().any(|lane| lane.is_serializable())
     }
 }
 

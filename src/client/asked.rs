@@ -80,7 +80,7 @@ impl Client {
 
     fn peruse(&self, text: &[u8], scope: ReadYourWrites) -> (Asked, Option<Perused>) {
         // In front of the reading: with what is known behind it, it would be read again.
-        let (edition, reading) = (self.pool.catalog().known().edition(), self.settings.reading());
+        let (edition, reading) = (self.pool.catalog().edition(), self.settings.reading());
         // PostgreSQL takes no such text.
         if memchr::memchr(0, text).is_some() || reading.utf8 && std::str::from_utf8(text).is_err() {
             return Default::default();
@@ -96,7 +96,7 @@ impl Client {
         let perused = self.route.as_mut()?.perused.take()?;
         let same = perused.length == text.len()
             && readings.only(text) == Some(perused.reading)
-            && perused.edition == self.pool.catalog().known().edition();
+            && perused.edition == self.pool.catalog().edition();
         same.then_some(perused.facts)
     }
 

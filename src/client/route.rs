@@ -127,7 +127,7 @@ impl Client {
         let asks = wanted.is_some() || ruled.is_some();
         let (wanted, ruled) = if asks && self.asks_own(&request.bytes) { (None, None) } else { (wanted, ruled) };
         // In front of the reading: what comes to be known behind it, it may lack.
-        let edition = self.pool.catalog().known().edition();
+        let edition = self.pool.catalog().edition();
         let (mut asked, perused) = self.asked(request, scope);
         let block = self.block.as_deref().map_or(Block::None, |begun| self.around(begun, request, asked.verdict));
         if matches!(block, Block::ReadOnly | Block::Other) {
@@ -198,7 +198,7 @@ impl Client {
     /// Whether what is known of the catalog is what the request at hand was read with, as far as a replica was chosen by it.
     pub(super) fn still_known(&self) -> bool {
         let Some(route) = self.route.as_ref().filter(|route| route.to != To::Primary) else { return true };
-        self.pool.catalog().known().edition() == route.edition
+        self.pool.catalog().edition() == route.edition
     }
 
     /// Something of the request at hand is refused by PgOtter itself: whatever a replica says next says nothing of its text.

@@ -47,6 +47,8 @@ const CONFIRMING_MAX: usize = 2;
 /// The catalog of one database.
 pub struct Catalog {
     known: ArcSwap<Knowledge>,
+    // Of that; changes behind it.
+    edition: AtomicU64,
     since: Instant,
     // Milliseconds since `since` at which it is to be read, and before which it must not be.
     due: AtomicU64,
@@ -89,6 +91,7 @@ impl Catalog {
     pub fn new(cache: Arc<StatementCache>) -> Arc<Self> {
         Arc::new(Self {
             known: ArcSwap::default(),
+            edition: AtomicU64::new(0),
             since: clock::now(),
             due: AtomicU64::new(0),
             rest: AtomicU64::new(0),
@@ -111,6 +114,12 @@ impl Catalog {
     /// What is known. Costs no lock and no allocation.
     pub fn known(&self) -> Guard<Arc<Knowledge>> {
         self.known.load()
+    }
+
+    /// Another number behind each change of what is known. Whoever asks for it in front of a reading and again behind that has read with what
+    /// is known then, if it is the same. Costs one load.
+    pub fn edition(&self) -> u64 {
+        self.edition.load(Ordering::SeqCst)
     }
 
     /// What a whole text may do, by what is known now.
@@ -222,7 +231,9 @@ impl Catalog {
     }
 
     fn know(&self, names: Arc<Names>, doubtful: bool) {
-        self.known.store(Arc::new(Knowledge::new(self.cache.edition(), names, doubtful)));
+        let edition = self.cache.edition();
+        self.known.store(Arc::new(Knowledge::new(edition, names, doubtful)));
+        self.edition.store(edition, Ordering::SeqCst);
     }
 
     /// These were read, beginning behind so many `changes`.

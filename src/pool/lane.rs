@@ -10,11 +10,10 @@ use crate::ids::{ServerId, WorkerId};
 use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
 use crate::session::{Known, Parameter, Settings, Welcome};
-use crate::sql::Isolation;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -75,6 +74,8 @@ pub struct Lane {
     pub(super) backoff: Arc<Backoff>,
     books: Mutex<Books>,
     welcome: ArcSwapOption<Welcome>,
+    // So says the welcome.
+    serializable: AtomicBool,
     known: Mutex<Known>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
@@ -129,6 +130,7 @@ impl Lane {
             chores,
             backoff,
             welcome: ArcSwapOption::empty(),
+            serializable: AtomicBool::new(false),
             known: Mutex::default(),
             failure: ArcSwapOption::empty(),
             word: Mutex::new(Word::Nothing),
@@ -147,11 +149,6 @@ impl Lane {
     /// What the first server reported at login; `None` before.
     pub fn welcome(&self) -> Option<Arc<Welcome>> {
         self.welcome.load_full()
-    }
-
-    /// How far transactions are isolated there if nobody says otherwise, as far as its newest server says.
-    pub fn isolation(&self) -> Option<Isolation> {
-        self.welcome.load().as_ref()?.isolation
     }
 
     /// Those of a client's settings of which it is not known whether PostgreSQL takes them.
@@ -393,7 +390,7 @@ impl Lane {
         self.with_books(|books, now, todo| {
             if books.is_current(&server) {
                 self.failure.store(None);
-                self.welcome.store(Some(Arc::new(welcome)));
+                self.come_with(Some(welcome));
             }
             books.opened(now, attempt, worker, server, todo);
         });

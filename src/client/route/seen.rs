@@ -140,7 +140,7 @@ impl Client {
             Written::These(tables) if tables.is_empty() => (),
             Written::These(tables) => {
                 fences.raise(Some(tables.iter().map(|name| &**name)), newest);
-                if self.pool.catalog().known().edition() != route.named_by {
+                if self.pool.catalog().edition() != route.named_by {
                     // Whoever reads them may know them by other names.
                     fences.raise(NAMELESS, newest);
                 }
@@ -178,7 +178,7 @@ impl Route {
             (Change::Nothing | Change::Hears, ..) => (),
             (Change::Relations, Some(relations), Written::These(tables)) => {
                 if tables.is_empty() {
-                    self.named_by = catalog.known().edition();
+                    self.named_by = catalog.edition();
                 }
                 self.writes = true;
                 for name in Relation::written(relations).chain(along.iter().map(|name| &**name)) {

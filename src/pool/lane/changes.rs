@@ -6,7 +6,10 @@ use crate::net::Found;
 #[cfg(doc)]
 use crate::pool::core::PoolCore;
 use crate::pool::steward::Chore;
+use crate::session::Welcome;
+use crate::sql::Isolation;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 impl Lane {
@@ -28,11 +31,28 @@ impl Lane {
             books.set_limits(now, limits, todo);
             if retire {
                 self.failure.store(None);
-                self.welcome.store(None);
+                self.come_with(None);
                 books.retire(now, generation, todo);
             }
         });
         self.chores.send(Chore::Look);
+    }
+
+    /// What its servers come with, from now on.
+    pub(super) fn come_with(&self, welcome: Option<Welcome>) {
+        let isolation = welcome.as_ref().and_then(|welcome| welcome.isolation);
+        self.serializable.store(isolation == Some(Isolation::Serializable), Ordering::Release);
+        self.welcome.store(welcome.map(Arc::new));
+    }
+
+    /// How far transactions are isolated there if nobody says otherwise, as far as its newest server says.
+    pub fn isolation(&self) -> Option<Isolation> {
+        self.welcome.load().as_ref()?.isolation
+    }
+
+    /// Whether they are serializable. Costs one load.
+    pub fn is_serializable(&self) -> bool {
+        self.serializable.load(Ordering::Acquire)
     }
 
     /// Replaces the servers at addresses that are `lost` to its host: idle ones now, the others when they come in. Returns
