@@ -36,17 +36,23 @@ impl Head {
 /// The first complete frame of `bytes` as (type, body, bytes of the frame); `None` when it is not all there
 /// or its length is below 4.
 pub fn first(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (kind, body, _) = take(bytes)?;
+    Some((kind, body, HEAD + body.len()))
+}
+
+/// The first complete frame as (type, body), and what is behind it.
+fn take(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let head = Head::read(bytes)?;
-    let total = head.frame_len()?;
-    Some((head.kind, bytes.get(HEAD..total)?, total))
+    let (frame, behind) = bytes.split_at_checked(head.frame_len()?)?;
+    Some((head.kind, frame.get(HEAD..)?, behind))
 }
 
 /// Every complete frame of `bytes`, as (type, body).
 pub fn all(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        let (kind, body, total) = first(rest)?;
-        rest = rest.get(total..)?;
+        let (kind, body, behind) = take(rest)?;
+        rest = behind;
         Some((kind, body))
     })
 }

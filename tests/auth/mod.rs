@@ -1,5 +1,6 @@
 //! Who is it? Every method of clients against every method of servers, real PostgreSQL behind a real `pgotter run`.
 
+mod between;
 mod matrix;
 mod place;
 mod reloads;

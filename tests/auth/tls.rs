@@ -3,7 +3,7 @@
 use super::certificates::{Authority, Identity, self_signed};
 use super::place::{fresh_role, line, log_in, pgotter_with, server};
 use crate::support::{PgOtter, client, could_not_run, must, postgres, state};
-use pgotter::cli::local_postgres::{HostAuth, Options};
+use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +26,8 @@ fn client_tls(mode: &str, own: &Identity, authority: Option<&Authority>) -> Stri
     )
 }
 
-fn any_database(port: u16) -> String {
+/// Every database, of one host.
+pub fn any_database(port: u16) -> String {
     format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{port}\"]\n")
 }
 
@@ -70,15 +71,19 @@ fn libpq_binds_to_the_channel_as_it_is_told_to() {
     }
 }
 
-#[test]
-fn servers_are_bound_to_with_a_password_and_with_a_clients_key() {
-    let own = self_signed("localhost");
+/// A server with this certificate, and with SCRAM for everybody.
+pub fn encrypted(own: &Identity) -> LocalPostgres {
     let settings = vec![
         "ssl = on".to_owned(),
         format!("ssl_cert_file = '{}'", file(&own.certificate).display()),
         format!("ssl_key_file = '{}'", file(&own.key).display()),
     ];
-    let server = postgres(&Options { settings, auth: HostAuth::ScramSha256, ..Options::default() });
+    postgres(&Options { settings, auth: HostAuth::ScramSha256, ..Options::default() })
+}
+
+#[test]
+fn servers_are_bound_to_with_a_password_and_with_a_clients_key() {
+    let server = encrypted(&self_signed("localhost"));
     must(server.psql("postgres", "CREATE ROLE otter LOGIN PASSWORD 'river stone'"));
     let verifier = must(server.psql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'otter'"));
     for secret in ["river stone", &verifier] {
