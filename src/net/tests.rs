@@ -352,3 +352,20 @@ fn who_has_just_come_is_not_closed_for_the_next() {
         assert!(third.is_closed(), "and who has only come does not");
     });
 }
+
+#[tokio::test]
+async fn a_unix_socket_has_the_mode_it_is_to_have_and_takes_the_place_of_one_that_nobody_listens_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(".s.PGSQL.6432");
+    // Its file outlives it.
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+    for mode in [0o600, 0o777] {
+        let listener = listen_unix(folder.path(), 6432, mode).expect("it listens");
+        let permissions = std::fs::metadata(&path).expect("a socket").permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777, mode);
+        let other = listen_unix(folder.path(), 6432, mode).err().map(|error| error.kind());
+        assert_eq!(other, Some(io::ErrorKind::AddrInUse));
+        let _client = UnixStream::connect(&path).await.expect("it is left as it was");
+        assert!(matches!(listener.accept(TcpOptions::default).await, Ok((_, Peer::Unix))));
+    }
+}

@@ -129,8 +129,8 @@ fn f15_a_client_that_asks_for_more_and_takes_nothing_loses_its_server_after_clie
     zombie.send(&startup(&[("user", &role), ("database", "postgres")]));
     assert_eq!(zombie.answer().status, Some(b'I'));
     zombie.query("BEGIN -- with a server");
-    // Less than makes PgOtter stop reading from the server, more than the system takes.
-    zombie.send(&query("SELECT repeat('x', 100000)"));
+    // Less than makes PgOtter stop reading from the server, and so much more than the system takes that it goes on taking nothing.
+    zombie.send(&query("SELECT repeat('x', 200000)"));
     let transactions = format!("SELECT count(xact_start) FROM pg_stat_activity WHERE usename = '{role}'");
     eventually("its transaction is over", || {
         zombie.send(&query("SELECT 1"));
