@@ -69,6 +69,8 @@ pub(super) enum Sent {
     Alone,
     /// As a whole Query.
     Query,
+    /// To be bound to a portal: what it resets is noted when that is executed, see [`Client::run_resets`].
+    Bound,
     /// In any other way.
     Otherwise,
 }
@@ -116,7 +118,7 @@ impl Client {
         }
         self.note_path(facts);
         if is_harmless(facts) {
-            if let Some(touched) = &mut self.touched {
+            if let Some(touched) = self.touched.as_mut().filter(|_| sent != Sent::Bound) {
                 // It may end a transaction.
                 touched.note_resets(facts, &self.base, false);
             }
@@ -144,7 +146,9 @@ impl Client {
         }
         let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
         touched.note(facts, sent == Sent::Alone);
-        touched.note_resets(facts, &self.base, sent != Sent::Otherwise);
+        if sent != Sent::Bound {
+            touched.note_resets(facts, &self.base, sent != Sent::Otherwise);
+        }
         for name in touched.custom() {
             server.note_custom(name);
         }

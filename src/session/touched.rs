@@ -234,10 +234,10 @@ impl Touched {
         }
     }
 
-    /// A statement of these facts is sent, by a client that came with `base`: what it may bring to PostgreSQL's default. `query`: it
-    /// is a whole Query.
-    pub fn note_resets(&mut self, facts: &Facts, base: &Settings, query: bool) {
-        self.resets.note(facts, base, &self.before, query);
+    /// A statement of these facts is sent, by a client that came with `base`: what it may bring to PostgreSQL's default. `runs`: all of it
+    /// runs if PostgreSQL refuses nothing, as a whole Query does.
+    pub fn note_resets(&mut self, facts: &Facts, base: &Settings, runs: bool) {
+        self.resets.note(facts, base, &self.before, runs);
     }
 
     /// What may be at PostgreSQL's default, while the client came with another value.
