@@ -12,7 +12,7 @@ use crate::metrics::CheckoutFailure;
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
+    Computed, Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
     is_read_by_unheard, is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
@@ -173,6 +173,11 @@ impl Client {
         self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden(&self.base);
     }
 
+    /// What may have been defined by what it has sent and was not asked for yet.
+    pub(super) fn computed(&self) -> Computed {
+        self.touched.as_ref().map_or(Computed::Nothing, |touched| touched.computed())
+    }
+
     /// What it would leave behind if it left now.
     pub(super) fn residue(&self, link: &Link) -> Residue {
         let reset = || Residue::Reset(self.rules.server_reset_query.clone());
@@ -211,9 +216,7 @@ impl Client {
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
-        if touched.may_have_defined() {
-            self.pool.catalog().read_soon();
-        }
+        self.pool.catalog().read_behind(touched.computed());
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
             self.pin = self.pin.take().filter(|pin| !pin.why.is_empty());
