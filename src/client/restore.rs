@@ -4,7 +4,7 @@
 use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
-use super::settle::{ANSWER, Bent, lost};
+use super::settle::{ANSWER, Bent, ENCODING, lost};
 use crate::config::PoolMode;
 use crate::server::{Answer, Asked, REPAIR_DEADLINE, Server, ask_apart};
 use crate::session::{Effect, Portal, Settings, Statement, Touched, is_opaque, reset_to};
@@ -210,17 +210,18 @@ impl Client {
         // What is not reported its server was believed to have as before.
         link.server.forget_settings(self.settings.is_hasty());
         names.sort_by_key(|name| match &**name {
-            // The others are read in it.
-            b"client_encoding" => 0,
+            // Names are read in it.
+            ENCODING => 0,
             b"role" => 2,
             _ => 1,
         });
         let base = self.base.clone();
+        let encoding = base.get(ENCODING).unwrap_or_default();
         let mut settings = Settings::clone(&self.settings);
         let mut parts = vec![(&names[..], false)];
         while let Some((part, as_login)) = parts.pop() {
             let pairs = part.iter().filter_map(|name| Some((&**name, base.own(name)?)));
-            let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, as_login)).collect();
+            let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, encoding, as_login)).collect();
             match (self.ask_apart(&sets, link).await?.error, part) {
                 (None, _) => pairs.for_each(|(name, value)| _ = settings.set(name, value)),
                 (_, [_]) if as_login => (),
@@ -249,20 +250,40 @@ impl Client {
     }
 }
 
-/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more.
-/// `as_login`: by the rights of who has logged in, where those of the role of the moment are not enough.
-fn set<'a>(name: &'a [u8], value: &'a [u8], as_login: bool) -> Asked<'a> {
-    const SET: &str = "SELECT pg_catalog.set_config($1, $2, false)";
-    const AS_LOGIN: &str = "WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role) \
-        SELECT pg_catalog.set_config('role', 'none', true), pg_catalog.set_config($1, $2, false), \
-        pg_catalog.set_config('role', before.role, true) FROM before";
-    match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-        (Ok(plain), Ok(text)) if !as_login && text.is_ascii() && !LISTS.contains(&name) => {
-            let plain = plain.replace('"', "\"\"").replace('.', "\".\"");
-            (format!("SET \"{plain}\" TO {}", literal(text)), Vec::new())
-        }
-        _ => (if as_login { AS_LOGIN } else { SET }.to_owned(), vec![name, value]),
+/// Sets one, whatever it is, to a value in this encoding, which need not be the one of the moment. SET takes no snapshot, behind which a
+/// block could not be told its isolation level any more. `as_login`: by the rights of who has logged in, where those of the role of
+/// the moment are not enough.
+fn set<'a>(name: &'a [u8], value: &'a [u8], encoding: &[u8], as_login: bool) -> Asked<'a> {
+    if let (Ok(plain), Ok(text)) = (std::str::from_utf8(name), std::str::from_utf8(value))
+        && !as_login
+        && text.is_ascii()
+        && !LISTS.contains(&name)
+    {
+        let plain = plain.replace('"', "\"\"").replace('.', "\".\"");
+        return (format!("SET \"{plain}\" TO {}", literal(text)), Vec::new());
     }
+    let (value, parameters) = match value.is_ascii() {
+        true => ("$2".to_owned(), vec![name, value]),
+        false => (recoded(value, encoding), vec![name]),
+    };
+    // Nothing is told of the value, which may not be spelled in the encoding of the moment.
+    let set = format!("pg_catalog.set_config($1, {value}, false) IS NULL");
+    let sql = match as_login {
+        false => format!("SELECT {set}"),
+        true => format!(
+            "WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role) \
+             SELECT pg_catalog.set_config('role', 'none', true), {set}, \
+             pg_catalog.set_config('role', before.role, true) FROM before"
+        ),
+    };
+    (sql, parameters)
+}
+
+/// A text in this encoding, whatever the encoding of the moment is.
+fn recoded(text: &[u8], encoding: &[u8]) -> String {
+    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+    let encoding = literal(&String::from_utf8_lossy(encoding));
+    format!("pg_catalog.convert_from(pg_catalog.decode('{hex}', 'hex'), {encoding})")
 }
 
 /// Asks which of these are at PostgreSQL's default, or look so. `masked`: if a text has reset it, the value alone counts.

@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// No answer about a session is longer: settings are bounded.
 pub(super) const ANSWER: usize = 4 * 1024 * 1024;
 
+/// What texts are spelled in.
+pub(super) const ENCODING: &[u8] = b"client_encoding";
+
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
 
@@ -270,7 +273,8 @@ impl Client {
         }
         // No guard could set it on another server, nor undo it here.
         let for_good = for_good || found.beyond_rights;
-        if self.take_over_all(&found, &before, certain, (&back, &masked), link).is_err() || for_good {
+        let taken = self.take_over_all(&found, &before, certain, (&back, &masked), link);
+        if taken.is_err() || for_good || self.is_misspelled(&found) {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(self.own_pins(pins, accounted, link), link);
@@ -285,10 +289,19 @@ impl Client {
         Ok(())
     }
 
-    /// Whether what the client has set before is spelled otherwise behind this.
+    /// Whether what the client has set before, or came with, is spelled otherwise behind this.
     fn recodes(&self, setting: &Setting) -> bool {
-        let mut values = self.settings.iter().filter_map(|(_, value)| value);
-        *setting.name == *b"client_encoding" && values.any(|value| !value.is_ascii())
+        *setting.name == *ENCODING && !(is_ascii(&self.settings) && is_ascii(&self.base))
+    }
+
+    /// Whether something that the client has set, or came with, is spelled in another client_encoding than its own by now: put in front of what
+    /// it sends, it would become another text.
+    fn is_misspelled(&self, found: &Found) -> bool {
+        let now = self.settings.get(ENCODING);
+        // In which it was told.
+        let told = found.named.iter().find(|(noted, _)| *noted.name == *ENCODING).map(|(_, value)| value.as_deref());
+        !is_ascii(&self.settings) && told.is_some_and(|told| told != now)
+            || !is_ascii(&self.base) && self.base.get(ENCODING) != now
     }
 
     /// What the client came with and has again, and its server has not, as it was reset.
@@ -426,6 +439,10 @@ impl Client {
         self.pin_for(self.pin.as_ref().map_or(Pins::default(), |pin| pin.why).and(Pins::UNMOVABLE), link);
         Ok(())
     }
+}
+
+fn is_ascii(settings: &Settings) -> bool {
+    settings.iter().all(|(_, value)| value.is_none_or(<[u8]>::is_ascii))
 }
 
 /// Whether it may change what functions, triggers and views do.
