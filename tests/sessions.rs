@@ -14,6 +14,8 @@ mod catalog;
 mod crowd;
 #[path = "sessions/deallocate.rs"]
 mod deallocate;
+#[path = "sessions/first_listen.rs"]
+mod first_listen;
 #[path = "sessions/frozen.rs"]
 mod frozen;
 #[path = "sessions/guards.rs"]

@@ -73,12 +73,13 @@ impl Client {
         if self.own.is_some() && self.own_execute(under_way, portal.clone()) {
             return;
         }
-        let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else {
-            return under_way.pass(None);
-        };
-        let Some(Portal { drops, declares, .. }) = statements.portal(&message.body[portal]).cloned() else {
-            return under_way.pass(None);
-        };
+        let found = under_way.message().zip(self.statements.as_deref());
+        let known = found.and_then(|(message, statements)| statements.portal(&message.body[portal]).cloned());
+        let Some(Portal { drops, declares, resets, .. }) = known else { return under_way.pass(None) };
+        if let Some(statement) = resets {
+            self.run_resets(&statement);
+        }
+        let Some(statements) = self.statements.as_deref_mut() else { return under_way.pass(None) };
         match drops {
             None => {
                 let taken = declares.and_then(|cursor| statements.put_portal(&cursor, None));
@@ -108,7 +109,8 @@ impl Client {
             Verb::Declare { name, .. } => Some(name.clone()),
             _ => None,
         });
-        Portal { drops, declares, listens: self.matters_to_listen(statement).then(|| statement.clone()), own: None }
+        let listens = self.matters_to_listen(statement).then(|| statement.clone());
+        Portal { drops, declares, listens, ..Portal::default() }
     }
 
     /// A Query may declare cursors: portals of their names are not what they were.

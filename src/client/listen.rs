@@ -9,7 +9,7 @@
 //! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
 //! behind the client's COMMIT is missed, nor what its own transaction notifies. A client that
 //! listens to nothing yet is to hear nothing of what was committed before: in front of a COMMIT that it sends, the hub is asked for that, and
-//! what has come by its answer is forgotten. One that listens already hears it as well, as with PostgreSQL's own `Exec_ListenPreCommit`.
+//! what has come by its answer is forgotten; if a Query begins the transaction and ends with that COMMIT, it goes apart. One that listens already hears it as well, as with PostgreSQL's own `Exec_ListenPreCommit`.
 //!
 //! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
 //! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
@@ -54,6 +54,8 @@ pub(super) struct Listening {
     encoding: Box<[u8]>,
     // Statements under way, in the order of their answers.
     expected: VecDeque<Deed>,
+    // A Query under way ended with this, which has yet to go.
+    commit: Option<BytesMut>,
     // An error came since the last answer that ends its transaction, or its failure.
     failed: bool,
     // From now to the end of the transaction what the server's process notifies is the client's own.
@@ -80,6 +82,7 @@ impl Listening {
             hub: None,
             encoding: Box::default(),
             expected: VecDeque::new(),
+            commit: None,
             failed: false,
             notifying: false,
             server: 0,
@@ -100,7 +103,7 @@ impl Listening {
 
     /// What was sent decides what the client listens to, or notifies: nothing more is sent before it has been answered.
     pub fn is_under_way(&self) -> bool {
-        self.notifying || self.owed.is_sending() || !self.expected.is_empty()
+        self.notifying || self.owed.is_sending() || !self.expected.is_empty() || self.commit.is_some()
     }
 
     /// Whether its transaction has done, or is about to do, what a later statement may undo.
@@ -163,8 +166,9 @@ impl Witness for Listening {
 
     fn ready(&mut self, status: Status) -> bool {
         self.expected.clear();
+        self.commit.take_if(|_| status != Status::InTransaction);
         if status != Status::Idle {
-            return true;
+            return self.commit.is_none();
         }
         self.end();
         false

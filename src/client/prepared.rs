@@ -26,7 +26,7 @@ use crate::pool::Lane;
 use crate::router::To;
 use crate::server::{Forwarding, Meanwhile};
 use crate::session::{Change, Drops, Effect, Statement, key};
-use crate::sql::Verdict;
+use crate::sql::{Facts, Verdict};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
 use bytes::BytesMut;
@@ -280,11 +280,13 @@ impl Client {
         let facts = told.as_ref().and_then(|told| told.facts());
         let drops = facts.and_then(|facts| self.dropped(facts));
         let replaced = matches!(drops, Some(Drops::One(_)));
+        let resets = facts.filter(|facts| self.may_reset(facts));
+        let sent = if resets.is_some_and(Facts::returns_nothing) { Sent::Bound } else { Sent::Otherwise };
         let judged = match facts {
             _ if replaced => Ok(()),
             Some(facts) => self
                 .keep_reading(statement.text(), facts)
-                .and_then(|()| self.touch(facts, Sent::Otherwise, under_way.server_mut(), lane)),
+                .and_then(|()| self.touch(facts, sent, under_way.server_mut(), lane)),
             None => self.note_told(told.as_deref()),
         };
         self.time_portal(under_way, &at, statement.pattern());
@@ -307,7 +309,8 @@ impl Client {
         if unsaid && let Some(error) = miscounted(under_way, statement, at.clone()) {
             return under_way.refuse_unknown(at, error);
         }
-        let known = self.portal(statement, facts, drops);
+        let mut known = self.portal(statement, facts, drops);
+        known.resets = resets.map(|_| statement.clone());
         let (Some(message), Some(statements)) = (under_way.message(), self.statements.as_deref_mut()) else { return };
         if !known.is_nothing() && !statements.has_room_for_portal() {
             return under_way.refuse_to_run(at, too_many_portals());

@@ -87,6 +87,7 @@ impl Client {
             residue,
             catalog,
             change: self.change.take(),
+            computed: (self.computed(), self.pool.catalog().clone()),
             query_timeout: self.shape.settings.query_timeout,
             parting: self.in_force.partings.begin(),
         };
@@ -98,6 +99,7 @@ impl Client {
         self.step(Step::Bereave);
         self.note_answered(&link.server, true);
         self.lose_statements(&mut link);
+        self.pool.catalog().read_behind(self.computed());
         let exchange = link.server.exchange();
         if exchange.said_fatal() || exchange.cut_incoming() {
             return Left::Gone;

@@ -4,10 +4,10 @@
 use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
-use super::settle::{ANSWER, Bent, lost};
+use super::settle::{ANSWER, Bent, ENCODING, lost};
 use crate::config::PoolMode;
 use crate::server::{Answer, Asked, REPAIR_DEADLINE, Server, ask_apart};
-use crate::session::{Settings, Statement, Touched, is_opaque, reset_to};
+use crate::session::{Effect, Portal, Settings, Statement, Touched, is_opaque, reset_to};
 use crate::sql::{Facts, Name, Touches, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;
@@ -18,9 +18,11 @@ use std::sync::Arc;
 const LISTS: [&[u8]; 4] =
     [b"search_path", b"temp_tablespaces", b"local_preload_libraries", b"session_preload_libraries"];
 
+/// What may reset something.
+const RESETS: Touches = Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN).and(Touches::DYNAMIC);
+
 /// What may reset something, or undo that.
-const MATTERS: Touches =
-    Touches::SETTINGS.and(Touches::ALL_SETTINGS).and(Touches::HIDDEN).and(Touches::DYNAMIC).and(Touches::CONTROLS);
+const MATTERS: Touches = RESETS.and(Touches::CONTROLS);
 
 impl Client {
     /// A session needs to be looked at only for what brings it back to defaults that are not the client's.
@@ -50,13 +52,8 @@ impl Client {
                         statements.put(name, None);
                     }
                 }
-                (kind::BIND, _, Some(name)) => {
-                    let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
-                    if let Some((text, statement)) = statement.as_ref().and_then(|known| Some((known.body()?, known))) {
-                        let facts = self.read(text, statement.readings());
-                        self.note_resets(&facts, false);
-                    }
-                }
+                (kind::BIND, Some(portal), Some(name)) => self.bind_in_session(portal, name),
+                (kind::EXECUTE, Some(portal), _) => self.execute_in_session(portal),
                 (kind::FUNCTION_CALL, ..) => self.note_resets(&Facts::anything(), false),
                 _ => (),
             }
@@ -68,12 +65,67 @@ impl Client {
         }
     }
 
+    /// What returns nothing runs when its portal is executed; of others FETCH may have rows as well, so that they are noted at once.
+    fn bind_in_session(&mut self, portal: &[u8], name: &[u8]) {
+        let statement = self.statements.as_ref().and_then(|statements| statements.get(name)).cloned();
+        let facts = statement.as_ref().and_then(|known| Some(self.read(known.text()?, known.readings())));
+        let Some(statements) = &mut self.statements else { return };
+        let has_room = statements.has_room_for_portal();
+        let known = statement.filter(|_| has_room).map(|known| Portal { resets: Some(known), ..Portal::default() });
+        let before = statements.put_portal(portal, known);
+        if let Some(facts) = facts.filter(|facts| !has_room || !facts.returns_nothing()) {
+            self.note_resets(&facts, false);
+        }
+        // If this is refused, that is still there.
+        if let Some(Effect::Portal { before: Some(Portal { resets: Some(statement), .. }), .. }) = before {
+            self.run_in_session(&statement, false);
+        }
+    }
+
+    fn execute_in_session(&mut self, portal: &[u8]) {
+        let known = self.statements.as_ref().and_then(|statements| statements.portal(portal)?.resets.clone());
+        let Some(statement) = known else { return };
+        let runs_once = self.run_in_session(&statement, true);
+        if let Some(statements) = self.statements.as_mut().filter(|_| runs_once) {
+            statements.put_portal(portal, None);
+        }
+    }
+
+    /// Runs it, or may do so. Whether it can only once; others have been noted when they were bound, too.
+    fn run_in_session(&mut self, statement: &Statement, runs: bool) -> bool {
+        let Some(text) = statement.text() else { return false };
+        let facts = self.read(text, statement.readings());
+        let once = facts.returns_nothing();
+        if runs || once {
+            self.note_resets(&facts, runs && once);
+        }
+        once
+    }
+
+    /// Whether running this may reset something that the client came with, or undo that.
+    pub(super) fn may_reset(&self, facts: &Facts) -> bool {
+        let undoes = || facts.touches.any(MATTERS) || facts.all_names().next().is_some();
+        let has_room = || self.statements.as_ref().is_none_or(|statements| statements.has_room_for_portal());
+        let matters = facts.touches.any(RESETS) || self.touched.is_some() && undoes();
+        matters && self.base.iter().next().is_some() && has_room()
+    }
+
+    /// A portal of this statement is executed. What returns nothing runs then and only then, so it was not noted when it was bound; others
+    /// may have begun before, and may have nothing left to do.
+    pub(super) fn run_resets(&mut self, statement: &Statement) {
+        let told = self.pool.catalog().told(statement);
+        if let Some(facts) = told.as_ref().and_then(|told| told.facts()) {
+            let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
+            touched.note_resets(facts, &self.base, facts.returns_nothing());
+        }
+    }
+
     /// What a session's text brings to PostgreSQL's defaults: the client came with values of its own.
-    fn note_resets(&mut self, facts: &Facts, query: bool) {
+    fn note_resets(&mut self, facts: &Facts, runs: bool) {
         self.bent = self.bent.max(Bent::by(facts));
         self.note_path(facts);
         let mut touched = self.touched.take().unwrap_or_else(|| Touched::new(&self.settings));
-        touched.note_resets(facts, &self.base, query);
+        touched.note_resets(facts, &self.base, runs);
         self.touched = Some(touched).filter(|touched| !touched.resets().is_empty());
     }
 
@@ -158,17 +210,18 @@ impl Client {
         // What is not reported its server was believed to have as before.
         link.server.forget_settings(self.settings.is_hasty());
         names.sort_by_key(|name| match &**name {
-            // The others are read in it.
-            b"client_encoding" => 0,
+            // Names are read in it.
+            ENCODING => 0,
             b"role" => 2,
             _ => 1,
         });
         let base = self.base.clone();
+        let encoding = base.get(ENCODING).unwrap_or_default();
         let mut settings = Settings::clone(&self.settings);
         let mut parts = vec![(&names[..], false)];
         while let Some((part, as_login)) = parts.pop() {
             let pairs = part.iter().filter_map(|name| Some((&**name, base.own(name)?)));
-            let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, as_login)).collect();
+            let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, encoding, as_login)).collect();
             match (self.ask_apart(&sets, link).await?.error, part) {
                 (None, _) => pairs.for_each(|(name, value)| _ = settings.set(name, value)),
                 (_, [_]) if as_login => (),
@@ -197,20 +250,40 @@ impl Client {
     }
 }
 
-/// Sets one, whatever it is. SET takes no snapshot, behind which a block could not be told its isolation level any more.
-/// `as_login`: by the rights of who has logged in, where those of the role of the moment are not enough.
-fn set<'a>(name: &'a [u8], value: &'a [u8], as_login: bool) -> Asked<'a> {
-    const SET: &str = "SELECT pg_catalog.set_config($1, $2, false)";
-    const AS_LOGIN: &str = "WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role) \
-        SELECT pg_catalog.set_config('role', 'none', true), pg_catalog.set_config($1, $2, false), \
-        pg_catalog.set_config('role', before.role, true) FROM before";
-    match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-        (Ok(plain), Ok(text)) if !as_login && text.is_ascii() && !LISTS.contains(&name) => {
-            let plain = plain.replace('"', "\"\"").replace('.', "\".\"");
-            (format!("SET \"{plain}\" TO {}", literal(text)), Vec::new())
-        }
-        _ => (if as_login { AS_LOGIN } else { SET }.to_owned(), vec![name, value]),
+/// Sets one, whatever it is, to a value in this encoding, which need not be the one of the moment. SET takes no snapshot, behind which a
+/// block could not be told its isolation level any more. `as_login`: by the rights of who has logged in, where those of the role of
+/// the moment are not enough.
+fn set<'a>(name: &'a [u8], value: &'a [u8], encoding: &[u8], as_login: bool) -> Asked<'a> {
+    if let (Ok(plain), Ok(text)) = (std::str::from_utf8(name), std::str::from_utf8(value))
+        && !as_login
+        && text.is_ascii()
+        && !LISTS.contains(&name)
+    {
+        let plain = plain.replace('"', "\"\"").replace('.', "\".\"");
+        return (format!("SET \"{plain}\" TO {}", literal(text)), Vec::new());
     }
+    let (value, parameters) = match value.is_ascii() {
+        true => ("$2".to_owned(), vec![name, value]),
+        false => (recoded(value, encoding), vec![name]),
+    };
+    // Nothing is told of the value, which may not be spelled in the encoding of the moment.
+    let set = format!("pg_catalog.set_config($1, {value}, false) IS NULL");
+    let sql = match as_login {
+        false => format!("SELECT {set}"),
+        true => format!(
+            "WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('role') AS role) \
+             SELECT pg_catalog.set_config('role', 'none', true), {set}, \
+             pg_catalog.set_config('role', before.role, true) FROM before"
+        ),
+    };
+    (sql, parameters)
+}
+
+/// A text in this encoding, whatever the encoding of the moment is.
+fn recoded(text: &[u8], encoding: &[u8]) -> String {
+    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+    let encoding = literal(&String::from_utf8_lossy(encoding));
+    format!("pg_catalog.convert_from(pg_catalog.decode('{hex}', 'hex'), {encoding})")
 }
 
 /// Asks which of these are at PostgreSQL's default, or look so. `masked`: if a text has reset it, the value alone counts.

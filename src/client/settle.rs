@@ -12,7 +12,7 @@ use crate::metrics::CheckoutFailure;
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
+    Computed, Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
     is_read_by_unheard, is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
@@ -22,6 +22,9 @@ use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
 pub(super) const ANSWER: usize = 4 * 1024 * 1024;
+
+/// What texts are spelled in.
+pub(super) const ENCODING: &[u8] = b"client_encoding";
 
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";
@@ -69,6 +72,8 @@ pub(super) enum Sent {
     Alone,
     /// As a whole Query.
     Query,
+    /// To be bound to a portal: what it resets is noted when that is executed, see [`Client::run_resets`].
+    Bound,
     /// In any other way.
     Otherwise,
 }
@@ -116,7 +121,7 @@ impl Client {
         }
         self.note_path(facts);
         if is_harmless(facts) {
-            if let Some(touched) = &mut self.touched {
+            if let Some(touched) = self.touched.as_mut().filter(|_| sent != Sent::Bound) {
                 // It may end a transaction.
                 touched.note_resets(facts, &self.base, false);
             }
@@ -144,7 +149,9 @@ impl Client {
         }
         let touched = self.touched.get_or_insert_with(|| Touched::new(&self.settings));
         touched.note(facts, sent == Sent::Alone);
-        touched.note_resets(facts, &self.base, sent != Sent::Otherwise);
+        if sent != Sent::Bound {
+            touched.note_resets(facts, &self.base, sent != Sent::Otherwise);
+        }
         for name in touched.custom() {
             server.note_custom(name);
         }
@@ -167,6 +174,11 @@ impl Client {
         self.note_unparsed();
         self.bent = self.bent.max(Bent::Any);
         self.touched.get_or_insert_with(|| Touched::new(&self.settings)).note_hidden(&self.base);
+    }
+
+    /// What may have been defined by what it has sent and was not asked for yet.
+    pub(super) fn computed(&self) -> Computed {
+        self.touched.as_ref().map_or(Computed::Nothing, |touched| touched.computed())
     }
 
     /// What it would leave behind if it left now.
@@ -207,9 +219,7 @@ impl Client {
     pub(super) async fn settle(&mut self, link: &mut Link) -> Result<(), Left> {
         let Some(touched) = self.touched.take() else { return Ok(()) };
         self.change = None;
-        if touched.may_have_defined() {
-            self.pool.catalog().read_soon();
-        }
+        self.pool.catalog().read_behind(touched.computed());
         let failed = link.server.take_erred();
         if link.server.lacks_settings() {
             self.pin = self.pin.take().filter(|pin| !pin.why.is_empty());
@@ -263,7 +273,8 @@ impl Client {
         }
         // No guard could set it on another server, nor undo it here.
         let for_good = for_good || found.beyond_rights;
-        if self.take_over_all(&found, &before, certain, (&back, &masked), link).is_err() || for_good {
+        let taken = self.take_over_all(&found, &before, certain, (&back, &masked), link);
+        if taken.is_err() || for_good || self.is_misspelled(&found) {
             self.stay_for_good(link)?;
         } else if about_objects {
             self.pin_for(self.own_pins(pins, accounted, link), link);
@@ -278,10 +289,19 @@ impl Client {
         Ok(())
     }
 
-    /// Whether what the client has set before is spelled otherwise behind this.
+    /// Whether what the client has set before, or came with, is spelled otherwise behind this.
     fn recodes(&self, setting: &Setting) -> bool {
-        let mut values = self.settings.iter().filter_map(|(_, value)| value);
-        *setting.name == *b"client_encoding" && values.any(|value| !value.is_ascii())
+        *setting.name == *ENCODING && !(is_ascii(&self.settings) && is_ascii(&self.base))
+    }
+
+    /// Whether something that the client has set, or came with, is spelled in another client_encoding than its own by now: put in front of what
+    /// it sends, it would become another text.
+    fn is_misspelled(&self, found: &Found) -> bool {
+        let now = self.settings.get(ENCODING);
+        // In which it was told.
+        let told = found.named.iter().find(|(noted, _)| *noted.name == *ENCODING).map(|(_, value)| value.as_deref());
+        !is_ascii(&self.settings) && told.is_some_and(|told| told != now)
+            || !is_ascii(&self.base) && self.base.get(ENCODING) != now
     }
 
     /// What the client came with and has again, and its server has not, as it was reset.
@@ -419,6 +439,10 @@ impl Client {
         self.pin_for(self.pin.as_ref().map_or(Pins::default(), |pin| pin.why).and(Pins::UNMOVABLE), link);
         Ok(())
     }
+}
+
+fn is_ascii(settings: &Settings) -> bool {
+    settings.iter().all(|(_, value)| value.is_none_or(<[u8]>::is_ascii))
 }
 
 /// Whether it may change what functions, triggers and views do.

@@ -2,10 +2,11 @@
 //! task of its own, so that the client is gone at once.
 
 use crate::clock;
-use crate::cluster::{Change, Loading};
+use crate::cluster::{Catalog, Change, Loading};
 use crate::ids::WorkerId;
 use crate::pool::Lane;
 use crate::server::{CleanServer, Leaving, Server, repair, reset};
+use crate::session::Computed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct TakeBack {
     pub catalog: Option<Loading>,
     /// It may be changing that; until it has ended it is.
     pub change: Option<Change>,
+    /// What may have been defined, in the database of this catalog.
+    pub computed: (Computed, Arc<Catalog>),
     /// `query_timeout`.
     pub query_timeout: Option<Duration>,
     /// Says that it is under way.
@@ -74,9 +77,11 @@ pub struct TakeBack {
 pub async fn take_back(server: Box<Server>, how: TakeBack) {
     let _until_the_end = (how.parting, how.change);
     let patience = how.query_timeout.unwrap_or(LAST_STATEMENT);
-    let Some((mut server, mut boundary)) = repair(server, how.leaving, patience, how.lane.extra()).await else {
-        return;
-    };
+    let repaired = repair(server, how.leaving, patience, how.lane.extra()).await;
+    // What the client has sent has ended: the catalog shows what came of it.
+    let (computed, catalog) = how.computed;
+    catalog.read_behind(computed);
+    let Some((mut server, mut boundary)) = repaired else { return };
     if let Some(catalog) = how.catalog {
         let _read = catalog.run(&mut server).await;
         // Closed by being dropped.

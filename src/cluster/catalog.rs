@@ -2,9 +2,9 @@
 //! reads the texts of its clients. Shared by all pools of a database.
 //!
 //! Until it was read, every function that is not built in is hidden. It is read before the first client is welcomed, behind
-//! each change that a client makes, and every [`AGAIN`] while there are clients; between a change and the reading behind it
-//! everything that a text names is hidden. What others change than clients of this process in transaction mode is found at
-//! the next reading. Does not know who has a server to ask.
+//! each change that a client makes, or may have made by a text that code has computed, and every [`AGAIN`] while there are clients;
+//! between a change that a text says and the reading behind it everything that a text names is hidden. What others change than clients
+//! of this process in transaction mode is found at the next reading. Does not know who has a server to ask.
 
 mod body;
 mod claims;
@@ -18,7 +18,7 @@ mod writers;
 use crate::clock::{self, Instant};
 use crate::pool::Mailbox;
 use crate::router::Fences;
-use crate::session::Statement;
+use crate::session::{Computed, Statement};
 use crate::sql::{Facts, Knowledge, Names, Reading, StatementCache, Told, Verdict};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
@@ -34,6 +34,9 @@ pub use writers::Writers;
 
 /// A catalog is read again this long after it was read, or could not be.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// Behind functions that run computed texts it is read so long after it was read before: they may be called all the time.
+const CALLED: Duration = Duration::from_secs(5);
 
 /// Readings take at most one part in these of the time.
 const SHARE: u32 = 10;
@@ -55,8 +58,8 @@ pub struct Catalog {
     rest: AtomicU64,
     loading: AtomicBool,
     read: AtomicBool,
-    // Somebody has asked for a reading since the last one began.
-    wanted: AtomicBool,
+    // So many milliseconds behind the end of a reading the next one is due, as has been asked for since the last one began.
+    wanted: AtomicU64,
     // Changes that are under way, and how often one has begun or ended.
     open: AtomicUsize,
     changes: AtomicU64,
@@ -97,7 +100,7 @@ impl Catalog {
             rest: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             read: AtomicBool::new(false),
-            wanted: AtomicBool::new(false),
+            wanted: AtomicU64::new(millis(AGAIN)),
             open: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             cache,
@@ -193,10 +196,21 @@ impl Catalog {
         self.due.store(0, Ordering::SeqCst);
     }
 
-    /// It may be another one now, though most likely it is not, and what is known is believed until it was read.
-    pub fn read_soon(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
-        self.due.store(0, Ordering::SeqCst);
+    /// It may be another one now, by texts that code has computed; though most likely it is not, and what is known is believed until it
+    /// was read.
+    pub fn read_behind(&self, computed: Computed) {
+        let wanted = match computed {
+            Computed::Nothing => return,
+            Computed::ByFunction => millis(CALLED),
+            Computed::ByDo => 0,
+        };
+        let due = if wanted == 0 { 0 } else { self.rest.load(Ordering::Relaxed) + wanted };
+        for (at, asked) in [(&self.wanted, wanted), (&self.due, due)] {
+            // Most often somebody has asked already.
+            if at.load(Ordering::SeqCst) > asked {
+                at.fetch_min(asked, Ordering::SeqCst);
+            }
+        }
     }
 
     /// What the configuration says of its functions, from the next reading on.
@@ -218,7 +232,7 @@ impl Catalog {
         if self.open.load(Ordering::Relaxed) > 0 || self.loading.swap(true, Ordering::SeqCst) {
             return None;
         }
-        self.wanted.store(false, Ordering::SeqCst);
+        self.wanted.store(millis(AGAIN), Ordering::SeqCst);
         Some(Loading::new(self.clone(), self.changes.load(Ordering::SeqCst)))
     }
 
@@ -261,15 +275,20 @@ impl Catalog {
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
         self.due.store(if tried { self.millis(now + AGAIN) } else { 0 }, Ordering::SeqCst);
         // Looked for behind that, so that it takes the place of nobody's wish.
-        if self.changes.load(Ordering::SeqCst) != changes || self.wanted.load(Ordering::SeqCst) {
+        self.due.fetch_min(self.millis(now) + self.wanted.load(Ordering::SeqCst), Ordering::SeqCst);
+        if self.changes.load(Ordering::SeqCst) != changes {
             self.due.store(0, Ordering::SeqCst);
         }
         self.end_reading();
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX)
+        millis(at.saturating_duration_since(self.since))
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Change {

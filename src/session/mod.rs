@@ -24,7 +24,7 @@ pub use statements::{
     Certain, Change, Drops, Effect, Frozen, Has, Portal, ServerName, ServerStatements, Statement, StatementTable,
     Statements, Unnamed, is_planned_by, is_read_by_unheard, key,
 };
-pub use touched::{Found, Noted, Pins, Question, Resets, Touched, is_harmless, is_opaque, may_pin, reset_to};
+pub use touched::{Computed, Found, Noted, Pins, Question, Resets, Touched, is_harmless, is_opaque, may_pin, reset_to};
 pub use welcome::{Parameter, Welcome};
 
 #[cfg(test)]

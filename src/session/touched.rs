@@ -46,13 +46,35 @@ pub struct Touched {
     custom: Vec<Name>,
     // Some of it may have run with the rights of another role than the one that logged in: one that was set, or a function's.
     elevated: bool,
-    // A DO has executed texts that it computes: migrations define functions so.
-    computed: bool,
+    computed: Computed,
     // All there is: one setting outside a block, to be taken from the text if nothing failed.
     literal: Option<Setting>,
     // All there is: one statement outside a block.
     alone: bool,
     resets: Resets,
+}
+
+/// What has run texts that it computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Computed {
+    /// Nothing.
+    Nothing,
+    /// A function perhaps.
+    ByFunction,
+    /// A `DO`: migrations define functions so.
+    ByDo,
+}
+
+impl Computed {
+    fn by(facts: &Facts) -> Self {
+        if !facts.touches.any(Touches::DYNAMIC) {
+            Self::Nothing
+        } else if facts.statements.iter().any(|statement| statement.verb == Verb::Do) {
+            Self::ByDo
+        } else {
+            Self::ByFunction
+        }
+    }
 }
 
 /// A setting that may have changed.
@@ -177,7 +199,7 @@ impl Touched {
             names: Vec::new(),
             custom: Vec::new(),
             elevated: before.has_role(),
-            computed: false,
+            computed: Computed::Nothing,
             literal: None,
             alone: false,
             resets: Resets::default(),
@@ -195,8 +217,7 @@ impl Touched {
         self.literal = None;
         self.alone = first && alone && facts.statements.len() == 1;
         self.touches |= if facts.is_refused() { Touches::HIDDEN } else { facts.touches };
-        let runs_code = || facts.statements.iter().any(|statement| statement.verb == Verb::Do);
-        self.computed |= facts.touches.any(Touches::DYNAMIC) && runs_code();
+        self.computed = self.computed.max(Computed::by(facts));
         self.elevated |= facts.all_names().any(is_role) || facts.code_names().next().is_some();
         if self.names.len().max(self.custom.len()) < NAMES_MAX {
             self.note_names(facts);
@@ -234,10 +255,10 @@ impl Touched {
         }
     }
 
-    /// A statement of these facts is sent, by a client that came with `base`: what it may bring to PostgreSQL's default. `query`: it
-    /// is a whole Query.
-    pub fn note_resets(&mut self, facts: &Facts, base: &Settings, query: bool) {
-        self.resets.note(facts, base, &self.before, query);
+    /// A statement of these facts is sent, by a client that came with `base`: what it may bring to PostgreSQL's default. `runs`: all of it
+    /// runs if PostgreSQL refuses nothing, as a whole Query does.
+    pub fn note_resets(&mut self, facts: &Facts, base: &Settings, runs: bool) {
+        self.resets.note(facts, base, &self.before, runs);
     }
 
     /// What may be at PostgreSQL's default, while the client came with another value.
@@ -255,6 +276,7 @@ impl Touched {
         self.literal = None;
         self.alone = false;
         self.touches |= Touches::HIDDEN;
+        self.computed = self.computed.max(Computed::ByFunction);
         self.resets.hide_all(base, &self.before);
     }
 
@@ -279,7 +301,7 @@ impl Touched {
     }
 
     /// Whether it may have defined something without a word of it in a text.
-    pub fn may_have_defined(&self) -> bool {
+    pub fn computed(&self) -> Computed {
         self.computed
     }
 

@@ -114,7 +114,15 @@ fn a_reset_in_a_block_takes_no_snapshot() {
         let isolation = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
         ["BEGIN", reset, isolation, "SHOW application_name"].map(|sql| Query(text(sql))).to_vec()
     };
-    have_no_difference(1, &resets.map(script));
+    let by_portal = |(reset, runs): (&str, bool)| {
+        let mut steps = script(reset);
+        let run = [parse("", reset), bind("", ""), Execute(text(""), 0)];
+        steps.splice(1..2, run.into_iter().take(if runs { 3 } else { 2 }).chain([Sync]));
+        steps
+    };
+    let bound = resets.map(|reset| by_portal((reset, false)));
+    let run = resets.map(|reset| by_portal((reset, true)));
+    have_no_difference(1, &[resets.map(script), bound, run].concat());
 }
 
 #[test]

@@ -55,6 +55,40 @@ fn f13_a_request_that_waited_in_vain_for_postgresql_is_told_57p03_and_its_client
 }
 
 #[test]
+fn f13_who_waits_is_served_in_order_of_arrival_though_postgresql_comes_and_goes_meanwhile() {
+    let mut server = postgres(&Options::default());
+    must(server.psql("postgres", "CREATE SEQUENCE turns"));
+    let lines = "default_pool_size = 1\nquery_wait_notify = \"10ms\"\nquery_wait_timeout = \"60s\"";
+    let pooler = PgOtter::start(|port| config(port, &host(&server), lines, ""));
+    let mut holder = client(&pooler);
+    assert_eq!(holder.query("BEGIN -- with a server").status, Some(b'T'));
+    let mut waiters: Vec<_> = (0..20)
+        .map(|_| {
+            let mut waiter = client(&pooler);
+            waiter.queue("SELECT nextval('turns')");
+            waiter
+        })
+        .collect();
+    let stops = [StopMode::Fast, StopMode::Immediate, StopMode::Fast];
+    for mode in stops {
+        must(server.stop(mode));
+        must(server.start());
+    }
+    let mut turns: Vec<u64> = Vec::new();
+    for waiter in &mut waiters {
+        let answer = waiter.answer();
+        match answer.errors.first() {
+            None => turns.push(answer.value().parse().unwrap()),
+            // One is served at a time.
+            Some(error) => assert!(["57P01", "57P02", "08006", "08007"].contains(&&*error.code), "{error:?}"),
+        }
+    }
+    assert!(turns.len() + stops.len() > waiters.len(), "{turns:?}");
+    assert!(turns.is_sorted_by(|one, next| one < next), "{turns:?}");
+    assert_eq!(client(&pooler).value("SELECT 'back'"), "back");
+}
+
+#[test]
 fn f13_three_restarts_under_idle_and_active_clients_drop_no_idle_one() {
     restart_under(100, 10, 3);
 }

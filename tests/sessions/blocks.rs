@@ -232,6 +232,43 @@ fn a_block_whose_settings_are_refused_runs_nothing_and_ends_the_connection() {
 }
 
 #[test]
+fn a_prepared_transaction_holds_no_server_and_is_finished_by_anybody_on_any() {
+    let settings = vec!["max_prepared_transactions = 4".to_owned()];
+    let server = postgres(&Options { settings, ..Options::default() });
+    must(server.psql("postgres", "CREATE TABLE t (n int)"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2");
+    let [mut one, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
+    let run = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0), sync()].concat();
+    for (name, end, tag, kept) in [("a", "COMMIT", "COMMIT PREPARED", 1), ("b", "ROLLBACK", "ROLLBACK PREPARED", 1)] {
+        one.ask("BEGIN");
+        one.ask("INSERT INTO t VALUES (1)");
+        let prepared = print(&one.ask(&format!("PREPARE TRANSACTION '{name}'")));
+        assert_eq!(prepared, "C PREPARE TRANSACTION\\x00\nZ I\n");
+        // Neither of them is kept anywhere: both servers are held by others.
+        let holders = [(); 2].map(|()| {
+            let mut holder = Raw::log_in(pgotter.port(), &[]);
+            holder.ask("BEGIN");
+            holder.value("SELECT pg_backend_pid()");
+            holder
+        });
+        drop(holders);
+        for again in [false, true] {
+            let request = if again { run } else { query }(&format!("{end} PREPARED '{name}'"));
+            other.send(&[query("BEGIN"), request.clone(), query("ROLLBACK")].concat());
+            let codes = [(); 3].map(|()| error_code(&other.until_ready()));
+            assert_eq!(codes[1].as_deref(), Some("25001"), "in a block");
+            other.send(&request);
+            let answer = other.until_ready();
+            match again {
+                false => assert_eq!(print(&answer), format!("C {tag}\\x00\nZ I\n")),
+                true => assert_eq!(error_code(&answer).as_deref(), Some("42704"), "it is over"),
+            }
+        }
+        assert_eq!(one.value("SELECT count(*) FROM t"), kept.to_string(), "{end}");
+    }
+}
+
+#[test]
 fn only_a_query_ends_a_block_without_a_server() {
     // A call of a function whose number and arguments happen to spell it.
     as_postgresql_answers(&[query("BEGIN"), message(b'F', b"COMMIT\0"), query("ROLLBACK")]);

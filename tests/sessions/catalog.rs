@@ -138,6 +138,67 @@ fn what_a_do_defines_by_a_computed_text_is_soon_known() {
     sets_for_its_client_alone(&pgotter, &mut client);
 }
 
+/// Until the catalog is read so often. A reading runs behind a transaction, on the one server that nobody keeps: who comes next waits for it.
+fn until_read(client: &mut Raw, times: usize, server: &LocalPostgres) {
+    eventually("the catalog is read again", || {
+        client.value("SELECT 1");
+        questions(server, 0).1 >= times
+    });
+}
+
+#[test]
+fn what_a_do_has_defined_whose_client_has_vanished_is_soon_known() {
+    let server = server(&["CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);
+    let pgotter = pgotter(&server);
+    let mut direct = Raw::log_in(server.port(), &[]);
+    direct.value("SELECT pg_advisory_lock(9)::text");
+    let (mut vanishes, mut client) = (Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[]));
+    client.value("SELECT later()");
+    vanishes.send(&query(
+        "DO $do$ BEGIN EXECUTE 'CREATE OR REPLACE FUNCTION later() RETURNS int LANGUAGE plpgsql AS '
+         || quote_literal('BEGIN SET work_mem = ''7MB''; RETURN 2; END'); COMMIT; PERFORM pg_advisory_lock(9); END $do$",
+    ));
+    eventually("it waits", || direct.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1");
+    drop(vanishes);
+    until_read(&mut client, 2, &server);
+    sets_for_its_client_alone(&pgotter, &mut client);
+}
+
+#[test]
+fn what_a_function_defines_by_a_computed_text_is_known_within_seconds() {
+    let server = server(&[
+        "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$",
+        "CREATE FUNCTION migrate(body text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+         EXECUTE 'CREATE OR REPLACE FUNCTION later() RETURNS int LANGUAGE plpgsql AS ' || quote_literal(body); END $$",
+    ]);
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nquery_wait_timeout = \"20s\"\n");
+    let (mut migrates, mut client) = (Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[]));
+    client.value("SELECT later()");
+    done(&mut migrates, "SELECT migrate('BEGIN SET work_mem = ''7MB''; RETURN 2; END')");
+    until_read(&mut client, 2, &server);
+    sets_for_its_client_alone(&pgotter, &mut client);
+}
+
+#[test]
+fn what_a_prepared_transaction_has_defined_counts_from_its_commit_on() {
+    let settings = vec!["log_statement = all".to_owned(), "max_prepared_transactions = 2".to_owned()];
+    let server = postgres(&Options { settings, ..Options::default() });
+    must(server.psql("postgres", "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"));
+    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2\nquery_wait_timeout = \"20s\"\n");
+    let [mut migrates, mut commits, mut client] = [(); 3].map(|()| Raw::log_in(pgotter.port(), &[]));
+    for sql in [
+        "BEGIN",
+        "CREATE OR REPLACE FUNCTION later() RETURNS int LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '7MB'; RETURN 2; END $$",
+        "PREPARE TRANSACTION 'it'",
+    ] {
+        done(&mut migrates, sql);
+    }
+    // As it is for now.
+    until_unasked(&mut client, "SELECT later()", &server);
+    done(&mut commits, "COMMIT PREPARED 'it'");
+    sets_for_its_client_alone(&pgotter, &mut client);
+}
+
 #[test]
 fn what_is_refused_leaves_the_catalog_as_it_is() {
     let server = server(&["CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"]);

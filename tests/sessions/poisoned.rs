@@ -117,6 +117,58 @@ fn what_is_not_ascii_is_the_same_behind_another_encoding() {
     }
 }
 
+#[test]
+fn what_a_client_came_with_is_the_same_text_behind_a_reset_in_another_encoding() {
+    const SEEN: &str = "SELECT encode(convert_to(concat_ws(' ', current_setting('search_path'), \
+        current_setting('app.tenant'), current_setting('client_encoding')), 'UTF8'), 'hex')";
+    let login = [("client_encoding", "UTF8"), ("search_path", "café"), ("options", "-c app.tenant=é")];
+    let before = ["SET search_path = other", "SET app.tenant = 'x'"];
+    let resets: [&[&str]; 8] = [
+        &["SET client_encoding = 'LATIN1'", "RESET search_path", "RESET app.tenant"],
+        &["SET client_encoding = 'LATIN1'", "RESET search_path; RESET app.tenant"],
+        // The letter is none of that.
+        &["SET client_encoding = 'LATIN5'", "RESET search_path", "SET client_encoding = 'KOI8R'", "RESET app.tenant"],
+        &["SET client_encoding = 'LATIN1'", "RESET ALL"],
+        &["SET client_encoding = 'LATIN1'", "DISCARD ALL"],
+        &["BEGIN", "SET client_encoding = 'LATIN1'", "RESET search_path", "COMMIT"],
+        &["BEGIN", "SET LOCAL client_encoding = 'LATIN1'", "RESET search_path", "RESET app.tenant", "COMMIT"],
+        &["BEGIN; SET client_encoding = 'LATIN1'; RESET search_path", "ROLLBACK"],
+    ];
+    for mode in ["transaction", "session"] {
+        let pgotter = PgOtter::in_front_of(server(), &format!("default_pool_size = 2\npool_mode = \"{mode}\""));
+        for reset in resets {
+            let [mut direct, mut client] = [server().port(), pgotter.port()].map(|port| Raw::log_in(port, &login));
+            for sql in before.iter().chain(reset) {
+                for client in [&mut direct, &mut client] {
+                    assert_eq!(error_code(&client.ask(sql)), None, "{sql}");
+                }
+            }
+            // Others use its server, if they can.
+            let other = Raw::log_in(pgotter.port(), &[]).value("SELECT 1");
+            assert_eq!((client.value(SEEN), &*other), (direct.value(SEEN), "1"), "{reset:?}, {mode} mode");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_ascii_stays_the_same_when_the_encoding_is_what_the_client_came_with_again() {
+    const SEEN: &str = "SELECT encode(convert_to(current_setting('search_path'), 'UTF8'), 'hex')";
+    for reset in
+        ["RESET client_encoding", "SET client_encoding TO DEFAULT", "DO $$ BEGIN RESET client_encoding; END $$"]
+    {
+        let pgotter = PgOtter::in_front_of(server(), "default_pool_size = 2");
+        let [direct, through] = [server().port(), pgotter.port()].map(|port| {
+            let mut client = Raw::log_in(port, &[("client_encoding", "LATIN1")]);
+            client.send(&message(b'Q', b"SET search_path = 'caf\xe9'\0"));
+            assert_eq!(error_code(&client.until_ready()), None);
+            assert_eq!(error_code(&client.ask(reset)), None);
+            assert_eq!(Raw::log_in(pgotter.port(), &[]).value("SELECT 1"), "1");
+            [client.value(SEEN), client.value("SHOW client_encoding")]
+        });
+        assert_eq!(through, direct, "behind {reset}");
+    }
+}
+
 /// Sends this, which must not fail; what came.
 fn done(client: &mut Raw, request: &[u8], what: &str) -> String {
     client.send(request);

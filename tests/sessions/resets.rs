@@ -117,6 +117,48 @@ fn what_a_rollback_undoes_of_a_reset_is_brought_back_again() {
 }
 
 #[test]
+fn a_reset_in_a_portal_counts_when_it_is_executed_and_takes_no_snapshot() {
+    let isolation = || query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE");
+    for reset in ["RESET ALL", "RESET TimeZone", "SET work_mem TO DEFAULT", "DO $$ BEGIN RESET TimeZone; END $$"] {
+        let bound = || [parse("", reset), bind("p", "", &[])].concat();
+        for (how, requests) in [
+            ("bound", vec![[bound(), sync()].concat()]),
+            ("executed", vec![[bound(), execute("p", 0), sync()].concat()]),
+            ("executed later", vec![[bound(), sync()].concat(), [execute("p", 0), sync()].concat()]),
+            ("closed", vec![[bound(), close(b'P', "p"), sync()].concat()]),
+        ] {
+            let requests = [vec![query("BEGIN")], requests, vec![isolation(), query("SELECT 1"), query("COMMIT")]];
+            for pin in PINS {
+                agree(pin, &requests.concat(), &format!("{reset}, {how}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reset_is_told_from_what_runs_in_front_of_it_and_was_bound_behind_it() {
+    let reset = [parse("r", "RESET TimeZone"), bind("r", "r", &[])].concat();
+    let texts = [
+        "SELECT set_config('TimeZone', 'Asia/Tokyo', false)",
+        "DO $$ BEGIN SET TimeZone = 'Asia/Tokyo'; END $$",
+        "SET LOCAL TimeZone = 'Asia/Tokyo'",
+    ];
+    for text in texts {
+        let set = [parse("s", text), bind("s", "s", &[])].concat();
+        for [first, second] in [["r", "s"], ["s", "r"]] {
+            for bound in [[&reset[..], &set].concat(), [&set[..], &reset].concat()] {
+                let request = [bound, execute(first, 0), execute(second, 0), sync()].concat();
+                agree(
+                    "SELECT 'none'",
+                    &[query("BEGIN"), request, query("COMMIT")],
+                    &format!("{first} {second}: {text}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_setting_of_the_transaction_behind_a_reset_does_not_keep_it_from_coming_back() {
     let local = "DO $$ BEGIN PERFORM set_config(reverse('mem_krow'), '8MB', true); END $$";
     for pin in PINS {

@@ -88,6 +88,8 @@ pub struct Deeds {
     pub notices: Vec<Notice>,
     /// There may be a LISTEN in it, or not: the text cannot be told.
     pub uncertain: bool,
+    /// Where the COMMIT stands with which a text ends that begins with a BEGIN, listens, and has no other end of a transaction.
+    pub commit: Option<usize>,
     // There is more than one statement in it.
     several: bool,
     places: Places,
@@ -102,6 +104,8 @@ struct Places {
     marks: Vec<bool>,
     // `pg_listening_channels()`.
     asks: Vec<Range<usize>>,
+    // The last statement.
+    last: usize,
 }
 
 impl Deeds {
@@ -144,10 +148,17 @@ impl Deeds {
             Verb::Unlisten(name) if marks.next() == Some(&true) => Some(Deed::Listen(name.clone())),
             other => Deed::of(other),
         });
-        let deeds = deeds.collect();
+        let deeds: Vec<Deed> = deeds.collect();
+        let is_end =
+            |verb: &&Verb| matches!(verb, Verb::Commit { .. } | Verb::Rollback { .. } | Verb::PrepareTransaction);
+        let commits = matches!(verbs().next(), Some(Verb::Begin(_)))
+            && matches!(verbs().last(), Some(Verb::Commit { chain: false }))
+            && verbs().filter(is_end).count() == 1;
+        let commit = (commits && deeds.iter().any(Deed::is_listen)).then_some(places.last);
         let notifies = facts.touches.any(Touches::NOTIFIES);
         let notices = if notifies { notices(text, reading) } else { Vec::new() };
-        Self { deeds, notifies, notices, uncertain: false, several: verbs().nth(1).is_some(), places }
+        let several = verbs().nth(1).is_some();
+        Self { deeds, notifies, notices, uncertain: false, commit, several, places }
     }
 
     /// The same in a Parse, where PostgreSQL refuses several statements (42601): they do nothing.
@@ -213,6 +224,9 @@ impl Places {
         let mut scanner = Scanner::new(reading);
         let mut note = |token: Token<'_>| {
             let at = begun.get();
+            if behind == Behind::Start && token != Token::Symbol(b';') {
+                found.last = at;
+            }
             behind = match (behind, token) {
                 (Behind::Start, Token::Word { name: b"listen" | b"unlisten", quoted: false }) => {
                     verb = at;

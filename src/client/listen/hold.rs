@@ -86,6 +86,7 @@ impl Client {
 
     /// Brings the request that is held, if there is one, nearer to being sent.
     pub(in super::super) fn advance(&mut self, link: &mut Link) -> Turn {
+        self.take_up_commit(link);
         let exchange = link.server.exchange();
         let (owes, status) = (exchange.owes(), exchange.status());
         let Some(mut held) = link.held.take_if(|_| !owes) else { return Turn::Wait };
@@ -127,7 +128,20 @@ impl Client {
         listening.set_out();
         held.found.notified.drain(..).for_each(|notified| listening.owed.send(notified));
         listening.expected.extend(held.found.deeds.drain(..));
+        listening.commit = held.found.commit.take();
         Turn::Go(held)
+    }
+
+    /// The COMMIT that its Query ended with comes when what stands in front of it has succeeded, as if it had been sent now.
+    fn take_up_commit(&mut self, link: &mut Link) {
+        if link.held.is_some() || link.server.exchange().owes() {
+            return;
+        }
+        let commit = self.listening.as_mut().and_then(|listening| listening.commit.take());
+        let Some(mut commit) = commit else { return };
+        let readings = self.readings(&link.server);
+        let found = self.examine(&mut commit, link.mode, readings);
+        link.held = Some(Held::new(commit, (Some(kind::QUERY), Some(kind::QUERY)), At::Nothing, found));
     }
 
     /// A client outside a transaction listens to nothing any more.
@@ -241,6 +255,10 @@ impl Client {
 
     /// A transaction is over, and the client waits for ReadyForQuery. False: it has to wait longer.
     pub(in super::super) fn come_to_rest(&mut self) -> bool {
+        if self.listening.as_ref().is_some_and(|listening| listening.commit.is_some()) {
+            // Not yet.
+            return true;
+        }
         let who = Listener { id: self.id, mailbox: self.mailbox.clone() };
         if let Some(listening) = &mut self.listening
             && let Some(ticket) = listening.ask_at_rest(who)

@@ -19,6 +19,8 @@ pub(super) struct News {
     bytes: usize,
     // Some have been lost, because there were too many.
     overrun: bool,
+    // One was to be told in another encoding than it came in.
+    misspelled: bool,
 }
 
 impl News {
@@ -42,14 +44,19 @@ impl News {
         self.bytes = 0;
     }
 
-    /// What of it a client that listens to `channels` is to see. Its own carries the number `pid`.
-    pub fn take(&mut self, channels: &Channels, pid: i32) -> BytesMut {
+    /// What of it a client that listens to `channels` is to see. Its own carries the number `pid`. `recoded`: the client reads in
+    /// another encoding, and is told up to the first that is not ASCII.
+    pub fn take(&mut self, channels: &Channels, pid: i32, recoded: bool) -> BytesMut {
         let mut out = BytesMut::new();
         self.bytes = 0;
         for (frame, own) in self.heard.drain(..) {
             let (_, channel) = read(&frame);
             if !channels.contains(channel) {
                 continue;
+            }
+            self.misspelled |= recoded && !frame.get(HEAD + 4..).unwrap_or_default().is_ascii();
+            if self.misspelled {
+                break;
             }
             let at = out.len() + HEAD;
             out.extend_from_slice(&frame);
@@ -74,10 +81,12 @@ impl Client {
         if self.is_visiting() {
             return;
         }
+        let Some(listening) = self.listening.as_deref() else { return };
+        let recoded = *listening.encoding != *self.encoding();
         let Some(listening) = &mut self.listening else { return };
         let pid = self.registration.key().pid;
         let Listening { news, channels, .. } = &mut **listening;
-        let out = news.take(channels, pid);
+        let out = news.take(channels, pid, recoded);
         if out.is_empty() {
             return;
         }
@@ -104,6 +113,12 @@ impl Client {
             return Some(
                 fault.with_detail(detail).with_hint("Read notifications as they come; end transactions soon."),
             );
+        }
+        if listening.news.misspelled {
+            let message = "terminating connection because a notification came in another client_encoding";
+            let fault = Fault::fatal(Blame::Client, SqlState::FEATURE_NOT_SUPPORTED, message);
+            let detail = "It is not ASCII, and client_encoding was another one when the client began to LISTEN.";
+            return Some(fault.with_detail(detail).with_hint("UNLISTEN * and LISTEN anew behind a change of it."));
         }
         listening.lost.then(|| {
             let fault = Fault::fatal(

@@ -1,5 +1,6 @@
 //! Finds what matters in a client's messages, and changes what a shared server must not see.
 
+use super::super::block::{Said, said};
 use super::super::connection::Client;
 use super::Listening;
 use super::deeds::{Deed, Deeds, is_whole};
@@ -29,6 +30,8 @@ pub struct Found {
     bytes: usize,
     /// All of this is in the Query that ends it.
     pub by_query: bool,
+    /// The COMMIT of a first LISTEN, that the Query had at its end: it goes when the hub has been asked for what was committed before.
+    pub commit: Option<BytesMut>,
     /// It must not run.
     pub refusal: Option<Fault>,
 }
@@ -67,7 +70,8 @@ impl Client {
         }
         let (found, out) = (Found::default(), BytesMut::new());
         let (parsed, bound) = (Vec::new(), Vec::new());
-        let mut walk = Walk { client: self, readings, found, out, copied: 0, parsed, bound };
+        let splits = mode == PoolMode::Transaction;
+        let mut walk = Walk { client: self, readings, splits, found, out, copied: 0, parsed, bound };
         let mut at = 0;
         while let Some((kind, body, total)) = frame::first(&chunk[at..]) {
             match kind {
@@ -155,6 +159,8 @@ struct Walk<'a> {
     client: &'a mut Client,
     // By which the next text is read.
     readings: Readings,
+    // The last part of a Query may go apart.
+    splits: bool,
     found: Found,
     // The request as it is to go, up to `copied` of the original.
     out: BytesMut,
@@ -170,8 +176,16 @@ impl Walk<'_> {
         let mut rest = body;
         let text = take_cstr(&mut rest).unwrap_or(body);
         self.found.by_query = self.found.deeds.is_empty() && self.found.refusal.is_none();
-        let Some(deeds) = self.read(text, self.readings) else { return };
-        if deeds.must_change() {
+        let Some(mut deeds) = self.read(text, self.readings) else { return };
+        let parts = self.split(&deeds, text).filter(|_| at == 0);
+        if let Some((_, commit)) = parts {
+            let mut query = BytesMut::new();
+            frontend::message(&mut query, kind::QUERY, |out| frontend::put_cstr(out, commit));
+            self.found.commit = Some(query);
+            deeds.deeds.pop();
+        }
+        let text = parts.map_or(text, |(front, _)| front);
+        if parts.is_some() || deeds.must_change() {
             let text = self.changed(&deeds, text);
             self.replace(chunk, at, kind::QUERY, |out| {
                 frontend::put_cstr(out, &text);
@@ -180,6 +194,15 @@ impl Walk<'_> {
         }
         self.found.notify(&deeds, &[]);
         self.found.deeds.extend(deeds.deeds);
+    }
+
+    /// A text that begins and commits a transaction in which its client listens for the first time, and that COMMIT; PostgreSQL takes no
+    /// offence at that. One that has listened before hears what is committed in front of its COMMIT as well.
+    fn split<'a>(&self, deeds: &Deeds, text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let hears = self.client.listening.as_ref().is_some_and(|listening| listening.channels.own().next().is_some());
+        let (front, commit) = text.split_at_checked(deeds.commit.filter(|_| self.splits && !hears)?)?;
+        let plain = said(std::str::from_utf8(commit).ok()?) == Some(Said::Commit);
+        plain.then_some((front, commit))
     }
 
     fn parse(&mut self, chunk: &BytesMut, at: usize, body: &[u8]) {

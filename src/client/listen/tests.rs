@@ -124,7 +124,7 @@ fn notification(channel: &str, payload: &str) -> Heard {
 /// What the client is told now.
 fn told(stage: &mut Stage) -> Vec<String> {
     let Listening { news, channels, .. } = &mut stage.listening;
-    let told = news.take(channels, 1);
+    let told = news.take(channels, 1, false);
     let (mut rest, mut payloads) = (&told[..], Vec::new());
     while let Some((_, body, total)) = crate::wire::frame::first(rest) {
         payloads.push(String::from_utf8_lossy(&body[6..body.len() - 1]).into_owned());

@@ -268,15 +268,42 @@ fn a_change_is_doubted_until_the_catalog_is_read_behind_it() {
 fn a_reading_that_is_asked_for_is_not_the_one_under_way() {
     let catalog = of_a_table();
     let first = catalog.is_due(clock::now()).expect("it was not read yet");
-    catalog.read_soon();
+    catalog.read_behind(Computed::ByDo);
     drop(first.tried());
     let soon = clock::now() + Duration::from_secs(10);
     let second = catalog.is_due(soon).expect("one is due");
     drop(second.tried());
     assert!(catalog.is_due(soon).is_none(), "nobody has asked for another one");
-    catalog.read_soon();
+    catalog.read_behind(Computed::ByDo);
     assert!(catalog.is_due(soon).is_some());
     assert!(!catalog.known().is_doubtful());
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_that_run_computed_texts_have_it_read_now_and_then_however_often_they_are_called() {
+    for (computed, late) in
+        [(Computed::Nothing, AGAIN), (Computed::ByFunction, CALLED), (Computed::ByDo, Duration::ZERO)]
+    {
+        for meanwhile in [false, true] {
+            let catalog = of_a_table();
+            let first = catalog.is_due(clock::now()).expect("it was not read yet");
+            let call = || (0..1_000).for_each(|_| catalog.read_behind(computed));
+            if meanwhile {
+                call();
+            }
+            drop(first.tried());
+            if !meanwhile {
+                call();
+            }
+            if let Some(early) = late.checked_sub(Duration::from_millis(1)) {
+                assert!(catalog.is_due(clock::now() + early).is_none(), "{computed:?}, {meanwhile}");
+            }
+            let second = catalog.is_due(clock::now() + late).expect("one is due");
+            drop(second.tried());
+            let early = AGAIN - Duration::from_millis(1);
+            assert!(catalog.is_due(clock::now() + early).is_none(), "nobody has asked again");
+        }
+    }
 }
 
 #[test]

@@ -43,12 +43,15 @@ pub struct Portal {
     pub declares: Option<Box<[u8]>>,
     /// Its statement, where that is PgOtter's own to answer.
     pub own: Option<Arc<Statement>>,
+    /// Its statement, where that may reset what its client came with, or undo that.
+    pub resets: Option<Arc<Statement>>,
 }
 
 impl Portal {
     /// Nothing need be known.
     pub fn is_nothing(&self) -> bool {
-        self.drops.is_none() && self.listens.is_none() && self.declares.is_none() && self.own.is_none()
+        let statements = [&self.listens, &self.own, &self.resets];
+        self.drops.is_none() && self.declares.is_none() && statements.into_iter().all(Option::is_none)
     }
 }
 

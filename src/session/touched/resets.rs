@@ -72,13 +72,13 @@ impl Reset {
 pub struct Resets(Vec<Reset>);
 
 impl Resets {
-    /// A statement of these facts is sent. `base` is what the client came with, `before` are its settings before all this; `query`: it
-    /// is a whole Query.
-    pub fn note(&mut self, facts: &Facts, base: &Settings, before: &Settings, query: bool) {
+    /// A statement of these facts is sent. `base` is what the client came with, `before` are its settings before all this; `runs`:
+    /// all of it runs if PostgreSQL refuses nothing.
+    pub fn note(&mut self, facts: &Facts, base: &Settings, before: &Settings, runs: bool) {
         if base.iter().next().is_none() {
             return;
         }
-        let said = if query && facts.statements.only().is_some() { Word::Done } else { Word::Said };
+        let said = if runs && facts.statements.only().is_some() { Word::Done } else { Word::Said };
         for statement in facts.statements.iter() {
             match &statement.verb {
                 Verb::Reset(name) => self.reset(name, base, said),

@@ -98,6 +98,29 @@ fn what_is_listened_to_is_told_in_place_of_the_function() {
 }
 
 #[test]
+fn a_commit_is_found_at_the_end_of_a_block_that_listens_and_nowhere_else() {
+    for (front, commit) in [
+        ("BEGIN; LISTEN a; ", "COMMIT"),
+        ("start transaction read write; SELECT ';', (1); LISTEN a; SAVEPOINT s; ROLLBACK TO s;\n", "end ; ;"),
+        ("BEGIN; /* ; */ LISTEN a; -- ;\n", "COMMIT WORK"),
+    ] {
+        assert_eq!(read(&[front, commit].concat()).commit, Some(front.len()), "{front}{commit}");
+    }
+    for text in [
+        "BEGIN; COMMIT",
+        "BEGIN; UNLISTEN a; COMMIT",
+        "LISTEN a; COMMIT",
+        "BEGIN; LISTEN a; COMMIT AND CHAIN",
+        "BEGIN; LISTEN a; COMMIT; SELECT 1",
+        "BEGIN; LISTEN a; COMMIT; BEGIN; COMMIT",
+        "BEGIN; ROLLBACK; BEGIN; LISTEN a; COMMIT",
+        "BEGIN; LISTEN a; ROLLBACK",
+    ] {
+        assert_eq!(read(text).commit, None, "{text}");
+    }
+}
+
+#[test]
 fn readings_that_differ_in_how_many_statements_there_are_agree_all_the_same() {
     let text = r"SELECT pg_notify('a', f(x)), '\'; SELECT 1 --'";
     let deeds = Deeds::read(text.as_bytes(), Readings::any(Reading::default()));
