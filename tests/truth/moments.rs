@@ -185,6 +185,47 @@ fn what_a_copy_that_is_abandoned_had_waited_for_its_client_is_that_clients() {
     pooler.kill();
 }
 
+#[test]
+fn what_is_only_prepared_keeps_its_server_busy_as_well_whatever_becomes_of_it() {
+    for mode in ["transaction", "session"] {
+        let server = Scripted::start(Clock::by_hand(&format!("prepared_{mode}")));
+        let mut pooler = pgotter(&server, &format!("pool_mode = \"{mode}\""), NO_SLOW_LOG);
+        let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+        let think = || server.clock.pass(Duration::from_secs(60));
+        let prepare = [parse("", &select("parsed_at_last")), sync()].concat();
+        let mut count = 0;
+        let mut takes = |client: &mut Client, seconds| {
+            client.send(&prepare);
+            count += 1;
+            server.until_held(count);
+            server.clock.pass(Duration::from_secs(seconds));
+        };
+        let answers = |client: &mut Client| {
+            server.open();
+            assert!(client.answer().errors.is_empty());
+        };
+        takes(&mut client, 2);
+        answers(&mut client);
+        think();
+        assert!(client.query("begin").errors.is_empty());
+        client.value("select 1 from in_front where us = 1000");
+        think();
+        takes(&mut client, 3);
+        answers(&mut client);
+        assert_eq!(busy_ms(&pooler), "5001.000", "{mode}");
+        think();
+        assert!(client.query("commit").errors.is_empty());
+        let table = show(&mut console(&pooler), "APPLICATIONS");
+        let idle = table.row(&[("database", "postgres")]);
+        assert_eq!((idle.text("idle_transactions"), idle.text("idle_ms")), ("1", "120000.000"), "{mode}");
+        think();
+        takes(&mut client, 4);
+        drop(client);
+        eventually("it is counted", || busy_ms(&pooler) == "9001.000");
+        pooler.kill();
+    }
+}
+
 /// A day back, ten years on, and as it was.
 const STEPS: [i64; 3] = [-86_400, 3_650 * 86_400, 0];
 
