@@ -24,7 +24,7 @@ use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{Application, Meter, Repeated};
 use crate::net::{Holding, Memory, Socket};
 use crate::pool::Mailbox;
-use crate::session::{Kept, OwnSettings, Settings, Statements, Touched};
+use crate::session::{KeptText, OwnSettings, Settings, Statements, Touched};
 use crate::wire::backend;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -170,8 +170,8 @@ pub struct Client {
     // Bytes for it of answers whose statements have not ended.
     pub(super) answered_bytes: usize,
     pub(super) outgoing: Option<Box<Outgoing>>,
-    // Of its last statement; None: nothing.
-    pub(super) kept: Option<Arc<Kept>>,
+    // Of the text that was sent last: of a Query or, where names are the server's, of the unnamed statement. None: nothing.
+    pub(super) text: Option<Arc<KeptText>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
     // What it has done with sequences.
@@ -265,7 +265,7 @@ impl Client {
             answer: None,
             answered_bytes: 0,
             outgoing: None,
-            kept: None,
+            text: None,
             hung_up: false,
             drawn: Drawn::default(),
             bent: Bent::No,

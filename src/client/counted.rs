@@ -5,13 +5,14 @@
 use super::connection::Client;
 use super::link::Link;
 use super::names::{Said, read};
-use super::slow::SlowAnswer;
+use super::slow::{SlowAnswer, supplied};
 use crate::clock::{self, Instant};
 use crate::config::RouteRule;
 use crate::fault::Fault;
 use crate::metrics::{Call, Description, ErrorSource, Meter, Name, ROLES, Stat, ToldError};
 use crate::router::{Plan, To};
 use crate::server::{Forwarding, Timed, Told};
+use crate::session::Kept;
 use crate::sql::{Facts, Pattern, Readings};
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,28 +72,28 @@ impl Client {
         self.meter.statement(Name::Unparsed, Description::default)
     }
 
-    /// A Bind, whose portal will be counted as this. `at` is where it names the statement: behind the portal.
+    /// A Bind, whose portal will be counted as this, and says this of itself. `at` is where it names the statement: behind the portal.
     pub(super) fn time_portal(
         &mut self,
         under_way: &mut Forwarding<'_>,
         at: &Range<usize>,
         pattern: Option<&Arc<Pattern>>,
+        mut kept: Option<Kept>,
     ) {
         if self.rules.slow.tells_parameters()
             && let Some(message) = under_way.message()
         {
-            self.note_parameters(message.body.get(at.end + 1..).unwrap_or_default());
+            kept = Some(supplied(kept, message.body.get(at.end + 1..).unwrap_or_default()));
         }
-        under_way.bind_portal(0..at.start.saturating_sub(1), self.stat(pattern));
+        under_way.bind_portal(0..at.start.saturating_sub(1), self.stat(pattern), kept);
     }
 
     /// The same where names are the server's.
     pub(super) fn time_own_portal(&mut self, under_way: &mut Forwarding<'_>, at: &Range<usize>) {
         let pattern = under_way.known_statement(at.clone());
-        if !at.is_empty() {
-            self.note_bound_there(counted_name(pattern.as_deref()));
-        }
-        self.time_portal(under_way, at, pattern.as_ref());
+        // Of the others the texts are not kept.
+        let kept = if at.is_empty() { self.kept_text() } else { None };
+        self.time_portal(under_way, at, pattern.as_ref(), kept);
     }
 
     /// A message of a session, whose server is its own.
@@ -111,12 +112,8 @@ impl Client {
                 } else {
                     self.stat_of_unparsed()
                 };
-                if whole {
-                    self.note_text(text, stat.name());
-                } else {
-                    self.forget_kept();
-                }
-                under_way.time(stat, false);
+                let kept = if whole { self.keep_text(text) } else { None };
+                under_way.time(stat, kept);
             }
             Said::Parse { name: at } => {
                 let text = message
@@ -129,22 +126,17 @@ impl Client {
                 let readings = self.readings(under_way.server());
                 let reading = readings.only(text).filter(|_| whole);
                 let pattern = reading.and_then(|reading| self.read(text, readings).pattern(text, reading).cloned());
-                if !whole {
-                    self.forget_kept();
-                } else if at.is_empty() {
-                    self.note_text(text, counted_name(pattern.as_deref()));
+                if at.is_empty() {
+                    self.note_unnamed(text, whole);
                 }
                 under_way.know_statement(at, pattern);
             }
             Said::Use { name } if binds => self.time_own_portal(under_way, &name),
             Said::Execute { portal } => {
                 let may_flush = || self.to() == To::Primary;
-                under_way.time_execute(portal, may_flush, || self.stat_of_unparsed(), || self.kept.clone());
+                under_way.time_execute(portal, may_flush, || self.stat_of_unparsed());
             }
-            Said::Call => {
-                self.forget_kept();
-                under_way.time(self.stat_of_unparsed(), false);
-            }
+            Said::Call => under_way.time(self.stat_of_unparsed(), None),
             _ => (),
         }
     }
@@ -297,6 +289,6 @@ impl Client {
 }
 
 /// What a statement of this pattern is counted as.
-pub(super) fn counted_name(pattern: Option<&Pattern>) -> Name {
+fn counted_name(pattern: Option<&Pattern>) -> Name {
     pattern.map_or(Name::Unparsed, |pattern| Name::Fingerprint(pattern.fingerprint.0))
 }

@@ -74,9 +74,6 @@ impl Client {
                     (link.sent, link.waited_us) = (now, request.waited_us());
                     self.presence.activity.requests(received);
                     link.server.activity().requests(now);
-                    if !link.server.exchange().owes() {
-                        link.watch.asked(request);
-                    }
                     let begins = link.is_at_rest();
                     if begins {
                         self.must_not_stay()?;
@@ -102,6 +99,10 @@ impl Client {
                     let listens = whole && !self.is_visiting();
                     let found = if listens { self.examine(&mut chunk, link.mode, readings) } else { Found::default() };
                     let at = if begins { At::Transaction } else { At::Nothing };
+                    // What is owed may be the answer to a Sync of ours.
+                    if !link.server.exchange().owes() || found.is_nothing() && link.watch.rests() {
+                        link.watch.asked(request);
+                    }
                     if found.is_nothing() {
                         self.send_at(at, link, chunk, first)?;
                     } else {

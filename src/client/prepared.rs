@@ -25,7 +25,7 @@ use crate::metrics::Prepared;
 use crate::pool::Lane;
 use crate::router::To;
 use crate::server::{Forwarding, Meanwhile};
-use crate::session::{Change, Drops, Effect, Statement, key};
+use crate::session::{Change, Drops, Effect, Kept, Statement, key};
 use crate::sql::{Facts, Verdict};
 use crate::wire::backend::{self, Status};
 use crate::wire::frontend::kind;
@@ -82,8 +82,7 @@ impl Client {
                 // Its number is that of another function here.
                 Said::Call if self.is_visiting() => return Err(self.no_call_here()),
                 Said::Call => {
-                    self.forget_kept();
-                    under_way.time(self.stat_of_unparsed(), false);
+                    under_way.time(self.stat_of_unparsed(), None);
                     self.touch_hidden();
                     under_way.pass(None);
                 }
@@ -103,8 +102,7 @@ impl Client {
                 Said::Execute { portal } => {
                     // What a replica has not shown may still run on the primary.
                     let may_flush = || self.to() == To::Primary;
-                    let (unknown, kept) = (|| self.stat_of_unparsed(), || self.kept.clone());
-                    under_way.time_execute(portal.clone(), may_flush, unknown, kept);
+                    under_way.time_execute(portal.clone(), may_flush, || self.stat_of_unparsed());
                     if self.rules.max_prepared_statements == 0 {
                         under_way.pass(None);
                     } else {
@@ -246,7 +244,6 @@ impl Client {
                 self.meter.bound_named();
             }
             self.bind(under_way, at, &statement, &meanwhile, lane);
-            self.note_bound(statement);
         } else if !self.describe_in_its_place(under_way, &at, &statement) {
             self.use_statement(under_way, at, &statement, &meanwhile, None);
         }
@@ -289,7 +286,7 @@ impl Client {
                 .and_then(|()| self.touch(facts, sent, under_way.server_mut(), lane)),
             None => self.note_told(told.as_deref()),
         };
-        self.time_portal(under_way, &at, statement.pattern());
+        self.time_portal(under_way, &at, statement.pattern(), Some(Kept::Prepared(statement.clone())));
         let judged = judged.and_then(|()| match told.as_ref() {
             Some(told) if !replaced => {
                 self.confirm_here(told.verdict, || self.confirmed(statement, told, Catalog::judge_at_once))

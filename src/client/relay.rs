@@ -134,6 +134,7 @@ impl Client {
         let (notifications, visiting) =
             (link.mode == PoolMode::Session || self.has_hidden_listen(), self.is_visiting());
         let queued = self.socket.queued();
+        let owed = link.server.exchange().owes();
         let apart = self.is_apart();
         let received = loop {
             let statements = self.statements.as_deref_mut();
@@ -229,7 +230,7 @@ impl Client {
             )));
         }
         let moves = self.moves().is_some();
-        if !moves && !self.may_release(link) && link.watch.has_news() && !link.server.exchange().owes() {
+        if owed && !moves && !self.may_release(link) && !link.server.exchange().owes() {
             self.observe(link, self.moment(link));
         }
         Ok(())

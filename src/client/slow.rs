@@ -2,7 +2,7 @@
 //! done with a statement, while it is still known where that was, and said when its client has the answer.
 //!
 //! What a client's statement says of itself (tags in its text, and where the operator wants them, the text and the parameters) is found there
-//! only if it was kept when it was sent: texts that end in a comment are, prepared statements are anyway.
+//! only if it was kept when it was sent, or bound to its portal: texts that end in a comment are, prepared statements are anyway.
 
 use super::connection::Client;
 use super::link::Link;
@@ -11,7 +11,7 @@ use crate::clock::{self, Instant};
 use crate::config::SlowQueries;
 use crate::metrics::{Call, Description, Name, SlowQuery, SlowTags, Stat};
 use crate::server::Ended;
-use crate::session::{Kept, Statement};
+use crate::session::{Kept, Supplied};
 use crate::sql::{Tags, ends_in_comment, last_comment};
 use crate::wire::parameters::shown_parameters;
 use std::borrow::Cow;
@@ -51,11 +51,6 @@ impl Slow {
         took >= self.at_least
     }
 
-    /// Whether none is.
-    fn is_off(&self) -> bool {
-        self.at_least == Duration::MAX
-    }
-
     /// Whether what they were run with is told.
     pub(super) fn tells_parameters(&self) -> bool {
         self.rules.parameters
@@ -70,65 +65,48 @@ impl Slow {
 }
 
 impl Client {
-    /// The text of a Query, or of the unnamed statement where names are the server's, is on its way, counted as this.
-    pub(super) fn note_text(&mut self, text: &[u8], name: Name) {
-        if ends_in_comment(text) || self.rules.slow.tells_parameters() {
-            self.keep_text(text, name);
+    /// What is kept of the text of a Query that is on its way. It drops the unnamed statement.
+    pub(super) fn keep_text(&mut self, text: &[u8]) -> Option<Kept> {
+        if !ends_in_comment(text) && !self.rules.slow.tells_parameters() {
+            self.forget_text();
+            return None;
+        }
+        self.put_text(text);
+        self.kept_text()
+    }
+
+    /// Where names are the server's: the text of the unnamed statement, or the beginning of it, is on its way.
+    pub(super) fn note_unnamed(&mut self, text: &[u8], whole: bool) {
+        if whole {
+            drop(self.keep_text(text));
         } else {
-            self.forget_kept();
+            self.forget_text();
         }
     }
 
     #[cold]
-    fn keep_text(&mut self, text: &[u8], name: Name) {
+    fn put_text(&mut self, text: &[u8]) {
         let whole = self.rules.slow.tells_parameters();
-        self.forget_kept();
-        let kept = self.kept_mut();
-        kept.name = Some(name);
+        // What is under way keeps its own.
+        let kept = Arc::make_mut(self.text.get_or_insert_default());
+        kept.clear();
         kept.comment.extend_from_slice(last_comment(text).unwrap_or_default());
         if whole {
             kept.text.extend_from_slice(&text[..text.len().min(TOLD_MAX + 1)]);
         }
     }
 
-    /// What is on its way is something else.
-    pub(super) fn forget_kept(&mut self) {
-        match self.kept.as_mut().map(Arc::get_mut) {
+    fn forget_text(&mut self) {
+        match self.text.as_mut().map(Arc::get_mut) {
             Some(Some(kept)) => kept.clear(),
-            Some(None) => self.kept = None,
+            Some(None) => self.text = None,
             None => (),
         }
     }
 
-    /// What is kept of a statement that others are sent behind, and that is told apart from them, stays with that.
-    fn kept_mut(&mut self) -> &mut Kept {
-        Arc::make_mut(self.kept.get_or_insert_default())
-    }
-
-    /// A portal is bound of a statement with a name that is the server's, counted as this: its text is not known.
-    pub(super) fn note_bound_there(&mut self, name: Name) {
-        self.forget_kept();
-        if self.rules.slow.tells_parameters() {
-            self.kept_mut().name = Some(name);
-        }
-    }
-
-    /// A portal is bound of this statement.
-    pub(super) fn note_bound(&mut self, statement: Arc<Statement>) {
-        if self.rules.slow.is_off() {
-            return self.forget_kept();
-        }
-        let kept = self.kept_mut();
-        kept.name = None;
-        kept.bound = Some(statement);
-    }
-
-    /// A Bind supplies this, formats and values, and it is to be told.
-    #[cold]
-    pub(super) fn note_parameters(&mut self, supplied: &[u8]) {
-        let kept = self.kept_mut();
-        kept.parameters.clear();
-        kept.parameters.extend_from_slice(&supplied[..supplied.len().min(BIND_MAX)]);
+    /// Of the text that was sent last.
+    pub(super) fn kept_text(&self) -> Option<Kept> {
+        self.text.as_ref().filter(|text| !text.is_empty()).cloned().map(Kept::Text)
     }
 
     /// PostgreSQL is done with this one, and took as long as something that may be slow.
@@ -140,19 +118,18 @@ impl Client {
         (slow.rows, slow.bytes) = (Some(call.rows), call.bytes as u64);
         slow.failed = call.failed;
         slow.sqlstate = link.server.exchange().sqlstate().filter(|_| call.failed).map(Box::from);
-        // What was sent last is another one, if there were several.
-        let kept = if ended.is_apart() { &timed.kept } else { &self.kept };
-        if let Some((kept, (text, comment))) = kept.as_ref().and_then(|kept| Some((kept, kept.of(slow.name)?))) {
+        if let Some(kept) = &timed.kept {
+            let comment = kept.comment().filter(|comment| !comment.is_empty());
             let Tags { trace_id, route, action, application, broken } = comment.map(Tags::read).unwrap_or_default();
             slow.tags = SlowTags { trace_id, route, action, application };
             if broken > 0 {
                 self.meter.slow().0.note_broken_tags(broken);
             }
             if self.rules.slow.tells_parameters() {
-                slow.text = Some(text).filter(|text| !text.is_empty()).map(shown);
-                let parameters = Some(shown_parameters(&kept.parameters, TOLD_MAX));
-                slow.parameters =
-                    parameters.filter(|all| !kept.parameters.is_empty() && !all.is_empty()).map(Box::from);
+                slow.text = kept.text().filter(|text| !text.is_empty()).map(shown);
+                let supplied = Some(kept.parameters()).filter(|supplied| !supplied.is_empty());
+                let parameters = supplied.map(|supplied| shown_parameters(supplied, TOLD_MAX));
+                slow.parameters = parameters.filter(|all| !all.is_empty()).map(Box::from);
             }
         }
         self.await_delivery(timed.sent - waited, slow);
@@ -230,6 +207,12 @@ impl Client {
             self.meter.slow().0.keep(Arc::new(slow));
         }
     }
+}
+
+/// A Bind supplies this, formats and values, and it is to be told.
+#[cold]
+pub(super) fn supplied(to: Option<Kept>, parameters: &[u8]) -> Kept {
+    Kept::Supplied(Arc::new(Supplied { to, parameters: parameters[..parameters.len().min(BIND_MAX)].to_vec() }))
 }
 
 /// One line.

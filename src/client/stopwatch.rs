@@ -51,9 +51,9 @@ impl Stopwatch {
         self.answered.add(answered);
     }
 
-    /// Whether there is something to [`Client::observe`] once nothing is owed.
-    pub fn has_news(&self) -> bool {
-        self.answered != Answered::default()
+    /// Whether it does not run: all that was owed to the client has been observed.
+    pub fn rests(&self) -> bool {
+        self.received.is_none()
     }
 
     /// Microseconds from when the request was received until it was sent.
@@ -90,11 +90,12 @@ impl Client {
     }
 
     /// The client leaves its server, or has lost it: what is under way, with so many queries that will not be answered to it, has taken
-    /// until `now`.
+    /// until `now`. It may be nothing but a Parse.
     #[cold]
     pub(super) fn observe_lost(&mut self, link: &mut Link, lost: u32, now: Instant) {
         let Answered { queries, .. } = std::mem::take(&mut link.watch.answered);
-        if queries + lost > 0 {
+        let exchange = link.server.exchange();
+        if queries + lost > 0 || exchange.owes() && !exchange.is_tied_to_client() {
             self.meter.heard(0, Answered { queries: lost, transactions: 0 });
             self.count_time(link, queries + lost, true, now);
         }

@@ -3,7 +3,6 @@
 
 use super::answer::may_drop_statements;
 use super::connection::Client;
-use super::counted::counted_name;
 use super::own::is_own;
 use super::prepared::{bytes_of, too_many_portals};
 use super::settle::{Bent, Sent};
@@ -72,8 +71,7 @@ impl Client {
         if !message.whole {
             self.note_unparsed();
             self.begin_passing(self.readings(under_way.server()), text, None);
-            self.forget_kept();
-            under_way.time(self.stat_of_unparsed(), false);
+            under_way.time(self.stat_of_unparsed(), None);
         } else {
             let readings = self.readings(under_way.server());
             let is_own = is_own(text);
@@ -89,8 +87,8 @@ impl Client {
             };
             let confirmed = confirmed.and_then(|()| self.may_be_sent(Some(text), &facts));
             let stat = self.counted_as(&facts, text, readings);
-            self.note_text(text, stat.name());
-            under_way.time(stat, false);
+            let kept = self.keep_text(text);
+            under_way.time(stat, kept);
             let status = under_way.server().exchange().status_behind_ours();
             if let Some(status) = status
                 && let Some(answer) = self.answer_of_names(&facts, status)
@@ -200,10 +198,8 @@ impl Client {
         self.note_parsed(&message.body[name.clone()]);
         let reading = readings.only(text).filter(|_| message.whole);
         let pattern = reading.and_then(|reading| facts.pattern(text, reading).cloned());
-        if !message.whole {
-            self.forget_kept();
-        } else if name.is_empty() {
-            self.note_text(text, counted_name(pattern.as_deref()));
+        if name.is_empty() {
+            self.note_unnamed(text, message.whole);
         }
         if message.whole
             && let Err(fault) = self.may_be_sent(Some(text), &facts)

@@ -3,6 +3,7 @@
 
 use super::connection::Server;
 use super::exchange::{FAILS, Timed};
+use super::portals::Executed;
 use super::reply_queue::Disposition::{self, Quiet, Swallow};
 use crate::clock::Instant;
 use crate::metrics::{Prepared, Stat};
@@ -126,33 +127,31 @@ impl Forwarding<'_> {
         self.server
     }
 
-    /// The message is a statement, and counted as this.
-    pub fn time(&mut self, stat: Arc<Stat>, goes_on: bool) {
-        self.time_with(stat, goes_on, None);
+    /// The message is a statement, counted as this; `kept` is what it says of itself.
+    pub fn time(&mut self, stat: Arc<Stat>, kept: Option<Kept>) {
+        self.time_executed(Executed { stat, kept, goes_on: false });
     }
 
-    fn time_with(&mut self, stat: Arc<Stat>, goes_on: bool, kept: Option<Arc<Kept>>) {
+    fn time_executed(&mut self, Executed { stat, kept, goes_on }: Executed) {
         let (sent, waited_us) = (self.sent, std::mem::take(&mut self.waited_us));
         self.server.exchange.time(Some(Timed { stat, sent, waited_us, goes_on, kept }));
     }
 
     /// The message executes the portal at `portal` in its body; `unknown` where nothing is known of that. `may_flush`: the client may have
-    /// its answer before others that are sent with it have run. `kept`: of what it says of itself, if it is told apart from those.
+    /// its answer before others that are sent with it have run.
     pub fn time_execute(
         &mut self,
         portal: Range<usize>,
         may_flush: impl FnOnce() -> bool,
         unknown: impl FnOnce() -> Arc<Stat>,
-        kept: impl FnOnce() -> Option<Arc<Kept>>,
     ) {
         if !std::mem::replace(&mut self.executes, true) && self.begins_several() && may_flush() {
             self.server.begin_pipeline();
         }
         let from = self.at + HEAD;
         let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
-        let (stat, goes_on) = self.server.portals.execute(portal).unwrap_or_else(|| (unknown(), false));
-        let kept = if self.server.exchange.tells_apart() { kept() } else { None };
-        self.time_with(stat, goes_on, kept);
+        let executed = self.server.portals.execute(portal);
+        self.time_executed(executed.unwrap_or_else(|| Executed { stat: unknown(), kept: None, goes_on: false }));
     }
 
     /// Whether this Execute is the first of several, and the server has nothing else to do.
@@ -164,11 +163,11 @@ impl Forwarding<'_> {
             && frame::all(behind).any(|(kind, _)| kind == kind::EXECUTE)
     }
 
-    /// The message binds the portal at `portal` in its body, which is counted as this when it is executed.
-    pub fn bind_portal(&mut self, portal: Range<usize>, stat: Arc<Stat>) {
+    /// The message binds the portal at `portal` in its body, which is counted as this when it is executed, and says this of itself.
+    pub fn bind_portal(&mut self, portal: Range<usize>, stat: Arc<Stat>, kept: Option<Kept>) {
         let from = self.at + HEAD;
         let portal = self.chunk.get(from + portal.start..from + portal.end).unwrap_or_default();
-        self.server.portals.bind(portal, stat);
+        self.server.portals.bind(portal, stat, kept);
     }
 
     /// The message prepares the statement that is named at `name` in its body, where names are the server's.

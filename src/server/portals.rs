@@ -1,8 +1,8 @@
-//! As what a server's client is counted when it executes a portal; and, where names of statements are not carried from server to
-//! server, what they stand for. Bounded: what there is no room for is not known.
+//! As what a server's client is counted when it executes a portal, and what that says of itself; and, where names of statements are not
+//! carried from server to server, what they stand for. Bounded: what there is no room for is not known.
 
 use crate::metrics::Stat;
-use crate::session::key;
+use crate::session::{Kept, key};
 use crate::sql::Pattern;
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -21,13 +21,22 @@ pub(super) struct Portals {
 
 struct Portal {
     stat: Arc<Stat>,
+    kept: Option<Kept>,
     executed: bool,
+}
+
+/// A portal that is executed.
+pub(super) struct Executed {
+    pub stat: Arc<Stat>,
+    pub kept: Option<Kept>,
+    /// With what was begun before.
+    pub goes_on: bool,
 }
 
 impl Portals {
     /// A portal is bound.
-    pub fn bind(&mut self, portal: &[u8], stat: Arc<Stat>) {
-        let bound = Portal { stat, executed: false };
+    pub fn bind(&mut self, portal: &[u8], stat: Arc<Stat>, kept: Option<Kept>) {
+        let bound = Portal { stat, kept, executed: false };
         if portal.is_empty() {
             self.unnamed = Some(bound);
         } else if self.named.len() < KNOWN_MAX || self.named.contains_key(key(portal)) {
@@ -35,10 +44,11 @@ impl Portals {
         }
     }
 
-    /// One is executed: as what that is counted, and whether it goes on with what was begun.
-    pub fn execute(&mut self, portal: &[u8]) -> Option<(Arc<Stat>, bool)> {
+    /// One is executed.
+    pub fn execute(&mut self, portal: &[u8]) -> Option<Executed> {
         let found = if portal.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(key(portal)) }?;
-        Some((found.stat.clone(), std::mem::replace(&mut found.executed, true)))
+        let goes_on = std::mem::replace(&mut found.executed, true);
+        Some(Executed { stat: found.stat.clone(), kept: found.kept.clone(), goes_on })
     }
 
     /// A statement is prepared under this name.

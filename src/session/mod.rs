@@ -15,7 +15,7 @@ mod welcome;
 
 pub use applications::Applications;
 pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
-pub use kept::Kept;
+pub use kept::{Kept, KeptText, Supplied};
 pub use known::Known;
 pub use own::{OWN, OwnSetting, OwnSettings, OwnValues};
 pub use settings::{BYTES_MAX, Lack, NAMES_MAX, Settings, TooMuch, is_role};

@@ -1,6 +1,6 @@
 //! Which query was slow, and whose: the log and SHOW SLOW_QUERIES, in front of real PostgreSQL.
 
-use crate::support::raw::{bind, execute, extended, parse, sync};
+use crate::support::raw::{bind, execute, extended, flush, parse, sync};
 use crate::support::{PgOtter, must, postgres, reloading, scrape, table, talk, world};
 use pgotter::cli::local_postgres::Options;
 use pgotter::cli::ports;
@@ -190,6 +190,49 @@ fn of_several_that_are_told_apart_each_is_told_with_its_own_parameters_and_tags(
                 };
                 assert_eq!(row.get("parameters"), Some(wanted).filter(|_| parameters), "{mode}: {row:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_a_portal_is_told_with_is_its_own_whatever_was_bound_since() {
+    for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
+        let rest = "[slow_queries]\nlog = \"10ms\"\nper_minute = 1000\nparameters = true";
+        let pooler = pgotter(mode, rest);
+        let mut client = Client::connect(pooler.port(), &fresh_role(), "postgres");
+        let text = |rows: &str| format!("select generate_series(1, $2::int) from pg_sleep($1) /*route='{rows}'*/");
+        let bound =
+            |portal: &str, rows: &str| [parse("", &text(rows)), bind(portal, "", &[b"0.03", rows.as_bytes()])].concat();
+        let both = [bound("p1", "1"), bound("p2", "2")].concat();
+        ask(&mut client, &query("begin"));
+        ask(&mut client, &[&both[..], &bound("", "3"), &sync()].concat());
+        for portal in ["p1", "", "p2"] {
+            ask(&mut client, &[execute(portal, 0), sync()].concat());
+        }
+        ask(&mut client, &query("commit"));
+        // One is under way while the next one is bound.
+        client.send(&[bound("", "4"), execute("", 0), flush()].concat());
+        client.send(&[bound("", "5"), flush()].concat());
+        for _ in 0..2 {
+            while client.message().unwrap().0 != b'2' {}
+        }
+        ask(&mut client, &[execute("", 0), sync()].concat());
+        // Of 16 pipelines the statements of one are told apart.
+        for _ in 0..16 {
+            ask(&mut client, &[&both[..], &execute("p1", 0), &execute("p2", 0), &sync()].concat());
+        }
+        let query = "select generate_series(?, ?::int) from pg_sleep(?)";
+        for rows in ["1", "2"] {
+            until_there_are(&pooler, 2, &[("query", query), ("rows", rows)]);
+        }
+        let table = slow_queries(&pooler);
+        for row in table.with(&[("query", query)]) {
+            let rows = row.text("rows");
+            assert_eq!(row.text("parameters"), format!("$1 = '0.03', $2 = '{rows}'"), "{mode}: {row:?}");
+            assert_eq!((row.text("route"), row.text("text")), (rows, text(rows).as_str()), "{mode}: {row:?}");
+        }
+        for rows in ["3", "4", "5"] {
+            assert_eq!(table.with(&[("query", query), ("rows", rows)]).len(), 1, "{mode}: {table:?}");
         }
     }
 }

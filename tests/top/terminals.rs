@@ -64,8 +64,7 @@ fn while_it_asks_for_a_password_a_signal_gives_the_terminal_back() {
     let pooler = pgotter(&format!("auth_type = \"scram-sha-256\"\nauth_file = \"{}\"", users.display()), "");
     let without = |line: &str| format!("env -u PGPASSWORD -u PGPASSFILE HOME=/nowhere {line}");
     let asks = |line: &str| line.starts_with("Password for user boss:");
-    // Were it INT, its shell would end with it.
-    for (signal, status) in [("TERM", "143"), ("HUP", "129")] {
+    for (signal, status) in [("TERM", "143"), ("HUP", "129"), ("INT", "130")] {
         let Some(tty) = at_one_that(pooler.port(), BOSS, |line| Tty::run(&without(line))) else { return };
         tty.until("the question", asks);
         tty.until_raw();

@@ -53,8 +53,9 @@ impl Tty {
 
     fn start(line: &str, (rows, columns): (usize, usize), behind: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // A shell ends by itself with what has ended by SIGINT, unless it hears that.
         let shell = format!(
-            "set -m\nstty rows {rows} cols {columns}\nstty -g > FOLDER/before\nsh -c 'echo $$ > FOLDER/pid; exec {line}'\n\
+            "set -m\ntrap : INT\nstty rows {rows} cols {columns}\nstty -g > FOLDER/before\nsh -c 'echo $$ > FOLDER/pid; exec {line}'\n\
              {behind}echo $? > FOLDER/status\nstty -g > FOLDER/after\n",
         );
         fs::write(folder.path().join("shell"), shell.replace("FOLDER", &folder.path().display().to_string())).unwrap();

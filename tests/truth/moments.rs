@@ -10,7 +10,7 @@ use super::talk::{Client, query};
 use super::world::eventually;
 use super::{NO_SLOW_LOG, assert_told, pgotter, table};
 use crate::support::PgOtter;
-use crate::support::raw::{Raw, bind, execute, parse, sync};
+use crate::support::raw::{Raw, bind, copy_data, copy_done, execute, flush, parse, sync};
 use pgotter::cli::ports;
 use std::time::Duration;
 
@@ -142,10 +142,10 @@ fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
     assert_eq!(told(&table, &counted("error_piped"))[..3], ["1", "1", "0.000"]);
     assert_eq!((pipeline(&table), busy_ms(&pooler)), ("7.000".to_owned(), "7.000".to_owned()));
     assert_eq!(told(&table, &counted("skipped_piped"))[..3], ["0", "0", "0.000"]);
-    // Several Syncs at once. Each waits for what prepares or drops a statement in front of it, and so has a time of its own; the last two
-    // simple queries wait for nothing.
+    // Several Syncs at once. Each waits for what prepares or drops a statement in front of it, and so has a time of its own; simple queries
+    // wait for nothing.
     let ahead = [one("select 1 from sent_ahead where us = 1000"), sync()].concat();
-    let simple = query("select 1 from sent_ahead where us = 1000");
+    let simple = query("select 1 from sent_simple where us = 1000");
     for requests in [ahead.repeat(3), simple.repeat(3)] {
         client.send(&requests);
         (0..3).for_each(|_| assert!(client.answer().errors.is_empty()));
@@ -155,16 +155,25 @@ fn a_pipeline_has_its_time_whether_its_first_statement_fails_or_is_lost() {
     client.answer().error("22012");
     assert!(client.answer().errors.is_empty());
     let table = queries(&pooler);
-    assert_eq!(told(&table, &counted("sent_ahead"))[..3], ["7", "0", "5.000"]);
+    assert_eq!(told(&table, &counted("sent_ahead"))[..3], ["4", "0", "4.000"]);
     assert_eq!(told(&table, &counted("error_piped"))[..3], ["2", "2", "0.000"]);
-    assert_eq!((pipeline(&table), busy_ms(&pooler)), ("9.500".to_owned(), "14.500".to_owned()));
+    // The first one has its own time if it is answered before PgOtter has read the others.
+    let [calls, errors, alone, ..] = told(&table, &counted("sent_simple"));
+    assert_eq!([calls, errors], ["3", "0"]);
+    let together = match alone.as_str() {
+        "0.000" => 10.5,
+        "1.000" => 9.5,
+        other => panic!("{other}"),
+    };
+    let ms = |piped: f64| format!("{:.3}", together + piped);
+    assert_eq!((pipeline(&table), busy_ms(&pooler)), (ms(0.0), "14.500".to_owned()));
     client.send(&[one(&select("held_piped")), one(&select("never_piped")), sync()].concat());
     server.until_held(1);
     server.clock.pass(Duration::from_secs(4));
     drop(client);
     let is_counted = |table: &Table| table.with(&[("query", &counted("held_piped")), ("errors", "1")]).len() == 1;
     eventually("it is counted", || is_counted(&queries(&pooler)));
-    assert_eq!((pipeline(&queries(&pooler)), busy_ms(&pooler)), ("4009.500".to_owned(), "4014.500".to_owned()));
+    assert_eq!((pipeline(&queries(&pooler)), busy_ms(&pooler)), (ms(4000.0), "4014.500".to_owned()));
     pooler.kill();
 }
 
@@ -182,6 +191,134 @@ fn what_a_copy_that_is_abandoned_had_waited_for_its_client_is_that_clients() {
     eventually("it is counted", || is_counted(&queries(&pooler)));
     assert_eq!(told(&queries(&pooler), text)[..3], ["1", "1", "0.000"]);
     assert_eq!(busy_ms(&pooler), "0.000");
+    pooler.kill();
+}
+
+#[test]
+fn a_copy_that_fails_took_until_its_error_and_its_clients_silence_is_nobodys() {
+    for mode in ["transaction", "session"] {
+        let server = Scripted::start(Clock::by_hand(&format!("broken_copies_{mode}")));
+        let mut pooler = pgotter(&server, &format!("pool_mode = \"{mode}\""), NO_SLOW_LOG);
+        let mut client = Raw::log_in(pooler.port(), &[]);
+        let text = |name: &str| format!("copy {name} from stdin");
+        let copy = |name: &str| format!("{} /* us = 5000 */", text(name));
+        let extended = |name: &str| [parse("", &copy(name)), bind("", "", &[]), execute("", 0)].concat();
+        let silence = || server.clock.pass(Duration::from_secs(60));
+        let state = || {
+            let table = show(&mut console(&pooler), "ACTIVE");
+            table.with(&[("user", "postgres")]).first().map(|row| row.text("state").to_owned())
+        };
+        // What comes behind the error PostgreSQL passes over.
+        let [simple, synced, flushed] = ["error_simple", "error_synced", "error_flushed"];
+        for (name, request, rest) in [
+            (simple, query(&copy(simple)), copy_done()),
+            (synced, [extended(synced), sync()].concat(), [copy_done(), sync()].concat()),
+            (flushed, [extended(flushed), flush()].concat(), sync()),
+        ] {
+            client.send(&request);
+            client.until(b'G');
+            silence();
+            assert_eq!(state().as_deref(), Some("active"), "{name}");
+            client.send(&copy_data("no row"));
+            if name == simple {
+                client.until_ready()
+            } else {
+                client.until(b'E')
+            };
+            silence();
+            let waits = (name != simple).then_some("idle_in_transaction");
+            assert_eq!(state().as_deref(), waits, "{name}: it keeps its server up to its Sync");
+            client.send(&[copy_data("too late"), rest].concat());
+            if name != simple {
+                client.until_ready();
+            }
+            assert_eq!(told(&queries(&pooler), &text(name))[..3], ["1", "1", "5.000"], "{mode}");
+            silence();
+        }
+        client.ask("select 1 from behind_copies where us = 1000");
+        assert_eq!(told(&queries(&pooler), &counted("behind_copies"))[..3], ["1", "0", "1.000"], "{mode}");
+        assert_eq!(busy_ms(&pooler), "16.000", "{mode}");
+        pooler.kill();
+    }
+}
+
+#[test]
+fn what_is_only_prepared_keeps_its_server_busy_as_well_whatever_becomes_of_it() {
+    for mode in ["transaction", "session"] {
+        let server = Scripted::start(Clock::by_hand(&format!("prepared_{mode}")));
+        let mut pooler = pgotter(&server, &format!("pool_mode = \"{mode}\""), NO_SLOW_LOG);
+        let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+        let think = || server.clock.pass(Duration::from_secs(60));
+        let prepare = [parse("", &select("parsed_at_last")), sync()].concat();
+        let mut count = 0;
+        let mut takes = |client: &mut Client, seconds| {
+            client.send(&prepare);
+            count += 1;
+            server.until_held(count);
+            server.clock.pass(Duration::from_secs(seconds));
+        };
+        let answers = |client: &mut Client| {
+            server.open();
+            assert!(client.answer().errors.is_empty());
+        };
+        takes(&mut client, 2);
+        answers(&mut client);
+        think();
+        assert!(client.query("begin").errors.is_empty());
+        client.value("select 1 from in_front where us = 1000");
+        think();
+        takes(&mut client, 3);
+        answers(&mut client);
+        assert_eq!(busy_ms(&pooler), "5001.000", "{mode}");
+        think();
+        assert!(client.query("commit").errors.is_empty());
+        let table = show(&mut console(&pooler), "APPLICATIONS");
+        let idle = table.row(&[("database", "postgres")]);
+        assert_eq!((idle.text("idle_transactions"), idle.text("idle_ms")), ("1", "120000.000"), "{mode}");
+        think();
+        takes(&mut client, 4);
+        drop(client);
+        eventually("it is counted", || busy_ms(&pooler) == "9001.000");
+        pooler.kill();
+    }
+}
+
+#[test]
+fn query_timeout_begins_when_a_request_is_sent_that_was_held_back() {
+    let server = Scripted::start(Clock::by_hand("held_back_in_time"));
+    let mut pooler = pgotter(&server, "query_timeout = \"10s\"", NO_SLOW_LOG);
+    let mut client = Client::connect(pooler.port(), "postgres", "postgres");
+    client.query("begin");
+    // What is behind it waits for its answer.
+    let in_front = [parse("named", &select("held_in_front")), bind("", "named", &[]), execute("", 0), sync()].concat();
+    client.send(&[in_front, query(&select("held_behind"))].concat());
+    // Somebody has to wake who looks at the clock. It has looked, or is about to, when this byte was counted.
+    let wake = |client: &mut Client, byte: &[u8]| {
+        let received = || {
+            let table = show(&mut console(&pooler), "STATS");
+            table.row(&[("database", "postgres")]).number("total_received")
+        };
+        let before = received();
+        client.send(byte);
+        eventually("it reads", || received() > before);
+    };
+    let too_long = query(&select("held_too_long"));
+    let (first, rest) = too_long.split_at(1);
+    for count in [1, 2] {
+        server.until_held(count);
+        server.clock.pass(Duration::from_secs(9));
+        if count == 2 {
+            wake(&mut client, first);
+        }
+        server.open();
+        let answer = client.answer();
+        assert!(answer.errors.is_empty(), "{answer:?}");
+    }
+    client.send(rest);
+    server.until_held(3);
+    server.clock.pass(Duration::from_secs(11));
+    wake(&mut client, first);
+    assert_eq!(client.answer().code(), "57014");
     pooler.kill();
 }
 

@@ -1,7 +1,8 @@
 //! A server that is a script: it takes as long over a statement as that says, and notes how long that was by its own clock.
 //!
 //! A statement is of a table, `form_distribution`, which is what its times are noted under, and says `us = 1500`, or has that as its only
-//! parameter. One of a table `error_…` fails, one of a table `held_…` lasts until the test or a cancel request says so; other texts (BEGIN, what PgOtter asks for itself) take no time and are not noted.
+//! parameter. One of a table `error_…` fails, a COPY to it at its first data. One of a table `held_…` lasts until the test or a cancel
+//! request says so, as does a Parse for one of `parsed_…`; other texts (BEGIN, what PgOtter asks for itself) take no time and are not noted.
 
 use super::book::Book;
 use super::bursts::Bursts;
@@ -36,6 +37,9 @@ struct Held {
 
 /// The caller has closed.
 struct Closed;
+
+/// What a statement ends with that was cancelled.
+const CANCELLED: &[u8] = b"SERROR\0VERROR\0C57014\0Mcancelled\0\0";
 
 /// One connection of PgOtter's.
 struct Caller {
@@ -192,7 +196,8 @@ impl Caller {
     }
 
     fn answer(&mut self, Frame { kind, body }: Frame) -> Result<(), Closed> {
-        if self.skipping && kind != b'S' {
+        // Behind a COPY that has failed its data may still come.
+        if self.skipping && kind != b'S' || matches!(kind, b'd' | b'c') {
             return Ok(());
         }
         match kind {
@@ -211,10 +216,7 @@ impl Caller {
                 Ok(())
             }
             b'X' => Err(Closed),
-            _ => {
-                self.extended(kind, &body);
-                Ok(())
-            }
+            _ => self.extended(kind, &body),
         }
     }
 
@@ -223,14 +225,10 @@ impl Caller {
             self.plain(sql);
             return self.ready();
         };
-        if sql.starts_with("copy") && sql.contains("from stdin") {
-            self.say(b'G', &[0, 0, 0]);
-            self.flush()?;
-            while self.read()?.kind != b'c' {}
-        }
+        self.read_copy(sql, &statement)?;
         let is_cancelled = self.run(&statement, true);
         if is_cancelled {
-            self.fail_with(b"SERROR\0VERROR\0C57014\0Mcancelled\0\0");
+            self.fail_with(CANCELLED);
         } else if statement.fails() {
             self.fail();
         } else if sql.contains("to stdout") {
@@ -248,6 +246,18 @@ impl Caller {
             }
         }
         self.ready()
+    }
+
+    /// If it is a COPY, up to the end of its data, or to those that are no good. Whether it is.
+    fn read_copy(&mut self, sql: &str, statement: &Statement) -> Result<bool, Closed> {
+        if !sql.starts_with("copy") || !sql.contains("from stdin") {
+            return Ok(false);
+        }
+        self.say(b'G', &[0, 0, 0]);
+        self.flush()?;
+        let last = if statement.fails() { b'd' } else { b'c' };
+        while self.read()?.kind != last {}
+        Ok(true)
     }
 
     /// What is none of ours.
@@ -270,13 +280,19 @@ impl Caller {
         }
     }
 
-    fn extended(&mut self, kind: u8, body: &[u8]) {
+    fn extended(&mut self, kind: u8, body: &[u8]) -> Result<(), Closed> {
         let mut names = body.split(|&byte| byte == 0);
         let (first, second) = (names.next().unwrap_or_default().to_vec(), names.next().unwrap_or_default().to_vec());
         match kind {
             b'P' => {
-                self.statements.insert(first, text(&second));
-                self.say(b'1', b"");
+                let text = text(&second);
+                let is_held = text.contains(" from parsed_");
+                self.statements.insert(first, text);
+                if is_held && self.server.hold() {
+                    self.fail_with(CANCELLED);
+                } else {
+                    self.say(b'1', b"");
+                }
             }
             b'B' => {
                 let text = self.statements.get(&second).cloned().unwrap_or_default();
@@ -286,23 +302,33 @@ impl Caller {
             }
             b'D' => self.say(b'n', b""),
             b'C' => self.say(b'3', b""),
-            b'E' => self.execute(&first, body.ends_with(&[0; 4])),
+            b'E' => return self.execute(&first, body.ends_with(&[0; 4])),
             other => panic!("{}", char::from(other)),
         }
+        Ok(())
     }
 
-    fn execute(&mut self, name: &[u8], all: bool) {
-        let Some(portal) = self.portals.get_mut(name) else { return self.fail() };
+    fn execute(&mut self, name: &[u8], all: bool) -> Result<(), Closed> {
+        let Some(portal) = self.portals.get_mut(name) else {
+            self.fail();
+            return Ok(());
+        };
         let Portal { text, parameter, begun } = portal.clone();
         portal.begun = true;
-        let Some(statement) = Statement::read(&text, parameter) else { return self.plain(&text) };
+        let Some(statement) = Statement::read(&text, parameter) else {
+            self.plain(&text);
+            return Ok(());
+        };
+        let copies = self.read_copy(&text, &statement)?;
         self.run(&statement, !begun);
         if statement.table.starts_with("burst") {
             let client = String::from_utf8_lossy(name).split('_').next().unwrap_or_default().to_owned();
             self.of_burst = Some((client, statement.table.clone()));
         }
         if statement.fails() {
-            return self.fail();
+            self.fail();
+            // Whoever waits for its error sends no Sync before.
+            return if copies { self.flush() } else { Ok(()) };
         }
         self.row();
         if all || begun {
@@ -310,6 +336,7 @@ impl Caller {
         } else {
             self.say(b's', b"");
         }
+        Ok(())
     }
 
     /// Takes as long as it says. `is_new`: it is not the rest of one. Whether it was cancelled.

@@ -109,6 +109,7 @@ pub(super) fn callers<P: Process>(desk: &Desk<P>, name: Name) -> Result<Vec<Row>
 fn of<P: Process>(desk: &Desk<P>, name: Name) -> Result<Vec<Seen>, Fault> {
     let mut seen = desk.metrics.statements();
     seen.retain(|seen| seen.name == name);
+    seen.sort_by(|one, other| one.database.cmp(&other.database));
     if seen.is_empty() {
         let message = format!("there is no query with the fingerprint {name}");
         let hint = "SHOW QUERIES has those that there are; what is called least may have been folded into \"other\".";

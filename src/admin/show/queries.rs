@@ -50,7 +50,10 @@ struct Query<'a> {
 pub(super) fn queries<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let mut all = desk.metrics.statements();
     let busy: u64 = all.iter().map(|seen| seen.numbers.server_us).sum();
-    all.sort_by_key(|seen| (Reverse(seen.numbers.server_us), Reverse(seen.numbers.calls)));
+    all.sort_by(|one, other| {
+        let order = |seen: &Seen| (Reverse(seen.numbers.server_us), Reverse(seen.numbers.calls), seen.name);
+        order(one).cmp(&order(other)).then_with(|| one.database.cmp(&other.database))
+    });
     all.truncate(ROWS_MAX);
     all.iter().map(|seen| Query::from(seen).row(busy)).collect()
 }

@@ -2,6 +2,7 @@
 //! else: what a statement had there before it got a name of its own stays there, so that no series ever goes down.
 
 use super::{Name, Numbers, Seen};
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,8 +14,8 @@ pub struct Exported(Mutex<Chosen>);
 
 #[derive(Default)]
 struct Chosen {
-    // By database, with what of each stays in `other`.
-    names: BTreeMap<Arc<str>, BTreeMap<Name, Numbers>>,
+    // In which databases, with what of each stays in `other`. Asked of each statement that there is.
+    names: HashMap<Name, Vec<(Arc<str>, Numbers)>>,
     // Some were in `other` when it was last looked.
     hidden: bool,
 }
@@ -47,7 +48,9 @@ impl Exported {
         }
         if chosen.hidden {
             for one in seen.iter().filter(|one| new.contains(&(one.database.clone(), one.name))) {
-                chosen.names.entry(one.database.clone()).or_default().insert(one.name, one.numbers);
+                if let Some(before) = chosen.before(&one.database, one.name) {
+                    *before = one.numbers;
+                }
             }
         }
         chosen.hidden = seen.iter().any(|one| !chosen.is_shown(one));
@@ -57,7 +60,12 @@ impl Exported {
 
 impl Chosen {
     fn has(&self, database: &str, name: Name) -> bool {
-        self.names.get(database).is_some_and(|names| names.contains_key(&name))
+        self.names.get(&name).is_some_and(|all| all.iter().any(|(label, _)| **label == *database))
+    }
+
+    /// What of it stays in `other`, if it has a name.
+    fn before(&mut self, database: &str, name: Name) -> Option<&mut Numbers> {
+        self.names.get_mut(&name)?.iter_mut().find(|(label, _)| **label == *database).map(|(_, before)| before)
     }
 
     fn is_shown(&self, one: &Seen) -> bool {
@@ -66,29 +74,28 @@ impl Chosen {
 
     /// Fills up what there is room for. Says with which ones.
     fn choose(&mut self, max: usize, seen: &[Seen]) -> Vec<(Arc<str>, Name)> {
-        let room = max.saturating_sub(self.names.values().map(BTreeMap::len).sum());
+        let room = max.saturating_sub(self.names.values().map(Vec::len).sum());
         if room == 0 {
             return Vec::new();
         }
         let is_new = |one: &&Seen| matches!(one.name, Name::Fingerprint(_)) && !self.is_shown(one);
         let mut new: Vec<_> = seen.iter().filter(is_new).collect();
-        new.sort_by_key(|one| Reverse(one.numbers.server_us));
+        new.sort_by_key(|one| (Reverse(one.numbers.server_us), one.name));
         let new: Vec<_> = new.into_iter().take(room).map(|one| (one.database.clone(), one.name)).collect();
         for (database, name) in &new {
-            self.names.entry(database.clone()).or_default().insert(*name, Numbers::default());
+            self.names.entry(*name).or_default().push((database.clone(), Numbers::default()));
         }
         new
     }
 
-    fn share_out(&self, seen: Vec<Seen>) -> Vec<Series> {
+    fn share_out(&mut self, seen: Vec<Seen>) -> Vec<Series> {
         let (mut series, mut others) = (Vec::new(), BTreeMap::<Arc<str>, Numbers>::new());
         for one in seen {
             if !self.is_shown(&one) {
                 others.entry(one.database).or_default().add(&one.numbers);
                 continue;
             }
-            let before =
-                self.names.get(&one.database).and_then(|names| names.get(&one.name)).copied().unwrap_or_default();
+            let before = self.before(&one.database, one.name).copied().unwrap_or_default();
             if before != Numbers::default() {
                 others.entry(one.database.clone()).or_default().add(&before);
             }
@@ -97,6 +104,7 @@ impl Chosen {
         }
         let other = |(database, numbers)| Series { database, name: Name::Other, numbers, seen: None };
         series.extend(others.into_iter().map(other));
+        series.sort_by(|one, other| (&one.database, one.name).cmp(&(&other.database, other.name)));
         series
     }
 }

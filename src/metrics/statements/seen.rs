@@ -4,8 +4,8 @@ use super::{Description, Name, Shelf, Stat};
 use crate::metrics::ladder::Histogram;
 use crate::metrics::latency::Latency;
 use crate::metrics::shard::ROUTES;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use foldhash::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -103,6 +103,12 @@ impl Seen {
         calls
     }
 
+    /// The same statement of another worker.
+    fn add(&mut self, other: Self) {
+        self.numbers.add(&other.numbers);
+        self.more.push(other.first);
+    }
+
     fn latency(&self, read: impl Fn(&Stat) -> Latency) -> Latency {
         let mut latency = Latency::default();
         std::iter::once(&self.first).chain(&self.more).for_each(|stat| latency.add(&read(stat)));
@@ -110,31 +116,38 @@ impl Seen {
     }
 }
 
-/// What all of these have in this circle, or in none of them, each statement once. Those that are to be kept are not folded from then on.
+/// What all of these have in this circle, or in none of them, each statement once, in no order. Those that are to be kept are not folded from
+/// then on.
 pub(in crate::metrics) fn see(
     shelves: &[Arc<Shelf>],
     circle: Option<&str>,
     keep: &dyn Fn(&str, Name) -> bool,
 ) -> Vec<Seen> {
-    let mut seen: BTreeMap<(Arc<str>, Name), Seen> = BTreeMap::new();
-    for (stat, numbers) in shelves.iter().flat_map(|shelf| shelf.read(circle, keep)) {
-        match seen.entry((stat.place.label.clone(), stat.name)) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().numbers.add(&numbers);
-                known.get_mut().more.push(stat);
-            }
-            Entry::Vacant(new) => {
-                let (database, name) = new.key().clone();
-                new.insert(Seen { database, name, numbers, first: stat, more: Vec::new() });
+    let mut shelves = shelves.iter();
+    // A worker has each once, and mostly there is one worker.
+    let mut seen = shelves.next().map_or_else(Vec::new, |first| first.read(circle, keep));
+    let mut places: HashMap<(Arc<str>, Name), usize> = HashMap::default();
+    let place = |one: &Seen| (one.database.clone(), one.name);
+    for shelf in shelves {
+        if places.is_empty() {
+            places.extend(seen.iter().enumerate().map(|(at, one)| (place(one), at)));
+        }
+        for one in shelf.read(circle, keep) {
+            match places.entry(place(&one)) {
+                Entry::Occupied(at) => seen[*at.get()].add(one),
+                Entry::Vacant(new) => {
+                    new.insert(seen.len());
+                    seen.push(one);
+                }
             }
         }
     }
-    seen.into_values().collect()
+    seen
 }
 
 impl Shelf {
     /// Every statement, none of them counted in `other` as well: that is looked at behind the reading, as with a seqlock.
-    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<(Arc<Stat>, Numbers)> {
+    fn read(&self, circle: Option<&str>, keep: &dyn Fn(&str, Name) -> bool) -> Vec<Seen> {
         let is_of_it = |stat: &&Arc<Stat>| stat.place.circle.as_deref() == circle;
         let list = |listed: &[Arc<Stat>]| listed.iter().filter(is_of_it).cloned().collect::<Vec<_>>();
         for _ in 0..ATTEMPTS {
@@ -155,7 +168,7 @@ impl Shelf {
 }
 
 impl Stat {
-    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> (Arc<Self>, Numbers) {
+    fn read(self: Arc<Self>, keep: &dyn Fn(&str, Name) -> bool) -> Seen {
         if keep(&self.place.label, self.name) {
             self.kept.store(true, Ordering::Relaxed);
         }
@@ -169,6 +182,6 @@ impl Stat {
             server_us: self.server_us.get(),
             total: self.ladder.read(),
         };
-        (self, numbers)
+        Seen { database: self.place.label.clone(), name: self.name, numbers, first: self, more: Vec::new() }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Call, Description, Name, Stat};
 use crate::clock::now;
 use crate::ids::WorkerId;
-use crate::metrics::{Meter, Meters, Numbers, Registry};
+use crate::metrics::{Meter, Meters, Numbers, Registry, Seen};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -42,6 +42,24 @@ fn totals<'a>(numbers: impl Iterator<Item = &'a Numbers>) -> Numbers {
         all.add(numbers);
         all
     })
+}
+
+#[test]
+fn a_statement_that_several_workers_have_met_is_there_once_with_all_that_they_have_counted() {
+    // The first one has met none.
+    let registry = registry(4, DEFAULT);
+    for worker in 1..4u16 {
+        let meters = Meters::new(&registry, WorkerId(worker));
+        let meter = meters.meter("shop");
+        for fingerprint in [u64::from(worker), u64::from(worker) + 1, 100] {
+            call(&meter, &stat(&meter, fingerprint), 10);
+        }
+    }
+    let counts = |one: &Seen| (one.name, one.numbers.calls, one.server().count(), one.total().count());
+    let mut seen: Vec<_> = registry.statements().iter().map(counts).collect();
+    seen.sort();
+    let expected = [(1, 1), (2, 2), (3, 2), (4, 1), (100, 3)];
+    assert_eq!(seen, expected.map(|(name, calls)| (Name::Fingerprint(name), calls, calls, calls)));
 }
 
 #[test]

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is known of a statement when it is sent.
-#[derive(Clone)]
 pub struct Timed {
     /// What it is counted as.
     pub stat: Arc<Stat>,
@@ -24,8 +23,8 @@ pub struct Timed {
     pub waited_us: u32,
     /// It goes on with a portal that was begun before.
     pub goes_on: bool,
-    /// What it says of itself, where others are sent behind it and it is told apart from them.
-    pub kept: Option<Arc<Kept>>,
+    /// What it says of itself.
+    pub kept: Option<Kept>,
 }
 
 /// What came of one.
@@ -92,11 +91,6 @@ impl Ended {
     /// When it did.
     pub fn at(&self) -> Instant {
         self.at
-    }
-
-    /// Others were sent with it, and it was told apart from them.
-    pub fn is_apart(&self) -> bool {
-        self.apart
     }
 
     /// What is counted. `None`: nothing is, as it was not run.
@@ -209,7 +203,8 @@ impl Timing {
     pub fn answered(&mut self, ending: bool) {
         self.data_rows = 0;
         let Some(oldest) = self.oldest() else { return };
-        let open = if ending { None } else { Some(oldest.timed.clone()) };
+        let timed = &oldest.timed;
+        let open = if ending { None } else { Some(Timed { stat: timed.stat.clone(), kept: None, ..*timed }) };
         self.end_last();
         self.open = open;
         self.ending = ending;
