@@ -112,6 +112,19 @@ fn what_is_executed_is_read_if_its_text_is_known() {
 }
 
 #[test]
+fn what_any_statement_may_read_is_told_of_each() {
+    let mut graph = Graph::default();
+    graph.is((Kind::Read, b"t"), Effects { relation: true, ..Effects::NOTHING });
+    graph.add(R, b"labels");
+    let does = body::read(&graph, b"select a from t", false);
+    graph.does(b"labels", does);
+    graph.add_use((Kind::Everywhere, b""), (R, b"labels"));
+    let names = graph.names(&Claims::default());
+    let facts = crate::sql::read(b"select 1", Reading::default(), &names);
+    assert_eq!((facts.verdict(), facts.relations()), (Verdict::Read, None));
+}
+
+#[test]
 fn who_uses_something_touches_what_it_touches() {
     let names = names(
         &[

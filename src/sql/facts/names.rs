@@ -57,8 +57,8 @@ pub trait Functions {
     }
 
     /// What any statement may do, whatever it names: by an operator that a word stands for, by a cast that nobody wrote.
-    fn everywhere(&self) -> Bounds {
-        Bounds::NOTHING
+    fn everywhere(&self) -> Effects {
+        Effects::NOTHING
     }
 
     /// Whether the database's names are in UTF8.
@@ -81,8 +81,8 @@ impl Functions for Unknown {
         Effects::NOTHING
     }
 
-    fn everywhere(&self) -> Bounds {
-        Bounds::WRITES
+    fn everywhere(&self) -> Effects {
+        Bounds::WRITES.into()
     }
 }
 
@@ -165,7 +165,7 @@ pub struct Names {
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
     families: HashMap<Box<[u8]>, Name>,
     along: HashMap<Box<[u8]>, Vec<Name>>,
-    everywhere: Bounds,
+    everywhere: Effects,
     recoded: bool,
 }
 
@@ -194,8 +194,8 @@ impl Names {
     }
 
     /// Any statement may do this.
-    pub fn add_everywhere(&mut self, bounds: Bounds) {
-        self.everywhere |= bounds;
+    pub fn add_everywhere(&mut self, effects: impl Into<Effects>) {
+        self.everywhere |= effects.into();
     }
 
     /// The database's names are not in UTF8.
@@ -262,7 +262,7 @@ impl Functions for Names {
         self.along.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn everywhere(&self) -> Bounds {
+    fn everywhere(&self) -> Effects {
         self.everywhere
     }
 
@@ -404,9 +404,9 @@ impl Functions for Knowledge {
         self.names.along(name)
     }
 
-    fn everywhere(&self) -> Bounds {
+    fn everywhere(&self) -> Effects {
         // What is named may be another thing by now, and what is built in may have got a likeness.
-        if self.doubtful || self.is_blank() { Bounds::WRITES } else { self.names.everywhere() }
+        if self.doubtful || self.is_blank() { Bounds::WRITES.into() } else { self.names.everywhere() }
     }
 
     fn is_utf8(&self) -> bool {

@@ -141,6 +141,23 @@ fn the_relations_of_a_text_are_told() {
 }
 
 #[test]
+fn what_reads_other_relations_is_seen_in_each_notation_of_its_call() {
+    let mut names = Names::new();
+    names.add_function(b"reads", Effects { beyond: true, ..Effects::NOTHING });
+    let catalog = Catalog(names);
+    for text in [
+        "select reads(t) from t",
+        "select t.reads from t",
+        "select (t).reads from t",
+        "select (t).reads.name from t",
+        "select (t).reads.* from t",
+    ] {
+        let facts = read(text.as_bytes(), Reading::default(), &catalog);
+        assert_eq!((facts.verdict(), facts.relations()), (Verdict::Read, None), "{text}");
+    }
+}
+
+#[test]
 fn more_relations_than_are_kept_are_not_all() {
     let list = |count: usize| (0..count).map(|at| format!("t{at}")).collect::<Vec<_>>().join(", ");
     let told = |count| relations(&format!("select * from {}", list(count)));
