@@ -283,6 +283,11 @@ impl Machine {
             let effects = self.held.mentioned(functions);
             self.add(effects, functions);
         }
+        if self.in_body && self.held.waits {
+            // `v t.a%TYPE` is a variable of the type of its column.
+            let effects = functions.relation(self.held.name());
+            self.add(effects, functions);
+        }
         if std::mem::take(&mut self.held.waits) {
             // Only what is written last names the schema.
             let catalog = self.held.name() == b"pg_catalog";

@@ -35,6 +35,11 @@ pub trait Functions {
     /// is not called: columns and aliases are among them.
     fn relation(&self, name: &[u8]) -> Effects;
 
+    /// What a type of this name does, to which what stands in brackets is cast: asked for a name that is called, beside [`Self::function`].
+    fn cast(&self, name: &[u8]) -> Effects {
+        self.relation(name)
+    }
+
     /// What writing to a relation of this name may touch beside that. Asked where its effects have [`Effects::more`].
     fn written(&self, _: &[u8]) -> Touches {
         Touches::NOTHING
@@ -390,6 +395,11 @@ impl Functions for Knowledge {
 
     fn relation(&self, name: &[u8]) -> Effects {
         self.names.relation(name) | self.doubt()
+    }
+
+    fn cast(&self, name: &[u8]) -> Effects {
+        // As for functions: what is built in is what it was.
+        self.names.relation(name)
     }
 
     fn written(&self, name: &[u8]) -> Touches {

@@ -22,7 +22,7 @@ impl Functions for Catalog {
 
 fn catalog() -> Catalog {
     let mut names = Names::new();
-    for clean in ["clean", "<->", "lower"] {
+    for clean in ["clean", "clean_or_checked", "<->", "lower"] {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
     for writes in ["writes", "upper", "<+>", "json_value", "system_user"] {
@@ -30,6 +30,8 @@ fn catalog() -> Catalog {
     }
     names.add_relation(b"seen_through", Bounds::WRITES);
     names.add_relation(b"checked", Bounds::WRITES);
+    // A domain beside a function of its name.
+    names.add_relation(b"clean_or_checked", Bounds::WRITES);
     names.add_relation(b"locking_view", Bounds::LOCKS_ROWS);
     names.add_relation(b"unlogged", Bounds::ONE_SERVER);
     names.add_relation(b"a_sequence", Bounds::ONE_SERVER);
