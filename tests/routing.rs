@@ -63,6 +63,8 @@ mod strange;
 mod tenants;
 #[path = "routing/together.rs"]
 mod together;
+#[path = "routing/unreachable.rs"]
+mod unreachable;
 #[path = "routing/unread.rs"]
 mod unread;
 #[path = "routing/until_write.rs"]
