@@ -27,6 +27,8 @@ mod forgetful;
 mod fresh;
 #[path = "routing/hints.rs"]
 mod hints;
+#[path = "routing/in_doubt.rs"]
+mod in_doubt;
 #[path = "routing/lag_alert.rs"]
 mod lag_alert;
 #[path = "routing/migrations.rs"]
