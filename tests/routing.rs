@@ -27,6 +27,8 @@ mod forgetful;
 mod fresh;
 #[path = "routing/hints.rs"]
 mod hints;
+#[path = "routing/in_doubt.rs"]
+mod in_doubt;
 #[path = "routing/lag_alert.rs"]
 mod lag_alert;
 #[path = "routing/migrations.rs"]
@@ -63,6 +65,8 @@ mod strange;
 mod tenants;
 #[path = "routing/together.rs"]
 mod together;
+#[path = "routing/unreachable.rs"]
+mod unreachable;
 #[path = "routing/unread.rs"]
 mod unread;
 #[path = "routing/until_write.rs"]

@@ -43,7 +43,7 @@ impl Client {
             return link.overdue;
         } else if exchange.owes() {
             after(link.sent, limits.query_timeout)
-        } else if link.held.is_some() {
+        } else if link.held.is_some() || self.is_held_by_doubt() {
             // It is not the client that is waited for.
             None
         } else if exchange.status() != Status::Idle || exchange.unsynced() {

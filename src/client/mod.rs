@@ -12,6 +12,7 @@ mod connection;
 mod counted;
 mod deadlines;
 mod deallocate;
+mod doubt;
 mod elsewhere;
 mod failover;
 mod frozen;

@@ -62,6 +62,9 @@ impl Client {
                 Gathered::Terminate => return Err(Left::Terminated),
                 Gathered::More => break,
                 Gathered::Take { bytes, first, end } => {
+                    if first.is_some() && end.is_some() && self.awaits_catalog(bytes, link) {
+                        break;
+                    }
                     if link.is_at_rest() && first.is_some() && end.is_some() && self.leaves_for(bytes, link) {
                         // The server is given back, and the request decides anew.
                         self.drawn.stop();

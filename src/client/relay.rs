@@ -29,7 +29,7 @@ impl Client {
                 if !std::mem::take(&mut link.turned_down) {
                     self.show_rest(&link);
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
-                    let deadline = earlier(deadline, self.trial_deadline());
+                    let deadline = earlier(deadline, earlier(self.trial_deadline(), self.next_look_at_catalog()));
                     let event = turn(self, Some(&mut link.server), deadline).await;
                     if matches!(event, Event::ServerGone) && !self.may_move_once_more() {
                         return Err(self.bereave(link));
@@ -73,6 +73,8 @@ impl Client {
             Event::Deadline if self.hub_deadline(link).is_some_and(|at| at <= clock::now()) => {
                 self.turn_to_hub(link)?
             }
+            Event::Deadline
+                if self.is_held_by_doubt() && self.deadline(link).is_none_or(|deadline| deadline > clock::now()) => {}
             Event::Deadline if self.is_kept(link) => self.look_at_keeping(&link.lane),
             Event::Deadline => self.time_is_up(link)?,
             Event::ServerGone => self.lose(),
@@ -88,6 +90,7 @@ impl Client {
         }
         if mail.cancel {
             self.end_wait_for_hub(link);
+            self.end_doubt();
         }
         self.turn_to_hub(link)?;
         // A session may be at rest for long.
@@ -243,7 +246,7 @@ impl Client {
 
     /// The client keeps its server, and waits for what happens next. If nothing is owed to it, that is its own doing.
     fn show_rest(&self, link: &Link) {
-        if !link.server.exchange().owes() && link.held.is_none() && !self.awaits_rest() {
+        if !link.server.exchange().owes() && link.held.is_none() && !self.is_held_by_doubt() && !self.awaits_rest() {
             self.presence.activity.rests(if link.is_at_rest() { Rest::Between } else { Rest::InTransaction });
         }
     }

@@ -62,6 +62,8 @@ pub(super) struct Route {
     apart: bool,
     // It takes a snapshot for that.
     pub(super) reads: bool,
+    // The next request of a block on a replica waits for the catalog: until then at most.
+    pub(super) doubt: Option<Instant>,
     // Its block has read elsewhere before, since then.
     pub(super) read_since: Option<Instant>,
     // The text that it has refused as one that writes.
@@ -339,6 +341,7 @@ impl Route {
             itself: Itself::No,
             apart: false,
             reads: false,
+            doubt: None,
             read_since: None,
             suspect: None,
             // So that neighbours draw differently.
@@ -355,7 +358,7 @@ impl Route {
     fn begin(&mut self) {
         (self.apart, self.reads, self.read_since) = (false, false, None);
         (self.writes, self.itself, self.wanted, self.perused) = (false, Itself::No, None, None);
-        (self.alone, self.refused_here, self.parsed) = (false, false, None);
+        (self.alone, self.refused_here, self.parsed, self.doubt) = (false, false, None, None);
         match &mut self.written {
             Written::These(tables) => tables.clear(),
             Written::Any => self.written = Written::These(Vec::new()),

@@ -127,10 +127,11 @@ impl Client {
         Ok(welcome)
     }
 
-    /// What the pool's servers report; opens the first one if need be, and `notify` says whether the client is told that it waits. While
-    /// no primary is confirmed, what the last one's reported will do: whoever comes meanwhile waits with its request, and not in front of it.
-    pub(super) async fn reported(&mut self, notify: bool) -> Result<Reported, NoServer> {
-        let since = self.now;
+    /// What the pool's servers report; opens the first one if need be. `asks`: for a request, whose client is told that it waits, and which
+    /// waits for no server longer than for another. While no primary is confirmed, what the last one's reported will do: whoever comes meanwhile
+    /// waits with its request, and not in front of it.
+    pub(super) async fn reported(&mut self, asks: bool) -> Result<Reported, NoServer> {
+        let since = if asks { self.waits_since } else { self.now };
         loop {
             let lane = match self.shape.target(To::Primary) {
                 Target::Lane(lane) => lane.clone(),
@@ -140,7 +141,7 @@ impl Client {
                     if let Some((lane, welcome)) = last.and_then(|lane| Some((lane.clone(), lane.welcome()?))) {
                         return Ok(Reported { lane, welcome, present: false });
                     }
-                    Box::pin(self.until_primary(&watch, since, notify)).await?;
+                    Box::pin(self.until_primary(&watch, since, asks)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),
@@ -148,7 +149,9 @@ impl Client {
             if let Some(welcome) = lane.welcome() {
                 return Ok(Reported { lane, welcome, present: true });
             }
-            match self.checkout(&lane, since, Some(self.rules.server_connect_timeout), notify).await {
+            let (login, request) = (self.rules.server_connect_timeout, self.shape.settings.query_wait_timeout);
+            let patience = request.filter(|_| asks).map_or(login, |request| request.min(login));
+            match self.checkout(&lane, since, Some(patience), asks).await {
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
                 Err(other) => return Err(other),

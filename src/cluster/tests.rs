@@ -1,13 +1,52 @@
-//! What the configuration makes of sockets.
+//! What the configuration makes of sockets, and what becomes of what was heard of hosts while a reload puts others in their place.
 
+use super::watch::Change;
 use super::*;
+use crate::clock;
+use crate::net::Tls;
+use crate::pool::{Checked, Mailbox, Waiting};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn options(lines: &str) -> TcpOptions {
-    let text = format!("[pooler]\nauth_type = \"trust\"\n{lines}\n[databases.shop]\nhosts = [\"pg\"]\n");
+fn config(lines: &str, hosts: &str) -> Config {
+    let text = format!("[pooler]\nauth_type = \"trust\"\n{lines}\n[databases.shop]\nhosts = [{hosts}]\n");
     let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let config = crate::config::parse(&text, Path::new("/pooler.toml"), &nothing, &|_| None, 1);
-    server_tcp_options(&config.unwrap_or_else(|report| panic!("{report}")).pooler)
+    config.unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn options(lines: &str) -> TcpOptions {
+    server_tcp_options(&config(lines, "\"pg\"").pooler)
+}
+
+/// Waits for a server of this lane.
+fn wait(lane: &Arc<Lane>) -> (Waiting, Arc<Mailbox>) {
+    let mailbox = Arc::new(Mailbox::default());
+    match lane.checkout(WorkerId(0), 0, clock::now(), &mailbox) {
+        Checked::Wait(waiting) => (waiting, mailbox),
+        _ => panic!("there is no server to be had"),
+    }
+}
+
+#[test]
+fn what_was_heard_of_a_host_while_a_reload_has_given_it_another_place_revokes_its_servers() {
+    let woken = Arc::new(AtomicUsize::new(0));
+    let wakes = woken.clone();
+    let wake = move || _ = wakes.fetch_add(1, Ordering::Relaxed);
+    let two = |hosts: &str| Arc::new(config("", hosts));
+    let cluster = Cluster::new(two("\"a\", \"b\""), Tls::default().share(), Box::new(|_, _| ()), Box::new(wake));
+    let pool = cluster.pool("shop", "app").expect("it is configured");
+    let before = cluster.watches()[0].clone();
+    cluster.reload(two("\"c\", \"b\", \"a\""));
+    let shape = pool.shape();
+    let waits: Vec<_> = shape.lanes.iter().map(wait).collect();
+    let sent_away = || waits.iter().map(|(_, mailbox)| mailbox.take().is_some_and(|mail| mail.sent_away));
+    cluster.follow(&before, &Change { primary: None, revoked: Some(0) });
+    assert_eq!(sent_away().collect::<Vec<_>>(), [false, false, true], "`a` has become the third");
+    assert_eq!(woken.load(Ordering::Relaxed), 1, "whoever has a server looks whether it may be believed");
+    // That another one is the primary the new watch finds out by itself.
+    cluster.follow(&before, &Change { primary: Some(1), revoked: None });
+    assert_eq!(sent_away().collect::<Vec<_>>(), [false; 3]);
 }
 
 #[test]

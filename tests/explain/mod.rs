@@ -6,6 +6,8 @@ use pgotter::cli::local_postgres::{LocalPostgres, Options, SUPERUSER, SUPERUSER_
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod reached;
+
 fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(must(state().runnable(Path::new(env!("CARGO_BIN_EXE_pgotter")))));
     let Output { status, stdout, stderr } = must(state().adopt(&mut command).arg("explain").args(arguments).output());

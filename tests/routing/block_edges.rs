@@ -144,6 +144,33 @@ fn a_block_that_has_read_may_end_when_everybody_is_to_leave() {
 }
 
 #[test]
+fn a_block_that_has_read_goes_on_on_the_primary_when_a_reload_has_other_hosts() {
+    let (mut world, mut client) = world();
+    let mut hosts: [&[usize]; 2] = [&[0], &[0, 1]];
+    for text in [query(WHERE), by_messages(WHERE), query(WRITE), by_messages(WRITE)] {
+        until_apart(&mut client);
+        begin(&mut client);
+        on_a_replica(&client.ask(WHERE));
+        world.reload(hosts[0]);
+        hosts.reverse();
+        // Nobody asks the hosts any more that it knew.
+        client.send(&text);
+        assert_eq!(in_block(&client.until_ready()), PRIMARY);
+        assert_eq!(in_block(&client.ask(WRITE)), PRIMARY);
+        assert_eq!(tag(&client.ask("COMMIT")), "COMMIT");
+    }
+    // Two of them wrote twice.
+    assert_eq!(world.on_primary("SELECT a FROM t"), "7");
+    // One that had never come to a server ends as it would have.
+    until_apart(&mut client);
+    begin(&mut client);
+    on_a_replica(&client.ask(WHERE));
+    world.reload(hosts[0]);
+    assert_eq!(tag(&client.ask("COMMIT")), "COMMIT");
+    until_apart(&mut client);
+}
+
+#[test]
 fn a_read_that_waits_while_the_catalog_changes_is_the_primarys_and_no_write() {
     let world = World::new("[users.few]\npassword = \"few\"\npool_size = 1");
     world.define(

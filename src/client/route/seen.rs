@@ -68,16 +68,17 @@ impl Client {
     /// ERROR 25006: it is for the primary, and the block is on a replica.
     pub(in crate::client) fn note_told(&mut self, told: Option<&Told>) -> Result<(), Fault> {
         let Some(route) = &mut self.route else { return Ok(()) };
+        let catalog = self.pool.catalog();
         match told {
             Some(told) => {
-                route.write(told.verdict, told.change, (told.relations(), told.along()), self.pool.catalog());
+                route.write(told.verdict, told.change, (told.relations(), told.along()), catalog);
                 route.alone &= told.is_undone;
-                route.judge(told.verdict)
+                route.judge(told.verdict, catalog)
             }
             None => {
                 route.write_anything();
                 route.alone = false;
-                route.judge(Verdict::Unparsed)
+                route.judge(Verdict::Unparsed, catalog)
             }
         }
     }
@@ -88,7 +89,8 @@ impl Client {
     /// As there.
     pub(in crate::client) fn note_facts(&mut self, facts: &Facts) -> Result<(), Fault> {
         let Some(route) = &mut self.route else { return Ok(()) };
-        route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()), self.pool.catalog());
+        let catalog = self.pool.catalog();
+        route.write(facts.verdict(), facts.change(), (facts.relations(), facts.along()), catalog);
         route.alone &= facts.is_undone();
         let goes_with_it = |verb: &Verb| {
             use Verb::{Commit, Release, Rollback, RollbackTo, Savepoint};
@@ -98,7 +100,7 @@ impl Client {
         };
         match facts.statements.only() {
             Some(only) if facts.unsure.is_none() && goes_with_it(&only.verb) => Ok(()),
-            _ => route.judge(facts.verdict()),
+            _ => route.judge(facts.verdict(), catalog),
         }
     }
 
@@ -195,9 +197,13 @@ impl Route {
     }
 
     /// Whether a statement may run where the transaction is.
-    fn judge(&self, verdict: Verdict) -> Result<(), Fault> {
+    fn judge(&self, verdict: Verdict, catalog: &Catalog) -> Result<(), Fault> {
         let of_itself = self.itself != Itself::No && matches!(verdict, Verdict::Node | Verdict::Catalog);
-        if verdict == Verdict::Read || of_itself || self.to == To::Primary { Ok(()) } else { Err(not_here(verdict)) }
+        if verdict == Verdict::Read || of_itself || self.to == To::Primary {
+            return Ok(());
+        }
+        let fault = not_here(verdict);
+        Err(if verdict == Verdict::Function && catalog.is_uncertain() { in_doubt(fault) } else { fault })
     }
 }
 
@@ -207,6 +213,13 @@ pub(in crate::client) fn not_here(verdict: Verdict) -> Fault {
     Fault::error(Blame::Client, SqlState::READ_ONLY_SQL_TRANSACTION, message)
         .with_detail(format!("It is for the primary ({verdict}), and the transaction has begun on a replica."))
         .with_hint("Begin the transaction READ WRITE, or with this statement.")
+}
+
+/// The same of what may be a read.
+fn in_doubt(fault: Fault) -> Fault {
+    fault
+        .with_detail("The catalog is being changed, and what the statement names may be something else by now; the transaction has begun on a replica.")
+        .with_hint("Run the transaction again: while that goes on it is the primary's. Or begin it READ WRITE.")
 }
 
 /// Of what would keep a client at a replica's server.

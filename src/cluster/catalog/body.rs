@@ -80,7 +80,9 @@ fn read_by(graph: &Graph, body: &[u8], plpgsql: bool, reading: Reading) -> Does 
         }
     };
     if plpgsql {
-        let (body, texts) = executed(body, reading);
+        // One of the database's own may make any text of its arguments.
+        let formats = graph.find_routine(b"format").is_none();
+        let (body, texts) = executed(body, reading, formats);
         take(sql::read_body(&body, reading, &names), &body);
         texts.iter().for_each(|text| take(sql::read(text, reading, &names), text));
     } else {
@@ -145,8 +147,9 @@ impl Functions for Recorder<'_> {
     }
 }
 
-/// A body in which each `EXECUTE` whose text is known has become a word that does nothing, and those texts.
-fn executed(body: &[u8], reading: Reading) -> (Vec<u8>, Vec<Vec<u8>>) {
+/// A body in which each `EXECUTE` whose text is known has become a word that does nothing, and those texts. `formats`: what is made by `format`
+/// is known as well.
+fn executed(body: &[u8], reading: Reading, formats: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (mut body, mut texts) = (body.to_vec(), Vec::new());
     let mut found = Vec::new();
     let mut search = Search::default();
@@ -158,7 +161,7 @@ fn executed(body: &[u8], reading: Reading) -> (Vec<u8>, Vec<Vec<u8>>) {
         }
     });
     for (at, text, formatted) in found {
-        let text = if formatted { filled(&text) } else { Some(text) };
+        let text = if formatted { filled(&text).filter(|_| formats) } else { Some(text) };
         if let (Some(text), Some(word)) = (text, body.get_mut(at..at + EXECUTE.len())) {
             // Of the same length.
             word.copy_from_slice(b"perform");

@@ -184,7 +184,8 @@ impl Graph {
                 Kind::Read => names.add_relation(&name, node.effects),
                 Kind::Written => names.add_written(&name, node.effects.touches),
                 Kind::Everywhere if node.effects.is_harmless() => {
-                    names.add_everywhere(node.effects.bounds.only(Bounds::TRANSACTION));
+                    let (bounds, beyond) = (node.effects.bounds.only(Bounds::TRANSACTION), node.effects.beyond);
+                    names.add_everywhere(Effects { bounds, beyond, ..Effects::NOTHING });
                 }
                 Kind::Everywhere => names.add_everywhere(Bounds::WRITES),
             }

@@ -49,15 +49,19 @@ pub const MARK: &str = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(
 /// more. Then what uses what, by names: the kind of the user (a routine `f`, a relation or type that is read `r`, a relation that is
 /// written `w`, any statement `e`), its name, kind (or `t`, a type; `h`, a part of it) and name of what it uses. PostgreSQL keeps no dependencies on what is
 /// built in, so trees are searched for it; but not for `current_setting` (2077, 3294) of a constant (a text, behind the four bytes that
-/// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, but
-/// for one of a user's type whose name is built in, too: that is known by its type. In place of what is used may stand what is known of the
+/// tell its length) with a dot (46) in it: such a setting is one's own, and goes with its client. An operator is a routine of its name, and of
+/// those of its negator and commutator, in whose place the planner may take it. But one whose name is built in, too, is known by its types where these
+/// are a user's `own`: no domain or string, no composite type (which a row is taken for, where there is no such operator for rows), and nothing that is cast to
+/// without a word: so no value comes to it which the text does not say to be of that type. Beside such an operand one of a built-in type is no `open` way either, if PostgreSQL has that
+/// operator for two of these: so it takes a literal. In place of what is used may stand what is known of the
 /// user itself: `!`, it may write; `1`, only one server has it; `g`, it may update `pg_settings`, which is to set them; `l`, it locks rows; `m`, it tells when its transaction began, as `CURRENT_DATE` and its like do; `n`, it is a relation; `s`, others are read or written
 /// with it; `u`, its database is not in UTF8.
 ///
 /// What nobody calls by name: operators that words and operator classes stand for, casts, the functions of operator classes, of
 /// ranges and of types. Whoever uses one of their types may run them; where all of those are built in, everybody may. Left out are functions
 /// that take or return `internal`, which only C can be. What the planner may compute beforehand is immutable: of indexes, CHECK and partition
-/// keys only that is read with its table (kind `i` of a tree).
+/// keys only that is read with its table (kind `i` of a tree). Another name for
+/// what is built in uses that.
 const READ: &str = "\
     SELECT p.proname, l.lanname, \
         (SELECT string_agg(split_part(c, '=', 1), ',') FROM unnest(p.proconfig) c WHERE split_part(c, '=', 1) LIKE '%.%'), \
@@ -95,13 +99,26 @@ const READ: &str = "\
     found(kind, name, what, id) AS ( \
         SELECT DISTINCT t.kind, t.name, CASE m[1] WHEN 'relid' THEN 'r' ELSE 'f' END, m[2]::oid FROM trees t, \
             regexp_matches(t.tree, ':(relid|funcid|opfuncid|aggfnoid|winfnoid) ([1-9][0-9]*)', 'g') m \
-        UNION SELECT t.kind, t.name, 't', m[1]::oid FROM trees t, regexp_matches(t.tree, 'type(?:id)? ([1-9][0-9]{4,})', 'g') m \
-            WHERE t.kind <> 'i'), \
+        UNION SELECT t.kind, t.name, 't', id::oid FROM trees t, \
+            regexp_matches(t.tree, 'typ(?:e|eid|id) ([1-9][0-9]{4,})|types [(]o ([0-9 ]+)[)]', 'g') m, \
+            unnest(string_to_array(coalesce(m[1], m[2]), ' ')) AS id WHERE t.kind <> 'i'), \
+    own(id) AS ( \
+        SELECT t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typtype NOT IN ('d', 'p') AND t.typcategory NOT IN ('A', 'S') \
+            AND NOT EXISTS (SELECT FROM pg_cast k WHERE k.casttarget = t.oid AND k.castsource < 16384 AND k.castcontext = 'i')), \
+    operators(id, code, types, open) AS ( \
+        SELECT o.oid, o.oprcode::oid, ARRAY[o.oprleft, o.oprright], EXISTS ( \
+            SELECT FROM (VALUES (o.oprleft, o.oprright), (o.oprright, o.oprleft)) AS s(id, other) \
+            WHERE s.id <> 0 AND s.id NOT IN (SELECT id FROM own) AND NOT (s.id < 16384 AND s.other IN (SELECT id FROM own) \
+                AND EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname AND b.oprleft = s.id AND b.oprright = s.id))) \
+        FROM pg_operator o WHERE o.oid >= 16384), \
+    signs(id, sign, built_in, is_word) AS ( \
+        SELECT DISTINCT id, o.oprname, EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname), \
+            o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '~~', '!~~', '~~*', '!~~*', '~', '!~') \
+        FROM pg_operator o, unnest(ARRAY[o.oid, o.oprcom, o.oprnegate]) AS id WHERE id >= 16384), \
     hidden(types, id) AS ( \
-        SELECT ARRAY[o.oprleft, o.oprright], o.oprcode::oid FROM pg_operator o WHERE o.oid >= 16384 \
-            AND (o.oprname IN ('=', '<>', '<', '>', '<=', '>=', '~~', '!~~', '~~*', '!~~*', '~', '!~') \
-                OR EXISTS (SELECT FROM pg_amop a WHERE a.amopopr = o.oid) \
-                OR EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
+        SELECT CASE WHEN o.open AND s.is_word THEN '{}' ELSE o.types END, o.code FROM operators o JOIN signs s ON s.id = o.id \
+            WHERE s.is_word OR s.built_in AND NOT o.open \
+        UNION ALL SELECT o.types, o.code FROM operators o WHERE EXISTS (SELECT FROM pg_amop a WHERE a.amopopr = o.id) \
         UNION ALL SELECT ARRAY[k.castsource, k.casttarget], k.castfunc FROM pg_cast k WHERE k.oid >= 16384 \
         UNION ALL SELECT ARRAY[a.amproclefttype, a.amprocrighttype], a.amproc::oid FROM pg_amproc a WHERE a.oid >= 16384 \
         UNION ALL SELECT ARRAY[g.rngtypid, g.rngmultitypid], unnest(ARRAY[g.rngcanonical::oid, g.rngsubdiff::oid]) FROM pg_range g \
@@ -149,9 +166,12 @@ const READ: &str = "\
         JOIN pg_proc u ON u.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, \
             a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn) \
         WHERE p.oid >= 16384 AND (u.oid >= 16384 OR u.provolatile <> 'i') \
-    UNION SELECT 'f', o.oprname, 'f', p.proname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384 \
-        AND (greatest(o.oprleft, o.oprright) < 16384 OR NOT EXISTS (SELECT FROM pg_operator b \
-            WHERE b.oid < 16384 AND b.oprname = o.oprname)) \
+    UNION SELECT 'f', s.sign, 'f', p.proname FROM operators o JOIN signs s ON s.id = o.id JOIN pg_proc p ON p.oid = o.code \
+        WHERE o.open OR NOT s.built_in OR EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (o.types) AND t.typtype = 'c') \
+            AND NOT EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = s.sign AND b.oprleft = 2249 AND b.oprright = 2249) \
+    UNION SELECT 'f', p.proname, 'f', b.proname FROM pg_proc p JOIN pg_proc b ON b.prosrc = p.prosrc AND b.prolang = p.prolang \
+        WHERE p.oid >= 16384 AND b.oid < 16384 AND p.prosrc <> 'aggregate_dummy' \
+            AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'internal') \
     UNION SELECT 'r', c.relname, 'h', r.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent \
         JOIN pg_class r ON r.oid = i.inhrelid WHERE c.relkind IN ('r', 'p', 'f') \
     UNION SELECT kind, name, 'm', '' FROM whole WHERE kind <> 'i' AND tree LIKE '%SQLVALUEFUNCTION :op _ %' AND tree ~ 'SQLVALUEFUNCTION :op [0-8] ' \

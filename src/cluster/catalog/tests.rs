@@ -112,6 +112,41 @@ fn what_is_executed_is_read_if_its_text_is_known() {
 }
 
 #[test]
+fn a_text_that_the_databases_own_format_makes_is_not_known() {
+    let body = "plpgsql begin execute format('select %L', 1); end";
+    assert_eq!(touches(&names(&[("f", body)], &[]), "f"), "nothing");
+    assert_eq!(touches(&names(&[("f", body), ("format", "select 'select 1'")], &[]), "f"), "hidden dynamic");
+}
+
+#[test]
+fn a_variable_of_a_columns_type_has_the_checks_of_that() {
+    let uses = [((Kind::Read, "t"), (R, "locks"))];
+    for (text, expected) in [
+        ("declare v t.a%type; begin v := 1; end", "session_lock"),
+        ("declare v s.t.a%type; begin v := 1; end", "session_lock"),
+        ("declare v t%rowtype; begin v.a := 1; end", "session_lock"),
+        ("declare v u.a%type; begin v := 1; end", "nothing"),
+    ] {
+        let body = format!("plpgsql {text}");
+        let names = names(&[("locks", "select pg_advisory_lock(1)"), ("f", &body)], &uses);
+        assert_eq!(touches(&names, "f"), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_any_statement_may_read_is_told_of_each() {
+    let mut graph = Graph::default();
+    graph.is((Kind::Read, b"t"), Effects { relation: true, ..Effects::NOTHING });
+    graph.add(R, b"labels");
+    let does = body::read(&graph, b"select a from t", false);
+    graph.does(b"labels", does);
+    graph.add_use((Kind::Everywhere, b""), (R, b"labels"));
+    let names = graph.names(&Claims::default());
+    let facts = crate::sql::read(b"select 1", Reading::default(), &names);
+    assert_eq!((facts.verdict(), facts.relations()), (Verdict::Read, None));
+}
+
+#[test]
 fn who_uses_something_touches_what_it_touches() {
     let names = names(
         &[

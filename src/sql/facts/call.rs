@@ -101,7 +101,7 @@ impl Held {
             }
             // Some of the former are names like any other in older versions.
             if matches!(keywords::kind(name), Some(Kind::Column)) || self.is_grammar() {
-                return functions.function(name).unwrap_or_default();
+                return functions.function(name).unwrap_or_default() | functions.cast(name);
             }
         }
         let (last, key) = self.before;
@@ -115,7 +115,8 @@ impl Held {
             let builtin = if aside { builtin::effects(name).unwrap_or_default() } else { Effects::NOTHING };
             return functions.relation(name) | functions.function(name).unwrap_or_default() | builtin;
         }
-        self.run(functions)
+        // It may be a type's as well: `name('x')` is a cast.
+        self.run(functions) | functions.cast(name)
     }
 
     /// What calling it does.

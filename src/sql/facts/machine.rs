@@ -62,8 +62,7 @@ impl Machine {
             Token::Operator(sign) => {
                 self.other(Last::Operator, functions);
                 let effects = builtin::operator(sign, functions);
-                self.now.takes(effects);
-                self.facts.named.beyond |= effects.beyond;
+                self.take(effects);
                 if effects.more {
                     self.add_more(sign, functions);
                 }
@@ -86,11 +85,16 @@ impl Machine {
 
     /// What the name at hand does.
     fn add(&mut self, effects: Effects, functions: &dyn Functions) {
-        self.now.takes(effects);
+        self.take(effects);
         if effects.more {
             let held = self.held.clone();
             self.add_more(held.name(), functions);
         }
+    }
+
+    fn take(&mut self, effects: Effects) {
+        self.now.takes(effects);
+        self.facts.named.beyond |= effects.beyond;
     }
 
     /// What else there is to tell of a name.
@@ -182,7 +186,7 @@ impl Machine {
         let place = if self.in_body { Place::No } else { self.place(name, quoted, begins, before) };
         if begins {
             self.begin(name, quoted);
-            self.now.judge.bounds |= functions.everywhere();
+            self.take(functions.everywhere());
         } else {
             let reads = !self.now.copies_in;
             self.follow(name, quoted, key, before, at);
@@ -277,6 +281,11 @@ impl Machine {
         if self.held.notation && self.held.waits {
             // Of `(x).f.g` and `(x).f.*` it is not the schema.
             let effects = self.held.mentioned(functions);
+            self.add(effects, functions);
+        }
+        if self.in_body && self.held.waits {
+            // `v t.a%TYPE` is a variable of the type of its column.
+            let effects = functions.relation(self.held.name());
             self.add(effects, functions);
         }
         if std::mem::take(&mut self.held.waits) {

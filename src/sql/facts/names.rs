@@ -35,6 +35,11 @@ pub trait Functions {
     /// is not called: columns and aliases are among them.
     fn relation(&self, name: &[u8]) -> Effects;
 
+    /// What a type of this name does, to which what stands in brackets is cast: asked for a name that is called, beside [`Self::function`].
+    fn cast(&self, name: &[u8]) -> Effects {
+        self.relation(name)
+    }
+
     /// What writing to a relation of this name may touch beside that. Asked where its effects have [`Effects::more`].
     fn written(&self, _: &[u8]) -> Touches {
         Touches::NOTHING
@@ -57,8 +62,8 @@ pub trait Functions {
     }
 
     /// What any statement may do, whatever it names: by an operator that a word stands for, by a cast that nobody wrote.
-    fn everywhere(&self) -> Bounds {
-        Bounds::NOTHING
+    fn everywhere(&self) -> Effects {
+        Effects::NOTHING
     }
 
     /// Whether the database's names are in UTF8.
@@ -81,8 +86,8 @@ impl Functions for Unknown {
         Effects::NOTHING
     }
 
-    fn everywhere(&self) -> Bounds {
-        Bounds::WRITES
+    fn everywhere(&self) -> Effects {
+        Bounds::WRITES.into()
     }
 }
 
@@ -165,7 +170,7 @@ pub struct Names {
     settings: HashMap<Box<[u8]>, Vec<(Name, bool)>>,
     families: HashMap<Box<[u8]>, Name>,
     along: HashMap<Box<[u8]>, Vec<Name>>,
-    everywhere: Bounds,
+    everywhere: Effects,
     recoded: bool,
 }
 
@@ -194,8 +199,8 @@ impl Names {
     }
 
     /// Any statement may do this.
-    pub fn add_everywhere(&mut self, bounds: Bounds) {
-        self.everywhere |= bounds;
+    pub fn add_everywhere(&mut self, effects: impl Into<Effects>) {
+        self.everywhere |= effects.into();
     }
 
     /// The database's names are not in UTF8.
@@ -262,7 +267,7 @@ impl Functions for Names {
         self.along.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn everywhere(&self) -> Bounds {
+    fn everywhere(&self) -> Effects {
         self.everywhere
     }
 
@@ -392,6 +397,11 @@ impl Functions for Knowledge {
         self.names.relation(name) | self.doubt()
     }
 
+    fn cast(&self, name: &[u8]) -> Effects {
+        // As for functions: what is built in is what it was.
+        self.names.relation(name)
+    }
+
     fn written(&self, name: &[u8]) -> Touches {
         self.names.written(name)
     }
@@ -404,9 +414,9 @@ impl Functions for Knowledge {
         self.names.along(name)
     }
 
-    fn everywhere(&self) -> Bounds {
+    fn everywhere(&self) -> Effects {
         // What is named may be another thing by now, and what is built in may have got a likeness.
-        if self.doubtful || self.is_blank() { Bounds::WRITES } else { self.names.everywhere() }
+        if self.doubtful || self.is_blank() { Bounds::WRITES.into() } else { self.names.everywhere() }
     }
 
     fn is_utf8(&self) -> bool {

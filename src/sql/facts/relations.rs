@@ -314,7 +314,6 @@ impl Machine {
 
     /// The name at hand was found to do this. A bracket may follow it.
     pub(super) fn name_relation(&mut self, effects: Effects, called: bool, functions: &dyn Functions) {
-        self.facts.named.beyond |= effects.beyond;
         let now = &mut self.now;
         let written = match self.held.place {
             Place::Written => true,

@@ -2,14 +2,14 @@
 //! understand it says nothing of. Bounded: long texts, and those that would build a deep tree, it is not given.
 
 use super::{Bounds, Facts, Functions, Verdict, builtin, keywords};
-use crate::sql::scan::Scanner;
-use crate::sql::token::{Reading, Token};
+use crate::sql::token::Reading;
 use sqlparser::ast::{
     CopyTarget, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, Statement, TableFactor, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Span, Tokenizer};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,6 +21,9 @@ const BRACKETS: usize = 12;
 
 /// What else stands inside one another, as sqlparser counts it.
 const DEPTH: usize = 32;
+
+/// Bytes of a text for each of its tokens, most of which are names and spaces; should there be more tokens, their room grows.
+const TOKEN: usize = 3;
 
 /// Operators, and words that join, of a text that it is given: as deep a tree may come of them, and is taken apart by calls inside calls.
 const LINKS: usize = 256;
@@ -60,9 +63,11 @@ fn agrees(facts: &Facts, text: &[u8], reading: Reading, functions: &dyn Function
 
 fn asked(facts: &Facts, text: &str, functions: &dyn Functions) -> bool {
     let dialect = PostgreSqlDialect {};
-    let Ok(mut tokens) = Tokenizer::new(&dialect, text).tokenize_with_location() else { return true };
-    // It goes by trial, and would write the place of each error into a text that nobody reads.
-    tokens.iter_mut().for_each(|token| token.span = Span::empty());
+    let mut tokens = Vec::with_capacity(text.len() / TOKEN);
+    if Tokenizer::new(&dialect, text).tokenize_with_location_into_buf(&mut tokens).is_err() || !are_shallow(&mut tokens)
+    {
+        return true;
+    }
     let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens);
     let Ok(statements) = parser.parse_statements() else { return true };
     let mut witness = Witness { facts, functions, defined: Vec::new(), called: Vec::new() };
@@ -71,51 +76,65 @@ fn asked(facts: &Facts, text: &str, functions: &dyn Functions) -> bool {
 
 /// Whether it would read the text by the same rules, in bounds.
 fn is_plain(text: &str, reading: Reading) -> bool {
-    if text.len() > SECOND_MAX || !reading.standard_strings && text.contains('\\') {
-        return false;
-    }
-    let (mut links, mut depth, mut deepest) = (0_usize, 0_usize, 0_usize);
-    let mut count = |token: Token<'_>| {
-        match token {
-            Token::Symbol(b'(' | b'[') => depth += 1,
-            Token::Symbol(b')' | b']') => depth = depth.saturating_sub(1),
-            _ => (),
-        }
-        deepest = deepest.max(depth);
-        links += usize::from(match token {
-            Token::Operator(_) | Token::Symbol(b'[' | b':') => true,
-            Token::Word { name, quoted: false } => links_more(name),
-            _ => false,
-        });
-    };
-    let mut scanner = Scanner::new(reading);
-    scanner.feed(text.as_bytes(), &mut count);
-    scanner.finish(&mut count).is_ok() && links <= LINKS && deepest <= BRACKETS
+    text.len() <= SECOND_MAX && (reading.standard_strings || !text.contains('\\'))
 }
 
-fn links_more(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"and"
-            | b"or"
-            | b"not"
-            | b"is"
-            | b"in"
-            | b"like"
-            | b"ilike"
-            | b"similar"
-            | b"between"
-            | b"overlaps"
-            | b"at"
-            | b"collate"
-            | b"isnull"
-            | b"notnull"
-            | b"union"
-            | b"intersect"
-            | b"except"
-            | b"join"
-            | b"operator"
-    )
+/// Whether no deep tree comes of these. Takes from them what it costs time to step over: spaces (a new line tells whether a string goes on), and
+/// their places, as it goes by trial and would write that of each error into a text that nobody reads.
+fn are_shallow(tokens: &mut Vec<TokenWithSpan>) -> bool {
+    let (mut links, mut depth, mut deepest) = (0_usize, 0_usize, 0_usize);
+    tokens.retain_mut(|TokenWithSpan { token, span }| {
+        *span = Span::empty();
+        match &*token {
+            Token::LParen => depth += 1,
+            Token::LBracket => (depth, links) = (depth + 1, links + 1),
+            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+            other => links += usize::from(links_more(other)),
+        }
+        deepest = deepest.max(depth);
+        *token != Token::Whitespace(Whitespace::Space)
+    });
+    links <= LINKS && deepest <= BRACKETS
+}
+
+/// All but what can only stand beside another: names, constants, commas.
+fn links_more(token: &Token) -> bool {
+    use Keyword::{
+        AND, AT, BETWEEN, COLLATE, EXCEPT, ILIKE, IN, INTERSECT, IS, JOIN, LIKE, NOT, NOTNULL, OPERATOR, OR, OVERLAPS,
+        SIMILAR, UNION,
+    };
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            AND | AT
+                | BETWEEN
+                | COLLATE
+                | EXCEPT
+                | ILIKE
+                | IN
+                | INTERSECT
+                | IS
+                | JOIN
+                | LIKE
+                | NOT
+                | NOTNULL
+                | OPERATOR
+                | OR
+                | OVERLAPS
+                | SIMILAR
+                | UNION
+        ),
+        Token::Whitespace(_) | Token::Comma | Token::Period | Token::SemiColon => false,
+        Token::Number(..) | Token::Placeholder(_) => false,
+        Token::SingleQuotedString(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::SingleQuotedByteStringLiteral(_)
+        | Token::DollarQuotedString(_) => false,
+        _ => true,
+    }
 }
 
 /// Looks for what the first reader has not seen.

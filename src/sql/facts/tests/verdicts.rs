@@ -22,7 +22,7 @@ impl Functions for Catalog {
 
 fn catalog() -> Catalog {
     let mut names = Names::new();
-    for clean in ["clean", "<->", "lower"] {
+    for clean in ["clean", "clean_or_checked", "<->", "lower"] {
         names.add_function(clean.as_bytes(), Touches::NOTHING);
     }
     for writes in ["writes", "upper", "<+>", "json_value", "system_user"] {
@@ -30,6 +30,8 @@ fn catalog() -> Catalog {
     }
     names.add_relation(b"seen_through", Bounds::WRITES);
     names.add_relation(b"checked", Bounds::WRITES);
+    // A domain beside a function of its name.
+    names.add_relation(b"clean_or_checked", Bounds::WRITES);
     names.add_relation(b"locking_view", Bounds::LOCKS_ROWS);
     names.add_relation(b"unlogged", Bounds::ONE_SERVER);
     names.add_relation(b"a_sequence", Bounds::ONE_SERVER);
@@ -138,6 +140,23 @@ fn the_relations_of_a_text_are_told() {
         }
     }
     assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn what_reads_other_relations_is_seen_in_each_notation_of_its_call() {
+    let mut names = Names::new();
+    names.add_function(b"reads", Effects { beyond: true, ..Effects::NOTHING });
+    let catalog = Catalog(names);
+    for text in [
+        "select reads(t) from t",
+        "select t.reads from t",
+        "select (t).reads from t",
+        "select (t).reads.name from t",
+        "select (t).reads.* from t",
+    ] {
+        let facts = read(text.as_bytes(), Reading::default(), &catalog);
+        assert_eq!((facts.verdict(), facts.relations()), (Verdict::Read, None), "{text}");
+    }
 }
 
 #[test]
