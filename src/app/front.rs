@@ -46,20 +46,17 @@ pub struct Hall {
 pub async fn accept(listener: Listener, hall: Hall) {
     let (complaints, crowded) = (Repeated::new(1), Repeated::new(1));
     loop {
-        hall.unproven.room(hall.door.load().unproven).await;
         match listener.accept(|| tcp_options(&hall.door.load().config.pooler)).await {
             Ok((stream, peer)) => {
+                // In front of the place, with nothing in between: else it would be somebody else's time that is up.
+                hall.unproven.room(hall.door.load().unproven).await;
                 let gate = hall.door.load_full();
                 let closed = hall.unproven.join(gate.unproven, |place| let_in(stream, peer, place, hall.clone()));
                 (0..closed).for_each(|_| gate.metrics.front_login("", LoginResult::Limit));
                 if closed > 0 {
                     if let Some(unreported) = crowded.note(clock::now()) {
                         let most = gate.unproven;
-                        tracing::warn!(
-                            most,
-                            unreported,
-                            "too many connections that have not logged in: the oldest is closed"
-                        );
+                        tracing::warn!(most, unreported, "too many connections that have not logged in: one is closed");
                     }
                     // Its descriptor is free when its task has been run.
                     tokio::task::yield_now().await;

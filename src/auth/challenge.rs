@@ -42,15 +42,19 @@ impl Disguise {
         Self { key: Secret::new(key), iterations, kinds }
     }
 
-    /// The key that a secret makes.
-    pub fn key(secret: &str) -> [u8; 32] {
-        mac(secret.as_bytes(), b"pgotter mock authentication")
+    /// What a secret makes of the names: the same in each process that has it and users with these numbers, however many have each, and
+    /// no name is given another answer when others come and go.
+    pub fn of_secret(secret: &str, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let mut same = Self::new(mac(secret.as_bytes(), b"pgotter mock authentication"), users);
+        same.iterations.values_mut().for_each(|users| *users = 1);
+        same.kinds = same.kinds.map(|users| users.min(1));
+        same
     }
 
-    /// For other users, and with another key if there is one. As long as they have the same numbers, however many have each, no name is given another one: real
+    /// For other users. As long as they have the same numbers, however many have each, no name is given another one: real
     /// users are not either when others come and go.
-    pub fn renewed(&self, key: Option<[u8; 32]>, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
-        let mut other = Self::new(key.unwrap_or(*self.key.expose()), users);
+    pub fn renewed(&self, users: impl Iterator<Item = Option<NonZeroU32>>) -> Self {
+        let mut other = Self::new(*self.key.expose(), users);
         if other.iterations.keys().eq(self.iterations.keys()) {
             other.iterations.clone_from(&self.iterations);
         }

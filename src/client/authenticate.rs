@@ -31,13 +31,13 @@ pub struct Credentials {
 impl Credentials {
     /// Derives what plain-text entries need; about a millisecond each, so not on a thread that serves anybody.
     pub fn new(config: &Config) -> Self {
-        Self::disguised(config, Disguise::new(key(config).unwrap_or_else(random), iterations(config)))
+        Self::disguised(config, disguise(config, None))
     }
 
     /// For a configuration that takes the place of another. Invented answers stay what they were, unless users have other
     /// numbers of iterations, or the secret that they are made of is another one: one that changes says that it is invented.
     pub fn renewed(&self, config: &Config) -> Self {
-        Self::disguised(config, self.disguise.renewed(key(config), iterations(config)))
+        Self::disguised(config, disguise(config, Some(&self.disguise)))
     }
 
     fn disguised(config: &Config, disguise: Disguise) -> Self {
@@ -46,9 +46,14 @@ impl Credentials {
     }
 }
 
-/// What invented answers are made of, where that is to outlast this process.
-fn key(config: &Config) -> Option<[u8; 32]> {
-    config.pooler.mock_authentication_secret.as_ref().map(|secret| Disguise::key(secret.expose()))
+/// What names that nobody has are answered by, where this has been in force until now.
+fn disguise(config: &Config, before: Option<&Disguise>) -> Disguise {
+    let users = iterations(config);
+    match (&config.pooler.mock_authentication_secret, before) {
+        (Some(secret), _) => Disguise::of_secret(secret.expose(), users),
+        (None, Some(before)) => before.renewed(users),
+        (None, None) => Disguise::new(random(), users),
+    }
 }
 
 /// What each user's verifier has.

@@ -56,6 +56,8 @@ pub struct Catalog {
     // Milliseconds since `since` at which it is to be read, and before which it must not be.
     due: AtomicU64,
     rest: AtomicU64,
+    // When the last reading has ended, in the same way.
+    ended: AtomicU64,
     loading: AtomicBool,
     read: AtomicBool,
     // So many milliseconds behind the end of a reading the next one is due, as has been asked for since the last one began.
@@ -98,6 +100,7 @@ impl Catalog {
             since: clock::now(),
             due: AtomicU64::new(0),
             rest: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             loading: AtomicBool::new(false),
             read: AtomicBool::new(false),
             wanted: AtomicU64::new(millis(AGAIN)),
@@ -204,7 +207,7 @@ impl Catalog {
             Computed::ByFunction => millis(CALLED),
             Computed::ByDo => 0,
         };
-        let due = if wanted == 0 { 0 } else { self.rest.load(Ordering::Relaxed) + wanted };
+        let due = if wanted == 0 { 0 } else { self.ended.load(Ordering::SeqCst) + wanted };
         for (at, asked) in [(&self.wanted, wanted), (&self.due, due)] {
             // Most often somebody has asked already.
             if at.load(Ordering::SeqCst) > asked {
@@ -273,6 +276,7 @@ impl Catalog {
         let now = clock::now();
         let rest = (now.saturating_duration_since(began) * SHARE).min(AGAIN);
         self.rest.store(self.millis(now + rest), Ordering::Relaxed);
+        self.ended.store(self.millis(now), Ordering::SeqCst);
         self.due.store(if tried { self.millis(now + AGAIN) } else { 0 }, Ordering::SeqCst);
         // Looked for behind that, so that it takes the place of nobody's wish.
         self.due.fetch_min(self.millis(now) + self.wanted.load(Ordering::SeqCst), Ordering::SeqCst);

@@ -89,7 +89,10 @@ impl Serialize for Field<'_> {
 /// was seen in.
 fn export(views: &Views) -> Value {
     let mut patterns = BTreeMap::new();
-    for seen in views.metrics.statements() {
+    let mut statements = views.metrics.statements();
+    // What it is there may differ from one to the other.
+    statements.sort_by(|one, other| one.database.cmp(&other.database));
+    for seen in statements {
         if !matches!(seen.name, Name::Fingerprint(_)) {
             continue;
         }

@@ -71,7 +71,7 @@ impl Crowd {
         let task = Box::pin(task(place));
         let task = tokio::task::spawn_local(async move {
             task.await;
-            // One that panics stays in the list until it is the oldest.
+            // One that panics stays in the list until its time is up.
             crowd.members.borrow_mut().remove(number);
             crowd.left.notify_one();
         });
@@ -124,7 +124,7 @@ impl Members {
 }
 
 impl Place {
-    /// The member has said something that makes sense.
+    /// The member has sent a whole first packet, or begun TLS.
     pub fn is_heard(&self) {
         let members = &mut *self.crowd.members.borrow_mut();
         if let Some(task) = members.silent.remove(&self.number) {

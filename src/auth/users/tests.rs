@@ -136,25 +136,32 @@ fn what_strangers_are_given_changes_with_the_numbers_in_use_and_with_nothing_els
     let disguise = Disguise::new([1; 32], numbers([7, 9, 7, 0, 0]));
     let first = given(&disguise);
     let asked = |disguise: &Disguise| -> Vec<_> { (0..1000).map(|n| disguise.has_verifier(&n.to_string())).collect() };
-    let others_come = disguise.renewed(None, numbers([9, 9, 0, 9, 7]));
+    let others_come = disguise.renewed(numbers([9, 9, 0, 9, 7]));
     assert_eq!((given(&others_come), asked(&others_come)), (first.clone(), asked(&disguise)));
-    assert_eq!(given(&others_come.renewed(None, numbers([7, 9]))), first);
-    let fewer = given(&others_come.renewed(None, numbers([7])));
+    assert_eq!(given(&others_come.renewed(numbers([7, 9]))), first);
+    let fewer = given(&others_come.renewed(numbers([7])));
     for (before, now) in first.iter().zip(&fewer) {
         assert_eq!(now.0, 7, "no user has 9 any more");
         assert_eq!(now.1 == before.1, before.0 == 7, "a password that is set anew has another salt");
     }
-    let anew = given(&others_come.renewed(None, numbers([11, 12])));
+    let anew = given(&others_come.renewed(numbers([11, 12])));
     assert!(anew.iter().any(|(number, _)| *number == 11) && anew.iter().any(|(number, _)| *number == 12));
 }
 
 #[test]
-fn what_a_secret_makes_of_a_name_is_the_same_in_every_process_that_has_it() {
-    let with = |secret: &str| Disguise::new(Disguise::key(secret), numbers([7]));
-    let first = given(&with("an otter swims by"));
-    assert_eq!(given(&with("an otter swims by")), first);
-    let random = Disguise::new([1; 32], numbers([7]));
-    assert_eq!(given(&random.renewed(Some(Disguise::key("an otter swims by")), numbers([7]))), first);
-    let other = given(&with("an otter sleeps now"));
-    assert!(first.iter().zip(&other).all(|(one, other)| one.1 != other.1));
+fn what_a_secret_makes_of_a_name_is_the_same_in_every_process_that_has_it_however_many_users_have_each_number() {
+    let answers = |disguise: &Disguise| {
+        (given(disguise), (0..1000).map(|n| disguise.has_verifier(&n.to_string())).collect::<Vec<_>>())
+    };
+    let with =
+        |secret: &str, users: &[u32]| Disguise::of_secret(secret, users.iter().map(|number| NonZeroU32::new(*number)));
+    let first = answers(&with("an otter swims by", &[7, 9, 7, 0]));
+    assert_eq!(answers(&with("an otter swims by", &[9, 0, 9, 7, 9, 0])), first);
+    assert_eq!(answers(&with("an otter swims by", &[7, 9, 0]).renewed(numbers([9, 9, 9, 7, 0]))), first);
+    for number in [7, 9] {
+        let strangers = first.0.iter().filter(|(given, _)| *given == number).count();
+        assert!((400..600).contains(&strangers), "{strangers}");
+    }
+    let other = answers(&with("an otter sleeps now", &[7, 9, 7, 0]));
+    assert!(first.0.iter().zip(&other.0).all(|(one, other)| one.1 != other.1));
 }

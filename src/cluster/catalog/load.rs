@@ -104,7 +104,7 @@ const READ: &str = "\
             unnest(string_to_array(coalesce(m[1], m[2]), ' ')) AS id WHERE t.kind <> 'i'), \
     own(id) AS ( \
         SELECT t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typtype NOT IN ('d', 'p') AND t.typcategory NOT IN ('A', 'S') \
-            AND NOT EXISTS (SELECT FROM pg_cast k WHERE k.casttarget = t.oid AND k.castsource < 16384 AND k.castcontext = 'i')), \
+            AND NOT EXISTS (SELECT FROM pg_cast k WHERE k.casttarget = t.oid AND k.castcontext = 'i' AND (k.castsource < 16384 OR k.castfunc = 0))), \
     operators(id, code, types, open) AS ( \
         SELECT o.oid, o.oprcode::oid, ARRAY[o.oprleft, o.oprright], EXISTS ( \
             SELECT FROM (VALUES (o.oprleft, o.oprright), (o.oprright, o.oprleft)) AS s(id, other) \

@@ -100,8 +100,8 @@ fn are_shallow(tokens: &mut Vec<TokenWithSpan>) -> bool {
 /// All but what can only stand beside another: names, constants, commas.
 fn links_more(token: &Token) -> bool {
     use Keyword::{
-        AND, AT, BETWEEN, COLLATE, EXCEPT, ILIKE, IN, INTERSECT, IS, JOIN, LIKE, NOT, NOTNULL, OPERATOR, OR, OVERLAPS,
-        SIMILAR, UNION,
+        AND, AT, BETWEEN, COLLATE, DIV, EXCEPT, GLOB, ILIKE, IN, INTERSECT, IS, JOIN, LIKE, MATCH, MEMBER, MINUS, NOT,
+        NOTNULL, OPERATOR, OR, OVERLAPS, REGEXP, RLIKE, SIMILAR, UNION, XOR,
     };
     match token {
         Token::Word(word) => matches!(
@@ -109,20 +109,28 @@ fn links_more(token: &Token) -> bool {
             AND | AT
                 | BETWEEN
                 | COLLATE
+                | DIV
                 | EXCEPT
+                | GLOB
                 | ILIKE
                 | IN
                 | INTERSECT
                 | IS
                 | JOIN
                 | LIKE
+                | MATCH
+                | MEMBER
+                | MINUS
                 | NOT
                 | NOTNULL
                 | OPERATOR
                 | OR
                 | OVERLAPS
+                | REGEXP
+                | RLIKE
                 | SIMILAR
                 | UNION
+                | XOR
         ),
         Token::Whitespace(_) | Token::Comma | Token::Period | Token::SemiColon => false,
         Token::Number(..) | Token::Placeholder(_) => false,

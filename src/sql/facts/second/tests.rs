@@ -91,6 +91,15 @@ fn deep(at: usize, length: usize) -> String {
         13 => format!("select a{}", times(" at time zone 'x'")),
         14 => format!("select {}1{}", "array[".repeat(length / 7), "]".repeat(length / 7)),
         15 => format!("select a{}", times(".b")),
+        // What other databases have between two operands.
+        16 => format!("select 1{}", times(" xor 1")),
+        17 => format!("select 1{}", times(" rlike 1")),
+        18 => format!("select 1{}", times(" regexp 1")),
+        19 => format!("select 1{}", times(" member of (1)")),
+        20 => format!("select 1{}", times(" minus select 1")),
+        21 => format!("select 1{}", times(" div 1")),
+        22 => format!("select 1{}", times(" glob 1")),
+        23 => format!("select 1{}", times(" match 1")),
         _ => format!("select 1{}", times(", 1")),
     }
 }
@@ -98,7 +107,7 @@ fn deep(at: usize, length: usize) -> String {
 #[test]
 fn deep_and_long_texts_need_no_more_stack() {
     on_a_small_stack(|| {
-        for at in 0..=16 {
+        for at in 0..=24 {
             for length in [100, 200, 500, 1_000, 4_000, SECOND_MAX - 200, 64 * 1024, 1 << 20] {
                 let _ = confirmed(&deep(at, length));
             }
@@ -111,7 +120,7 @@ fn deep_and_long_texts_need_no_more_stack() {
 proptest! {
     #[test]
     fn no_text_makes_it_overflow(
-        parts in prop::collection::vec((0..17_usize, 1..400_usize), 1..6),
+        parts in prop::collection::vec((0..25_usize, 1..400_usize), 1..6),
         noise in prop::collection::vec(prop::sample::select(vec!["(", ")", "select", "from", "'", ",", "::", "case", "with x as"]), 0..40),
     ) {
         on_a_small_stack(move || {
