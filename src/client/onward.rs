@@ -1,6 +1,7 @@
 //! What a client has sent goes on to its server: when it may, and with what in front of it.
 
 use super::connection::{Client, Step};
+use super::doubt::Awaits;
 use super::link::{At, Link};
 use super::listen::{Found, Held, Turn};
 use super::request::{Gathered, ends_request, is_copy, names_something};
@@ -62,8 +63,17 @@ impl Client {
                 Gathered::Terminate => return Err(Left::Terminated),
                 Gathered::More => break,
                 Gathered::Take { bytes, first, end } => {
-                    if first.is_some() && end.is_some() && self.awaits_catalog(bytes, link) {
-                        break;
+                    if first.is_some() && end.is_some() {
+                        match self.awaits_catalog(bytes, link) {
+                            Awaits::Nothing => (),
+                            Awaits::Catalog => break,
+                            Awaits::Refusal(fault) => {
+                                let chunk = take(self.socket.inbox(), bytes);
+                                let held = Held::new(chunk, (first, end), At::Nothing, Found::default());
+                                link.turned_down = self.turn_down(link, &fault, *held)?;
+                                break;
+                            }
+                        }
                     }
                     if link.is_at_rest() && first.is_some() && end.is_some() && self.leaves_for(bytes, link) {
                         // The server is given back, and the request decides anew.

@@ -11,6 +11,7 @@ pub(super) use seen::{not_here, tied_to_replica};
 use super::asked::{Asked, Perused};
 use super::between::Request;
 use super::connection::Client;
+use super::doubt::Doubt;
 use super::own::Ran;
 use super::trial::Trial;
 use super::wanted::Wanted;
@@ -62,8 +63,8 @@ pub(super) struct Route {
     apart: bool,
     // It takes a snapshot for that.
     pub(super) reads: bool,
-    // The next request of a block on a replica waits for the catalog: until then at most.
-    pub(super) doubt: Option<Instant>,
+    // The next request of a block on a replica waits for the catalog.
+    pub(super) doubt: Option<Doubt>,
     // Its block has read elsewhere before, since then.
     pub(super) read_since: Option<Instant>,
     // The text that it has refused as one that writes.

@@ -128,7 +128,7 @@ impl Client {
     }
 
     /// What the pool's servers report; opens the first one if need be. `asks`: for a request, whose client is told that it waits, and which
-    /// waits for no server longer than for another. While no primary is confirmed, what the last one's reported will do: whoever comes meanwhile
+    /// waits no longer than for any server. While no primary is confirmed, what the last one's reported will do: whoever comes meanwhile
     /// waits with its request, and not in front of it.
     pub(super) async fn reported(&mut self, asks: bool) -> Result<Reported, NoServer> {
         let since = if asks { self.waits_since } else { self.now };
@@ -149,7 +149,9 @@ impl Client {
             if let Some(welcome) = lane.welcome() {
                 return Ok(Reported { lane, welcome, present: true });
             }
-            let (login, request) = (self.rules.server_connect_timeout, self.shape.settings.query_wait_timeout);
+            // A login takes its time from now on, whatever has been waited for before.
+            let login = self.rules.server_connect_timeout + clock::now().saturating_duration_since(since);
+            let request = self.shape.settings.query_wait_timeout;
             let patience = request.filter(|_| asks).map_or(login, |request| request.min(login));
             match self.checkout(&lane, since, Some(patience), asks).await {
                 Ok(server) => self.hand_back(&lane, server),

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Portals with names of one transaction, and statements of one server, that are known.
 const KNOWN_MAX: usize = 1000;
 
+/// Of so many of those portals is kept what they say of themselves: it may be 8 KiB each.
+const KEPT_MAX: usize = 64;
+
 /// What is known of them.
 #[derive(Default)]
 pub(super) struct Portals {
@@ -36,6 +39,7 @@ pub(super) struct Executed {
 impl Portals {
     /// A portal is bound.
     pub fn bind(&mut self, portal: &[u8], stat: Arc<Stat>, kept: Option<Kept>) {
+        let kept = kept.filter(|_| portal.is_empty() || self.named.len() < KEPT_MAX);
         let bound = Portal { stat, kept, executed: false };
         if portal.is_empty() {
             self.unnamed = Some(bound);

@@ -112,7 +112,7 @@ fn a_statement_of_a_block_on_a_replica_waits_until_the_catalog_is_known_again() 
         reader.send(&text);
         assert_eq!(error_code(&reader.until_ready()), None);
     }
-    // Who cancels is refused.
+    // Who cancels is told so, and nothing in a failed block waits.
     definer.ask("ROLLBACK");
     until_on_a_replica(&mut reader, "BEGIN READ ONLY");
     define(&mut definer);
@@ -120,7 +120,12 @@ fn a_statement_of_a_block_on_a_replica_waits_until_the_catalog_is_known_again() 
     eventually("it waits, or is answered", || is_waiting(&world) || !reader.hears_nothing());
     let mut cancel = Raw::connect(world.pgotter.port());
     cancel.send(&first_packet(80_877_102, &[&reader.pid.to_be_bytes()[..], &reader.secret].concat()));
-    assert_eq!(error_code(&reader.until_ready()).as_deref(), Some("25006"));
+    let frames = reader.until_ready();
+    assert_eq!((error_code(&frames).as_deref(), status(&frames)), (Some("57014"), 'E'));
+    reader.send(&query(READ));
+    eventually("it is refused at once", || !reader.hears_nothing());
+    assert!(!is_waiting(&world));
+    assert_eq!(error_code(&reader.until_ready()).as_deref(), Some("25P02"));
 }
 
 #[test]

@@ -104,8 +104,6 @@ struct Places {
     marks: Vec<bool>,
     // `pg_listening_channels()`.
     asks: Vec<Range<usize>>,
-    // The last statement.
-    last: usize,
 }
 
 impl Deeds {
@@ -119,6 +117,9 @@ impl Deeds {
         // Only what is certain is cleared in a Parse, and nothing is uncertain for it.
         let several = one.several && other.several;
         (one.several, other.several) = (several, several);
+        if one.commit != other.commit {
+            (one.commit, other.commit) = (None, None);
+        }
         if one == other {
             return one;
         }
@@ -134,7 +135,8 @@ impl Deeds {
         let verbs = || facts.statements.iter().map(|statement| &statement.verb);
         let listens = verbs().filter(|verb| matches!(verb, Verb::Listen(_))).count();
         let unlistens = verbs().filter(|verb| matches!(verb, Verb::Unlisten(_))).count();
-        let places = if facts.touches.any(Touches::LISTENS) { Places::find(text, reading) } else { Places::default() };
+        let touches = facts.touches.any(Touches::LISTENS);
+        let (places, last) = if touches { Places::find(text, reading) } else { Default::default() };
         // PostgreSQL cuts a long name where a character ends: at 63 bytes only where each is one.
         let cut = facts.unsure == Some(Unsure::Overlong) && text.is_ascii() && !text.contains(&b'$');
         let known = (places.listens.len(), places.marks.len()) == (listens, unlistens);
@@ -154,7 +156,7 @@ impl Deeds {
         let commits = matches!(verbs().next(), Some(Verb::Begin(_)))
             && matches!(verbs().last(), Some(Verb::Commit { chain: false }))
             && verbs().filter(is_end).count() == 1;
-        let commit = (commits && deeds.iter().any(Deed::is_listen)).then_some(places.last);
+        let commit = (commits && deeds.iter().any(Deed::is_listen)).then_some(last);
         let notifies = facts.touches.any(Touches::NOTIFIES);
         let notices = if notifies { notices(text, reading) } else { Vec::new() };
         let several = verbs().nth(1).is_some();
@@ -217,15 +219,16 @@ enum Behind {
 }
 
 impl Places {
-    fn find(text: &[u8], reading: Reading) -> Self {
-        let mut found = Self::default();
+    /// And where the last statement begins.
+    fn find(text: &[u8], reading: Reading) -> (Self, usize) {
+        let (mut found, mut last) = (Self::default(), 0);
         let (mut behind, mut verb, mut depth) = (Behind::Start, 0, 0u32);
         let begun = Cell::new(0);
         let mut scanner = Scanner::new(reading);
         let mut note = |token: Token<'_>| {
             let at = begun.get();
             if behind == Behind::Start && token != Token::Symbol(b';') {
-                found.last = at;
+                last = at;
             }
             behind = match (behind, token) {
                 (Behind::Start, Token::Word { name: b"listen" | b"unlisten", quoted: false }) => {
@@ -255,7 +258,7 @@ impl Places {
         scanner.feed_telling(text, &begun, &mut note);
         // Whether that is certain, the facts of the text say.
         let _ = scanner.finish(&mut note);
-        found
+        (found, last)
     }
 
     /// A channel follows the verb at `at`.

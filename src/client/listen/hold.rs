@@ -139,6 +139,7 @@ impl Client {
         }
         let commit = self.listening.as_mut().and_then(|listening| listening.commit.take());
         let Some(mut commit) = commit else { return };
+        link.sent = self.moment(link);
         let readings = self.readings(&link.server);
         let found = self.examine(&mut commit, link.mode, readings);
         link.held = Some(Held::new(commit, (Some(kind::QUERY), Some(kind::QUERY)), At::Nothing, found));

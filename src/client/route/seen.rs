@@ -203,7 +203,7 @@ impl Route {
             return Ok(());
         }
         let fault = not_here(verdict);
-        Err(if verdict == Verdict::Function && catalog.is_uncertain() { in_doubt(fault) } else { fault })
+        Err(if verdict == Verdict::Function && catalog.is_doubtful() { in_doubt(fault) } else { fault })
     }
 }
 

@@ -26,6 +26,11 @@ impl Catalog {
         known.is_blank() || known.is_doubtful()
     }
 
+    /// Whether it is being changed, or has been since it was read.
+    pub fn is_doubtful(&self) -> bool {
+        self.known().is_doubtful()
+    }
+
     /// What is to be done for it to be known. Whoever is told to wait is called once through `mailbox`, by mail that says nothing.
     pub fn prospect(self: &Arc<Self>, now: Instant, mailbox: &Arc<Mailbox>) -> Prospect {
         if !self.is_uncertain() && !self.may_be_read(now) {

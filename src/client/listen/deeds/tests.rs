@@ -125,6 +125,11 @@ fn readings_that_differ_in_how_many_statements_there_are_agree_all_the_same() {
     let text = r"SELECT pg_notify('a', f(x)), '\'; SELECT 1 --'";
     let deeds = Deeds::read(text.as_bytes(), Readings::any(Reading::default()));
     assert!(deeds.notifies && !deeds.uncertain, "it notifies by either: {deeds:?}");
+    let either = |text: &str| Deeds::read(text.as_bytes(), Readings::any(Reading::default()));
+    assert_eq!(either(r"LISTEN a; SELECT '\'; SELECT 1 --'").deeds, [Deed::Listen(name("a"))]);
+    assert_eq!(either(r"UNLISTEN a; SELECT '\'; SELECT 1 --'").deeds, [Deed::Unlisten(name("a"))]);
+    let found = either(r"BEGIN; LISTEN a; SELECT '\'; COMMIT --'; COMMIT");
+    assert!(found.commit.is_none() && !found.uncertain && found.must_change(), "it listens by either: {found:?}");
 }
 
 #[test]
