@@ -9,7 +9,8 @@
 //! transaction has been committed the client listens, else the hub is told to forget it. So nothing that is committed
 //! behind the client's COMMIT is missed, nor what its own transaction notifies. A client that
 //! listens to nothing yet is to hear nothing of what was committed before: in front of a COMMIT that it sends, the hub is asked for that, and
-//! what has come by its answer is forgotten; if a Query begins the transaction and ends with that COMMIT, it goes apart. One that listens already hears it as well, as with PostgreSQL's own `Exec_ListenPreCommit`.
+//! what has come by its answer is forgotten; if a Query begins the transaction and ends with that COMMIT, it goes apart. One that
+//! listens already hears it as well, as with PostgreSQL's own `Exec_ListenPreCommit`.
 //!
 //! How a NOTIFY of a client that listens goes: the hub is asked for what has been committed so far, then the statement goes;
 //! behind its COMMIT the hub is asked once more. What has come between these two from the process of the client's server
