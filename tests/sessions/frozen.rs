@@ -2,7 +2,9 @@
 //! server it runs.
 
 use crate::support::raw::*;
-use crate::support::{PgOtter, shared_postgres};
+use crate::support::{PgOtter, postgres};
+use pgotter::cli::local_postgres::{LocalPostgres, Options};
+use std::sync::OnceLock;
 
 /// A client on a server that has what it has prepared, a direct one that has done the same, and one that can take that server away.
 struct World {
@@ -13,9 +15,16 @@ struct World {
     _pgotter: PgOtter,
 }
 
+/// PostgreSQL reads a prepared text anew, by the settings of that moment, where it has lost count of what others have changed meanwhile: here
+/// nobody changes anything.
+fn quiet_postgres() -> &'static LocalPostgres {
+    static QUIET: OnceLock<LocalPostgres> = OnceLock::new();
+    QUIET.get_or_init(|| postgres(&Options::default()))
+}
+
 impl World {
     fn new(startup: &[(&str, &str)]) -> Self {
-        let server = shared_postgres();
+        let server = quiet_postgres();
         let pgotter = PgOtter::in_front_of(server, "default_pool_size = 2");
         let [client, direct] = [pgotter.port(), server.port()].map(|port| Raw::log_in(port, startup));
         let other = Raw::log_in(pgotter.port(), &[]);
@@ -248,7 +257,7 @@ fn what_a_plan_has_worked_out_is_not_told_to_clients_with_other_settings() {
         (br"SELECT '\x00ff'::bytea::text".as_slice(), "SET bytea_output = 'escape'", r"\x00ff"),
         (b"SELECT 0.1::float8::text", "SET extra_float_digits = -15", "0.1"),
     ] {
-        let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+        let pgotter = PgOtter::in_front_of(quiet_postgres(), "default_pool_size = 1");
         let [mut first, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
         for client in [&mut first, &mut other] {
             client.send(&[message(b'P', &[b"s\0", text, b"\0\0\0"].concat()), sync()].concat());
@@ -265,7 +274,7 @@ fn what_a_plan_has_worked_out_is_not_told_to_clients_with_other_settings() {
 
 #[test]
 fn a_plan_of_a_block_with_settings_of_its_own_is_not_told_to_others() {
-    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let pgotter = PgOtter::in_front_of(quiet_postgres(), "default_pool_size = 1");
     let [mut first, mut other] = [(); 2].map(|()| Raw::log_in(pgotter.port(), &[]));
     for client in [&mut first, &mut other] {
         client.send(&[parse("s", r"SELECT '\x00ff'::bytea::text"), sync()].concat());
