@@ -4,10 +4,10 @@
 use super::connection::Client;
 use super::link::Link;
 use super::serve::Left;
-use super::settle::{ANSWER, Bent, ENCODING, lost};
+use super::settle::{ANSWER, Bent, lost};
 use crate::config::PoolMode;
 use crate::server::{Answer, Asked, REPAIR_DEADLINE, Server, ask_apart};
-use crate::session::{Effect, Portal, Settings, Statement, Touched, is_opaque, reset_to};
+use crate::session::{ENCODING, Effect, Portal, Settings, Statement, Touched, is_opaque, reset_to};
 use crate::sql::{Facts, Name, Touches, literal};
 use crate::wire::backend::Status;
 use crate::wire::frame;

@@ -12,8 +12,8 @@ use crate::metrics::CheckoutFailure;
 use crate::pool::{Lane, PinSeat};
 use crate::server::{REPAIR_DEADLINE, Server, ask};
 use crate::session::{
-    Computed, Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque, is_planned_by,
-    is_read_by_unheard, is_role, may_pin, reset_to,
+    Computed, ENCODING, Found, Noted, OWN, Pins, Settings, TooMuch, Touched, is_custom, is_harmless, is_opaque,
+    is_planned_by, is_read_by_unheard, is_role, may_pin, reset_to,
 };
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use crate::wire::backend;
@@ -22,9 +22,6 @@ use std::sync::Arc;
 
 /// No answer about a session is longer: settings are bounded.
 pub(super) const ANSWER: usize = 4 * 1024 * 1024;
-
-/// What texts are spelled in.
-pub(super) const ENCODING: &[u8] = b"client_encoding";
 
 /// Drops all that can be asked for.
 const DISCARD: &str = "DISCARD ALL";

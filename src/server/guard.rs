@@ -13,7 +13,7 @@
 use super::belief::Start;
 use super::connection::Server;
 use super::reply_queue::Disposition::{self, Hold};
-use crate::session::{Lack, Settings};
+use crate::session::{ENCODING, Lack, Settings};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
 use std::fmt::Write;
@@ -25,8 +25,6 @@ const SET: &str = "pgotter.set";
 const BEGIN: &str = "pgotter.begin";
 /// The empty statement that exists only if the settings are in force.
 const GUARD: &str = "pgotter.guard";
-/// PostgreSQL reads what is bound behind it in this encoding.
-const ENCODING: &[u8] = b"client_encoding";
 
 impl Server {
     /// Queues what brings the server into the client's settings; nothing when it is in them already. The request must

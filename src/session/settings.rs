@@ -27,6 +27,9 @@ pub const NAMES_MAX: usize = 256;
 
 /// PostgreSQL only checks it at a login.
 pub(super) const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
+/// The setting that says what a client's bytes mean.
+pub const ENCODING: &[u8] = b"client_encoding";
+
 const APPLICATION_NAME: &[u8] = b"application_name";
 /// Encodings in which the second byte of a character may look like ASCII. Source: PostgreSQL manual, "Character Set Support".
 const ASCII_TRAILS: [&[u8]; 7] = [b"SJIS", b"BIG5", b"GBK", b"UHC", b"GB18030", b"JOHAB", b"SHIFT_JIS_2004"];
@@ -289,7 +292,7 @@ impl Settings {
         self.custom = names.map(custom::hash_name).fold(0, |all, one| all ^ one);
         let is = |name: &[u8], value: &[u8]| self.get(name).is_some_and(|set| set.eq_ignore_ascii_case(value));
         let serializable = is(b"default_transaction_isolation", b"serializable");
-        let encoding = self.get(b"client_encoding").unwrap_or_default();
+        let encoding = self.get(ENCODING).unwrap_or_default();
         self.reading = Reading {
             standard_strings: !is(b"standard_conforming_strings", b"off"),
             ascii_trails: ASCII_TRAILS.iter().any(|name| encoding.eq_ignore_ascii_case(name)),

@@ -5,7 +5,7 @@ mod resets;
 
 pub use resets::{Resets, is_opaque, reset_to};
 
-use super::settings::{NAMES_MAX, Settings, is_role};
+use super::settings::{ENCODING, NAMES_MAX, Settings, is_role};
 use super::startup::OF_A_TRANSACTION;
 use crate::sql::{Facts, Name, Setting, Touches, Value, Verb};
 use std::fmt::{self, Write};
@@ -30,7 +30,6 @@ const PINS: Touches = Touches::TEMP.and(Touches::SESSION_LOCK).and(Touches::HOLD
 /// More than [`NAMES_MAX`] names, which nobody keeps: the client stays for good, and all is asked for.
 const TOO_MANY: Touches = Touches::HIDDEN.and(Touches::DYNAMIC);
 
-const ENCODING: &[u8] = b"client_encoding";
 const ROLE: &[u8] = b"role";
 const SESSION_AUTHORIZATION: &[u8] = b"session_authorization";
 

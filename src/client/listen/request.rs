@@ -131,7 +131,7 @@ impl Client {
 
     /// In which it speaks.
     pub(super) fn encoding(&self) -> &[u8] {
-        self.settings.get(b"client_encoding").unwrap_or_default()
+        self.settings.get(crate::session::ENCODING).unwrap_or_default()
     }
 
     /// The text of a statement that was prepared in an earlier request.

@@ -71,6 +71,10 @@ fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
     thread.expect("a thread starts").join().expect("it ends");
 }
 
+/// What other databases have between two operands.
+const OF_OTHERS: [&str; 8] =
+    [" xor 1", " rlike 1", " regexp 1", " member of (1)", " minus select 1", " div 1", " glob 1", " match 1"];
+
 /// Whatever is deep in it is as deep as it gets at this length.
 fn deep(at: usize, length: usize) -> String {
     let times = |part: &str| part.repeat(length / part.len());
@@ -91,16 +95,8 @@ fn deep(at: usize, length: usize) -> String {
         13 => format!("select a{}", times(" at time zone 'x'")),
         14 => format!("select {}1{}", "array[".repeat(length / 7), "]".repeat(length / 7)),
         15 => format!("select a{}", times(".b")),
-        // What other databases have between two operands.
-        16 => format!("select 1{}", times(" xor 1")),
-        17 => format!("select 1{}", times(" rlike 1")),
-        18 => format!("select 1{}", times(" regexp 1")),
-        19 => format!("select 1{}", times(" member of (1)")),
-        20 => format!("select 1{}", times(" minus select 1")),
-        21 => format!("select 1{}", times(" div 1")),
-        22 => format!("select 1{}", times(" glob 1")),
-        23 => format!("select 1{}", times(" match 1")),
-        _ => format!("select 1{}", times(", 1")),
+        16 => format!("select 1{}", times(", 1")),
+        other => format!("select 1{}", times(OF_OTHERS[other - 17])),
     }
 }
 
