@@ -45,6 +45,9 @@ impl Client {
     /// FATAL 54000 for a name that is too long to be read.
     pub(super) fn send(&mut self, link: &mut Link, mut chunk: BytesMut, first: Option<u8>) -> Result<(), Left> {
         let Link { server, lane, mode, sent, waited_us, .. } = &mut *link;
+        if let Some(touched) = &mut self.touched {
+            touched.resets_mut().send_behind(server.exchange().status());
+        }
         if *mode == PoolMode::Session {
             self.read_resets(server, &chunk, first);
             if first.is_none_or(is_copy) || server.exchange().is_skipping() {

@@ -153,7 +153,9 @@ impl Client {
         if exchange.cut_outgoing() || !is_coming {
             return false;
         }
-        self.touched.as_ref().is_some_and(|touched| touched.resets().are_due()) || link.server.awaits_drop()
+        // Whether a block has failed must be known where it ends; and where it resets what was set in front of it, which of the two is undone.
+        let unsettled = |touched: &Touched| !touched.resets().is_empty() || touched.may_have_set_any_of(&self.base);
+        self.touched.as_ref().is_some_and(|touched| unsettled(touched)) || link.server.awaits_drop()
     }
 
     /// Brings back what the client came with, where a RESET or the end of a subtransaction has left PostgreSQL's default.

@@ -260,6 +260,11 @@ impl Touched {
         self.resets.note(facts, base, &self.before, runs);
     }
 
+    /// Whether something that a client came with, whose settings were `base` then, may have been set or reset.
+    pub fn may_have_set_any_of(&self, base: &Settings) -> bool {
+        self.names.iter().any(|noted| base.own(&noted.name).is_some())
+    }
+
     /// What may be at PostgreSQL's default, while the client came with another value.
     pub fn resets(&self) -> &Resets {
         &self.resets

@@ -92,7 +92,10 @@ fn a_server_whose_client_has_left_it_in_the_middle_is_being_tested() {
     client.send(&query(
         "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$",
     ));
-    Scrape::until(watched.http, "it runs", |scrape| servers(scrape) == [("active", 1.0)]);
+    // Before it sleeps a cancel request would end it.
+    let asleep =
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DO $$ BEGIN LOOP%' AND wait_event = 'PgSleep'";
+    must(shared_postgres().wait_until("postgres", asleep));
     drop(client);
     Scrape::until(watched.http, "it is brought back", |scrape| servers(scrape) == [("testing", 1.0)]);
     Scrape::until(watched.http, "it could not be", |scrape| servers(scrape).is_empty());

@@ -505,3 +505,49 @@ fn what_code_sets_behind_a_reset_is_told_from_what_it_sets_for_its_transaction()
         }
     }
 }
+
+#[test]
+fn what_is_set_in_one_write_with_the_begin_of_a_block_survives_what_the_block_resets() {
+    roles();
+    let login = [LOGIN, WITH_OPAQUE].concat();
+    let firsts = |set: &str| {
+        [
+            vec![query(set), query("BEGIN")],
+            vec![pipeline(&[set]), pipeline(&["BEGIN"])],
+            vec![pipeline(&[set, "BEGIN"])],
+            vec![query(&format!("{set}; BEGIN"))],
+        ]
+    };
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for set in [
+            "SET application_name = ''",
+            "SET application_name = 'x'",
+            "SET application_name TO DEFAULT",
+            "SET app.tenant = ''",
+            "SET ROLE NONE",
+        ] {
+            for (pin, first) in PINS.into_iter().flat_map(|pin| firsts(set).map(|first| (pin, first))) {
+                for rest in [
+                    &["RESET ALL", "ROLLBACK"][..],
+                    &["RESET application_name", "SELECT 1", "ROLLBACK"],
+                    &["RESET ALL", "SELECT 1/0", "COMMIT"],
+                    &["RESET ALL", "SET LOCAL application_name = ''", "COMMIT"],
+                    &["RESET ALL", "COMMIT"],
+                    &["RESET app.tenant", "RESET ROLE", "ROLLBACK"],
+                    &["RESET app.tenant", "RESET ROLE", "SELECT 1/0", "COMMIT"],
+                ] {
+                    let seen = [shared_postgres().port(), pgotter.port()].map(|port| {
+                        let mut client = Raw::log_in(port, &login);
+                        client.ask(pin);
+                        errors(&mut client, &first);
+                        rest.iter().for_each(|text| drop(client.ask(text)));
+                        [SEEN, OPAQUE, SEEN, OPAQUE].map(|seen| client.value(seen))
+                    });
+                    let first: Vec<_> = first.iter().map(|request| String::from_utf8_lossy(request)).collect();
+                    assert_eq!(seen[0], seen[1], "behind {first:?}, {rest:?}, {pin}, {mode} mode");
+                }
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use super::{ROLE, SESSION_AUTHORIZATION};
 use crate::session::custom::is_custom;
 use crate::session::settings::{Settings, is_role};
 use crate::sql::{Discard, Facts, Name, Setting, Statement, Touches, Value, Verb};
+use crate::wire::backend::Status;
 
 /// What is known of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ enum Word {
     Clouded,
     /// A text had, before it was looked at or rolled back.
     Was,
+    /// A text had, in a transaction that was rolled back.
+    Undone,
     /// A text had, before it was set for its transaction.
     Masked,
     /// A text has.
@@ -46,7 +49,7 @@ impl Reset {
             Word::Was | Word::Masked => true,
             // By a function perhaps.
             Word::Said | Word::Done => !failed,
-            Word::Set | Word::Hidden | Word::Clouded => false,
+            Word::Set | Word::Hidden | Word::Clouded | Word::Undone => false,
         }
     }
 
@@ -54,7 +57,7 @@ impl Reset {
     fn cloud(&mut self) {
         self.word = match self.word {
             Word::Said | Word::Done => Word::Clouded,
-            Word::Was => Word::Hidden,
+            Word::Was | Word::Undone => Word::Hidden,
             other => other,
         };
     }
@@ -69,7 +72,11 @@ impl Reset {
 
 /// All of one client, each once.
 #[derive(Debug, Default)]
-pub struct Resets(Vec<Reset>);
+pub struct Resets {
+    each: Vec<Reset>,
+    // What is noted is sent to a block that has failed.
+    failed: bool,
+}
 
 impl Resets {
     /// A statement of these facts is sent. `base` is what the client came with, `before` are its settings before all this; `runs`:
@@ -101,14 +108,14 @@ impl Resets {
                         }
                     }
                 }
-                Verb::Commit { .. } | Verb::PrepareTransaction => {
+                Verb::Commit { .. } | Verb::PrepareTransaction if !self.failed => {
                     self.look_again(false);
                     self.commit();
                 }
-                Verb::Rollback { .. } => {
+                Verb::Commit { .. } | Verb::PrepareTransaction | Verb::Rollback { .. } => {
                     self.look_again(true);
-                    // All that is not committed is as it was before the transaction.
-                    self.0.iter_mut().for_each(|reset| reset.due &= reset.committed);
+                    self.undo();
+                    self.failed = false;
                 }
                 Verb::RollbackTo(_) => self.look_again(true),
                 _ => (),
@@ -121,7 +128,7 @@ impl Resets {
         }
         if facts.touches.any(Touches::PLACEHOLDERS) {
             // Of a name that is computed.
-            self.0.iter_mut().for_each(Reset::was);
+            self.each.iter_mut().for_each(Reset::was);
         }
         let is_told = |name: &[u8]| facts.statements.iter().any(|statement| tells_of(statement, name));
         for (name, reach) in facts.code_names() {
@@ -145,6 +152,11 @@ impl Resets {
         }
     }
 
+    /// What is noted next is sent behind this, in a block that has failed or not.
+    pub fn send_behind(&mut self, status: Status) {
+        self.failed = status == Status::Failed;
+    }
+
     /// Anything may have been done to all of them.
     pub fn hide_all(&mut self, base: &Settings, before: &Settings) {
         base.iter().for_each(|(name, _)| self.hide(name, base, before));
@@ -152,12 +164,12 @@ impl Resets {
 
     /// Nothing may be at PostgreSQL's default.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.each.is_empty()
     }
 
     /// Whether something has happened that was not looked at.
     pub fn are_due(&self) -> bool {
-        self.0.iter().any(|reset| reset.due)
+        self.each.iter().any(|reset| reset.due)
     }
 
     /// Whether a default that PostgreSQL tells of comes of what a text has reset just now, or of the end of what had brought that back.
@@ -165,27 +177,28 @@ impl Resets {
         self.find(name).is_some_and(|reset| match reset.word {
             Word::Said | Word::Done | Word::Clouded => true,
             Word::Was => reset.committed,
-            Word::Masked | Word::Hidden | Word::Set => false,
+            Word::Masked | Word::Undone | Word::Hidden | Word::Set => false,
         })
     }
 
     /// What PostgreSQL is to be asked of: whether it is at the default; and whether it may be, and look set. `ended`: so is the block,
     /// and of nothing it is known what has become of it.
     pub fn to_look_at(&self, ended: bool) -> Vec<(&[u8], bool)> {
-        let unknown = self.0.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
+        let unknown = self.each.iter().filter(|reset| ended || reset.due && reset.word != Word::Done);
         unknown.map(|reset| (&*reset.name, reset.is_masked(false))).collect()
     }
 
     /// PostgreSQL has said that these are at the default. What is to be brought back.
     pub fn looked(&mut self, at_default: &[Box<[u8]>], ended: bool) -> Vec<Name> {
         let mut lost = Vec::new();
-        self.0.retain_mut(|reset| {
+        self.each.retain_mut(|reset| {
             if !ended && !std::mem::take(&mut reset.due) {
                 return true;
             }
             let is_lost = at_default.contains(&reset.name) || reset.word == Word::Done && !ended;
             match reset.word {
                 Word::Set => return is_lost,
+                Word::Undone if is_opaque(&reset.name) => (),
                 _ if is_lost => lost.push(reset.name.clone()),
                 _ => (),
             }
@@ -202,44 +215,56 @@ impl Resets {
     /// What is the client's own again behind its transaction, if it looks reset.
     pub fn back(&self) -> Vec<Name> {
         let is_back = |reset: &&Reset| match reset.word {
-            Word::Set => false,
+            Word::Set | Word::Undone => false,
             Word::Hidden | Word::Clouded => is_opaque(&reset.name),
             Word::Was | Word::Masked | Word::Said | Word::Done => true,
         };
-        self.0.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
+        self.each.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
     }
 
     /// What was reset, and may look set to its default. `failed`: some of what was sent was refused, or skipped.
     pub fn masked(&self, failed: bool) -> Vec<Name> {
-        self.0.iter().filter(|reset| reset.is_masked(failed)).map(|reset| reset.name.clone()).collect()
+        self.each.iter().filter(|reset| reset.is_masked(failed)).map(|reset| reset.name.clone()).collect()
     }
 
     /// What may have been set to what looks reset.
     pub fn set_ones(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().filter(|reset| reset.word == Word::Set).map(|reset| &*reset.name)
+        self.each.iter().filter(|reset| reset.word == Word::Set).map(|reset| &*reset.name)
     }
 
     fn find(&self, name: &[u8]) -> Option<&Reset> {
-        self.0.iter().find(|reset| reset.name.eq_ignore_ascii_case(name))
+        self.each.iter().find(|reset| reset.name.eq_ignore_ascii_case(name))
     }
 
     /// What was brought back may be undone, and what was undone not. What was said is only this any more.
     fn look_again(&mut self, undone: bool) {
-        for reset in self.0.iter_mut().filter(|reset| reset.word != Word::Set) {
+        for reset in self.each.iter_mut().filter(|reset| reset.word != Word::Set) {
             reset.due = true;
             reset.word = match reset.word {
                 Word::Said | Word::Done | Word::Masked | Word::Was if undone && reset.committed => Word::Said,
                 Word::Said | Word::Done | Word::Masked if undone => Word::Was,
                 Word::Clouded if undone => Word::Hidden,
                 Word::Done => Word::Said,
+                // If that was skipped, nothing was.
+                Word::Undone => Word::Was,
                 other => other,
             };
         }
     }
 
+    /// All that is not committed is as it was before the transaction.
+    fn undo(&mut self) {
+        for reset in self.each.iter_mut().filter(|reset| !reset.committed) {
+            reset.due = false;
+            if reset.word == Word::Was {
+                reset.word = Word::Undone;
+            }
+        }
+    }
+
     /// What was reset is, whatever becomes of the transaction behind it.
     fn commit(&mut self) {
-        self.0.iter_mut().for_each(|reset| reset.committed = true);
+        self.each.iter_mut().for_each(|reset| reset.committed = true);
     }
 
     /// With who a session is, the role that it came with is back.
@@ -251,28 +276,28 @@ impl Resets {
     }
 
     fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
-        self.0.retain(|reset| *reset.name != *name);
+        self.each.retain(|reset| *reset.name != *name);
         if base.own(name).is_some() {
-            self.0.push(Reset { name: name.into(), word, due: true, committed: false });
+            self.each.push(Reset { name: name.into(), word, due: true, committed: false });
         }
     }
 
     /// `RESET ALL` leaves alone who a session runs as. A text may say it thousands of times.
     fn put_all(&mut self, base: &Settings, word: Word) {
-        self.0.retain(|reset| is_role(&reset.name));
+        self.each.retain(|reset| is_role(&reset.name));
         let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
-        self.0.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, committed: false }));
+        self.each.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, committed: false }));
     }
 
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
         self.put(name, base, Word::Set);
-        if let Some(last) = self.0.last_mut().filter(|last| *last.name == *name) {
+        if let Some(last) = self.each.last_mut().filter(|last| *last.name == *name) {
             last.due = due;
         }
     }
 
     fn hide(&mut self, name: &[u8], base: &Settings, before: &Settings) {
-        match self.0.iter_mut().find(|reset| *reset.name == *name) {
+        match self.each.iter_mut().find(|reset| *reset.name == *name) {
             Some(reset) => {
                 reset.due = true;
                 reset.cloud();
@@ -284,21 +309,21 @@ impl Resets {
 
     /// It was set behind that for its transaction.
     fn was(&mut self, name: &[u8]) {
-        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name) {
+        if let Some(reset) = self.each.iter_mut().find(|reset| *reset.name == *name) {
             reset.was();
         }
     }
 
     /// Code may have set it behind that.
     fn cloud(&mut self, name: &[u8]) {
-        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name) {
+        if let Some(reset) = self.each.iter_mut().find(|reset| *reset.name == *name) {
             reset.cloud();
         }
     }
 
     /// It was set behind that, unless that fails.
     fn doubt(&mut self, name: &[u8]) {
-        if let Some(reset) = self.0.iter_mut().find(|reset| *reset.name == *name && reset.word != Word::Set) {
+        if let Some(reset) = self.each.iter_mut().find(|reset| *reset.name == *name && reset.word != Word::Set) {
             reset.word = Word::Hidden;
         }
     }
