@@ -21,7 +21,6 @@ use arc_swap::ArcSwap;
 use std::cmp::Ordering;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -42,15 +41,9 @@ pub enum Stopped {
     InOrder,
     /// Some were cut off.
     AtOnce,
-    /// A worker's thread panicked: this is not the end anybody asked for.
-    WorkerLost,
 }
 
 /// Runs until an operator or a signal ends it.
-///
-/// A worker whose thread panics ends the process in the same order, for the service manager to start it anew. Tasks are
-/// guarded one by one, so such a panic comes from the runtime or from what holds everything together: nothing that the
-/// thread had can be trusted, and the lanes whose stewards it ran have nobody to open servers.
 ///
 /// # Errors
 /// A listening socket could not be made, or a file of the TLS settings not be used; the message names it.
@@ -71,7 +64,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         clients: Arc::default(),
         metrics: metrics.clone(),
     });
-    let losses = start_workers(queues, &shared)?;
+    start_workers(queues, &shared)?;
     let door = Arc::new(ArcSwap::from_pointee(gate));
     let board = Arc::<Board>::default();
     let (ends, mut orders) = unbounded_channel();
@@ -104,7 +97,7 @@ pub fn run(config: Config) -> io::Result<Stopped> {
         tokio::task::spawn_local(async move { desk.keep_averages().await });
         tokio::task::spawn_local(async move { cluster.follow_names().await });
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-        let stopped = serve_until_the_end(&mut orders, losses, &operator, &shared, &accepting).await;
+        let stopped = serve_until_the_end(&mut orders, &operator, &shared, &accepting).await;
         tracing::info!(clients = registry.len(), "stopped");
         Ok(stopped)
     });
@@ -163,18 +156,13 @@ fn watch_hosts(cluster: Arc<Cluster>) -> io::Result<()> {
     Ok(())
 }
 
-fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> io::Result<UnboundedReceiver<u16>> {
-    let (lost, losses) = unbounded_channel();
+fn start_workers(queues: Vec<UnboundedReceiver<Job>>, shared: &Arc<Shared>) -> io::Result<()> {
     for (number, queue) in (0u16..).zip(queues) {
-        let (shared, lost) = (shared.clone(), lost.clone());
-        let run = move || {
-            if catch_unwind(AssertUnwindSafe(|| work(WorkerId(number), queue, &shared))).is_err() {
-                let _ = lost.send(number);
-            }
-        };
+        let shared = shared.clone();
+        let run = move || work(WorkerId(number), queue, &shared);
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
     }
-    Ok(losses)
+    Ok(())
 }
 
 /// What stands at the door, and the pools behind it.
@@ -204,19 +192,12 @@ fn open_gate(
 /// Waits for the first order to end, and carries it out.
 async fn serve_until_the_end(
     orders: &mut UnboundedReceiver<Shutdown>,
-    mut losses: UnboundedReceiver<u16>,
     operator: &Operator,
     shared: &Shared,
     accepting: &[JoinHandle<()>],
 ) -> Stopped {
     let registry = &*shared.registry;
-    let (order, lost) = tokio::select! {
-        order = orders.recv() => (order.unwrap_or(Shutdown::Now), None),
-        worker = losses.recv() => (Shutdown::WaitForTransactions, worker),
-    };
-    if let Some(worker) = lost {
-        tracing::error!(worker, "a worker's thread panicked; the process ends");
-    }
+    let order = orders.recv().await.unwrap_or(Shutdown::Now);
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     shared.metrics.process.stopping();
     accepting.iter().for_each(JoinHandle::abort);
@@ -227,11 +208,7 @@ async fn serve_until_the_end(
     }
     // Also where everybody has left: some may have vanished in the middle of a statement.
     cancelled(&shared.in_force.partings, clock::now() + LAST_CANCELS).await;
-    match lost {
-        Some(_) => Stopped::WorkerLost,
-        None if emptied => Stopped::InOrder,
-        None => Stopped::AtOnce,
-    }
+    if emptied { Stopped::InOrder } else { Stopped::AtOnce }
 }
 
 /// Sees the clients off, as `order` says or a harder one that comes meanwhile; the same once more means now. Whether all

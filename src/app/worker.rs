@@ -6,6 +6,7 @@ use crate::ids::{ClientId, Numbers, WorkerId};
 use crate::metrics::{self, Meters};
 use crate::pool::{Lane, Steward};
 use std::any::Any;
+use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -18,6 +19,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A steward that panicked begins again after this long: one that does so again and again must not keep the worker busy.
 const STEWARDS_PAUSE: Duration = Duration::from_secs(1);
+
+/// So does a worker: its stewards are missed.
+const WORKERS_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a thread says that it turns.
 const BEAT: Duration = Duration::from_secs(1);
@@ -52,6 +56,8 @@ struct Worker {
     id: WorkerId,
     // They stay on its thread.
     meters: Meters,
+    // Those whose worker has panicked, to go on when that begins again.
+    adrift: RefCell<Vec<(Steward, Weak<Lane>)>>,
 }
 
 impl Workers {
@@ -70,25 +76,73 @@ impl Workers {
     }
 }
 
-/// A worker's thread, until the job queue closes.
+/// A worker's thread, until the job queue closes. Tasks are guarded one by one; a panic of the worker itself costs all the clients that it
+/// had, whose servers are closed, and it begins again on a runtime of its own.
 pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .expect("invariant: a runtime needs two descriptors, which the budget keeps");
-    let worker = Rc::new(Worker { shared: shared.clone(), id, meters: Meters::new(&shared.metrics, id) });
-    runtime.block_on(async {
-        tokio::task::spawn_local(beat(shared.metrics.clone(), usize::from(id.0)));
-        while let Some(job) = jobs.recv().await {
-            match job {
-                Job::Client(client) => {
-                    probe(&shared.in_force.rules(), &client);
-                    drop(tokio::task::spawn_local(guarded(worker.clone(), client)));
+    let meters = Meters::new(&shared.metrics, id);
+    let worker = Rc::new(Worker { shared: shared.clone(), id, meters, adrift: RefCell::default() });
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.clone().turn(&mut jobs))) {
+        shared.metrics.process.worker_panics.fetch_add(1, Ordering::Relaxed);
+        let panic = words(&*panic);
+        tracing::error!(worker = id.0, panic, "a worker panicked; its clients are disconnected, and it begins again");
+        std::thread::sleep(WORKERS_PAUSE);
+    }
+}
+
+impl Worker {
+    /// The runtime ends with it, also where it panics: what its tasks had is given back while that goes on.
+    fn turn(self: Rc<Self>, jobs: &mut UnboundedReceiver<Job>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("invariant: a runtime needs two descriptors, which the budget keeps");
+        runtime.block_on(async {
+            tokio::task::spawn_local(beat(self.shared.metrics.clone(), usize::from(self.id.0)));
+            let adrift = self.adrift.take();
+            adrift.into_iter().for_each(|(steward, lane)| self.tend(steward, lane));
+            while let Some(job) = jobs.recv().await {
+                match job {
+                    Job::Client(client) => {
+                        probe(&self.shared.in_force.rules(), &client);
+                        drop(tokio::task::spawn_local(guarded(self.clone(), client)));
+                    }
+                    Job::Steward(steward, lane) => self.tend(steward, lane),
                 }
-                Job::Steward(steward, lane) => drop(tokio::task::spawn_local(tended(shared.clone(), steward, lane))),
             }
+        });
+    }
+
+    fn tend(self: &Rc<Self>, steward: Steward, lane: Weak<Lane>) {
+        let office = Office { worker: self.clone(), of: Some((steward, lane)) };
+        drop(tokio::task::spawn_local(office.tend()));
+    }
+}
+
+/// A lane's steward at work. A lane without one would serve nobody.
+struct Office {
+    worker: Rc<Worker>,
+    of: Option<(Steward, Weak<Lane>)>,
+}
+
+impl Office {
+    /// One that panicked goes on with its next chore.
+    async fn tend(mut self) {
+        let Some((steward, lane)) = &mut self.of else { return };
+        while let Err(panic) = caught(pin!(steward.run(lane))).await {
+            self.worker.shared.metrics.process.steward_panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(panic = words(&*panic), "the steward of a pool panicked; it goes on");
+            tokio::time::sleep(STEWARDS_PAUSE).await;
         }
-    });
+        self.of = None;
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        if let Some(of) = self.of.take() {
+            self.worker.adrift.borrow_mut().push(of);
+        }
+    }
 }
 
 /// Says once a second that this thread turns.
@@ -113,15 +167,6 @@ async fn guarded(worker: Rc<Worker>, logged_in: Box<LoggedIn>) {
     if let Err(panic) = caught(task).await {
         worker.shared.metrics.process.client_panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(client = %id, panic = words(&*panic), "a client's task panicked; its connection is closed");
-    }
-}
-
-/// A lane without a steward would serve nobody: one that panicked goes on with its next chore.
-async fn tended(shared: Arc<Shared>, mut steward: Steward, lane: Weak<Lane>) {
-    while let Err(panic) = caught(pin!(steward.run(&lane))).await {
-        shared.metrics.process.steward_panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(panic = words(&*panic), "the steward of a pool panicked; it goes on");
-        tokio::time::sleep(STEWARDS_PAUSE).await;
     }
 }
 

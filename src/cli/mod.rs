@@ -86,7 +86,6 @@ fn run(file: Option<&Path>) -> ExitCode {
     start_logging();
     match app::run(config) {
         Ok(Stopped::InOrder | Stopped::AtOnce) => ExitCode::SUCCESS,
-        Ok(Stopped::WorkerLost) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("pgotter: {error}");
             ExitCode::FAILURE

@@ -199,6 +199,8 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Gather,
+    Enter,
+    Route,
     Decide,
     Checkout,
     Wait,
@@ -207,6 +209,7 @@ pub(super) enum Step {
     Send,
     Relay,
     Hear,
+    LookBack,
     Cancel,
     Release,
     Part,

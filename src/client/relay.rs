@@ -106,6 +106,7 @@ impl Client {
     /// What has been done is over: what has it left behind?
     async fn look_back(&mut self, link: &mut Link) -> Result<(), Left> {
         link.looked = false;
+        self.step(Step::LookBack);
         if self.must_restore(link) {
             self.restore(link).await?;
         }

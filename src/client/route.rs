@@ -10,7 +10,7 @@ pub(super) use seen::{not_here, tied_to_replica};
 
 use super::asked::{Asked, Perused};
 use super::between::Request;
-use super::connection::Client;
+use super::connection::{Client, Step};
 use super::doubt::Doubt;
 use super::own::Ran;
 use super::trial::Trial;
@@ -97,6 +97,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Client {
     /// Where the request at hand is to go: it begins a transaction, or stands behind a BEGIN that has been answered.
     pub(super) fn route(&mut self, request: &Request) {
+        self.step(Step::Route);
         if self.shape.watch.is_some() {
             self.choose(request);
         } else {

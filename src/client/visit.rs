@@ -6,7 +6,7 @@
 
 use super::between::Request;
 use super::checkout::NoServer;
-use super::connection::Client;
+use super::connection::{Client, Step};
 use super::elsewhere::{Belongs, Misplaced, bends_path};
 use super::guest::elsewhere_only;
 use super::link::Link;
@@ -119,6 +119,7 @@ impl Client {
     /// # Errors
     /// Those of a wait, and of a first server there; ERROR 0A000: it cannot be told, or there are two such places; 3D000: the entry was removed.
     pub(super) async fn enter(&mut self, request: &Request) -> Result<(), NoServer> {
+        self.step(Step::Enter);
         let (stays, now) = (self.is_visiting(), self.now);
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.looked = Some(now).filter(|_| !stays);

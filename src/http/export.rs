@@ -71,6 +71,8 @@ fn process(out: &mut Families, views: &Views) {
         .count(&[], process.client_panics.load(Ordering::Relaxed));
     out.counter("pgotter_steward_panics_total", "Panics of the tasks that look after pools; they go on.")
         .count(&[], process.steward_panics.load(Ordering::Relaxed));
+    out.counter("pgotter_worker_panics_total", "Workers that began again because of a bug in PgOtter.")
+        .count(&[], process.worker_panics.load(Ordering::Relaxed));
     let mut connections =
         out.counter("pgotter_http_connections_total", "Connections for monitoring, by how they ended.");
     for (result, count) in [("answered", &process.http_answered), ("broken", &process.http_broken)] {

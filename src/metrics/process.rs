@@ -10,6 +10,8 @@ pub struct Process {
     pub client_panics: AtomicU64,
     /// Stewards of pools that panicked.
     pub steward_panics: AtomicU64,
+    /// Workers that panicked themselves.
+    pub worker_panics: AtomicU64,
     /// Connections for monitoring that were answered.
     pub http_answered: AtomicU64,
     /// Those that were not, or not to the end: hung up half-way, nonsense, too slow, too many.
@@ -33,6 +35,7 @@ impl Process {
         Self {
             client_panics: AtomicU64::new(0),
             steward_panics: AtomicU64::new(0),
+            worker_panics: AtomicU64::new(0),
             http_answered: AtomicU64::new(0),
             http_broken: AtomicU64::new(0),
             stopping: AtomicBool::new(false),

@@ -130,7 +130,7 @@ impl Settings {
     }
 
     /// Everything that was set, in the order of names: `None` is a custom name at its default.
-    pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> + Clone {
         self.own.iter().map(|own| (&*own.name, own.value.as_deref()))
     }
 

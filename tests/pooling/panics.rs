@@ -2,7 +2,7 @@
 
 use super::support::PgOtter;
 use super::talk::{Client, query};
-use super::world::{cluster, config, eventually, exit_code, fresh_role, host, look, until_it_sleeps};
+use super::world::{cluster, config, eventually, fresh_role, host, look, until_it_sleeps};
 
 /// A pool of one server, and a client that has nothing to do with the others' bugs.
 struct Place {
@@ -13,10 +13,14 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(rest: &str) -> Self {
         let role = fresh_role();
         let pooler = "default_pool_size = 1\nworkers = 1\nquery_wait_notify = \"10ms\"\nquery_wait_timeout = \"300ms\"";
         let pooler =
-            PgOtter::start_with(|port| config(port, &host(cluster()), pooler, ""), &[("PGOTTER_PANIC_PROBE", "1")]);
+            PgOtter::start_with(|port| config(port, &host(cluster()), pooler, rest), &[("PGOTTER_PANIC_PROBE", "1")]);
         let bystander = Client::connect(pooler.port(), &role, "postgres");
         Self { role, pooler, bystander }
     }
@@ -45,11 +49,30 @@ impl Place {
 #[test]
 fn a_bug_at_a_step_of_every_query_closes_its_client_and_frees_its_server() {
     let mut place = Place::new();
-    for step in ["Decide", "Checkout", "Adopt", "Send", "Relay", "Hear", "Release"] {
+    for step in ["Route", "Decide", "Checkout", "Adopt", "Send", "Relay", "Hear", "Release"] {
         let answer = place.victim(step).query("SELECT 1");
         assert_eq!(answer.status, None, "{step}: {answer:?}");
         place.is_sound(step);
     }
+}
+
+#[test]
+fn a_bug_while_a_session_is_looked_at_closes_its_client_and_frees_its_server() {
+    let mut place = Place::new();
+    let answer = place.victim("LookBack").query("SET work_mem = '6MB'; SELECT 1");
+    assert_eq!(answer.status, None, "{answer:?}");
+    place.is_sound("LookBack");
+    assert_eq!(place.bystander.value("SHOW work_mem"), "4MB");
+}
+
+#[test]
+fn a_bug_on_the_way_to_another_database_closes_its_client() {
+    let elsewhere = format!("[databases.elsewhere]\nhosts = [\"{}\"]\ndbname = \"postgres\"", host(cluster()));
+    let rule = "[routing]\nrules = [{ table = \"pg_class\", route = \"database=elsewhere\" }]";
+    let mut place = Place::with(&format!("{elsewhere}\n{rule}"));
+    let answer = place.victim("Enter").query("SELECT 1 FROM pg_class LIMIT 1");
+    assert_eq!(answer.status, None, "{answer:?}");
+    place.is_sound("Enter");
 }
 
 #[test]
@@ -122,35 +145,58 @@ fn a_bug_while_a_client_hears_of_its_servers_end_frees_the_place() {
 }
 
 #[test]
-fn a_bug_in_a_worker_itself_ends_the_process_in_order_and_says_so() {
+fn a_worker_with_a_bug_closes_its_clients_and_begins_again() {
     let mut place = Place::new();
+    for times in 1..=3 {
+        assert_eq!(place.bystander.query("BEGIN -- with a server").status, Some(b'T'));
+        let backend = place.bystander.backend();
+        place.bystander.send(&query("SELECT pg_sleep(100)"));
+        until_it_sleeps(&backend);
+        let mut victim = Client::open(place.pooler.port());
+        victim.send(&super::talk::startup(&place.named("panic at Worker")));
+        while victim.message().is_some() {}
+        // There is but one worker: its clients are gone with it, and what ran for them.
+        assert_eq!(place.bystander.answer().status, None);
+        let runs = || look(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}")) != "0";
+        eventually("the statement has ended", || !runs());
+        assert_eq!(place.pooler.log().matches("a worker panicked").count(), times);
+        // The one place of the pool is free.
+        place.bystander = Client::connect(place.pooler.port(), &place.role, "postgres");
+        assert_ne!(place.bystander.backend(), backend);
+    }
+    // Also for who waits.
     assert_eq!(place.bystander.query("BEGIN -- with a server").status, Some(b'T'));
-    let mut victim = Client::open(place.pooler.port());
-    victim.send(&super::talk::startup(&place.named("panic at Worker")));
-    while victim.message().is_some() {}
-    // There is but one worker: its clients are gone with it.
-    assert_eq!(place.bystander.query("COMMIT").status, None);
-    assert_eq!(exit_code(&mut place.pooler), Some(1));
-    assert!(place.pooler.log().contains("a worker's thread panicked"));
+    let mut waiting = Client::connect(place.pooler.port(), &place.role, "postgres");
+    waiting.send(&query("SELECT 'waited'"));
+    place.bystander.query("COMMIT");
+    assert_eq!(waiting.answer().tags, ["SELECT 1"]);
 }
 
 #[test]
-fn a_bug_in_one_worker_lets_the_clients_of_another_end_their_transactions() {
+fn a_bug_in_one_worker_is_nothing_to_the_clients_of_another_but_who_listens_through_it_hears() {
     let role = fresh_role();
     // Two home workers: one for every ten servers.
     let pooler = "default_pool_size = 20\nworkers = 2";
-    let mut pooler =
+    let pooler =
         PgOtter::start_with(|port| config(port, &host(cluster()), pooler, ""), &[("PGOTTER_PANIC_PROBE", "1")]);
-    let mut clients = [(); 2].map(|()| Client::connect(pooler.port(), &role, "postgres"));
-    clients.iter_mut().for_each(|client| assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T')));
+    let client = || Client::connect(pooler.port(), &role, "postgres");
+    let mut clients = [(); 4].map(|()| client());
+    // The hub is its first listener's worker's.
+    for listener in [2, 3] {
+        assert_eq!(clients[listener].query("LISTEN worker_panics").tags, ["LISTEN"]);
+    }
+    clients[..2].iter_mut().for_each(|client| assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T')));
     let mut victim = Client::open(pooler.port());
-    victim.send(&super::talk::startup(&[
-        ("user", &role),
-        ("database", "postgres"),
-        ("application_name", "panic at Worker"),
-    ]));
+    let name = ("application_name", "panic at Worker");
+    victim.send(&super::talk::startup(&[("user", &role), ("database", "postgres"), name]));
     while victim.message().is_some() {}
-    let ended = clients.map(|mut client| client.query("COMMIT").tags);
-    assert_eq!(ended, [Vec::<String>::new(), vec!["COMMIT".to_owned()]], "the first client's worker is the victim's");
-    assert_eq!(exit_code(&mut pooler), Some(1));
+    let [mut of_the_victims, mut of_the_other, mut lost, mut listens] = clients;
+    assert_eq!(of_the_victims.query("COMMIT").status, None, "the first client's worker is the victim's");
+    assert_eq!(lost.query("SELECT 1").status, None, "so is the third's");
+    assert_eq!(of_the_other.query("COMMIT").tags, ["COMMIT"]);
+    assert_eq!(listens.answer().code(), "57P01");
+    // On both workers, and on more servers than either had.
+    let mut next = [(); 20].map(|()| client());
+    next.iter_mut().for_each(|client| assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T')));
+    next.iter_mut().for_each(|client| assert_eq!(client.query("LISTEN worker_panics; COMMIT").status, Some(b'I')));
 }

@@ -551,3 +551,27 @@ fn what_is_set_in_one_write_with_the_begin_of_a_block_survives_what_the_block_re
         }
     }
 }
+
+#[test]
+fn a_reset_that_is_skipped_in_a_block_undoes_nothing_of_what_was_reset_in_front_of_it() {
+    roles();
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for reset in ["RESET ROLE", "RESET ALL", "RESET SESSION AUTHORIZATION", "RESET app.tenant"] {
+            for hidden in ["SELECT 1", "DO $$ BEGIN PERFORM set_config('enable_seqscan', 'off', false); END $$"] {
+                let requests = [
+                    pipeline(&["DISCARD ALL", "BEGIN"]),
+                    pipeline(&[hidden]),
+                    pipeline(&["SELECT 1/0", reset]),
+                    pipeline(&["COMMIT"]),
+                ];
+                let seen = [shared_postgres().port(), pgotter.port()].map(|port| {
+                    let mut client = Raw::log_in(port, WITH_OPAQUE);
+                    requests.iter().for_each(|request| drop(errors(&mut client, std::slice::from_ref(request))));
+                    [client.value(OPAQUE), client.value(OPAQUE)]
+                });
+                assert_eq!(seen[0], seen[1], "{reset}, {hidden}, {mode} mode");
+            }
+        }
+    }
+}

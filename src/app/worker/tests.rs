@@ -33,6 +33,11 @@ fn shared() -> Arc<Shared> {
     Arc::new(Shared { in_force, registry, clients: Arc::default(), metrics })
 }
 
+fn worker(shared: &Arc<Shared>) -> Rc<Worker> {
+    let meters = Meters::new(&shared.metrics, WorkerId(0));
+    Rc::new(Worker { shared: shared.clone(), id: WorkerId(0), meters, adrift: RefCell::default() })
+}
+
 #[test]
 fn a_steward_that_panicked_goes_on() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
@@ -40,7 +45,7 @@ fn a_steward_that_panicked_goes_on() {
         tokio::time::pause();
         let (stage, steward) = Stage::new();
         let shared = shared();
-        tokio::task::spawn_local(tended(shared.clone(), steward, Arc::downgrade(&stage.lane)));
+        worker(&shared).tend(steward, Arc::downgrade(&stage.lane));
         // Nothing was handed out: the books do not believe it.
         stage.chores.send(Chore::Freed);
         let waiting = stage.wait();

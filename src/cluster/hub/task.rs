@@ -57,7 +57,7 @@ impl Task {
         Self { pool, lane, encoding: encoding.into(), orders, book: Book::default(), unused: None, refused: None }
     }
 
-    /// Until its end, which a bug of ours brings about as well.
+    /// Until its end, which a bug of ours brings about as well. So does that of its worker.
     pub async fn run(mut self) {
         let panicked = {
             let mut life = pin!(self.live());
@@ -70,7 +70,6 @@ impl Task {
         if panicked {
             tracing::error!("a hub's task panicked; whoever listened through it is disconnected");
         }
-        self.end();
     }
 
     async fn live(&mut self) {
@@ -221,9 +220,11 @@ impl Task {
         tracing::warn!(%server, %reason, "a hub's connection is lost; whoever listened through it is disconnected");
         line.unanswered().for_each(|mailbox| lose(&mailbox));
     }
+}
 
-    /// Nobody reaches it any more, and everybody who waits for something is told that there is nothing to come.
-    fn end(mut self) {
+impl Drop for Task {
+    /// Nobody reaches it any more, and everybody who waits for something is told that there is nothing to come. Its locks are kept for a line.
+    fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
             let mut open = pool.hubs.open.lock();
             // One that has ended in peace has left its place, and another may be in it.

@@ -53,6 +53,11 @@ impl Reset {
         }
     }
 
+    /// Once more. What no ROLLBACK undid before that none undoes now.
+    fn put(&mut self, word: Word) {
+        (self.word, self.due) = (word, true);
+    }
+
     /// Code may have set it behind that.
     fn cloud(&mut self) {
         self.word = match self.word {
@@ -276,23 +281,35 @@ impl Resets {
     }
 
     fn put(&mut self, name: &[u8], base: &Settings, word: Word) {
-        self.each.retain(|reset| *reset.name != *name);
-        if base.own(name).is_some() {
-            self.each.push(Reset { name: name.into(), word, due: true, committed: false });
+        match self.each.iter_mut().find(|reset| *reset.name == *name) {
+            Some(reset) => reset.put(word),
+            None if base.own(name).is_some() => self.push(name, word),
+            None => (),
         }
+    }
+
+    fn push(&mut self, name: &[u8], word: Word) {
+        self.each.push(Reset { name: name.into(), word, due: true, committed: false });
     }
 
     /// `RESET ALL` leaves alone who a session runs as. A text may say it thousands of times.
     fn put_all(&mut self, base: &Settings, word: Word) {
-        self.each.retain(|reset| is_role(&reset.name));
-        let names = base.iter().filter(|(name, value)| value.is_some() && !is_role(name));
-        self.each.extend(names.map(|(name, _)| Reset { name: name.into(), word, due: true, committed: false }));
+        let (known, new) =
+            (self.each.iter_mut(), base.iter().filter(|(name, value)| value.is_some() && !is_role(name)));
+        let known = known.filter(|reset| !is_role(&reset.name)).map(|reset| reset.put(word)).count();
+        if known < new.clone().count() {
+            for (name, _) in new {
+                if self.find(name).is_none() {
+                    self.push(name, word);
+                }
+            }
+        }
     }
 
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
         self.put(name, base, Word::Set);
-        if let Some(last) = self.each.last_mut().filter(|last| *last.name == *name) {
-            last.due = due;
+        if let Some(reset) = self.each.iter_mut().find(|reset| *reset.name == *name) {
+            reset.due = due;
         }
     }
 
