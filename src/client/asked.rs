@@ -19,18 +19,20 @@ pub(super) struct Asked {
     pub height: u64,
     /// It looks like a read, and has written before.
     pub wrote: bool,
+    /// It gives a statement a name, or drops one.
+    pub names: bool,
 }
 
 impl Default for Asked {
     /// Nobody knows.
     fn default() -> Self {
-        Self { verdict: Verdict::Unparsed, height: u64::MAX, wrote: false }
+        Self { verdict: Verdict::Unparsed, height: u64::MAX, wrote: false, names: true }
     }
 }
 
 impl Asked {
     /// Nothing that would matter.
-    const NOTHING: Self = Self { verdict: Verdict::Read, height: 0, wrote: false };
+    const NOTHING: Self = Self { verdict: Verdict::Read, height: 0, wrote: false, names: false };
 
     /// Unless a text of this name has been found to write.
     fn unless_it_wrote(self, writers: &Writers, name: impl FnOnce() -> Option<Fingerprint>) -> Self {
@@ -41,7 +43,7 @@ impl Asked {
     /// The stricter of both in everything.
     fn and(self, other: Self) -> Self {
         let (verdict, height) = (self.verdict.max(other.verdict), self.height.max(other.height));
-        Self { verdict, height, wrote: self.wrote || other.wrote }
+        Self { verdict, height, wrote: self.wrote || other.wrote, names: self.names || other.names }
     }
 }
 
@@ -86,7 +88,7 @@ impl Client {
             return Default::default();
         }
         let (facts, verdict) = self.pool.catalog().judge(text, reading);
-        let asked = Asked { verdict, height: self.height(facts.relations(), scope), wrote: false };
+        let asked = Asked { verdict, height: self.height(facts.relations(), scope), ..Asked::NOTHING };
         let asked = asked.unless_it_wrote(&self.pool.catalog().writers, || facts.fingerprint(text, reading));
         (asked, Some(Perused { facts, reading, edition, length: text.len() }))
     }
@@ -126,6 +128,7 @@ impl Client {
             let asked = match kind {
                 kind::PARSE => take_cstr(&mut body).map(|name| {
                     parsed = Some(name);
+                    all.names |= !name.is_empty();
                     self.said_again(name, body, scope).unwrap_or_else(|| match take_cstr(&mut body) {
                         Some(text) if !declares_own_types(body) => self.asked_by(text, scope),
                         _ => Asked::default(),
@@ -142,7 +145,8 @@ impl Client {
                 }
                 // Of a portal that is bound in front of it, or there is none.
                 kind::DESCRIBE | kind::EXECUTE => bound.then_some(Asked::NOTHING),
-                kind::CLOSE | kind::SYNC => Some(Asked::NOTHING),
+                kind::CLOSE => Some(Asked { names: true, ..Asked::NOTHING }),
+                kind::SYNC => Some(Asked::NOTHING),
                 _ => None,
             };
             all = all.and(asked.unwrap_or_default());
@@ -170,7 +174,7 @@ impl Client {
         // Read by other rules than it was prepared under, it may name others.
         let reading = self.settings.reading();
         let relations = told.relations().filter(|_| told.confirmed(reading).is_some());
-        let asked = Asked { verdict, height: self.height(relations, scope), wrote: false };
+        let asked = Asked { verdict, height: self.height(relations, scope), ..Asked::NOTHING };
         Some(asked.unless_it_wrote(&self.pool.catalog().writers, || told.fingerprint(body, reading)))
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Route {
     parsed: Option<Box<[u8]>>,
     // All of it is one request, of statements that an error undoes.
     alone: bool,
+    // The request at hand gives statements names, or drops them.
+    pub(super) names: bool,
     // The Query at hand was read for the decision, and was not sent yet.
     pub(super) perused: Option<Perused>,
     // The request at hand is on a replica, and its answer may still be the primary's.
@@ -150,7 +152,8 @@ impl Client {
         route.alone = block == Block::None && is_one(request);
         route.draw = next(route.draw);
         let fence = if scope == ReadYourWrites::Off { route.fence.of_reads() } else { route.fence };
-        let Asked { verdict, height, wrote } = asked;
+        let Asked { verdict, height, wrote, names } = asked;
+        route.names = names;
         if wrote {
             route.write_anything();
         }
@@ -334,6 +337,7 @@ impl Route {
             named_by: 0,
             parsed: None,
             alone: false,
+            names: false,
             perused: None,
             trial: None,
             again: None,

@@ -77,8 +77,9 @@ impl Client {
         if self.to() == To::Primary || stays {
             return;
         }
+        let names = self.route.as_ref().is_some_and(|route| route.names);
         let trial = Trial {
-            named: self.names_of(&request.bytes),
+            named: if names { self.names_of(&request.bytes) } else { Vec::new() },
             request: Request { bytes: request.bytes.clone(), ..*request },
             held: BytesMut::new(),
             answered: Answered::default(),

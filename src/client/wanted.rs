@@ -82,7 +82,7 @@ impl Client {
 
     /// What the client has set for all of its requests.
     pub(super) fn standing(&self) -> Option<Wanted> {
-        let set = self.own_value(OwnSetting::Route);
+        let set = Some(self.own_value(OwnSetting::Route)).filter(|set| !set.is_empty())?;
         Hint::of(set.as_bytes()).map(|hint| Wanted { set: true, ..self.understood(hint) })
     }
 
@@ -171,16 +171,21 @@ impl Client {
 /// another one under its name is none of them.
 pub(super) fn texts<'a>(client: &'a Client, request: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let prepared = |name: &[u8]| client.statements.as_ref()?.get(name)?.body();
-    let mut parsed = Vec::new();
+    // Most requests parse one at most.
+    let (mut first, mut others) = (None, Vec::new());
     frame::all(request).filter_map(move |(kind, mut body)| match kind {
         kind::QUERY => take_cstr(&mut body),
         kind::PARSE => {
-            parsed.push(take_cstr(&mut body)?);
+            let name = take_cstr(&mut body)?;
+            if first.is_some() {
+                others.push(name);
+            }
+            first = first.or(Some(name));
             take_cstr(&mut body)
         }
         kind::BIND => {
             let name = take_cstr(&mut body).and_then(|_| take_cstr(&mut body));
-            take_cstr(&mut prepared(name.filter(|name| !parsed.contains(name))?)?)
+            take_cstr(&mut prepared(name.filter(|name| first != Some(*name) && !others.contains(name))?)?)
         }
         _ => None,
     })

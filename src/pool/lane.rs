@@ -370,7 +370,11 @@ impl Lane {
         })
     }
 
-    pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, server: Box<Server>, welcome: Welcome) {
+    pub(super) fn opened(self: &Arc<Self>, attempt: Attempt, mut server: Box<Server>, mut welcome: Welcome) {
+        if let Some(before) = self.welcome() {
+            welcome.share(&before);
+            server.come_with(&before.settings);
+        }
         let chores = self.chores.clone();
         self.list(&server);
         let (spec, activity) = (self.spec(), server.activity());

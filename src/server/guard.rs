@@ -16,8 +16,7 @@ use super::reply_queue::Disposition::{self, Hold};
 use crate::session::{ENCODING, Lack, Settings};
 use crate::wire::frontend::{self, kind};
 use bytes::BytesMut;
-use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The statement that sets what is lacking.
 const SET: &str = "pgotter.set";
@@ -43,16 +42,14 @@ impl Server {
             return;
         }
         let mut own = Own { out: BytesMut::with_capacity(512), sent: Vec::with_capacity(16) };
-        own.put(kind::CLOSE, |out| frontend::close_statement(out, GUARD));
+        own.put_made(&OPENS);
         own.begin(&start);
         if discards {
             own.statement("DISCARD SEQUENCES", &[]);
             self.forget_sequences();
         }
         own.way(start.anew, &lacking);
-        own.put(kind::PARSE, |out| frontend::parse(out, GUARD, ""));
-        own.put(kind::SYNC, frontend::sync);
-        own.put(kind::DESCRIBE, |out| frontend::describe_statement(out, GUARD));
+        own.put_made(&CLOSES);
         self.belief.guard_sent(wanted, &lacking);
         self.send_own(own, Hold);
         self.exchange.guard_sent();
@@ -106,6 +103,17 @@ impl Server {
     }
 }
 
+/// What opens a guard, and what closes it: made once.
+static OPENS: LazyLock<Own> =
+    LazyLock::new(|| Own::made(|own| own.put(kind::CLOSE, |out| frontend::close_statement(out, GUARD))));
+static CLOSES: LazyLock<Own> = LazyLock::new(|| {
+    Own::made(|own| {
+        own.put(kind::PARSE, |out| frontend::parse(out, GUARD, ""));
+        own.put(kind::SYNC, frontend::sync);
+        own.put(kind::DESCRIBE, |out| frontend::describe_statement(out, GUARD));
+    })
+});
+
 /// Messages of our own in the making.
 #[derive(Default)]
 pub(super) struct Own {
@@ -114,6 +122,17 @@ pub(super) struct Own {
 }
 
 impl Own {
+    fn made(make: impl FnOnce(&mut Self)) -> Self {
+        let mut own = Self::default();
+        make(&mut own);
+        own
+    }
+
+    fn put_made(&mut self, made: &Self) {
+        self.sent.extend_from_slice(&made.sent);
+        self.out.extend_from_slice(&made.out);
+    }
+
     /// One message.
     pub fn put(&mut self, message: u8, write: impl FnOnce(&mut BytesMut)) {
         self.sent.push(message);
@@ -153,19 +172,18 @@ impl Own {
 
     /// One statement for all of them: `select set_config($1, $2, false), set_config($3, null, false)` and so on.
     fn set_all(&mut self, lacking: &[Lack<'_>]) {
-        let mut sql = String::from("select");
+        let mut sql = String::with_capacity(SET_ONE.len() * (lacking.len() + 1));
         let mut parameters = Vec::with_capacity(2 * lacking.len());
-        for (at, (name, value)) in lacking.iter().enumerate() {
-            let comma = if at > 0 { "," } else { "" };
-            parameters.push(*name);
-            write!(sql, "{comma} pg_catalog.set_config(${}, ", parameters.len()).expect(ROOM);
+        for (name, value) in lacking {
+            sql.push_str(if parameters.is_empty() { "select " } else { ", " });
+            sql.push_str("pg_catalog.set_config(");
+            put_parameter(&mut sql, name, &mut parameters);
+            sql.push_str(", ");
             match value {
-                Some(value) => {
-                    parameters.push(*value);
-                    write!(sql, "${}, false)", parameters.len()).expect(ROOM);
-                }
-                None => sql.push_str("null, false)"),
+                Some(value) => put_parameter(&mut sql, value, &mut parameters),
+                None => sql.push_str("null"),
             }
+            sql.push_str(", false)");
         }
         self.statement(&sql, &parameters);
     }
@@ -197,4 +215,14 @@ impl Own {
     }
 }
 
-const ROOM: &str = "invariant: a String takes everything";
+/// What sets one, and as long as what sets any.
+const SET_ONE: &str = ", pg_catalog.set_config($1234, $1234, false)";
+
+fn put_parameter<'a>(sql: &mut String, value: &'a [u8], parameters: &mut Vec<&'a [u8]>) {
+    parameters.push(value);
+    sql.push('$');
+    // As `write!` does in many times as many steps.
+    let number = parameters.len();
+    let digits = [1_000, 100, 10, 1].into_iter().filter(|power| number >= *power);
+    sql.extend(digits.map(|power| char::from(b"0123456789"[number / power % 10])));
+}

@@ -10,6 +10,11 @@ impl Server {
         self.belief.key()
     }
 
+    /// It has just logged in, and earlier servers of its pool came with these: see [`Settings::share_reported`].
+    pub fn come_with(&mut self, others: &Arc<Settings>) {
+        self.belief.come_with(others);
+    }
+
     /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
     pub fn suits(&self, settings: &Settings) -> bool {
         self.belief.suits(settings)

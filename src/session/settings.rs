@@ -111,6 +111,13 @@ impl Settings {
         self.own.iter().any(|own| own.kind == Kind::Role)
     }
 
+    /// Takes the other's word for what is reported, where that is the same: to compare them later is to compare two pointers.
+    pub fn share_reported(&mut self, other: &Self) {
+        if self.reported == other.reported {
+            self.reported = other.reported.clone();
+        }
+    }
+
     /// Whether it is not known yet what the servers report: no client has been welcomed with these.
     pub fn is_blank(&self) -> bool {
         self.reported.is_empty()
@@ -311,11 +318,11 @@ pub(super) fn fold(hash: u64) -> u32 {
     u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
 }
 
-/// By name, without case.
+/// By name, without case. Most names differ in their first bytes.
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    if a == b {
-        Ordering::Equal
-    } else {
-        a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    let unlike = a.iter().zip(b).find(|(a, b)| a != b && !a.eq_ignore_ascii_case(b));
+    match unlike {
+        Some((a, b)) => a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()),
+        None => a.len().cmp(&b.len()),
     }
 }

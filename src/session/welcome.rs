@@ -69,6 +69,13 @@ impl Welcome {
         Arc::new(home)
     }
 
+    /// One value for settings that are the same as those of an earlier server.
+    pub fn share(&mut self, before: &Self) {
+        if self.settings == before.settings {
+            self.settings = before.settings.clone();
+        }
+    }
+
     /// The settings of a client that asked for `wanted`, as PostgreSQL spells them.
     ///
     /// # Errors

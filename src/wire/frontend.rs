@@ -70,7 +70,7 @@ pub fn sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
 
 /// Appends a zero-terminated string; a zero byte inside it would end it early, so it is cut there.
 pub fn put_cstr(out: &mut BytesMut, text: &[u8]) {
-    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
     out.put_slice(&text[..end]);
     out.put_u8(0);
 }

@@ -142,3 +142,17 @@ fn a_discard_undoes_what_is_not_reported_and_what_connect_query_has_set() {
     belief.discarded();
     assert!(belief.start().anew);
 }
+
+#[test]
+fn servers_that_come_with_the_same_share_one_value() {
+    let parameters = || vec![(b"TimeZone"[..].into(), b"UTC"[..].into())];
+    let known = Arc::new(Settings::new(parameters()));
+    let come = Arc::new(Settings::new(parameters()));
+    let mut belief = Belief::new(come.clone(), come);
+    belief.come_with(&known);
+    assert!(Arc::ptr_eq(belief.home(), &known) && belief.settings().is_some_and(|now| Arc::ptr_eq(now, &known)));
+    let other = Arc::new(Settings::new(vec![(b"TimeZone"[..].into(), b"Asia/Tokyo"[..].into())]));
+    let mut belief = Belief::new(other.clone(), other.clone());
+    belief.come_with(&known);
+    assert!(*belief.home() == other, "what is not the same stays as it is");
+}

@@ -65,7 +65,7 @@ impl Settings {
                 unlike.push((&**name, here, there));
             }
         };
-        if Arc::ptr_eq(&self.reported, &other.reported) {
+        if Arc::ptr_eq(&self.reported, &other.reported) || self.reported == other.reported {
             let of_other = other.own.iter().filter(|own| !self.has(&own.name));
             let candidates = self.own.iter().chain(of_other).filter(|own| own.kind != Kind::Plain);
             candidates.for_each(|own| look(&own.name));
