@@ -71,7 +71,8 @@ struct Own {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,
-    Reported,
+    /// So is what stands at this place.
+    Reported(usize),
     /// It says, or follows from, who a session runs as.
     Role,
 }
@@ -282,7 +283,7 @@ impl Settings {
                 let name = name.to_ascii_lowercase().into_boxed_slice();
                 let kind = match self.reported_at(&name) {
                     _ if lacking::is_role(&name) => Kind::Role,
-                    Some(_) => Kind::Reported,
+                    Some(at) => Kind::Reported(at),
                     None => Kind::Plain,
                 };
                 self.own.insert(at, Own { name, value: value.map(Box::from), kind });

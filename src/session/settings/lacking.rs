@@ -1,7 +1,7 @@
 //! The way from one set of settings to another: what is to be set, to what, and in which order. Taken in front of a request,
 //! so what is not different costs nothing here.
 
-use super::{Kind, Lack, Own, SESSION_AUTHORIZATION, Settings, compare};
+use super::{Kind, Lack, Own, Parameter, SESSION_AUTHORIZATION, Settings, compare};
 use std::sync::Arc;
 
 const ROLE: &[u8] = b"role";
@@ -58,21 +58,34 @@ impl Settings {
     /// Reported settings that have not the same bytes here and there.
     pub fn unlike<'a>(&'a self, other: &'a Self) -> Vec<Unlike<'a>> {
         let mut unlike = Vec::new();
-        let mut look = |name: &[u8]| {
-            let Some((name, default)) = self.reported_at(name).and_then(|at| self.reported.get(at)) else { return };
-            let (here, there) = (self.own(name).unwrap_or(default), other.get(name).unwrap_or(default));
+        let mut put = |(name, default): &'a Parameter, here: Option<&'a [u8]>, there: Option<&'a [u8]>| {
+            let (here, there) = (here.unwrap_or(default), there.unwrap_or(default));
             if here != there {
                 unlike.push((&**name, here, there));
             }
         };
-        if Arc::ptr_eq(&self.reported, &other.reported) || self.reported == other.reported {
-            let of_other = other.own.iter().filter(|own| !self.has(&own.name));
-            let candidates = self.own.iter().chain(of_other).filter(|own| own.kind != Kind::Plain);
-            candidates.for_each(|own| look(&own.name));
-        } else {
-            self.reported.iter().for_each(|(name, _)| look(name));
+        if !Arc::ptr_eq(&self.reported, &other.reported) && self.reported != other.reported {
+            self.reported.iter().for_each(|reported| put(reported, self.own(&reported.0), other.get(&reported.0)));
+            return unlike;
+        }
+        for (own, reported) in self.own.iter().filter_map(|own| Some((own, self.reports(own)?))) {
+            put(reported, own.value.as_deref(), other.own(&own.name));
+        }
+        for own in other.own.iter().filter(|own| own.kind != Kind::Plain && !self.has(&own.name)) {
+            if let Some(reported) = self.reports(own) {
+                put(reported, None, own.value.as_deref());
+            }
         }
         unlike
+    }
+
+    /// As what it is reported, of these or of some that are reported as these are.
+    fn reports(&self, own: &Own) -> Option<&Parameter> {
+        match own.kind {
+            Kind::Plain => None,
+            Kind::Reported(at) => self.reported.get(at),
+            Kind::Role => self.reported.get(self.reported_at(&own.name)?),
+        }
     }
 
     /// What is not reported.
@@ -94,11 +107,15 @@ impl Settings {
         self.own(name).is_some_and(|own| self.default_of(name) == Some(own))
     }
 
+    /// The same of one of these.
+    fn is_mere(&self, own: &Own) -> bool {
+        matches!(own.kind, Kind::Reported(at) if self.reported.get(at).map(|(_, value)| &**value) == own.value.as_deref())
+    }
+
     /// What has the same value here and there, and was set here, or there, and not only reported.
     fn explicitly_lacking<'a>(&'a self, believed: &'a Self, home: &Self, out: &mut Vec<Lack<'a>>) {
         let is_mere = |own: &&Own, here: &Self, other: &Self| {
-            own.kind == Kind::Reported
-                && here.is_explicit(&own.name)
+            here.is_mere(own)
                 && !other.has(&own.name)
                 && !home.has(&own.name)
                 && other.get(&own.name) == own.value.as_deref()
