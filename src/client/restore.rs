@@ -8,7 +8,7 @@ use super::settle::{ANSWER, Bent, lost};
 use crate::config::PoolMode;
 use crate::server::{Answer, Asked, REPAIR_DEADLINE, Server, ask_apart};
 use crate::session::{ENCODING, Effect, Portal, Settings, Statement, Touched, is_opaque, reset_to};
-use crate::sql::{Facts, Name, Touches, literal};
+use crate::sql::{Facts, Name, Touches, literal, recoded};
 use crate::wire::backend::Status;
 use crate::wire::frame;
 use crate::wire::frontend::kind;
@@ -279,13 +279,6 @@ fn set<'a>(name: &'a [u8], value: &'a [u8], encoding: &[u8], as_login: bool) -> 
         ),
     };
     (sql, parameters)
-}
-
-/// A text in this encoding, whatever the encoding of the moment is.
-fn recoded(text: &[u8], encoding: &[u8]) -> String {
-    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
-    let encoding = literal(&String::from_utf8_lossy(encoding));
-    format!("pg_catalog.convert_from(pg_catalog.decode('{hex}', 'hex'), {encoding})")
 }
 
 /// Asks which of these are at PostgreSQL's default, or look so. `masked`: if a text has reset it, the value alone counts.

@@ -34,3 +34,10 @@ pub use token::{NAME_MAX, Reading, Token, Unsure};
 pub fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
+
+/// A text in this encoding, whatever client_encoding is when it is read.
+pub fn recoded(text: &[u8], encoding: &[u8]) -> String {
+    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+    let encoding = literal(&String::from_utf8_lossy(encoding));
+    format!("pg_catalog.convert_from(pg_catalog.decode('{hex}', 'hex'), {encoding})")
+}

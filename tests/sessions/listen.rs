@@ -442,6 +442,14 @@ fn channels_and_payloads_travel_in_each_clients_own_encoding() {
         let frame = client.frame().expect("a notification");
         assert_eq!(frame.body[4..], [b"m_caf", e_acute, b"\0", e_acute, b"\0"].concat());
     }
+    // What it listens to it is told in the encoding of the moment.
+    for (mut client, other) in [(utf8, "LATIN1"), (latin1, "UTF8")] {
+        client.ask(&format!("SET client_encoding = '{other}'"));
+        let channels = "SELECT encode(convert_to(c, 'UTF8'), 'hex') FROM pg_listening_channels() c";
+        assert_eq!(client.value(channels), "6d5f636166c3a9", "in {other}");
+        client.send(&[extended(channels, &[]), sync()].concat());
+        assert_eq!(first_value(&client.until_ready()).as_deref(), Some("6d5f636166c3a9"), "in {other}");
+    }
 }
 
 #[test]

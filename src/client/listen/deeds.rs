@@ -182,14 +182,14 @@ impl Deeds {
         self.places.asks.clear();
     }
 
-    /// What goes to the server in place of the text, for a client that listens to `channels`.
-    pub fn changed<'a>(&self, text: &[u8], channels: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    /// What goes to the server in place of the text, for a client that listens to `channels`: the constants that name them.
+    pub fn changed(&self, text: &[u8], channels: &[Vec<u8>]) -> Vec<u8> {
         let Places { listens, asks, .. } = &self.places;
         let mut changes: Vec<(usize, usize, Vec<u8>)> =
             listens.iter().map(|at| (*at, at + LISTEN.len(), [UNLISTEN, MARK].concat())).collect();
         for ask in asks {
             let alias = takes_alias(text.get(ask.end..).unwrap_or_default());
-            changes.push((ask.start, ask.end, answer(channels.clone(), alias)));
+            changes.push((ask.start, ask.end, answer(channels, alias)));
         }
         changes.sort_unstable();
         let mut out = Vec::with_capacity(text.len() + 64);
@@ -278,24 +278,23 @@ pub fn is_whole(channel: &[u8], encoding: &[u8]) -> bool {
     channel.is_ascii() || channel.len() <= NAME_MAX / 4 || encoding == b"UTF8"
 }
 
-/// The rows of `pg_listening_channels()`, with its name where an alias may stand.
-fn answer<'a>(channels: impl Iterator<Item = &'a [u8]>, alias: bool) -> Vec<u8> {
-    let mut out = b"pg_catalog.unnest(array[".to_vec();
-    for (at, channel) in channels.enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        // A backslash is itself in one and doubled in the other, whatever standard_conforming_strings is.
-        out.extend_from_slice(if channel.contains(&b'\\') { b" E'" } else { b"'" });
-        for &byte in channel {
-            if matches!(byte, b'\'' | b'\\') {
-                out.push(byte);
-            }
+/// A name as a constant, in the encoding of the text around it.
+pub fn constant(channel: &[u8]) -> Vec<u8> {
+    // A backslash is itself in one and doubled in the other, whatever standard_conforming_strings is.
+    let mut out = if channel.contains(&b'\\') { b" E'".to_vec() } else { b"'".to_vec() };
+    for &byte in channel {
+        if matches!(byte, b'\'' | b'\\') {
             out.push(byte);
         }
-        out.push(b'\'');
+        out.push(byte);
     }
-    out.extend_from_slice(b"]::pg_catalog.text[])");
+    out.push(b'\'');
+    out
+}
+
+/// The rows of `pg_listening_channels()`, with its name where an alias may stand.
+fn answer(channels: &[Vec<u8>], alias: bool) -> Vec<u8> {
+    let mut out = [b"pg_catalog.unnest(array[", &*channels.join(&b','), b"]::pg_catalog.text[])"].concat();
     if alias {
         out.extend_from_slice(b" AS pg_listening_channels");
     }

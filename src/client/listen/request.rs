@@ -3,13 +3,13 @@
 use super::super::block::{Said, said};
 use super::super::connection::Client;
 use super::Listening;
-use super::deeds::{Deed, Deeds, is_whole};
+use super::deeds::{Deed, Deeds, constant, is_whole};
 use super::notices::Notified;
 use super::owed::{OWED_MAX, cost};
 use crate::config::PoolMode;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::session::{Statement, key};
-use crate::sql::{Facts, Readings};
+use crate::sql::{Facts, Readings, recoded};
 use crate::wire::bind::Bind;
 use crate::wire::frame::{self, take_cstr};
 use crate::wire::frontend::{self, kind};
@@ -298,10 +298,13 @@ impl Walk<'_> {
     }
 
     fn changed(&self, deeds: &Deeds, text: &[u8]) -> Vec<u8> {
-        match &self.client.listening {
-            Some(listening) => deeds.changed(text, listening.channels.own()),
-            None => deeds.changed(text, std::iter::empty()),
-        }
+        let Some(listening) = &self.client.listening else { return deeds.changed(text, &[]) };
+        let is_ours = *listening.encoding == *self.client.encoding();
+        let name = |channel: &[u8]| match is_ours || channel.is_ascii() {
+            true => constant(channel),
+            false => recoded(channel, &listening.encoding).into_bytes(),
+        };
+        deeds.changed(text, &listening.channels.own().map(name).collect::<Vec<_>>())
     }
 
     /// Another message goes in place of the one at `at`.

@@ -8,7 +8,7 @@ fn read(text: &str) -> Deeds {
 
 fn changed(text: &str) -> String {
     let channels: [&[u8]; 2] = [b"a", b"o'b\\c"];
-    String::from_utf8(read(text).changed(text.as_bytes(), channels.into_iter())).expect("text")
+    String::from_utf8(read(text).changed(text.as_bytes(), &channels.map(constant))).expect("text")
 }
 
 fn name(text: &str) -> Channel {
