@@ -3,6 +3,7 @@
 mod between;
 mod keys;
 mod matrix;
+mod nonces;
 mod place;
 mod reloads;
 mod roles;
