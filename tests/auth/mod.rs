@@ -8,6 +8,7 @@ mod nonces;
 mod place;
 mod reloads;
 mod roles;
+mod secrets;
 mod states;
 mod strangers;
 mod tls;
