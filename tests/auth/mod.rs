@@ -1,6 +1,7 @@
 //! Who is it? Every method of clients against every method of servers, real PostgreSQL behind a real `pgotter run`.
 
 mod between;
+mod derivation;
 mod encrypted;
 mod keys;
 mod matrix;
