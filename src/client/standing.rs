@@ -7,7 +7,7 @@ use super::welcome::ANSWER;
 use crate::clock::{self, Instant};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::may_log_in;
+use crate::server::{Standing, standing};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    /// `None`: no server became free in time, or it did not answer. Then it is closed.
+    /// `None`: no server became free in time, or it could not say; one that does not answer is closed.
     async fn ask_its_servers(
         &mut self,
         lane: &Arc<Lane>,
@@ -61,16 +61,20 @@ impl Client {
             Err(why) => return Err(why),
         };
         // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
-        let may = if server.opened() >= since {
-            Some(true)
+        let says = if server.opened() >= since {
+            Some(Standing::MayLogIn)
         } else {
-            tokio::time::timeout(ANSWER, may_log_in(&mut server)).await.unwrap_or(None)
+            tokio::time::timeout(ANSWER, standing(&mut server)).await.unwrap_or(None)
         };
         self.now = clock::now();
-        if may.is_some() {
+        Ok(says.and_then(|says| {
             self.hand_back(lane, server);
-        }
-        Ok(may)
+            match says {
+                Standing::MayLogIn => Some(true),
+                Standing::Barred => Some(false),
+                Standing::Unknown => None,
+            }
+        }))
     }
 
     /// Where that comes to nothing, say for want of room in PostgreSQL, a server of the pool's is waited for.
@@ -81,7 +85,7 @@ impl Client {
         let asked = tokio::time::timeout_at(until.into(), lane.ask_beside(id)).await;
         self.now = clock::now();
         match asked {
-            Ok(Ok(Some(may))) => Ok(Some(may)),
+            Ok(Ok(may)) => Ok(Some(may)),
             Ok(Err(error)) if error.is_final() => {
                 lane.barred();
                 Err(refused(&error))

@@ -1,11 +1,12 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
 use super::place::{
-    Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, rewrite, server, verifier,
+    Role, SERVER_METHODS, eventually, fresh_role, line, log_in, log_in_to, look, pgotter, pgotter_with, rewrite,
+    server, verifier,
 };
 use super::strangers::cost_of;
-use crate::support::PgOtter;
 use crate::support::raw::{Raw, error_code, startup};
+use crate::support::{PgOtter, must};
 use pgotter::auth::Verifier;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -190,6 +191,37 @@ fn a_role_that_postgresql_bars_is_refused_at_the_next_login_while_all_servers_ar
             eventually("it may come in again", || knock(pooler.port(), &role).is_none());
         }
     }
+}
+
+#[test]
+fn a_role_that_has_operators_of_its_own_is_barred_all_the_same() {
+    let role = fresh_role("trust");
+    let name = &role.name;
+    // As the role itself might do it where it owns a schema.
+    look(&format!(
+        "CREATE SCHEMA {name}; \
+         CREATE FUNCTION {name}.always(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true'; \
+         CREATE OPERATOR {name}.= (LEFTARG = name, RIGHTARG = name, FUNCTION = {name}.always); \
+         GRANT USAGE ON SCHEMA {name} TO {name}; ALTER ROLE {name} SET search_path = {name}, pg_catalog"
+    ));
+    let pooler = pgotter("trust", &line(name, ""));
+    assert_eq!(knock(pooler.port(), &role), None);
+    look(&format!("ALTER ROLE {name} NOLOGIN"));
+    eventually("it is refused", || knock(pooler.port(), &role).as_deref() == Some("28000"));
+}
+
+#[test]
+fn a_role_that_may_not_look_at_itself_is_asked_about_by_a_login() {
+    let role = fresh_role("trust");
+    look("CREATE DATABASE hardened");
+    must(server().psql("hardened", "REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC"));
+    let pooler = pgotter("trust", &line(&role.name, ""));
+    let again = || log_in_to("hardened", pooler.port(), &role.name, "");
+    assert_eq!(again(), Ok(role.name.clone()));
+    look(&format!("ALTER ROLE {} NOLOGIN", role.name));
+    eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000"));
+    look(&format!("ALTER ROLE {} LOGIN", role.name));
+    eventually("it may come in again", || again() == Ok(role.name.clone()));
 }
 
 #[test]

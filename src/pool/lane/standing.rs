@@ -3,7 +3,7 @@
 use super::Lane;
 use crate::clock::{self, Instant};
 use crate::ids::ServerId;
-use crate::server::{LoginError, may_log_in};
+use crate::server::{self, LoginError, standing};
 use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -56,19 +56,20 @@ impl Lane {
         stats.active + stats.idle > 0
     }
 
-    /// Asks PostgreSQL over a connection beside the pool's servers, which counts against none of its bounds: one at a time, and none where
-    /// others have heard meanwhile that the role may log in. `None`: it says nothing that could be understood.
+    /// Whether PostgreSQL lets the role in now, by a connection beside the pool's servers, which counts against none of its bounds: one at a
+    /// time, and none where others have heard meanwhile that it does.
     ///
     /// # Errors
     /// As a server's login, within `server_connect_timeout`.
-    pub async fn ask_beside(&self, id: ServerId) -> Result<Option<bool>, LoginError> {
-        let Ok(_turn) = self.standing.beside.acquire().await else { return Ok(None) };
+    pub async fn ask_beside(&self, id: ServerId) -> Result<bool, LoginError> {
+        let _turn = self.standing.beside.acquire().await.expect("invariant: it is never closed");
         if !self.must_ask(clock::now()) {
-            return Ok(Some(true));
+            return Ok(true);
         }
         let mut server = self.log_in_beside(id, &[("application_name", NAME)]).await?;
-        let may = may_log_in(&mut server).await;
-        if may == Some(true) {
+        // Where it trusts, it lets in also who has expired.
+        let may = standing(&mut server).await != Some(server::Standing::Barred);
+        if may {
             // Before the next one's turn.
             self.may_log_in(clock::now());
         }
