@@ -234,12 +234,13 @@ pub(super) fn canceled() -> Fault {
 }
 
 /// PostgreSQL has refused our login for good.
-fn refused(error: &LoginError) -> NoServer {
+pub(super) fn refused(error: &LoginError) -> NoServer {
     let fault = Fault { severity: Severity::Error, ..error.fault() };
     NoServer::Refused(fault.with_hint("The log of PgOtter says which login failed."))
 }
 
-fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
+/// No server became free, or could be opened.
+pub(super) fn waited_too_long(lane: &Lane, since: Instant) -> Fault {
     let now = clock::now();
     let waited = now.saturating_duration_since(since).as_secs_f64();
     if lane.is_paused() {

@@ -4,7 +4,7 @@
 
 use super::authenticate::{Credentials, Proved};
 use super::registry::{Registration, Registry, Seat, Seats};
-use super::strangers::Strangers;
+use super::strangers::{LookUp, Strangers};
 use crate::auth::Authenticated;
 use crate::clock;
 use crate::cluster::{Cluster, Pool};
@@ -409,12 +409,14 @@ impl Door<'_> {
         }
     }
 
-    /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL.
+    /// Takes no seat: it has places of its own, and few of them. Nobody is told what became of it, as with PostgreSQL. Whoever has not
+    /// guessed before is heard at once: late, a right one may hit its owner's next statement.
     async fn cancel(&mut self, key: &CancelKey) {
         let Gate { strangers, registry, config, .. } = &*self.gate;
-        // A right one at once: late, it would hit its owner's next statement.
-        if !registry.cancel(key) {
-            strangers.keep_wrong_cancel(self.peer, config).await;
+        match strangers.hold_up_cancel(self.peer, config).await {
+            LookUp::AtOnce if !registry.cancel(key) => strangers.cancel_failed(self.peer, config),
+            LookUp::InItsTurn if registry.cancel(key) => strangers.cancel_forgiven(self.peer, config),
+            LookUp::AtOnce | LookUp::InItsTurn | LookUp::Never => (),
         }
         // An end that TLS does not announce libpq takes for a failure. Whether it gets through is nobody's business.
         let _ = self.socket.shut_down().await;

@@ -40,6 +40,7 @@ mod sequences;
 mod serve;
 mod settle;
 mod slow;
+mod standing;
 mod stopwatch;
 mod strangers;
 mod take_back;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 /// Addresses that are remembered. An entry takes about 60 bytes.
 const ADDRESSES: usize = 10_000;
 
-/// Wrong cancel requests whose connections are kept at a time; a further one is closed at once.
+/// Cancel requests that are held up at a time, from wherever; a further one is closed at once and its key not looked up.
 const CANCELS: usize = 40;
 
 /// Lines of log in ten seconds about those who were not let in.
@@ -28,6 +28,17 @@ pub struct Strangers {
     waiting_cancels: Semaphore,
     /// Keeps the log short.
     pub(super) refusals: Repeated,
+}
+
+/// What becomes of a cancel request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LookUp {
+    /// Nothing speaks against whoever sent it.
+    AtOnce,
+    /// It had to wait, and counts as wrong until [`Strangers::cancel_forgiven`].
+    InItsTurn,
+    /// Too many wait.
+    Never,
 }
 
 impl Default for Strangers {
@@ -54,24 +65,23 @@ impl Strangers {
         address(peer).inspect(|from| self.logins.lock().forgive(*from, pace(config), clock::now()));
     }
 
-    /// The key of a cancel request from there is nobody's. Returns once its connection may be closed: at most
-    /// `login_failure_delay` later.
-    pub(super) async fn keep_wrong_cancel(&self, peer: Peer, config: &Config) {
-        let wait = address(peer).map_or(Duration::ZERO, |from| self.count_cancel(from, pace(config)));
-        if !wait.is_zero()
-            && let Ok(_place) = self.waiting_cancels.try_acquire()
-        {
-            tokio::time::sleep(wait.min(pace(config).delay)).await;
-        }
+    /// When the key of a cancel request from there may be looked up; it has waited already, for `login_failure_delay` at most.
+    pub(super) async fn hold_up_cancel(&self, peer: Peer, config: &Config) -> LookUp {
+        let wait = address(peer).map(|from| self.cancels.lock().enter(from, pace(config), clock::now()));
+        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else { return LookUp::AtOnce };
+        let Ok(_place) = self.waiting_cancels.try_acquire() else { return LookUp::Never };
+        tokio::time::sleep(wait.min(pace(config).delay)).await;
+        LookUp::InItsTurn
     }
 
-    fn count_cancel(&self, from: IpAddr, pace: Pace) -> Duration {
-        let (mut cancels, now) = (self.cancels.lock(), clock::now());
-        let wait = cancels.enter(from, pace, now);
-        if wait.is_zero() {
-            cancels.failed(from, pace, now);
-        }
-        wait
+    /// The key of a cancel request from there is nobody's, and it had not to wait.
+    pub(super) fn cancel_failed(&self, peer: Peer, config: &Config) {
+        address(peer).inspect(|from| self.cancels.lock().failed(*from, pace(config), clock::now()));
+    }
+
+    /// A cancel request from there that was made to wait had a right key.
+    pub(super) fn cancel_forgiven(&self, peer: Peer, config: &Config) {
+        address(peer).inspect(|from| self.cancels.lock().forgive(*from, pace(config), clock::now()));
     }
 }
 

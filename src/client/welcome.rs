@@ -11,12 +11,12 @@ use crate::activity::{ClientActivity, Line};
 use crate::clock;
 use crate::cluster::{Loading, Target};
 use crate::config::PoolMode;
-use crate::fault::{Blame, Fault, Severity, SqlState};
+use crate::fault::{Fault, Severity};
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{LoginResult, Meters};
 use crate::pool::{Lane, Mailbox};
 use crate::router::To;
-use crate::server::{may_log_in, vet};
+use crate::server::vet;
 use crate::session::{Parameter, TooMuch, Welcome};
 use crate::wire::backend::{self, Status};
 use bytes::BytesMut;
@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Longest wait for a server that can say whether its role may still log in, and for its answer.
-const ANSWER: Duration = Duration::from_secs(1);
+/// Longest wait for a server that can be asked something on behalf of a client that comes, and for its answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(1);
 
 /// Makes a client of who was let in and tells it so. `None`: it has gone, or was told why not.
 pub async fn welcome(
@@ -194,38 +194,6 @@ impl Client {
         .await
     }
 
-    /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
-    /// the same.
-    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
-        let since = self.now;
-        let unasked = || if lane.goes_unasked(since) { Ok(()) } else { Err(not_permitted(lane)) };
-        let mut server = match self.checkout(lane, since, Some(ANSWER), false).await {
-            // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
-            Ok(server) if server.opened() >= since => {
-                lane.may_log_in(self.now);
-                self.hand_back(lane, server);
-                return Ok(());
-            }
-            Ok(server) => server,
-            // A reload has taken the lane away: the first request asks the next one.
-            Err(NoServer::SentAway) => return Ok(()),
-            Err(NoServer::Refused(_)) if !lane.failure().is_some_and(|failure| failure.is_final()) => return unasked(),
-            Err(why) => {
-                lane.barred();
-                return Err(why);
-            }
-        };
-        // One that is dead or busy is closed by its timeout; whoever opens the next one hears of the role.
-        let Ok(Some(may)) = tokio::time::timeout(ANSWER, may_log_in(&mut server)).await else { return unasked() };
-        self.hand_back(lane, server);
-        if may {
-            lane.may_log_in(self.now);
-            return Ok(());
-        }
-        lane.barred();
-        Err(not_permitted(lane))
-    }
-
     /// What PostgreSQL would refuse at a login is refused, in its words. Where no server is free that could say, the first
     /// request tells.
     async fn vet(&mut self, lane: &Arc<Lane>, open: Vec<Parameter>) -> Result<(), NoServer> {
@@ -259,11 +227,4 @@ impl Client {
         backend::ready_for_query(&mut out, Status::Idle);
         self.socket.queue(out);
     }
-}
-
-/// A role that PostgreSQL bars.
-fn not_permitted(lane: &Lane) -> NoServer {
-    let message = format!("role \"{}\" is not permitted to log in", lane.role());
-    let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
-    NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone."))
 }

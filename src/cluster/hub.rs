@@ -52,7 +52,7 @@ enum Order {
 /// The hubs of one pool, by encoding.
 pub(super) struct Hubs {
     open: Mutex<HashMap<Box<[u8]>, Hub>>,
-    numbers: Arc<Numbers>,
+    pub(super) numbers: Arc<Numbers>,
 }
 
 impl Hubs {

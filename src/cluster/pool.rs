@@ -4,7 +4,7 @@ use super::catalog::Catalog;
 use super::hub::Hubs;
 use super::watch::Watch;
 use crate::config::Resolved;
-use crate::ids::{Numbers, WorkerId};
+use crate::ids::{Numbers, ServerId, WorkerId};
 use crate::pool::Lane;
 use crate::router::To;
 use crate::session::{Applications, StatementTable};
@@ -92,6 +92,11 @@ impl Pool {
 
     pub(super) fn set_shape(&self, shape: Shape) {
         self.shape.store(Arc::new(shape));
+    }
+
+    /// For a connection beside its servers.
+    pub fn fresh_server_id(&self) -> ServerId {
+        ServerId(self.hubs.numbers.next())
     }
 
     /// The worker for the next client.

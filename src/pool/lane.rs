@@ -12,6 +12,7 @@ use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
 use crate::session::{Known, Parameter, Settings, Welcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
+use standing::Standing;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 mod changes;
+mod standing;
 
 /// A failure that repeats is logged once in this time.
 const REPORT_WINDOW: Duration = Duration::from_secs(60);
@@ -40,9 +42,6 @@ impl Pooled for Server {
     }
 }
 
-/// How long PostgreSQL's word that the role may log in is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
-
 /// What the configuration in force makes of a lane.
 pub struct LaneSpec {
     /// How its servers log in.
@@ -55,15 +54,6 @@ pub struct LaneSpec {
     pub connect_timeout: Duration,
     /// Opened without need, because the database has a forced user and so its pool is known beforehand.
     pub always_live: bool,
-}
-
-/// What PostgreSQL last said of the role.
-#[derive(Clone, Copy)]
-enum Word {
-    Nothing,
-    /// It let the role in, or said that it would.
-    MayLogIn(Instant),
-    Barred,
 }
 
 /// The servers of one (database, user) on one host.
@@ -79,7 +69,7 @@ pub struct Lane {
     known: Mutex<Known>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
-    word: Mutex<Word>,
+    standing: Standing,
     clients: Arc<AtomicUsize>,
     // Clients that keep a server over transactions.
     pub(super) pinned: AtomicUsize,
@@ -133,7 +123,7 @@ impl Lane {
             serializable: AtomicBool::new(false),
             known: Mutex::default(),
             failure: ArcSwapOption::empty(),
-            word: Mutex::new(Word::Nothing),
+            standing: Standing::default(),
             clients,
             pinned: AtomicUsize::new(0),
             servers: Mutex::default(),
@@ -184,39 +174,6 @@ impl Lane {
     /// Why the last login failed; `None` when it did not.
     pub fn failure(&self) -> Option<Arc<LoginError>> {
         self.failure.load_full()
-    }
-
-    /// Whether PostgreSQL must be asked if the role may still log in. So must others until the answer is there.
-    /// Where no server is idle that could say, and nothing speaks against the role, it goes unasked.
-    pub fn must_ask(&self, now: Instant) -> bool {
-        let last = *self.word.lock();
-        match last {
-            Word::MayLogIn(since) if now.saturating_duration_since(since) < BELIEVED => false,
-            Word::Barred => true,
-            Word::MayLogIn(_) | Word::Nothing => {
-                self.failure().is_some_and(|failure| failure.is_final()) || self.stats(now).idle > 0
-            }
-        }
-    }
-
-    /// PostgreSQL says yes: for a while nobody need ask.
-    pub fn may_log_in(&self, now: Instant) {
-        *self.word.lock() = Word::MayLogIn(now);
-    }
-
-    /// Nobody could be asked. Where PostgreSQL has said no before, that stands, and this is false; else nobody need ask for a while.
-    pub fn goes_unasked(&self, now: Instant) -> bool {
-        let mut word = self.word.lock();
-        let goes = !matches!(*word, Word::Barred);
-        if goes {
-            *word = Word::MayLogIn(now);
-        }
-        goes
-    }
-
-    /// PostgreSQL says no: the next client asks again.
-    pub fn barred(&self) {
-        *self.word.lock() = Word::Barred;
     }
 
     /// A server for a client of `worker`, best one in state `state_key`.
@@ -389,7 +346,7 @@ impl Lane {
             }
         }));
         self.backoff.succeeded();
-        *self.word.lock() = Word::MayLogIn(clock::now());
+        self.may_log_in(clock::now());
         let worker = self.chores.home();
         self.with_books(|books, now, todo| {
             if books.is_current(&server) {

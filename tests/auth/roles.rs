@@ -1,11 +1,12 @@
 //! Roles that change: passwords rotated, roles expired, barred or gone. PostgreSQL decides, and its words are passed on.
 
 use super::place::{
-    Role, SERVER_METHODS, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, rewrite, server, verifier,
+    Role, SERVER_METHODS, eventually, fresh_role, line, log_in, log_in_to, look, pgotter, pgotter_with, rewrite,
+    server, verifier,
 };
 use super::strangers::cost_of;
-use crate::support::PgOtter;
-use crate::support::raw::{Raw, startup};
+use crate::support::raw::{Raw, error_code, startup};
+use crate::support::{PgOtter, must};
 use pgotter::auth::Verifier;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -151,6 +152,93 @@ fn a_role_that_is_dropped_is_refused_at_the_next_login_to_a_warm_pool() {
     assert_eq!(again(), Ok(role.name.clone()));
     look(&format!("DROP ROLE {}", role.name));
     eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000" || code == "28P01"));
+}
+
+/// With one server for each role.
+fn narrow(role: &Role, settings: &str) -> PgOtter {
+    let host = format!("[databases.\"*\"]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    pgotter_with("trust", &line(&role.name, &role.password()), &format!("default_pool_size = 1\n{settings}\n{host}"))
+}
+
+/// SQLSTATE of the refusal of a login that is followed by no request.
+fn knock(port: u16, role: &Role) -> Option<String> {
+    let mut client = Raw::connect(port);
+    client.send(&startup(3, 0, &[("user", &role.name), ("database", "postgres")]));
+    error_code(&client.until_ready())
+}
+
+#[test]
+fn a_role_that_postgresql_bars_is_refused_at_the_next_login_while_all_servers_are_in_use() {
+    for (bar, clear) in [
+        ("ALTER ROLE {role} NOLOGIN", Some("ALTER ROLE {role} LOGIN")),
+        ("ALTER ROLE {role} VALID UNTIL '2020-01-01'", Some("ALTER ROLE {role} VALID UNTIL 'infinity'")),
+        ("DROP ROLE {role}", None),
+    ] {
+        let role = fresh_role("trust");
+        let pooler = narrow(&role, "");
+        let mut stays = holder(pooler.port(), &role);
+        assert_eq!(error_code(&stays.ask("BEGIN; SELECT 1")), None);
+        look(&bar.replace("{role}", &role.name));
+        let codes = if clear.is_some() { ["28000"; 2] } else { ["28000", "28P01"] };
+        eventually(&format!("it is refused: {bar}"), || {
+            let code = knock(pooler.port(), &role);
+            assert!(code.as_deref().is_none_or(|code| codes.contains(&code)), "{bar}: {code:?}");
+            code.is_some()
+        });
+        assert_eq!(stays.value("SELECT 1"), "1", "who is in is not thrown out");
+        if let Some(clear) = clear {
+            look(&clear.replace("{role}", &role.name));
+            eventually("it may come in again", || knock(pooler.port(), &role).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_role_that_has_operators_of_its_own_is_barred_all_the_same() {
+    let role = fresh_role("trust");
+    let name = &role.name;
+    // As the role itself might do it where it owns a schema.
+    look(&format!(
+        "CREATE SCHEMA {name}; \
+         CREATE FUNCTION {name}.always(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true'; \
+         CREATE OPERATOR {name}.= (LEFTARG = name, RIGHTARG = name, FUNCTION = {name}.always); \
+         GRANT USAGE ON SCHEMA {name} TO {name}; ALTER ROLE {name} SET search_path = {name}, pg_catalog"
+    ));
+    let pooler = pgotter("trust", &line(name, ""));
+    assert_eq!(knock(pooler.port(), &role), None);
+    look(&format!("ALTER ROLE {name} NOLOGIN"));
+    eventually("it is refused", || knock(pooler.port(), &role).as_deref() == Some("28000"));
+}
+
+#[test]
+fn a_role_that_may_not_look_at_itself_is_asked_about_by_a_login() {
+    let role = fresh_role("trust");
+    look("CREATE DATABASE hardened");
+    must(server().psql("hardened", "REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC"));
+    let pooler = pgotter("trust", &line(&role.name, ""));
+    let again = || log_in_to("hardened", pooler.port(), &role.name, "");
+    assert_eq!(again(), Ok(role.name.clone()));
+    look(&format!("ALTER ROLE {} NOLOGIN", role.name));
+    eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000"));
+    look(&format!("ALTER ROLE {} LOGIN", role.name));
+    eventually("it may come in again", || again() == Ok(role.name.clone()));
+}
+
+#[test]
+fn a_role_of_which_nobody_can_be_asked_is_refused_while_it_has_servers() {
+    let role = fresh_role("trust");
+    let pooler = narrow(&role, "server_connect_timeout = \"500ms\"");
+    let mut stays = holder(pooler.port(), &role);
+    assert_eq!(error_code(&stays.ask("BEGIN; SELECT 1")), None);
+    // No room for another connection that could ask.
+    look(&format!("ALTER ROLE {} CONNECTION LIMIT 1", role.name));
+    eventually("it is refused", || {
+        let code = knock(pooler.port(), &role);
+        assert!(code.as_deref().is_none_or(|code| code == "53300"), "{code:?}");
+        code.is_some()
+    });
+    assert_eq!(error_code(&stays.ask("COMMIT")), None);
+    assert_eq!(knock(pooler.port(), &role), None, "its server says that it may");
 }
 
 #[test]

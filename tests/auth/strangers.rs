@@ -1,7 +1,7 @@
 //! Who is not let in learns nothing and costs nothing.
 
-use super::place::{CLIENT_METHODS, Role, eventually, fresh_role, line, log_in, look, pgotter, pgotter_with, server};
-use crate::support::raw::{Frame, Raw, error_code, first_packet, message, query, startup};
+use super::place::{CLIENT_METHODS, Role, eventually, fresh_role, line, log_in, pgotter, pgotter_with, server};
+use crate::support::raw::{Frame, Raw, error_code, message, startup};
 use crate::support::{PgOtter, client, must, state};
 use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
 use pgotter::secret::Secret;
@@ -16,13 +16,13 @@ pub fn ask(port: u16, user: &str, database: &str) -> Raw {
 }
 
 /// Number and data of an authentication request.
-fn request(frame: &Frame) -> (u32, &[u8]) {
+pub fn request(frame: &Frame) -> (u32, &[u8]) {
     assert_eq!(frame.kind, b'R', "{frame:?}");
     let (number, data) = frame.body.split_first_chunk().unwrap();
     (u32::from_be_bytes(*number), data)
 }
 
-fn sasl_initial(data: &[u8]) -> Vec<u8> {
+pub fn sasl_initial(data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).unwrap().to_be_bytes();
     message(b'p', &[SCRAM_SHA_256.as_bytes(), b"\0", &length, data].concat())
 }
@@ -221,32 +221,6 @@ fn f33_guesses_made_at_once_hear_no_more_than_guesses_made_one_after_the_other()
     assert_eq!(error_code(&neighbour.until_ready()), None);
     // Neither that it is wrong, nor that it is right.
     assert!(guesses[3..].iter().all(|(client, _)| client.hears_nothing()));
-}
-
-/// A CancelRequest.
-fn cancel(port: u16, pid: i32, secret: &[u8]) -> Raw {
-    let mut connection = Raw::connect(port);
-    connection.send(&first_packet(80_877_102, &[&pid.to_be_bytes()[..], secret].concat()));
-    connection
-}
-
-#[test]
-fn f33_where_cancel_keys_are_guessed_right_ones_are_delivered_at_once() {
-    let role = fresh_role("trust");
-    let lines = "login_failure_limit = 1\nlogin_failure_delay = \"1h\"\nclient_login_timeout = \"2h\"";
-    let host = format!("[databases.postgres]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
-    let pooler = pgotter_with("trust", &line(&role.name, &role.password()), &format!("{lines}\n{host}"));
-    let mut client = ask(pooler.port(), &role.name, "postgres");
-    client.welcomed();
-    let (pid, secret) = (client.pid, client.secret.clone());
-    assert!(cancel(pooler.port(), pid ^ 1, &secret).until_end().is_empty());
-    let wrong = cancel(pooler.port(), pid ^ 2, &secret);
-    client.send(&query("SELECT pg_sleep(100)"));
-    let asleep = format!("FROM pg_stat_activity WHERE usename = '{}' AND wait_event = 'PgSleep'", role.name);
-    eventually("it sleeps", || look(&format!("SELECT count(*) {asleep}")) == "1");
-    assert!(cancel(pooler.port(), pid, &secret).until_end().is_empty());
-    assert_eq!(error_code(&client.until_ready()).as_deref(), Some("57014"));
-    assert!(wrong.hears_nothing(), "its connection is kept");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Proofs over TLS: channel binding on both sides, and clients' certificates.
 
-use super::certificates::{Authority, Identity, self_signed};
+use super::certificates::{Authority, Identity, self_signed, self_signed_by};
 use super::place::{fresh_role, line, log_in, pgotter_with, server};
 use crate::support::{PgOtter, client, could_not_run, must, postgres, state};
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file that only its owner may read, as PostgreSQL and libpq want keys.
-fn file(text: &str) -> PathBuf {
+pub fn file(text: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let path = state().path().join(format!("auth-{}.pem", NEXT.fetch_add(1, Ordering::Relaxed)));
     must(state().write(&path, text));
@@ -18,7 +18,7 @@ fn file(text: &str) -> PathBuf {
 }
 
 /// Lines for `[pooler]`.
-fn client_tls(mode: &str, own: &Identity, authority: Option<&Authority>) -> String {
+pub fn client_tls(mode: &str, own: &Identity, authority: Option<&Authority>) -> String {
     let ca = authority.map(|ca| format!("client_tls_ca_file = {:?}\n", file(&ca.certificate))).unwrap_or_default();
     let (certificate, key) = (file(&own.certificate), file(&own.key));
     format!(
@@ -32,7 +32,7 @@ pub fn any_database(port: u16) -> String {
 }
 
 /// Whether psql gets in, or what it complains of.
-fn psql(pooler: &PgOtter, user: &str, password: &str, options: &str) -> Result<(), String> {
+pub fn psql(pooler: &PgOtter, user: &str, password: &str, options: &str) -> Result<(), String> {
     let target = format!("host=127.0.0.1 user={user} dbname=postgres {options}");
     let mut psql = client("psql", pooler.port(), &["-X", "-q", "-A", "-t", "-d", &target, "-c", "SELECT 1"]);
     let output = must(psql.env("PGPASSWORD", password).output());
@@ -40,7 +40,7 @@ fn psql(pooler: &PgOtter, user: &str, password: &str, options: &str) -> Result<(
 }
 
 /// A test that cannot run says so.
-fn has_tls(what: &str) -> bool {
+pub fn has_tls(what: &str) -> bool {
     let mut psql = client("psql", 1, &["-d", "sslmode=require host=127.0.0.1 port=1"]);
     let knows = !String::from_utf8_lossy(&must(psql.output()).stderr).contains("not compiled in");
     if !knows {
@@ -68,6 +68,32 @@ fn libpq_binds_to_the_channel_as_it_is_told_to() {
         assert!(refused.contains("channel binding"), "{refused}");
         let wrong = psql(&pooler, &role.name, "wrong", "sslmode=require channel_binding=require").unwrap_err();
         assert!(wrong.contains("password authentication failed"), "{wrong}");
+    }
+}
+
+#[test]
+fn libpq_and_pgotter_agree_on_the_hash_of_every_kind_of_certificate() {
+    if !has_tls("kinds of certificates") {
+        return;
+    }
+    let role = fresh_role("scram-sha-256");
+    for (kind, has_hash) in [
+        (&rcgen::PKCS_RSA_SHA256, true),
+        (&rcgen::PKCS_RSA_SHA512, true),
+        (&rcgen::PKCS_ECDSA_P384_SHA384, true),
+        (&rcgen::PKCS_ED25519, false),
+    ] {
+        let tls = client_tls("require", &self_signed_by(kind, "localhost"), None) + &any_database(server().port());
+        let pooler = pgotter_with("scram-sha-256", &line(&role.name, &role.verifier()), &tls);
+        let log_in = |binding| {
+            let options = format!("sslmode=require channel_binding={binding}");
+            psql(&pooler, &role.name, &role.password(), &options)
+        };
+        assert_eq!(log_in("prefer"), Ok(()), "{kind:?}");
+        match log_in("require") {
+            Ok(()) => assert!(has_hash, "{kind:?}"),
+            Err(why) => assert!(!has_hash && why.contains("channel binding"), "{kind:?}: {why}"),
+        }
     }
 }
 

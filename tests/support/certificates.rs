@@ -1,6 +1,8 @@
 //! Certificates for tests: an authority, and what it signs, as PEM.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm,
+};
 
 /// Who signs.
 pub struct Authority {
@@ -26,17 +28,33 @@ impl Authority {
 
     /// For these alternative names.
     pub fn sign(&self, common_name: &str, names: &[&str]) -> Identity {
+        self.sign_with(&parameters(common_name, names))
+    }
+
+    /// The same, and its time is over.
+    pub fn sign_expired(&self, common_name: &str, names: &[&str]) -> Identity {
+        let mut parameters = parameters(common_name, names);
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        self.sign_with(&parameters)
+    }
+
+    fn sign_with(&self, parameters: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
-        let certificate = parameters(common_name, names).signed_by(&key, &self.issuer).expect("a certificate");
+        let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 }
 
 /// An authority and a server in one, as `openssl req -x509` makes it.
 pub fn self_signed(common_name: &str) -> Identity {
+    self_signed_by(&PKCS_ECDSA_P256_SHA256, common_name)
+}
+
+/// The same, with a key and a signature of this kind.
+pub fn self_signed_by(kind: &'static SignatureAlgorithm, common_name: &str) -> Identity {
     let mut parameters = parameters(common_name, &[]);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
+    let key = KeyPair::generate_for(kind).expect("a key");
     let certificate = parameters.self_signed(&key).expect("a certificate");
     Identity { certificate: certificate.pem(), key: key.serialize_pem() }
 }

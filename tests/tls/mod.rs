@@ -6,6 +6,7 @@ mod raw;
 mod rotation;
 mod servers;
 mod storms;
+mod untrusted;
 mod world;
 
 use crate::support::{certificates, proxy};

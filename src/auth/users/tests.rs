@@ -1,8 +1,9 @@
 //! Who is asked what.
 
 use super::*;
+use crate::auth::keys::work::{self, Work};
 use crate::auth::verifier::ITERATIONS_DEFAULT;
-use crate::auth::{Derivation, Refused, ScramKeys, md5_password};
+use crate::auth::{Derivation, NONCE_BYTES, Refused, SCRAM_SHA_256, ScramKeys, ScramServer, md5_password};
 use crate::secret::Secret;
 use std::num::NonZeroU32;
 
@@ -164,4 +165,42 @@ fn what_a_secret_makes_of_a_name_is_the_same_in_every_process_that_has_it_howeve
     }
     let other = answers(&with("an otter sleeps now", &[7, 9, 7, 0]));
     assert!(first.0.iter().zip(&other.0).all(|(one, other)| one.1 != other.1));
+}
+
+/// What a guess costs under each method: by a password in clear, by md5 where that is asked for, and by SCRAM.
+fn guess(users: &Users, user: &str, method: &str) -> Work {
+    work::done();
+    match method {
+        "plain" => assert!(clear_text(users, user, "wrong").is_err()),
+        "md5" => match users.md5(user) {
+            Asks::Md5(challenge) => assert!(challenge.check(b"md500000000000000000000000000000000", [1; 4]).is_err()),
+            Asks::Scram(challenge) => scram_guess(challenge),
+        },
+        _ => scram_guess(users.scram(user)),
+    }
+    work::done()
+}
+
+/// A proof that is none, and costs nothing to make.
+fn scram_guess(challenge: Challenge) {
+    let server = ScramServer::new(challenge, &[8; NONCE_BYTES], None);
+    let (server, first) = server.client_first(SCRAM_SHA_256.as_bytes(), b"n,,n=,r=abc").expect("a good first message");
+    let nonce = String::from_utf8(first).expect("text").split(',').next().expect("a nonce").to_owned();
+    let proof = format!("c=biws,{nonce},p={}=", "A".repeat(43));
+    assert_eq!(server.client_final(proof.as_bytes()).err(), Some(Refused::WrongPassword));
+}
+
+#[test]
+fn a_guess_costs_the_same_whether_there_is_such_a_user_or_not() {
+    // One kind of secret at a time: which of several is asked for differs from user to user as well.
+    for secret in ["river stone", MD5, &verifier()] {
+        let users = users(&[("otter", secret), ("beaver", secret)]);
+        for method in ["plain", "md5", "scram-sha-256"] {
+            let usual = guess(&users, "otter", method);
+            assert!(usual != Work::default(), "{secret}, {method}");
+            for user in ["beaver", "nobody", "stranger", ""] {
+                assert_eq!(guess(&users, user, method), usual, "{secret}, {method}, {user}");
+            }
+        }
+    }
 }

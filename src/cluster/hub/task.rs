@@ -6,7 +6,6 @@ use super::{LINGER, Order};
 use crate::clock::{self, Instant};
 use crate::cluster::Pool;
 use crate::fault::{Fault, Severity};
-use crate::ids::ServerId;
 use crate::pool::{Heard, Lane};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,7 +73,7 @@ impl Task {
 
     async fn live(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
-        let id = ServerId(pool.hubs.numbers.next());
+        let id = pool.fresh_server_id();
         drop(pool);
         let encoding = String::from_utf8_lossy(&self.encoding).into_owned();
         let parameters = [("client_encoding", encoding.as_str()), ("application_name", NAME)];

@@ -38,3 +38,6 @@ fn algorithm(certificate: &X509Certificate<'_>) -> Option<&'static Algorithm> {
         .find(|(oids, _)| oids.contains(named))
         .map(|(_, algorithm)| algorithm)
 }
+
+#[cfg(test)]
+mod tests;

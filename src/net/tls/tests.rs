@@ -6,7 +6,7 @@ mod certificates;
 
 use super::*;
 use crate::net::{Socket, Stream};
-use certificates::{Authority, Identity, self_signed};
+use certificates::{Authority, Identity, self_signed, self_signed_by};
 use std::path::PathBuf;
 use std::task::{Context, Waker};
 use tokio::io::AsyncWriteExt;
@@ -149,6 +149,18 @@ fn every_cut_of_the_ciphertext_carries_the_same_plaintext() {
             pass(&mut client, &mut server, piece, &mut to_server).expect("closed in order");
             assert!(server.peer_closed() && to_server == text);
         }
+    }
+}
+
+#[test]
+fn both_ends_know_the_hash_of_the_certificate_or_neither_does() {
+    for (kind, bytes) in
+        [(&rcgen::PKCS_RSA_SHA512, Some(64)), (&rcgen::PKCS_ECDSA_P384_SHA384, Some(48)), (&rcgen::PKCS_ED25519, None)]
+    {
+        let tls = good(&Files::new().client_settings(&self_signed_by(kind, "pg")));
+        let (mut client, mut server) = sessions(&tls, "pg");
+        pump(&mut client, &mut server, 4096).expect("a handshake");
+        assert_eq!((client.end_point().map(<[u8]>::len), client.end_point()), (bytes, server.end_point()), "{kind:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is derived, and how often.
 
 use super::*;
+use crate::auth::keys::work;
 use crate::secret::Secret;
 use std::cell::Cell;
 use std::num::NonZeroU32;
@@ -90,4 +91,17 @@ fn a_storm_of_claims_does_not_keep_our_own_logins_waiting() {
         }
     }));
     assert_eq!(answered.get(), 1000);
+}
+
+#[test]
+fn nothing_is_derived_on_the_thread_that_asks() {
+    let derivers = Derivers::default();
+    work::done();
+    block_on(async {
+        derivers.claimed(derivation("wrong", b"salt")).await.expect("derived");
+        derivers.remembered(derivation("river stone", b"salt")).await.expect("derived");
+    });
+    assert_eq!(work::done().iterations, 0);
+    derivation("river stone", b"salt").run();
+    assert_eq!(work::done().iterations, 1, "what is done here is counted");
 }

@@ -11,12 +11,21 @@ fn error(code: &[u8]) -> Answer {
 }
 
 #[test]
-fn only_a_clear_answer_bars_a_role() {
-    assert!(is_fine(&rows(&[b"t"])));
-    assert!(!is_fine(&rows(&[b"f"])), "expired, or it may not log in");
-    assert!(!is_fine(&rows(&[])), "there is no such role");
-    assert!(!is_fine(&error(b"42704")), "there is no such role, says PostgreSQL");
-    for code in ["57014", "42501", "25P02", "XX000"] {
-        assert!(is_fine(&error(code.as_bytes())), "{code}");
+fn only_a_clear_answer_lets_a_role_in_or_bars_it() {
+    for (answer, standing) in [
+        (rows(&[b"t"]), Standing::MayLogIn),
+        // It has expired, or may not log in; there is no such role, with and without PostgreSQL's saying so.
+        (rows(&[b"f"]), Standing::Barred),
+        (rows(&[]), Standing::Barred),
+        (error(b"42704"), Standing::Barred),
+        (error(b"57014"), Standing::Unknown),
+        (error(b"42501"), Standing::Unknown),
+        (error(b"25P02"), Standing::Unknown),
+        (rows(&[b"t", b"t"]), Standing::Unknown),
+        (rows(&[b"yes"]), Standing::Unknown),
+        (Answer { rows: vec![vec![None]], ..Answer::default() }, Standing::Unknown),
+        (Answer { rows: vec![Vec::new()], ..Answer::default() }, Standing::Unknown),
+    ] {
+        assert_eq!(read(&answer), standing, "{answer:?}");
     }
 }

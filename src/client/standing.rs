@@ -1,0 +1,103 @@
+//! Whether PostgreSQL would still let in the role of the servers that a client is to have. Asked at a login, and when a rule sends a client
+//! to another entry.
+
+use super::checkout::{NoServer, refused, waited_too_long};
+use super::connection::Client;
+use super::welcome::ANSWER;
+use crate::clock::{self, Instant};
+use crate::fault::{Blame, Fault, SqlState};
+use crate::pool::Lane;
+use crate::server::{Standing, standing};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Servers that serve transactions change hands sooner; for those that are kept longer a connection of its own asks.
+const TURN: Duration = Duration::from_millis(250);
+
+impl Client {
+    /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
+    /// the same, and so is one for whom that cannot be found out within `server_connect_timeout`.
+    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+        let since = self.now;
+        let answer = match self.ask_its_servers(lane, since, TURN).await {
+            Ok(None) if lane.has_servers(self.now) => self.ask_beside(lane, since).await,
+            answer => answer,
+        };
+        match answer {
+            Ok(Some(true)) => {
+                lane.may_log_in(self.now);
+                Ok(())
+            }
+            Ok(Some(false)) => {
+                lane.barred();
+                Err(not_permitted(lane))
+            }
+            Ok(None) if lane.has_servers(self.now) => Err(NoServer::Refused(waited_too_long(lane, since))),
+            // Whoever opens the next server hears of the role.
+            Ok(None) if lane.goes_unasked(self.now) => Ok(()),
+            Ok(None) => Err(not_permitted(lane)),
+            // A reload has taken the lane away: the first request asks the next one.
+            Err(NoServer::SentAway) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// `None`: no server became free in time, or it could not say; one that does not answer is closed.
+    async fn ask_its_servers(
+        &mut self,
+        lane: &Arc<Lane>,
+        since: Instant,
+        patience: Duration,
+    ) -> Result<Option<bool>, NoServer> {
+        let mut server = match self.checkout(lane, since, Some(patience), false).await {
+            Ok(server) => server,
+            Err(why @ NoServer::Refused(_)) if !why.is_of_client() => {
+                if !lane.failure().is_some_and(|failure| failure.is_final()) {
+                    return Ok(None);
+                }
+                lane.barred();
+                return Err(why);
+            }
+            Err(why) => return Err(why),
+        };
+        // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
+        let says = if server.opened() >= since {
+            Some(Standing::MayLogIn)
+        } else {
+            tokio::time::timeout(ANSWER, standing(&mut server)).await.unwrap_or(None)
+        };
+        self.now = clock::now();
+        Ok(says.and_then(|says| {
+            self.hand_back(lane, server);
+            match says {
+                Standing::MayLogIn => Some(true),
+                Standing::Barred => Some(false),
+                Standing::Unknown => None,
+            }
+        }))
+    }
+
+    /// Where that comes to nothing, say for want of room in PostgreSQL, a server of the pool's is waited for.
+    async fn ask_beside(&mut self, lane: &Arc<Lane>, since: Instant) -> Result<Option<bool>, NoServer> {
+        let patience = self.rules.server_connect_timeout;
+        let id = self.pool.fresh_server_id();
+        let until = since.checked_add(patience).unwrap_or(since);
+        let asked = tokio::time::timeout_at(until.into(), lane.ask_beside(id)).await;
+        self.now = clock::now();
+        match asked {
+            Ok(Ok(may)) => Ok(Some(may)),
+            Ok(Err(error)) if error.is_final() => {
+                lane.barred();
+                Err(refused(&error))
+            }
+            _ => self.ask_its_servers(lane, since, patience).await,
+        }
+    }
+}
+
+/// A role that PostgreSQL bars.
+fn not_permitted(lane: &Lane) -> NoServer {
+    let message = format!("role \"{}\" is not permitted to log in", lane.role());
+    let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
+    NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone."))
+}

@@ -1,0 +1,158 @@
+//! Over TLS on both sides: clients by certificate and by SCRAM-SHA-256-PLUS, servers by every method, their own certificates' among them.
+
+use super::certificates::{Authority, Identity};
+use super::place::{eventually, group, line, pgotter_with};
+use super::tls::{client_tls, file, has_tls, psql};
+use crate::support::{PgOtter, must, postgres};
+use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What PostgreSQL may ask for.
+const SERVER_METHODS: [&str; 5] = ["trust", "password", "md5", "scram-sha-256", "cert"];
+
+/// Whom both sides trust.
+fn ours() -> &'static Authority {
+    static OURS: OnceLock<Authority> = OnceLock::new();
+    OURS.get_or_init(|| Authority::new("ours"))
+}
+
+/// Members of the group `by_<method>` prove themselves by that method, and over TLS.
+fn server() -> &'static LocalPostgres {
+    static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let own = ours().sign("postgres", &["localhost"]);
+        let settings = vec![
+            "ssl = on".to_owned(),
+            format!("ssl_cert_file = '{}'", file(&own.certificate).display()),
+            format!("ssl_key_file = '{}'", file(&own.key).display()),
+            format!("ssl_ca_file = '{}'", file(&ours().certificate).display()),
+        ];
+        let hba = SERVER_METHODS.map(|method| format!("hostssl all +{} 127.0.0.1/32 {method}", group(method)));
+        let server =
+            postgres(&Options { settings, hba: hba.to_vec(), auth: HostAuth::ScramSha256, ..Options::default() });
+        for method in SERVER_METHODS {
+            must(server.psql("postgres", &format!("CREATE ROLE {}", group(method))));
+        }
+        server
+    })
+}
+
+fn look(sql: &str) -> String {
+    must(server().psql("postgres", sql))
+}
+
+/// A role that the server asks for a proof by this method.
+struct Role {
+    name: String,
+    password: String,
+}
+
+fn fresh_role(method: &str) -> Role {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("secure_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let password = format!("{name} river stone");
+    let encryption = if method == "md5" { "md5" } else { "scram-sha-256" };
+    let role = format!("CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE {}", group(method));
+    look(&format!("SET password_encryption = '{encryption}'; {role}"));
+    Role { name, password }
+}
+
+/// What clients prove themselves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Certificate,
+    Plus,
+}
+
+/// For this role; its servers are shown the role's certificate.
+fn pooler(by: By, role: &Role) -> PgOtter {
+    let (method, mode, authority) = match by {
+        By::Certificate => ("cert", "verify-full", Some(ours())),
+        By::Plus => ("scram-sha-256", "require", None),
+    };
+    let own = ours().sign(&role.name, &[]);
+    let (certificate, key) = (file(&own.certificate), file(&own.key));
+    let servers = format!(
+        "server_tls_sslmode = \"verify-full\"\nserver_tls_ca_file = {:?}\nserver_tls_cert_file = {certificate:?}\n\
+         server_tls_key_file = {key:?}\n[databases.postgres]\nhosts = [\"localhost:{}\"]\n",
+        file(&ours().certificate),
+        server().port()
+    );
+    let lines = client_tls(mode, &ours().sign("localhost", &["localhost"]), authority) + &servers;
+    // Somebody else who is listed as well.
+    pgotter_with(method, &(line(&role.name, &role.password) + &line("other", "another secret")), &lines)
+}
+
+/// Comes as this user, with the proof of that one.
+fn come(pooler: &PgOtter, by: By, user: &str, (name, password): (&str, &str), database: &str) -> Result<(), String> {
+    let rest = match by {
+        By::Certificate => {
+            let Identity { certificate, key } = ours().sign(name, &[]);
+            format!("sslcert={} sslkey={}", file(&certificate).display(), file(&key).display())
+        }
+        By::Plus => "channel_binding=require".to_owned(),
+    };
+    psql(pooler, user, password, &format!("sslmode=require dbname={database} {rest}"))
+}
+
+#[test]
+fn over_tls_every_proof_is_checked_and_every_server_gets_its_own() {
+    if !has_tls("proofs over TLS") {
+        return;
+    }
+    for by in [By::Certificate, By::Plus] {
+        let wrong = match by {
+            By::Certificate => "certificate authentication failed for user",
+            By::Plus => "password authentication failed for user",
+        };
+        for method in SERVER_METHODS {
+            let role = fresh_role(method);
+            let pooler = pooler(by, &role);
+            let (right, other) = ((&*role.name, &*role.password), ("other", "another secret"));
+            for pool in ["cold", "warm"] {
+                for (user, proof, database, refusal) in [
+                    (&*role.name, other, "postgres", Some(wrong)),
+                    ("nobody", ("nobody", "nothing"), "postgres", Some(wrong)),
+                    ("nobody", right, "postgres", Some(wrong)),
+                    (&role.name, other, "unknown", Some(wrong)),
+                    (&role.name, right, "unknown", Some("database \"unknown\" does not exist")),
+                    (&role.name, right, "postgres", None),
+                ] {
+                    let case = format!("{by:?}, {method}, {pool}, {user} as {}, {database}", proof.0);
+                    match (come(&pooler, by, user, proof, database), refusal) {
+                        (Ok(()), None) => (),
+                        (Err(said), Some(refusal)) => assert!(said.contains(refusal), "{case}: {said}"),
+                        (came, _) => panic!("{case}: {came:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether PostgreSQL refuses a role in such a state at a login; it looks at the time of passwords only.
+fn is_refused_cold(state: &str, method: &str) -> bool {
+    !state.contains("VALID UNTIL") || method == "scram-sha-256"
+}
+
+#[test]
+fn a_certificate_lets_in_no_role_that_postgresql_bars() {
+    if !has_tls("certificates of roles that are barred") {
+        return;
+    }
+    let states = ["ALTER ROLE {} NOLOGIN", "ALTER ROLE {} VALID UNTIL '2020-01-01'", "DROP ROLE {}"];
+    for (state, method) in states.iter().flat_map(|state| ["trust", "scram-sha-256", "cert"].map(|by| (*state, by))) {
+        let role = fresh_role(method);
+        let pooler = pooler(By::Certificate, &role);
+        let enter = || come(&pooler, By::Certificate, &role.name, (&role.name, ""), "postgres");
+        assert_eq!(enter(), Ok(()), "{method}, {state}");
+        // Before the role is gone: nobody knows its name then.
+        let servers = look(&format!("SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = '{}'", role.name));
+        look(&state.replace("{}", &role.name));
+        eventually(&format!("a warm pool refuses: {method}, {state}"), || enter().is_err());
+        look(&format!("SELECT count(pg_terminate_backend(pid)) FROM unnest('{servers}'::int[]) pid"));
+        let refused = is_refused_cold(state, method);
+        eventually(&format!("a cold pool does as PostgreSQL: {method}, {state}"), || enter().is_err() == refused);
+    }
+}
