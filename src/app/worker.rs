@@ -8,6 +8,7 @@ use crate::pool::{Lane, Steward};
 use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -15,12 +16,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
+use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A steward that panicked begins again after this long: one that does so again and again must not keep the worker busy.
 const STEWARDS_PAUSE: Duration = Duration::from_secs(1);
 
-/// So does a worker: its stewards are missed.
+/// A worker that panicked begins again after this long, for the same reason; its stewards are missed.
 const WORKERS_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a thread says that it turns.
@@ -92,10 +94,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
 impl Worker {
     /// The runtime ends with it, also where it panics: what its tasks had is given back while that goes on.
     fn turn(self: Rc<Self>, jobs: &mut UnboundedReceiver<Job>) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("invariant: a runtime needs two descriptors, which the budget keeps");
+        let runtime = Runtime::new();
         runtime.block_on(async {
             tokio::task::spawn_local(beat(self.shared.metrics.clone(), usize::from(self.id.0)));
             let adrift = self.adrift.take();
@@ -115,6 +114,31 @@ impl Worker {
     fn tend(self: &Rc<Self>, steward: Steward, lane: Weak<Lane>) {
         let office = Office { worker: self.clone(), of: Some((steward, lane)) };
         drop(tokio::task::spawn_local(office.tend()));
+    }
+}
+
+/// A worker's. It ends at once, whatever name is being looked up.
+struct Runtime(Option<LocalRuntime>);
+
+impl Runtime {
+    fn new() -> Self {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build_local(LocalOptions::default());
+        Self(Some(runtime.expect("invariant: a runtime needs two descriptors, which the budget keeps")))
+    }
+}
+
+impl Deref for Runtime {
+    type Target = LocalRuntime;
+
+    fn deref(&self) -> &LocalRuntime {
+        self.0.as_ref().expect("invariant: only its drop takes it")
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(LocalRuntime::shutdown_background);
     }
 }
 

@@ -153,8 +153,9 @@ impl Client {
         if exchange.cut_outgoing() || !is_coming {
             return false;
         }
-        // Whether a block has failed must be known where it ends; and where it resets what was set in front of it, which of the two is undone.
-        let unsettled = |touched: &Touched| !touched.resets().is_empty() || touched.may_have_set_any_of(&self.base);
+        // Where a block ends, it must be known whether it has failed: then its resets are undone. And what was set in front of it must be settled:
+        // behind a reset of it, nobody could tell which of the two is.
+        let unsettled = |touched: &Touched| touched.resets().await_an_end() || touched.may_have_set_any_of(&self.base);
         self.touched.as_ref().is_some_and(|touched| unsettled(touched)) || link.server.awaits_drop()
     }
 
@@ -170,8 +171,10 @@ impl Client {
         }
         let ended = link.server.exchange().status() == Status::Idle;
         let names = touched.resets().to_look_at(ended);
-        let at_default = if names.is_empty() { Vec::new() } else { self.at_default(&names, ended, link).await? };
-        let lost = touched.resets_mut().looked(&at_default, ended);
+        let failed = ended && link.server.take_erred();
+        let at_default =
+            if names.is_empty() { Vec::new() } else { self.at_default(&names, ended, failed, link).await? };
+        let lost = touched.resets_mut().looked(&at_default, ended, failed, &self.settings);
         if ended {
             for name in touched.resets().set_ones() {
                 // From now on nobody knows whether it was reset.
@@ -188,10 +191,11 @@ impl Client {
         &mut self,
         names: &[(&[u8], bool)],
         ended: bool,
+        failed: bool,
         link: &mut Link,
     ) -> Result<Vec<Box<[u8]>>, Left> {
         // Behind a SET LOCAL a RESET is taken for the session's own.
-        let masked = ended && !link.server.take_erred();
+        let masked = ended && !failed;
         let mut all = vec![(look(names, masked), Vec::new())];
         if ended {
             // Else it might wait for others' transactions.

@@ -237,7 +237,7 @@ impl Client {
         }
         let for_good = touched.is_for_good();
         let certain = touched.is_alone() && !failed;
-        let (back, masked) = (touched.resets().back(), touched.resets().masked(failed));
+        let (back, masked) = (touched.resets().back(failed, touched.before()), touched.resets().masked(failed));
         let before = touched.before().clone();
         let accounted = touched.accounts_for();
         let question = touched.question(&self.settings, &self.base, failed);

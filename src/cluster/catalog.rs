@@ -172,10 +172,10 @@ impl Catalog {
             self.confirming.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let (catalog, facts, text) = (self.clone(), facts.clone(), text.to_vec());
+        let (confirming, facts, text) = (Confirming(self.clone()), facts.clone(), text.to_vec());
         runtime.spawn_blocking(move || {
             facts.confirmed(&text, reading, &*known);
-            catalog.confirming.fetch_sub(1, Ordering::Relaxed);
+            drop(confirming);
         });
     }
 
@@ -293,6 +293,15 @@ impl Catalog {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A text that the second reader is asked about elsewhere, until it is dropped: its worker may end before that has begun.
+struct Confirming(Arc<Catalog>);
+
+impl Drop for Confirming {
+    fn drop(&mut self) {
+        self.0.confirming.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Change {

@@ -168,11 +168,8 @@ impl Belief {
     /// Other servers of its pool come with these: what is equal becomes one.
     pub fn come_with(&mut self, others: &Arc<Settings>) {
         for settings in [self.settings.as_mut(), Some(&mut self.home)].into_iter().flatten() {
-            if settings == others {
-                *settings = others.clone();
-            } else {
-                Arc::make_mut(settings).share_reported(others);
-            }
+            share(settings, others);
+            settings.share_reported(others);
         }
     }
 

@@ -221,7 +221,7 @@ const SET_ONE: &str = ", pg_catalog.set_config($1234, $1234, false)";
 fn put_parameter<'a>(sql: &mut String, value: &'a [u8], parameters: &mut Vec<&'a [u8]>) {
     parameters.push(value);
     sql.push('$');
-    // As `write!` does in many times as many steps.
+    // As `write!` does in many times as many steps. There are far fewer than 10,000: see `NAMES_MAX`.
     let number = parameters.len();
     let digits = [1_000, 100, 10, 1].into_iter().filter(|power| number >= *power);
     sql.extend(digits.map(|power| char::from(b"0123456789"[number / power % 10])));

@@ -71,7 +71,7 @@ struct Own {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,
-    /// So is what stands at this place.
+    /// It is reported, and stands at this place among what is.
     Reported(usize),
     /// It says, or follows from, who a session runs as.
     Role,
@@ -113,9 +113,9 @@ impl Settings {
     }
 
     /// Takes the other's word for what is reported, where that is the same: to compare them later is to compare two pointers.
-    pub fn share_reported(&mut self, other: &Self) {
-        if self.reported == other.reported {
-            self.reported = other.reported.clone();
+    pub fn share_reported(self: &mut Arc<Self>, other: &Self) {
+        if self.reported == other.reported && !Arc::ptr_eq(&self.reported, &other.reported) {
+            Arc::make_mut(self).reported = other.reported.clone();
         }
     }
 

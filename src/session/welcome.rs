@@ -69,7 +69,7 @@ impl Welcome {
         Arc::new(home)
     }
 
-    /// One value for settings that are the same as those of an earlier server.
+    /// Settings that are the same as those of an earlier server become one value with them.
     pub fn share(&mut self, before: &Self) {
         if self.settings == before.settings {
             self.settings = before.settings.clone();

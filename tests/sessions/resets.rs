@@ -553,6 +553,42 @@ fn what_is_set_in_one_write_with_the_begin_of_a_block_survives_what_the_block_re
 }
 
 #[test]
+fn what_becomes_of_a_reset_is_known_however_its_block_ends() {
+    roles();
+    let scripts: [&[&str]; 9] = [
+        &["BEGIN", "SET work_mem = '5MB'", "SAVEPOINT s", "SELECT 1/0", "ROLLBACK TO s; RESET {}; COMMIT"],
+        &["BEGIN", "SET <>", "COMMIT AND CHAIN", "RESET {}", "ROLLBACK"],
+        &["SET <>", "BEGIN", "RESET {}", "SELECT 1/0; COMMIT", "ROLLBACK"],
+        &["SET <>", "BEGIN", "RESET {}", "DISCARD ALL", "ROLLBACK"],
+        &["SET <>", "BEGIN", "SELECT 1/0", "RESET {}; COMMIT", "ROLLBACK"],
+        &["SET <>", "SELECT 1/0; RESET {}"],
+        &["SET <>", "SELECT 1; DISCARD ALL"],
+        &["BEGIN", "RESET {}", "COMMIT; BEGIN; SELECT 1/0", "ROLLBACK"],
+        &["RESET {}; COMMIT; SELECT 1/0"],
+    ];
+    for mode in MODES {
+        let pgotter = one_server(mode);
+        for (name, set) in
+            [("app.tenant", "app.tenant = ''"), ("ROLE", "ROLE NONE"), ("enable_seqscan", "enable_seqscan = on")]
+        {
+            for (script, pin) in scripts.iter().flat_map(|script| PINS.map(|pin| (script, pin))) {
+                let seen = [shared_postgres().port(), pgotter.port()].map(|port| {
+                    let login = [("options", "-c role=reset_one -c app.tenant=own -c enable_seqscan=off")];
+                    let mut client = Raw::log_in(port, &login);
+                    client.ask(pin);
+                    for text in script.iter() {
+                        client.ask(&text.replace("SET <>", &format!("SET {set}")).replace("RESET {set}", "").replace("{}", name));
+                    }
+                    let seen = "SELECT concat_ws(' ', current_user, current_setting('app.tenant'), current_setting('enable_seqscan'))";
+                    [client.value(seen), client.value(seen)]
+                });
+                assert_eq!(seen[0], seen[1], "{script:?} of {name}, {pin}, {mode} mode");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_reset_that_is_skipped_in_a_block_undoes_nothing_of_what_was_reset_in_front_of_it() {
     roles();
     for mode in MODES {

@@ -39,6 +39,8 @@ struct Reset {
     due: bool,
     // No ROLLBACK undoes the reset.
     committed: bool,
+    // So the request at hand says, if it has run to there.
+    just_committed: bool,
 }
 
 impl Reset {
@@ -53,7 +55,21 @@ impl Reset {
         }
     }
 
-    /// Once more. What no ROLLBACK undid before that none undoes now.
+    /// Whether it is back if it looks reset. `failed`: some of what was sent was refused, or skipped, and that was sent outside a block. One that
+    /// is over has ended as it says. Then it is, unless it may look as it did `before`.
+    fn is_back(&self, failed: bool, before: &Settings) -> bool {
+        match self.word {
+            Word::Set | Word::Undone => false,
+            Word::Hidden | Word::Clouded => is_opaque(&self.name),
+            Word::Said | Word::Done => {
+                let certain = !failed || self.committed && !self.just_committed;
+                certain || before.get(&self.name) != Some(reset_to(&self.name))
+            }
+            Word::Was | Word::Masked => true,
+        }
+    }
+
+    /// Another word of it. If a ROLLBACK undoes that, it does not undo what was committed before.
     fn put(&mut self, word: Word) {
         (self.word, self.due) = (word, true);
     }
@@ -79,7 +95,8 @@ impl Reset {
 #[derive(Debug, Default)]
 pub struct Resets {
     each: Vec<Reset>,
-    // What is noted is sent to a block that has failed.
+    // What is noted is sent to a block, and that has failed.
+    in_block: bool,
     failed: bool,
 }
 
@@ -122,7 +139,11 @@ impl Resets {
                     self.undo();
                     self.failed = false;
                 }
-                Verb::RollbackTo(_) => self.look_again(true),
+                Verb::RollbackTo(_) => {
+                    self.look_again(true);
+                    self.failed = false;
+                }
+                Verb::Begin(_) => self.each.iter_mut().for_each(|reset| reset.just_committed = false),
                 _ => (),
             }
         }
@@ -157,9 +178,13 @@ impl Resets {
         }
     }
 
-    /// What is noted next is sent behind this, in a block that has failed or not.
+    /// What is noted next is sent behind this, in a block that has failed or not. In one that has, the last COMMIT was skipped.
     pub fn send_behind(&mut self, status: Status) {
-        self.failed = status == Status::Failed;
+        (self.in_block, self.failed) = (status != Status::Idle, status == Status::Failed);
+        for reset in &mut self.each {
+            reset.committed &= !(self.failed && std::mem::take(&mut reset.just_committed));
+            reset.just_committed = false;
+        }
     }
 
     /// Anything may have been done to all of them.
@@ -170,6 +195,11 @@ impl Resets {
     /// Nothing may be at PostgreSQL's default.
     pub fn is_empty(&self) -> bool {
         self.each.is_empty()
+    }
+
+    /// Whether it matters for one of them how the block at hand ends, or something has happened that was not looked at.
+    pub fn await_an_end(&self) -> bool {
+        self.each.iter().any(|reset| reset.due || !matches!(reset.word, Word::Hidden | Word::Clouded))
     }
 
     /// Whether something has happened that was not looked at.
@@ -193,8 +223,8 @@ impl Resets {
         unknown.map(|reset| (&*reset.name, reset.is_masked(false))).collect()
     }
 
-    /// PostgreSQL has said that these are at the default. What is to be brought back.
-    pub fn looked(&mut self, at_default: &[Box<[u8]>], ended: bool) -> Vec<Name> {
+    /// PostgreSQL has said that these are at the default. What is to be brought back. `failed` and `before` as in [`Self::back`].
+    pub fn looked(&mut self, at_default: &[Box<[u8]>], ended: bool, failed: bool, before: &Settings) -> Vec<Name> {
         let mut lost = Vec::new();
         self.each.retain_mut(|reset| {
             if !ended && !std::mem::take(&mut reset.due) {
@@ -203,7 +233,7 @@ impl Resets {
             let is_lost = at_default.contains(&reset.name) || reset.word == Word::Done && !ended;
             match reset.word {
                 Word::Set => return is_lost,
-                Word::Undone if is_opaque(&reset.name) => (),
+                _ if is_opaque(&reset.name) && !reset.is_back(failed && !self.in_block, before) => (),
                 _ if is_lost => lost.push(reset.name.clone()),
                 _ => (),
             }
@@ -217,14 +247,11 @@ impl Resets {
         lost
     }
 
-    /// What is the client's own again behind its transaction, if it looks reset.
-    pub fn back(&self) -> Vec<Name> {
-        let is_back = |reset: &&Reset| match reset.word {
-            Word::Set | Word::Undone => false,
-            Word::Hidden | Word::Clouded => is_opaque(&reset.name),
-            Word::Was | Word::Masked | Word::Said | Word::Done => true,
-        };
-        self.each.iter().filter(is_back).map(|reset| reset.name.clone()).collect()
+    /// What is the client's own again behind its transaction, if it looks reset. `failed`: some of what was sent was refused, or skipped. `before`
+    /// are its settings before that.
+    pub fn back(&self, failed: bool, before: &Settings) -> Vec<Name> {
+        let failed = failed && !self.in_block;
+        self.each.iter().filter(|reset| reset.is_back(failed, before)).map(|reset| reset.name.clone()).collect()
     }
 
     /// What was reset, and may look set to its default. `failed`: some of what was sent was refused, or skipped.
@@ -269,7 +296,10 @@ impl Resets {
 
     /// What was reset is, whatever becomes of the transaction behind it.
     fn commit(&mut self) {
-        self.each.iter_mut().for_each(|reset| reset.committed = true);
+        for reset in &mut self.each {
+            reset.just_committed = !reset.committed;
+            reset.committed = reset.word != Word::Set;
+        }
     }
 
     /// With who a session is, the role that it came with is back.
@@ -289,7 +319,7 @@ impl Resets {
     }
 
     fn push(&mut self, name: &[u8], word: Word) {
-        self.each.push(Reset { name: name.into(), word, due: true, committed: false });
+        self.each.push(Reset { name: name.into(), word, due: true, committed: false, just_committed: false });
     }
 
     /// `RESET ALL` leaves alone who a session runs as. A text may say it thousands of times.
@@ -309,7 +339,7 @@ impl Resets {
     fn set(&mut self, name: &[u8], base: &Settings, due: bool) {
         self.put(name, base, Word::Set);
         if let Some(reset) = self.each.iter_mut().find(|reset| *reset.name == *name) {
-            reset.due = due;
+            (reset.due, reset.committed) = (due, false);
         }
     }
 

@@ -29,7 +29,7 @@ fn asked(resets: &Resets) -> Vec<String> {
 /// What is brought back if PostgreSQL says that all looks reset.
 fn lost(resets: &mut Resets) -> Vec<String> {
     let all = NAMES.map(|(name, _)| Name::from(name));
-    resets.looked(&all, false).iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    resets.looked(&all, false, false, &base()).iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_may_undo_a_reset_is_followed_by_a_look() {
 #[test]
 fn what_is_set_behind_a_reset_is_not_brought_back() {
     assert_eq!(asked(&behind(&["RESET work_mem; SET work_mem = '1MB'"])), ["work_mem"]);
-    assert!(behind(&["RESET work_mem; SET work_mem = '1MB'"]).back().is_empty());
+    assert!(behind(&["RESET work_mem; SET work_mem = '1MB'"]).back(false, &base()).is_empty());
     assert!(!behind(&["RESET work_mem; SET work_mem = '1MB'"]).are_said_of(b"work_mem"));
     assert!(lost(&mut behind(&["RESET app.tenant; SET app.tenant = ''"])).is_empty());
     assert_eq!(lost(&mut behind(&["SET app.tenant = ''; RESET app.tenant"])), ["app.tenant"]);
@@ -100,9 +100,9 @@ fn behind_the_transaction_everything_is_looked_at() {
     let mut resets = behind(&["RESET work_mem"]);
     lost(&mut resets);
     assert_eq!(resets.to_look_at(true), [(&b"work_mem"[..], true)]);
-    assert!(resets.looked(&[], true).is_empty());
+    assert!(resets.looked(&[], true, false, &base()).is_empty());
     assert_eq!(
-        behind(&["RESET work_mem"]).looked(&[Name::from(&b"work_mem"[..])], true),
+        behind(&["RESET work_mem"]).looked(&[Name::from(&b"work_mem"[..])], true, false, &base()),
         [Name::from(&b"work_mem"[..])]
     );
 }
