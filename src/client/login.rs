@@ -6,7 +6,7 @@ use super::authenticate::{Credentials, Proved};
 use super::registry::{Registration, Registry, Seat, Seats};
 use super::strangers::Strangers;
 use crate::auth::Authenticated;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Cluster, Pool};
 use crate::config::{self, Access, Config};
 use crate::fault::{Blame, Fault, SqlState};
@@ -73,6 +73,8 @@ pub struct LoggedIn {
     pub seat: Seat,
     /// It came by an alias that only reads: that which writes.
     pub writer: Option<Box<str>>,
+    /// When `client_login_timeout` is over. `None`: nobody waits that long.
+    pub until: Option<Instant>,
 }
 
 const _: () = {
@@ -131,11 +133,13 @@ impl From<Fault> for Turned {
     }
 }
 
-/// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
+/// Takes a new connection as far as its worker, within `client_login_timeout`, which goes on there. Never fails: who is not let in has
+/// been told.
 pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<Gate>) -> Opening {
     let socket = Socket::new(stream, BytesMut::new());
     let gate = gates.load_full();
     let timeout = gate.config.pooler.client_login_timeout;
+    let until = clock::now().checked_add(timeout);
     let mut door = Door { socket, peer, place, gates, gate, database: String::new(), tls: None, is_charged: false };
     let outcome = tokio::time::timeout(timeout, door.open()).await;
     let gate = door.gate.clone();
@@ -144,7 +148,7 @@ pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<G
     }
     match outcome {
         Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
-            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
+            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer, until))),
             Err(_) => Opening::Over,
         },
         Ok(Ok(Admitted::Console(entry))) => Opening::Console(Box::new(entry.with(door.socket, &gate.registry))),
@@ -216,9 +220,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
+    fn with(self, socket: Socket, peer: Peer, until: Option<Instant>) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat, writer } = self;
-        LoggedIn { socket, startup, user, long_key, peer, pool, seat, writer }
+        LoggedIn { socket, startup, user, long_key, peer, pool, seat, writer, until }
     }
 }
 

@@ -124,7 +124,7 @@ impl Client {
                 Target::Lane(lane) => lane.clone(),
                 Target::NoPrimary(watch) => {
                     let watch = watch.clone();
-                    Box::pin(self.until_primary(&watch, self.waits_since, true)).await?;
+                    Box::pin(self.until_primary(&watch, self.waits_since, None, true)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),
