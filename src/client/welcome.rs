@@ -4,7 +4,7 @@
 use super::checkout::NoServer;
 use super::connection::Client;
 use super::in_force::{InForce, database_removed};
-use super::login::{LoggedIn, login_result};
+use super::login::LoggedIn;
 use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
@@ -93,6 +93,23 @@ pub async fn welcome(
             None
         }
         Err(NoServer::ClientGone) => None,
+    }
+}
+
+/// What a refused login counts as.
+pub(super) fn login_result(fault: &Fault) -> LoginResult {
+    match fault.blame {
+        Blame::Server => LoginResult::NoServer,
+        Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
+        Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
+        Blame::Limit | Blame::Pooler => LoginResult::NoServer,
+        Blame::Client => match fault.sqlstate {
+            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE | SqlState::CANNOT_CONNECT_NOW => {
+                LoginResult::Auth
+            }
+            SqlState(code) if code.starts_with("28") => LoginResult::Auth,
+            _ => LoginResult::Protocol,
+        },
     }
 }
 
