@@ -2,10 +2,10 @@
 
 mod clients;
 mod handshakes;
-mod raw;
+pub mod raw;
 mod rotation;
 mod servers;
 mod storms;
-mod world;
+pub mod world;
 
 use crate::support::{certificates, proxy};
