@@ -48,6 +48,7 @@ pub async fn serve(client: &mut Client) -> Left {
         let asked = client.now;
         client.presence.activity.requests(request.received);
         if client.close_in_failed(&mut request) || client.answers(&request) {
+            client.show_prepared();
             continue;
         }
         client.run_behind_end(&mut request);
