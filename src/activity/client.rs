@@ -3,7 +3,7 @@
 use super::{ClientSeen, Line, Rest, Since};
 use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const IDLE: u64 = 0;
 const WAITING: u64 = u64::MAX;
@@ -20,6 +20,7 @@ pub struct ClientActivity {
     requested: Since,
     // The number of its server, or one of the two above: servers are numbered from 1.
     link: AtomicU64,
+    prepared: AtomicUsize,
 }
 
 /// What a client does.
@@ -62,7 +63,14 @@ impl Doing {
 impl ClientActivity {
     /// Of a client that has asked for nothing yet.
     pub fn new(id: ClientId, line: Line, now: Instant) -> Self {
-        Self { id, connected: now, line, requested: Since::default(), link: AtomicU64::new(IDLE) }
+        Self {
+            id,
+            connected: now,
+            line,
+            requested: Since::default(),
+            link: AtomicU64::new(IDLE),
+            prepared: AtomicUsize::new(0),
+        }
     }
 
     /// A request has come.
@@ -85,6 +93,11 @@ impl ClientActivity {
         self.link.store(link, Ordering::Relaxed);
     }
 
+    /// It has prepared so many statements that have names.
+    pub fn has_prepared(&self, statements: usize) {
+        self.prepared.store(statements, Ordering::Relaxed);
+    }
+
     /// As it is now, under the names that whoever keeps the record knows.
     pub fn seen(&self, user: String, database: String, application_name: Vec<u8>) -> ClientSeen {
         ClientSeen {
@@ -98,6 +111,7 @@ impl ClientActivity {
             state: self.state(),
             rest: self.rest(),
             pin: None,
+            prepared: self.prepared.load(Ordering::Relaxed),
             statement: None,
         }
     }

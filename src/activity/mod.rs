@@ -41,6 +41,8 @@ pub struct ClientSeen {
     pub rest: Rest,
     /// Why it keeps its server over transactions, in words, and since when.
     pub pin: Option<(String, Instant)>,
+    /// Statements with names that it has prepared; 0 in session mode.
+    pub prepared: usize,
     /// What it has asked for last, as it is counted; `None`: nothing, or it is not known. While it waits for a server that is what it
     /// had asked for before.
     pub statement: Option<Name>,
@@ -72,6 +74,10 @@ pub struct ServerSeen {
     pub state: ServerState,
     /// It is closed when it is idle.
     pub outdated: bool,
+    /// Statements that it is known to have prepared under PgOtter's names, when it was idle last.
+    pub prepared: usize,
+    /// A cancel request for it is on its way.
+    pub is_cancelled: bool,
 }
 
 /// A moment behind a fixed one, which is kept elsewhere, and a mark of two bits.

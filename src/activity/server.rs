@@ -3,7 +3,7 @@
 use super::{Line, ServerSeen, Since};
 use crate::clock::Instant;
 use crate::ids::{ClientId, ServerId};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 const IDLE: u64 = 0;
 const REPAIR: u64 = u64::MAX;
@@ -26,6 +26,8 @@ pub struct ServerActivity {
     requested: Since,
     // The number of its client, or one of the two above: clients are numbered from 1.
     link: AtomicU64,
+    prepared: AtomicUsize,
+    cancelled: AtomicBool,
 }
 
 /// What a server does.
@@ -44,7 +46,8 @@ impl ServerActivity {
     pub fn new(id: ServerId, line: Line, generation: u64, now: Instant) -> Self {
         let (generation, link) = (AtomicU64::new(generation), AtomicU64::new(IDLE));
         let revoked = AtomicBool::new(false);
-        Self { id, connected: now, line, generation, revoked, requested: Since::default(), link }
+        let (requested, prepared, cancelled) = (Since::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { id, connected: now, line, generation, revoked, requested, link, prepared, cancelled }
     }
 
     /// Of the configuration that it was opened with, or 0.
@@ -83,6 +86,16 @@ impl ServerActivity {
         self.link.store(link, Ordering::Relaxed);
     }
 
+    /// It has prepared so many statements under PgOtter's names.
+    pub fn has_prepared(&self, statements: usize) {
+        self.prepared.store(statements, Ordering::Relaxed);
+    }
+
+    /// Whether a cancel request for it is on its way.
+    pub fn is_cancelled(&self, cancelled: bool) {
+        self.cancelled.store(cancelled, Ordering::Relaxed);
+    }
+
     /// As it is now. What is older than `generation` is closed when it is idle.
     pub fn seen(&self, generation: u64) -> ServerSeen {
         let state = match self.link.load(Ordering::Relaxed) {
@@ -97,6 +110,8 @@ impl ServerActivity {
             requested: self.requested.get(self.connected),
             state,
             outdated: self.generation() < generation,
+            prepared: self.prepared.load(Ordering::Relaxed),
+            is_cancelled: self.cancelled.load(Ordering::Relaxed),
         }
     }
 }

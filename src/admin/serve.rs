@@ -175,7 +175,7 @@ impl<P: Process> Console<'_, P> {
             Ok(()) => Ok(()),
             Err(Failed::Gone) => Err(Left::Gone),
             Err(Failed::Told(fault)) => {
-                backend::error_response(&mut self.out, &fault);
+                backend::error_response(&mut self.out, &as_pgbouncer(fault));
                 Ok(())
             }
         }
@@ -230,4 +230,19 @@ impl<P: Process> Console<'_, P> {
             }
         }
     }
+}
+
+/// What is wrong with a command has one SQLSTATE, whatever it is: tools look for PgBouncer's.
+fn as_pgbouncer(fault: Fault) -> Fault {
+    let sqlstate = match fault.sqlstate {
+        SqlState::SYNTAX_ERROR
+        | SqlState::INSUFFICIENT_PRIVILEGE
+        | SqlState::INVALID_CATALOG_NAME
+        | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+        | SqlState::UNDEFINED_OBJECT
+        | SqlState::INVALID_PARAMETER_VALUE
+        | SqlState::FEATURE_NOT_SUPPORTED => SqlState::PROTOCOL_VIOLATION,
+        other => other,
+    };
+    Fault { sqlstate, ..fault }
 }

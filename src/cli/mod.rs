@@ -4,6 +4,7 @@ pub mod demo;
 mod explain;
 mod init;
 pub mod local_postgres;
+mod logging;
 pub mod pooler_process;
 pub mod ports;
 mod report;
@@ -83,7 +84,7 @@ fn run(file: Option<&Path>) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    start_logging();
+    logging::start(config.pooler.log_format);
     match app::run(config) {
         Ok(Stopped::InOrder | Stopped::AtOnce) => ExitCode::SUCCESS,
         Err(error) => {
@@ -115,16 +116,4 @@ fn load(file: Option<&Path>) -> Result<config::Config, ExitCode> {
         eprintln!("{}", report.render(std::io::stderr().is_terminal()));
         ExitCode::from(MISTAKE)
     })
-}
-
-/// Readable on a terminal, JSON otherwise. `PGOTTER_LOG` sets the level; default info.
-fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PGOTTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if std::io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().flatten_event(true).init();
-    }
 }

@@ -208,7 +208,7 @@ impl Door<'_> {
                     return Ok(message.split_off(frame::HEAD));
                 }
             }
-            self.socket.recv().await?;
+            self.receive().await?;
         }
     }
 }

@@ -24,12 +24,15 @@ impl Client {
             return;
         }
         let target = link.server.cancel_target();
+        let activity = link.server.activity().clone();
+        activity.is_cancelled(true);
         let (mailbox, limit) = (self.mailbox.clone(), self.rules.cancel_wait_timeout);
         tokio::task::spawn_local(async move {
             if !matches!(tokio::time::timeout(limit, cancel(&target)).await, Ok(Ok(()))) {
                 tracing::warn!(address = %target.address, "a cancel request did not get through");
             }
             drop(target);
+            activity.is_cancelled(false);
             // The client's task looks again whether its server may go back.
             mailbox.put(|mail| mail.cancel_ended = true);
         });

@@ -3,6 +3,7 @@
 
 use super::checkout::NoServer;
 use super::connection::Client;
+use super::turn::earlier;
 use super::wait::Until;
 use crate::clock::{self, Instant};
 use crate::cluster::Watch;
@@ -10,19 +11,31 @@ use crate::fault::{Blame, Fault, SqlState};
 
 impl Client {
     /// Returns once a primary is confirmed, or a reload has made this watch a former one. `since` is when the request came;
-    /// `notify` says whether the client is told that it waits.
-    pub(super) async fn until_primary(&mut self, watch: &Watch, since: Instant, notify: bool) -> Result<(), NoServer> {
-        let waited = self.wait_for_primary(watch, since, notify).await;
+    /// `end` is when the wait is over in any case; `notify` says whether the client is told that it waits.
+    pub(super) async fn until_primary(
+        &mut self,
+        watch: &Watch,
+        since: Instant,
+        end: Option<Instant>,
+        notify: bool,
+    ) -> Result<(), NoServer> {
+        let waited = self.wait_for_primary(watch, since, end, notify).await;
         if watch.is_over() && self.look_again().is_err() {
             return Err(NoServer::SentAway);
         }
         waited
     }
 
-    async fn wait_for_primary(&mut self, watch: &Watch, since: Instant, notify: bool) -> Result<(), NoServer> {
+    async fn wait_for_primary(
+        &mut self,
+        watch: &Watch,
+        since: Instant,
+        end: Option<Instant>,
+        notify: bool,
+    ) -> Result<(), NoServer> {
         let patience = self.shape.settings.query_wait_timeout;
         let patience = patience.map_or(watch.failover_timeout(), |wait| wait.min(watch.failover_timeout()));
-        let last = since.checked_add(patience);
+        let last = earlier(since.checked_add(patience), end);
         let notice = self.rules.query_wait_notify.filter(|_| notify).and_then(|after| since.checked_add(after));
         // In front of looking: a primary that is confirmed in between calls.
         let _place = watch.wait(&self.mailbox);

@@ -5,13 +5,14 @@
 use super::authenticate::{Credentials, Proved};
 use super::registry::{Registration, Registry, Seat, Seats};
 use super::strangers::{LookUp, Strangers};
+use super::welcome::login_result;
 use crate::auth::Authenticated;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Cluster, Pool};
 use crate::config::{self, Access, Config};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::metrics::{self, LoginResult};
-use crate::net::{Memory, Peer, Place, SharedTls, Socket, Stream, Tls};
+use crate::net::{Memory, Peer, Place, SharedTls, Socket, Strange, Stream, Tls};
 use crate::session::{self, ClientStartup, Intake};
 use crate::wire::backend;
 use crate::wire::startup::{self, CancelKey, FirstPacket, PROTOCOL_3_2, Startup};
@@ -73,6 +74,8 @@ pub struct LoggedIn {
     pub seat: Seat,
     /// It came by an alias that only reads: that which writes.
     pub writer: Option<Box<str>>,
+    /// When `client_login_timeout` is over. `None`: nobody waits that long.
+    pub until: Option<Instant>,
 }
 
 const _: () = {
@@ -131,12 +134,16 @@ impl From<Fault> for Turned {
     }
 }
 
-/// Takes a new connection through login, within `client_login_timeout`. Never fails: who is not let in has been told.
+/// Takes a new connection as far as its worker, within `client_login_timeout`, which goes on there. Never fails: who is not let in has
+/// been told.
 pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<Gate>) -> Opening {
     let socket = Socket::new(stream, BytesMut::new());
     let gate = gates.load_full();
     let timeout = gate.config.pooler.client_login_timeout;
-    let mut door = Door { socket, peer, place, gates, gate, database: String::new(), tls: None, is_charged: false };
+    let until = clock::now().checked_add(timeout);
+    let held = Strange::new(gate.memory.clone());
+    let database = String::new();
+    let mut door = Door { socket, held, peer, place, gates, gate, database, tls: None, is_charged: false };
     let outcome = tokio::time::timeout(timeout, door.open()).await;
     let gate = door.gate.clone();
     if door.is_charged {
@@ -144,7 +151,7 @@ pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<G
     }
     match outcome {
         Ok(Ok(Admitted::Client(entry))) => match door.socket.park() {
-            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer))),
+            Ok(()) => Opening::Client(Box::new(entry.with(door.socket, peer, until))),
             Err(_) => Opening::Over,
         },
         Ok(Ok(Admitted::Console(entry))) => Opening::Console(Box::new(entry.with(door.socket, &gate.registry))),
@@ -155,6 +162,8 @@ pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<G
                 let (sqlstate, message) = (fault.sqlstate.0, fault.message.escape_debug());
                 tracing::info!(%peer, sqlstate, unreported, "login refused: {message}");
             }
+            // Its farewell may take a second.
+            drop(door.held);
             door.socket.part(&fault).await;
             Opening::Over
         }
@@ -167,23 +176,6 @@ pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<G
             }
             Opening::Over
         }
-    }
-}
-
-/// What a refused login counts as.
-pub(super) fn login_result(fault: &Fault) -> LoginResult {
-    match fault.blame {
-        Blame::Server => LoginResult::NoServer,
-        Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
-        Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
-        Blame::Limit | Blame::Pooler => LoginResult::NoServer,
-        Blame::Client => match fault.sqlstate {
-            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE | SqlState::CANNOT_CONNECT_NOW => {
-                LoginResult::Auth
-            }
-            SqlState(code) if code.starts_with("28") => LoginResult::Auth,
-            _ => LoginResult::Protocol,
-        },
     }
 }
 
@@ -216,9 +208,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn with(self, socket: Socket, peer: Peer) -> LoggedIn {
+    fn with(self, socket: Socket, peer: Peer, until: Option<Instant>) -> LoggedIn {
         let Self { startup, user, long_key, pool, seat, writer } = self;
-        LoggedIn { socket, startup, user, long_key, peer, pool, seat, writer }
+        LoggedIn { socket, startup, user, long_key, peer, pool, seat, writer, until }
     }
 }
 
@@ -242,6 +234,7 @@ fn enter_by_alias(config: &Config, startup: &mut ClientStartup) -> Option<Box<st
 /// A connection that is not let in yet.
 pub(super) struct Door<'a> {
     pub(super) socket: Socket,
+    held: Strange,
     peer: Peer,
     // Among those who are not let in yet.
     place: &'a Place,
@@ -425,7 +418,7 @@ impl Door<'_> {
     /// TLS from the first byte on, as PostgreSQL 17 has it: then the client must name the protocol it wants inside, so
     /// that nobody can make a client of another protocol talk to us.
     async fn direct_tls(&mut self) -> Result<bool, Turned> {
-        self.socket.recv().await?;
+        self.receive().await?;
         if self.socket.received().first() != Some(&TLS_HANDSHAKE) {
             return Ok(false);
         }
@@ -439,7 +432,9 @@ impl Door<'_> {
     async fn begin_tls(&mut self, tls: &Arc<Tls>) -> Result<(), Turned> {
         let acceptor = tls.acceptor().ok_or(Turned::Silent)?;
         self.tls = Some(tls.clone());
-        self.socket.accept_tls(acceptor).await.map_err(|error| {
+        let held = &mut self.held;
+        let note = |bytes| held.note(bytes).map_err(|fault| io::Error::other(fault.message));
+        self.socket.accept_tls(acceptor, note).await.map_err(|error| {
             self.gate.metrics.front_login(&self.database, LoginResult::Tls);
             if let Some(unreported) = self.gate.may_log_refusal() {
                 tracing::info!(peer = %self.peer, %error, unreported, "TLS handshake failed");
@@ -462,6 +457,12 @@ impl Door<'_> {
         Err(Fault::fatal(Blame::Client, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "SSL required"))
     }
 
+    /// More behind what is in the inbox, as far as there is memory for it.
+    pub(super) async fn receive(&mut self) -> Result<(), Turned> {
+        self.socket.recv().await?;
+        Ok(self.held.note(self.socket.memory())?)
+    }
+
     async fn first_packet(&mut self) -> Result<FirstPacket, Turned> {
         self.socket.flush().await?;
         loop {
@@ -472,7 +473,7 @@ impl Door<'_> {
                 let packet = self.socket.inbox().split_to(total);
                 return Ok(startup::read(&packet)?);
             }
-            self.socket.recv().await?;
+            self.receive().await?;
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::fault::{Blame, Fault, SqlState};
 use crate::server::Message;
 use crate::session::ServerName;
+use crate::wire::frame::{HEAD, Head};
 use crate::wire::frontend::{self, kind};
 use std::ops::Range;
 
@@ -51,9 +52,41 @@ fn name_at(message: &Message<'_>, at: usize) -> Result<Said, Fault> {
     Ok(name(message, at)?.map_or(Said::Other, |name| Said::Use { name }))
 }
 
-/// Whether the longest of our names fits in the place of one of so many bytes.
-fn has_room(message: &Message<'_>, bytes: usize) -> bool {
-    frontend::limit(message.kind).is_some_and(|limit| message.total - bytes + ServerName::BYTES_MAX <= limit)
+/// Whether each message of a chunk, whose first byte is that of one, can go with a name of ours. To be asked before any of it is sent.
+///
+/// # Errors
+/// FATAL 54000: with that name one would be longer than PostgreSQL reads, or a name is too long to be read.
+pub(super) fn check_room(chunk: &[u8]) -> Result<(), Fault> {
+    let mut rest = chunk;
+    while let Some(head) = Head::read(rest)
+        && let Some(total) = head.frame_len()
+    {
+        // Of nearly all it is enough to know how long they are.
+        if frontend::renamed(head, 0, ServerName::BYTES_MAX).is_none() {
+            let body = &rest[HEAD..total.min(rest.len())];
+            check_name(head, &Message { kind: head.kind, body, whole: rest.len() >= total, total })?;
+        }
+        let Some(behind) = rest.get(total..) else { break };
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn check_name(head: Head, message: &Message<'_>) -> Result<(), Fault> {
+    let name = match read(message)? {
+        // These keep the name that is none.
+        Said::Parse { name } | Said::Close { name } if name.is_empty() => return Ok(()),
+        Said::Parse { name } | Said::Close { name } | Said::Use { name } => name,
+        _ => return Ok(()),
+    };
+    match frontend::renamed(head, name.len(), ServerName::BYTES_MAX) {
+        Some(_) => Ok(()),
+        None => Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "message with a name is too long")
+            .with_detail(
+                "Statements have other names at servers, and under such a one PostgreSQL would not read the message.",
+            )
+            .with_hint("Use the unnamed statement for what is nearly 1 GB long, or send a few bytes less.")),
+    }
 }
 
 /// Where the name is that begins at `at`. `None`: it does not end, of which PostgreSQL will complain.
@@ -69,14 +102,12 @@ fn name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault>
 fn long_name(message: &Message<'_>, at: usize) -> Result<Option<Range<usize>>, Fault> {
     let end = message.body.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0));
     match end {
-        // With a name of ours in its place PostgreSQL would not read it.
-        Some(end) if !has_room(message, end) => {
-            Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "message with a name is too long")
-                .with_hint("Use the unnamed statement for what is nearly 1 GB long."))
-        }
         Some(end) => Ok(Some(at..at + end)),
         None if message.whole => Ok(None),
         None => Err(Fault::fatal(Blame::Limit, SqlState::PROGRAM_LIMIT_EXCEEDED, "name of a statement is too long")
             .with_hint("Use a shorter name; PostgreSQL looks at its first 63 bytes only.")),
     }
 }
+
+#[cfg(test)]
+mod tests;

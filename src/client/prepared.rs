@@ -13,7 +13,7 @@ use super::connection::Client;
 use super::deallocate::{EMPTY, bind_deallocate};
 use super::guest::beyond_gathering;
 use super::link::Link;
-use super::names::{Said, read};
+use super::names::{Said, check_room, read};
 use super::request::is_copy;
 use super::route::{not_here, tied_to_replica};
 use super::serve::Left;
@@ -42,7 +42,7 @@ impl Client {
     /// Sends bytes of a request on; `first` is the type of the message that they begin with, `None` in the middle of one.
     ///
     /// # Errors
-    /// FATAL 54000 for a name that is too long to be read.
+    /// FATAL 54000 for a name that is too long to be read, and for a message that would be too long with a name of ours.
     pub(super) fn send(&mut self, link: &mut Link, mut chunk: BytesMut, first: Option<u8>) -> Result<(), Left> {
         let Link { server, lane, mode, sent, waited_us, .. } = &mut *link;
         if let Some(touched) = &mut self.touched {
@@ -73,6 +73,7 @@ impl Client {
             server.send(chunk);
             return Ok(());
         }
+        check_room(&chunk).map_err(Left::Refused)?;
         let mut under_way = server.forward(chunk, *sent, std::mem::take(waited_us));
         while let Some(message) = under_way.message() {
             match read(&message).map_err(Left::Refused)? {

@@ -184,6 +184,14 @@ impl Client {
 
     pub(super) fn does(&self, state: ClientState) {
         self.presence.activity.does(state);
+        self.show_prepared();
+    }
+
+    /// The console shows how many statements it has prepared.
+    pub(super) fn show_prepared(&self) {
+        if let Some(statements) = &self.statements {
+            self.presence.activity.has_prepared(statements.count());
+        }
     }
 }
 

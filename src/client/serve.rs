@@ -48,6 +48,7 @@ pub async fn serve(client: &mut Client) -> Left {
         let asked = client.now;
         client.presence.activity.requests(request.received);
         if client.close_in_failed(&mut request) || client.answers(&request) {
+            client.show_prepared();
             continue;
         }
         client.run_behind_end(&mut request);
@@ -124,7 +125,7 @@ impl Client {
                 Target::Lane(lane) => lane.clone(),
                 Target::NoPrimary(watch) => {
                     let watch = watch.clone();
-                    Box::pin(self.until_primary(&watch, self.waits_since, true)).await?;
+                    Box::pin(self.until_primary(&watch, self.waits_since, None, true)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),

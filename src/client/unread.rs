@@ -7,7 +7,7 @@
 use super::checkout::NoServer;
 use super::connection::Client;
 use super::wait::Until;
-use super::welcome::Reported;
+use super::welcome::{Occasion, Reported};
 use crate::clock::Instant;
 use crate::cluster::{Prospect, Target};
 use crate::pool::Lane;
@@ -32,7 +32,7 @@ impl Client {
     /// The same of the catalog where the client is.
     async fn learn_catalog(&mut self, since: Instant) -> Result<(), NoServer> {
         loop {
-            let Reported { lane, present, .. } = match self.reported(true).await {
+            let Reported { lane, present, .. } = match self.reported(Occasion::Request).await {
                 Ok(reported) => reported,
                 Err(why) if why.is_of_client() => return Err(why),
                 // What is known of it does, or nothing.
@@ -46,7 +46,7 @@ impl Client {
                 return Ok(());
             }
             let watch = watch.clone();
-            self.until_primary(&watch, since, true).await?;
+            self.until_primary(&watch, since, None, true).await?;
         }
     }
 

@@ -12,7 +12,7 @@ use super::guest::elsewhere_only;
 use super::link::Link;
 use super::route::Route;
 use super::sequences::Drawn;
-use super::welcome::Reported;
+use super::welcome::{Occasion, Reported};
 use crate::clock::Instant;
 use crate::cluster::{Pool, Shape};
 use crate::config::{PoolMode, RuleRoute};
@@ -221,7 +221,7 @@ impl Client {
 
     /// As at a login there: there is a server, it is known what its functions do, and that its role may still log in.
     async fn arrive(&mut self) -> Result<(), NoServer> {
-        let Reported { lane, welcome, present } = self.reported(true).await?;
+        let Reported { lane, welcome, present } = self.reported(Occasion::Request).await?;
         if present {
             self.read_catalog_again(&lane).await?;
             if lane.must_ask(self.now) {

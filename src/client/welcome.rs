@@ -4,14 +4,14 @@
 use super::checkout::NoServer;
 use super::connection::Client;
 use super::in_force::{InForce, database_removed};
-use super::login::{LoggedIn, login_result};
+use super::login::LoggedIn;
 use super::presence::Presence;
 use super::registry::Registry;
 use crate::activity::{ClientActivity, Line};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::cluster::{Loading, Target};
 use crate::config::PoolMode;
-use crate::fault::{Fault, Severity};
+use crate::fault::{Blame, Fault, Severity, SqlState};
 use crate::ids::{ClientId, WorkerId};
 use crate::metrics::{LoginResult, Meters};
 use crate::pool::{Lane, Mailbox};
@@ -61,7 +61,7 @@ pub async fn welcome(
     let mut wanted = logged_in.startup.settings;
     let own = client.come_with(&mut wanted).map_err(NoServer::Refused);
     let welcomed = match own {
-        Ok(()) => client.first_welcome(&wanted).await,
+        Ok(()) => client.first_welcome(&wanted, logged_in.until).await,
         Err(refused) => Err(refused),
     };
     match welcomed {
@@ -96,6 +96,32 @@ pub async fn welcome(
     }
 }
 
+/// What a refused login counts as.
+pub(super) fn login_result(fault: &Fault) -> LoginResult {
+    match fault.blame {
+        Blame::Server => LoginResult::NoServer,
+        Blame::Limit if fault.sqlstate == SqlState::TOO_MANY_CONNECTIONS => LoginResult::Limit,
+        Blame::Limit if fault.sqlstate == SqlState::OUT_OF_MEMORY => LoginResult::Limit,
+        Blame::Limit | Blame::Pooler => LoginResult::NoServer,
+        Blame::Client => match fault.sqlstate {
+            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE | SqlState::CANNOT_CONNECT_NOW => {
+                LoginResult::Auth
+            }
+            SqlState(code) if code.starts_with("28") => LoginResult::Auth,
+            _ => LoginResult::Protocol,
+        },
+    }
+}
+
+/// What the servers' reports are wanted for.
+#[derive(Clone, Copy)]
+pub(super) enum Occasion {
+    /// A login, which is over by then; `None`: nobody waits that long.
+    Login(Option<Instant>),
+    /// A request, whose client is told that it waits, and which waits no longer than for any server.
+    Request,
+}
+
 /// What the servers of a lane have reported.
 pub(super) struct Reported {
     pub lane: Arc<Lane>,
@@ -107,8 +133,16 @@ pub(super) struct Reported {
 impl Client {
     /// What the pool's servers report; opens the first one if need be. A reload may take it away again. From then on the client
     /// has its settings.
-    async fn first_welcome(&mut self, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
-        let Reported { lane, welcome, present } = self.reported(false).await?;
+    async fn first_welcome(&mut self, wanted: &[Parameter], until: Option<Instant>) -> Result<Arc<Welcome>, NoServer> {
+        let reported = self.reported(Occasion::Login(until)).await?;
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(clock::now()));
+        let asked = tokio::time::timeout(left, self.ask_for_welcome(reported, wanted)).await;
+        asked.unwrap_or_else(|_| Err(NoServer::Refused(too_slow())))
+    }
+
+    /// Asks a server what has to be known before its client is let in. Dropped in the middle, it gives the server up.
+    async fn ask_for_welcome(&mut self, reported: Reported, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
+        let Reported { lane, welcome, present } = reported;
         if present {
             self.read_catalog(&lane).await?;
             if lane.must_ask(self.now) {
@@ -127,10 +161,13 @@ impl Client {
         Ok(welcome)
     }
 
-    /// What the pool's servers report; opens the first one if need be. `asks`: for a request, whose client is told that it waits, and which
-    /// waits no longer than for any server. While no primary is confirmed, what the last one's reported will do: whoever comes meanwhile
+    /// What the pool's servers report; opens the first one if need be. While no primary is confirmed, what the last one's reported will do: whoever comes meanwhile
     /// waits with its request, and not in front of it.
-    pub(super) async fn reported(&mut self, asks: bool) -> Result<Reported, NoServer> {
+    pub(super) async fn reported(&mut self, occasion: Occasion) -> Result<Reported, NoServer> {
+        let (asks, end) = match occasion {
+            Occasion::Login(until) => (false, until),
+            Occasion::Request => (true, None),
+        };
         let since = if asks { self.waits_since } else { self.now };
         loop {
             let lane = match self.shape.target(To::Primary) {
@@ -141,7 +178,7 @@ impl Client {
                     if let Some((lane, welcome)) = last.and_then(|lane| Some((lane.clone(), lane.welcome()?))) {
                         return Ok(Reported { lane, welcome, present: false });
                     }
-                    Box::pin(self.until_primary(&watch, since, asks)).await?;
+                    Box::pin(self.until_primary(&watch, since, end, asks)).await?;
                     continue;
                 }
                 Target::Removed => return Err(NoServer::SentAway),
@@ -153,6 +190,7 @@ impl Client {
             let login = self.rules.server_connect_timeout + clock::now().saturating_duration_since(since);
             let request = self.shape.settings.query_wait_timeout;
             let patience = request.filter(|_| asks).map_or(login, |request| request.min(login));
+            let patience = end.map_or(patience, |end| end.saturating_duration_since(since).min(patience));
             match self.checkout(&lane, since, Some(patience), asks).await {
                 Ok(server) => self.hand_back(&lane, server),
                 Err(NoServer::SentAway) if self.look_again().is_ok() => (),
@@ -227,4 +265,10 @@ impl Client {
         backend::ready_for_query(&mut out, Status::Idle);
         self.socket.queue(out);
     }
+}
+
+/// A server is there, but answers too late.
+fn too_slow() -> Fault {
+    Fault::error(Blame::Server, SqlState::CANNOT_CONNECT_NOW, "client_login_timeout: the server takes too long")
+        .with_hint("Check that PostgreSQL answers, or raise client_login_timeout.")
 }

@@ -54,11 +54,16 @@ impl Cluster {
         }
     }
 
-    async fn look_names_up(&self, known: &mut HashMap<String, Answers>) {
+    /// The names of hosts that are looked up, each once.
+    pub fn host_names(&self) -> BTreeSet<String> {
         let watches = self.watches();
         let watched = watches.iter().flat_map(|watch| watch.hosts()).map(|host| host.address.clone());
         let addresses = self.lanes().into_iter().map(|lane| lane.address()).chain(watched);
-        let names: BTreeSet<String> = addresses.filter_map(|address| address.name().map(str::to_owned)).collect();
+        addresses.filter_map(|address| address.name().map(str::to_owned)).collect()
+    }
+
+    async fn look_names_up(&self, known: &mut HashMap<String, Answers>) {
+        let names = self.host_names();
         known.retain(|name, _| names.contains(name));
         for name in names {
             match resolve(&name).await {

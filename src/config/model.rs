@@ -53,6 +53,25 @@ pub enum PoolMode {
     Statement,
 }
 
+/// How lines of log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// [`Self::Text`] on a terminal, else [`Self::Json`]. Default.
+    Auto,
+    /// To be read by people.
+    Text,
+    /// One object for each line.
+    Json,
+    /// As PgBouncer's, for tools that read those.
+    PgBouncer,
+}
+
+impl LogFormat {
+    /// Every one, with its word.
+    pub(super) const ALL: [(&str, Self); 4] =
+        [("auto", Self::Auto), ("text", Self::Text), ("json", Self::Json), ("pgbouncer", Self::PgBouncer)];
+}
+
 /// How clients prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthType {
@@ -195,6 +214,8 @@ pub struct Pooler {
     pub client_tls: ClientTls,
     /// `server_tls_…`: TLS towards servers.
     pub server_tls: ServerTls,
+    /// How lines of log look. Default auto.
+    pub log_format: LogFormat,
     /// Log every login. Default false.
     pub log_connections: bool,
     /// Log every leave. Default false.

@@ -3,7 +3,7 @@
 use super::model::Config;
 
 /// Their names in SHOW CONFIG.
-pub(super) const AT_START: [&str; 8] = [
+pub(super) const AT_START: [&str; 9] = [
     "http.listen",
     "workers",
     "listen_addr",
@@ -12,6 +12,7 @@ pub(super) const AT_START: [&str; 8] = [
     "unix_socket_dir",
     "unix_socket_mode",
     "track_extra_parameters",
+    "log_format",
 ];
 
 impl Config {
@@ -31,6 +32,7 @@ impl Config {
         keep("unix_socket_dir", &mut new.unix_socket_dir, &running.unix_socket_dir, &mut changed);
         keep("unix_socket_mode", &mut new.unix_socket_mode, &running.unix_socket_mode, &mut changed);
         keep("track_extra_parameters", &mut new.track_extra_parameters, &running.track_extra_parameters, &mut changed);
+        keep("log_format", &mut new.log_format, &running.log_format, &mut changed);
         if self.pooler.lets_anybody_in() { Err(AnybodyCouldCome) } else { Ok(changed) }
     }
 }

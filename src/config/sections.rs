@@ -6,7 +6,7 @@ use super::console::is_console;
 use super::hosts::hosts;
 use super::insight::{insight, slow_queries};
 use super::later;
-use super::model::{Access, AuthType, Config, Database, Http, PoolMode, Pooler, Ready, SslMode, User};
+use super::model::{Access, AuthType, Config, Database, Http, LogFormat, PoolMode, Pooler, Ready, SslMode, User};
 use super::notify::notify;
 use super::outside::Outside;
 use super::report::{Notebook, Report};
@@ -160,6 +160,7 @@ fn pooler(notes: &mut Notebook, root: &DeTable<'_>, outside: &Outside<'_>, users
         stats_period: s.or("stats_period", seconds(60), period),
         client_tls: tls::client(s, outside),
         server_tls: tls::server(s, outside),
+        log_format: s.or("log_format", LogFormat::Auto, word(&LogFormat::ALL)),
         log_connections: s.or("log_connections", false, boolean),
         log_disconnections: s.or("log_disconnections", false, boolean),
         log_pooler_errors: s.or("log_pooler_errors", true, boolean),

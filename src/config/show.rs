@@ -1,7 +1,7 @@
 //! The settings as `SHOW CONFIG` has them: every key with its value and its default, written as PgBouncer writes its own; those beside
 //! `[pooler]` (`others`) with the name of their section. None of them is a secret.
 
-use super::model::{AuthType, ClientTls, Config, PoolMode, Pooler, ServerTls, SslMode, TlsProtocols};
+use super::model::{AuthType, ClientTls, Config, LogFormat, PoolMode, Pooler, ServerTls, SslMode, TlsProtocols};
 use super::restart::AT_START;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -143,6 +143,8 @@ fn users(pooler: &Pooler) -> Vec<Entry> {
         AuthType::ScramSha256 => "scram-sha-256",
         AuthType::Cert => "cert",
     };
+    let log_format =
+        LogFormat::ALL.iter().find(|(_, format)| *format == pooler.log_format).map_or("", |(word, _)| word);
     vec![
         ("auth_type", text(auth_type)),
         ("auth_file", path(pooler.auth_file.as_ref())),
@@ -150,6 +152,7 @@ fn users(pooler: &Pooler) -> Vec<Entry> {
         ("login_failure_delay", time(pooler.login_failure_delay)),
         ("admin_users", text(pooler.admin_users.join(","))),
         ("stats_users", text(pooler.stats_users.join(","))),
+        ("log_format", text(log_format)),
         ("log_connections", flag(pooler.log_connections)),
         ("log_disconnections", flag(pooler.log_disconnections)),
         ("log_pooler_errors", flag(pooler.log_pooler_errors)),

@@ -13,6 +13,12 @@ use std::time::Duration;
 /// Who holds no more than this, in bytes, is not counted and never shed.
 pub const SMALL: usize = 64 * 1024;
 
+/// Of somebody who has not logged in no more than this, in bytes, is not counted: a first packet and a proof fit.
+const STRANGER: usize = 4 * 1024;
+
+/// The part of the budget that all may take together who have not logged in.
+const STRANGERS: usize = 16;
+
 /// When the budget is used up, whoever holds more than [`SMALL`] and moves nothing for so long is shed. Until then he
 /// may just be slow. Also between two looks at that.
 const GRACE: Duration = Duration::from_secs(1);
@@ -22,7 +28,15 @@ pub struct Memory {
     usual: usize,
     budget: AtomicUsize,
     held: AtomicUsize,
+    // By those who have not logged in; apart, so that nobody who has is closed for them.
+    strangers: AtomicUsize,
     shed: AtomicU64,
+}
+
+/// What somebody holds who has not logged in. Dropped, it holds nothing.
+pub struct Strange {
+    all: Arc<Memory>,
+    bytes: usize,
 }
 
 /// What one client holds. Dropped, it holds nothing.
@@ -45,7 +59,8 @@ impl Memory {
     /// `usual` is the budget, in bytes, where the configuration names none.
     pub fn new(usual: usize) -> Self {
         let budget = AtomicUsize::new(usual);
-        Self { usual, budget, held: AtomicUsize::new(0), shed: AtomicU64::new(0) }
+        let (held, strangers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { usual, budget, held, strangers, shed: AtomicU64::new(0) }
     }
 
     /// What the configuration says, at start and after a reload.
@@ -95,6 +110,35 @@ impl Memory {
     /// FATAL 53200.
     pub fn admit(&self) -> Result<(), Fault> {
         if self.is_tight() { Err(out_of_memory().with_hint("Try again soon, or raise memory_budget.")) } else { Ok(()) }
+    }
+}
+
+impl Strange {
+    /// Nothing yet.
+    pub fn new(all: Arc<Memory>) -> Self {
+        Self { all, bytes: 0 }
+    }
+
+    /// Notes what is held now. Most hold less than is counted.
+    ///
+    /// # Errors
+    /// FATAL 53200: it is more than a login takes, and all such together hold a sixteenth of the budget.
+    pub fn note(&mut self, bytes: usize) -> Result<(), Fault> {
+        let bytes = if bytes > STRANGER { bytes } else { 0 };
+        move_by(&self.all.strangers, self.bytes, bytes);
+        self.bytes = bytes;
+        if bytes == 0 || self.all.strangers.load(Ordering::Relaxed) <= self.all.budget() / STRANGERS {
+            return Ok(());
+        }
+        Err(Fault::fatal(Blame::Limit, SqlState::OUT_OF_MEMORY, "out of memory")
+            .with_detail("Connections that have not logged in take more than a sixteenth of memory_budget together.")
+            .with_hint("Send less before the login is over, or raise memory_budget."))
+    }
+}
+
+impl Drop for Strange {
+    fn drop(&mut self) {
+        move_by(&self.all.strangers, self.bytes, 0);
     }
 }
 
@@ -149,10 +193,7 @@ impl Holding {
             // Nothing to tell the other threads' processors.
             return;
         }
-        match bytes.checked_sub(self.bytes) {
-            Some(more) => self.all.held.fetch_add(more, Ordering::Relaxed),
-            None => self.all.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed),
-        };
+        move_by(&self.all.held, self.bytes, bytes);
         self.bytes = bytes;
     }
 }
@@ -161,6 +202,15 @@ impl Drop for Holding {
     fn drop(&mut self) {
         self.set(0);
     }
+}
+
+/// One of those who make up a sum holds `after` in place of `before`.
+fn move_by(sum: &AtomicUsize, before: usize, after: usize) {
+    match after.checked_sub(before) {
+        Some(0) => 0,
+        Some(more) => sum.fetch_add(more, Ordering::Relaxed),
+        None => sum.fetch_sub(before - after, Ordering::Relaxed),
+    };
 }
 
 fn out_of_memory() -> Fault {

@@ -15,7 +15,7 @@ mod tls;
 pub use connect::{Address, Found, connect, resolve};
 pub use crowd::{Crowd, Patience, Place};
 pub use listen::{Listener, listen_tcp, listen_unix};
-pub use memory::{Holding, Memory};
+pub use memory::{Holding, Memory, Strange};
 pub use socket::{HIGH_WATER, Socket};
 pub use stream::{Peer, Stream, TcpOptions};
 pub use tls::{Acceptor, Connector, SharedTls, Tls};

@@ -14,6 +14,8 @@ impl Socket {
     /// Tells the peer why this is the end, and gives it a moment to hear it: closing at once over unread bytes would make
     /// the system throw the message away.
     pub async fn part(&mut self, why: &Fault) {
+        // There may be many who part, and what they have sent and send on is for nobody.
+        self.forget();
         let mut last_words = BytesMut::new();
         backend::error_response(&mut last_words, why);
         self.queue(last_words);
@@ -21,7 +23,7 @@ impl Socket {
             self.flush().await?;
             self.shut_down().await?;
             while self.recv().await.is_ok() {
-                self.inbox().clear();
+                self.forget();
             }
             io::Result::Ok(())
         };

@@ -20,17 +20,23 @@ impl Socket {
     /// Goes on under TLS with a client. What is in the inbox must have been sent as the beginning of the handshake.
     ///
     /// # Errors
-    /// The handshake failed, or the connection; the peer has been told as TLS has it.
-    pub async fn accept_tls(&mut self, acceptor: &Acceptor) -> io::Result<()> {
+    /// The handshake failed, or the connection; the peer has been told as TLS has it. That of `note`, which is told what memory the
+    /// buffers take.
+    pub async fn accept_tls(
+        &mut self,
+        acceptor: &Acceptor,
+        mut note: impl FnMut(usize) -> io::Result<()>,
+    ) -> io::Result<()> {
         // A session has keys and states, 2 KiB in all: whoever only begins a record gets none.
         while !is_whole_record(&self.inbox) {
             let (wire, inbox) = (&mut self.wire, &mut self.inbox);
             if poll_fn(|cx| wire.poll_read(cx, inbox)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            note(inbox.capacity())?;
         }
         let session = acceptor.session(std::mem::take(&mut self.inbox))?;
-        self.shake_hands(session).await
+        self.shake_hands(session, note).await
     }
 
     /// Goes on under TLS with a server, which is expected to be `host`.
@@ -42,10 +48,10 @@ impl Socket {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "received unencrypted data after SSL response"));
         }
         let session = connector.session(host)?;
-        self.shake_hands(session).await
+        self.shake_hands(session, |_| Ok(())).await
     }
 
-    async fn shake_hands(&mut self, session: Session) -> io::Result<()> {
+    async fn shake_hands(&mut self, session: Session, mut note: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
         let tls = &mut **self.tls.insert(Box::new(session));
         loop {
             let outcome = tls.advance(&mut self.inbox);
@@ -60,6 +66,7 @@ impl Socket {
             if poll_fn(|cx| wire.poll_read(cx, tls.incoming())).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            note(tls.memory())?;
         }
     }
 

@@ -166,6 +166,12 @@ impl Socket {
         &mut self.inbox
     }
 
+    /// Drops what was received and not used, and the room for it.
+    pub(super) fn forget(&mut self) {
+        self.inbox = BytesMut::new();
+        self.wire.read_size = READ_MIN;
+    }
+
     /// The same, to look at.
     pub fn received(&self) -> &[u8] {
         &self.inbox

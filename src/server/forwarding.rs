@@ -398,11 +398,9 @@ impl Forwarding<'_> {
         let end = self.end();
         let frame = &self.chunk[self.at..end];
         let from = self.out.len();
-        // Names of ours are short: a length that PostgreSQL takes stays one.
-        let length = Head::read(frame).map_or(0, |head| head.length);
-        let change = i32::try_from(new.len()).unwrap_or(0) - i32::try_from(old.len()).unwrap_or(0);
+        let length = Head::read(frame).and_then(|head| frontend::renamed(head, old.len(), new.len()));
         self.out.extend_from_slice(&frame[..1]);
-        self.out.put_i32(length.saturating_add(change));
+        self.out.put_i32(length.expect("invariant: client::names refuses what has no room for a name of ours"));
         self.out.extend_from_slice(&frame[HEAD..HEAD + old.start]);
         self.out.extend_from_slice(new.as_bytes());
         self.out.extend_from_slice(&frame[HEAD + old.end..]);

@@ -47,6 +47,13 @@ pub fn limit(kind: u8) -> Option<usize> {
     })
 }
 
+/// The length field of a message whose head this is, once a name of `new` bytes is in the place of one of `old`. `None`: PostgreSQL
+/// would not read it.
+pub fn renamed(head: Head, old: usize, new: usize) -> Option<i32> {
+    let length = usize::try_from(head.length).ok()?.checked_sub(old)?.checked_add(new)?;
+    i32::try_from(length).ok().filter(|_| limit(head.kind).is_some_and(|limit| length <= limit))
+}
+
 fn violation(message: String) -> Fault {
     Fault::fatal(Blame::Client, SqlState::PROTOCOL_VIOLATION, message)
 }

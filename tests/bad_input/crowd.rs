@@ -1,6 +1,6 @@
 //! Thousands who connect and do not log in.
 
-use super::raw::startup;
+use super::raw::{Conn, startup};
 use crate::support::{PgOtter, psql, shared_postgres};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
@@ -54,4 +54,17 @@ fn five_thousand_who_say_next_to_nothing_cost_little_and_keep_nobody_out() {
         }
     }
     assert_eq!(psql(pooler.port(), "SELECT 'after'"), "after");
+}
+
+#[test]
+fn those_who_begin_long_packets_and_do_not_end_them_take_a_part_of_the_memory_and_others_log_in() {
+    let pooler = PgOtter::in_front_of(shared_postgres(), "memory_budget = \"1MiB\"\nclient_login_timeout = \"4s\"");
+    let begun = [&10_000_i32.to_be_bytes()[..], &[0, 3, 0, 0], &[b'x'; 9_000]].concat();
+    let mut crowd: Vec<Conn> = (0..20).map(|_| Conn::open(pooler.port())).collect();
+    crowd.iter_mut().for_each(|conn| conn.send(&begun));
+    assert_eq!(psql(pooler.port(), "SELECT 'honest'"), "honest");
+    let heard: Vec<_> = crowd.iter_mut().map(|conn| conn.until_closed().last_error()).collect();
+    let refused = heard.iter().filter(|error| error.as_deref() == Some("FATAL 53200")).count();
+    // Seven have room in a sixteenth of the budget.
+    assert!(refused >= 13, "{heard:?}");
 }

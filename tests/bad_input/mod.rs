@@ -10,3 +10,4 @@ mod names;
 mod raw;
 mod scripted;
 mod servers;
+mod stages;

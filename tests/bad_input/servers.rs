@@ -1,7 +1,7 @@
 //! Servers that break the protocol, each in a database of its own, next to a real PostgreSQL in the same process: the
 //! client of such a server hears of it, and a bystander on the real one notices nothing.
 
-use super::raw::{Conn, Heard, frame, head};
+use super::raw::{Conn, Heard, frame, head, startup};
 use super::scripted::{Caller, Closed, one_row, serve, summary, welcome};
 use crate::support::{PgOtter, psql, shared_postgres, simple_config};
 use rustix::process::Signal;
@@ -359,4 +359,14 @@ fn a_server_that_is_of_no_use_behind_its_login_is_not_opened_without_a_pause() {
         let logins = LOGINS.load(Ordering::Relaxed);
         assert!(logins < 60, "{}: {logins} logins", script.0);
     }
+}
+
+#[test]
+fn a_server_that_is_silent_behind_its_login_keeps_no_client_waiting_beyond_client_login_timeout() {
+    let silent = serve(|caller| caller.say(&welcome()).and_then(|()| caller.keep_silent()));
+    let pooler = in_front_of_ports_with("client_login_timeout = \"1s\"", [silent].into_iter());
+    let mut conn = Conn::open(pooler.port());
+    conn.send(&startup("s0"));
+    let heard = conn.until_ready();
+    assert_eq!((heard.kinds(), heard.last_error()), ("E".to_owned(), Some("FATAL 57P03".to_owned())), "{heard:?}");
 }

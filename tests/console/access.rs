@@ -69,7 +69,7 @@ fn who_may_only_look_changes_nothing() {
         "SET default_pool_size = 3",
     ] {
         let refused = watcher.query(command);
-        refused.error("42501");
+        refused.error("08P01");
         assert_eq!(refused.errors[0].message, "admin access needed", "{command}");
     }
     assert_eq!(watcher.query("SET datestyle = ISO").tags, ["SET"]);
@@ -84,9 +84,9 @@ fn rights_that_a_reload_takes_away_are_gone_at_once() {
     let (mut boss, mut watcher) = (console(&pooler), Client::connect(pooler.port(), WATCHER, "pgbouncer"));
     let text = config(pooler.port(), &host(world::cluster()), &format!("stats_users = [\"{BOSS}\"]"), "");
     assert!(reload_with(&mut pooler, &text));
-    boss.query("PAUSE").error("42501");
+    boss.query("PAUSE").error("08P01");
     assert_eq!(boss.query("SHOW VERSION").tags, ["SHOW"]);
-    watcher.query("SHOW VERSION").error("42501");
+    watcher.query("SHOW VERSION").error("08P01");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn reload_applies_the_file_or_says_that_it_was_refused() {
     assert_eq!(refused.errors[0].message, "RELOAD failed, see logs for additional details");
     assert_eq!(size(&mut console), "4");
     assert!(pooler.log().contains("`default_pool_size` must be"));
-    console.query("RELOAD now").error("42601");
+    console.query("RELOAD now").error("08P01");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn pause_answers_when_no_server_is_left_and_resume_lets_everybody_go_on() {
     pausing.send(&super::talk::query("PAUSE"));
     until_paused(&mut console, "postgres");
     let again = console.query("PAUSE");
-    again.error("55000");
+    again.error("08P01");
     assert_eq!(again.errors[0].message, "already suspended/paused");
     assert_eq!(show(&mut console, "STATE").row(&[("key", "paused")]).text("value"), "yes");
     other.queue("SELECT 'later'");
@@ -59,7 +59,7 @@ fn pause_answers_when_no_server_is_left_and_resume_lets_everybody_go_on() {
     assert_eq!(late.query("RESUME").tags, ["RESUME"]);
     assert_eq!(other.answer().value(), "later");
     let refused = late.query("RESUME");
-    refused.error("55000");
+    refused.error("08P01");
     assert_eq!(refused.errors[0].message, "pooler is not paused/suspended");
 }
 
@@ -85,16 +85,16 @@ fn one_database_is_paused_while_others_are_served() {
     assert_eq!(["shop", "web"].map(|name| table.row(&[("name", name)]).number("paused")), [1, 0]);
     shop.queue("SELECT 'later'");
     assert_eq!(web.value("SELECT 'now'"), "now");
-    for (command, code, message) in [
-        ("RESUME web", "55000", "database web is not paused"),
-        ("RESUME nowhere", "3D000", "no such database: nowhere"),
-        ("PAUSE nowhere", "3D000", "no such database: nowhere"),
-        ("RECONNECT nowhere", "3D000", "no such database: nowhere"),
-        ("PAUSE pgbouncer", "0A000", "cannot pause admin db: pgbouncer"),
-        ("RECONNECT pgotter", "0A000", "cannot reconnect admin db: pgotter"),
+    for (command, message) in [
+        ("RESUME web", "database web is not paused"),
+        ("RESUME nowhere", "no such database: nowhere"),
+        ("PAUSE nowhere", "no such database: nowhere"),
+        ("RECONNECT nowhere", "no such database: nowhere"),
+        ("PAUSE pgbouncer", "cannot pause admin db: pgbouncer"),
+        ("RECONNECT pgotter", "cannot reconnect admin db: pgotter"),
     ] {
         let refused = console.query(command);
-        refused.error(code);
+        refused.error("08P01");
         assert_eq!(refused.errors[0].message, message);
     }
     assert_eq!(console.query("RESUME shop").tags, ["RESUME"]);
@@ -121,7 +121,7 @@ fn whoever_breaks_a_pause_off_ends_it_and_whoever_vanishes_leaves_it_to_others()
     pausing.send(&super::talk::query("PAUSE"));
     until_paused(&mut other, "postgres");
     assert_eq!(other.query("RESUME").tags, ["RESUME"]);
-    pausing.answer().error("55000");
+    pausing.answer().error("08P01");
     pausing.send(&super::talk::query("PAUSE"));
     until_paused(&mut other, "postgres");
     pausing.reset();
@@ -213,7 +213,7 @@ fn one_client_is_thrown_out_and_no_other() {
     }
     assert_eq!(other.value("SELECT 'still here'"), "still here");
     let unknown = console.query("KILL_CLIENT 123456");
-    unknown.error("42704");
+    unknown.error("08P01");
     assert_eq!(unknown.errors[0].message, "client not found");
-    console.query("KILL_CLIENT me").error("22023");
+    console.query("KILL_CLIENT me").error("08P01");
 }

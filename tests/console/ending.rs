@@ -27,7 +27,7 @@ fn shutdown_wait_for_clients_lets_everybody_stay_until_he_leaves_and_the_console
     assert_eq!(client.value("SELECT 'still here'"), "still here");
     assert_eq!(show(&mut console, "CLIENTS").row(&[("user", &role)]).number("close_needed"), 0);
     let refused = console.query("RESUME");
-    refused.error("55000");
+    refused.error("08P01");
     assert_eq!(refused.errors[0].message, "pooler is shutting down");
     assert!(pooler.ended().is_none());
     client.leave();
@@ -57,7 +57,7 @@ fn the_same_shutdown_once_more_does_not_wait() {
     let mut pooler = pgotter("", "");
     let mut busy = holder(pooler.port(), &role);
     let mut console = console(&pooler);
-    console.query("SHUTDOWN soon").error("42601");
+    console.query("SHUTDOWN soon").error("08P01");
     for _ in 0..2 {
         assert_eq!(console.query("SHUTDOWN WAIT_FOR_CLIENTS").tags, ["SHUTDOWN"]);
     }

@@ -4,6 +4,7 @@
 mod access;
 mod columns;
 mod commands;
+mod contents;
 mod counts;
 mod ending;
 mod exporter;

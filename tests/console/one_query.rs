@@ -63,30 +63,30 @@ fn what_makes_no_sense_is_refused_with_what_is_expected() {
     let pooler = pgotter("", "");
     let mut console = console(&pooler);
     let long = format!("CALLERS {}", "a".repeat(64));
-    for (said, code) in [
-        ("HISTOGRAM", "22023"),
-        ("CALLERS", "22023"),
-        ("HISTOGRAM pools", "22023"),
-        ("HISTOGRAM 0123456789abcdeg", "22023"),
-        ("HISTOGRAM +123456789abcdef", "42601"),
-        ("ROUTES 0123456789abcde", "22023"),
-        ("HISTOGRAM 0123456789abcdef", "42704"),
-        ("CALLERS 0123456789abcdef", "42704"),
-        ("ROUTES 0123456789abcdef", "42704"),
-        ("QUERIES soon", "22023"),
-        ("QUERIES 0s", "22023"),
-        ("QUERIES 999ms", "22023"),
-        ("QUERIES 25h", "22023"),
-        ("QUERIES 5", "22023"),
-        ("QUERIES 99999999999999999999d", "22023"),
-        ("QUERIES 1h 2h", "42601"),
-        ("QUERIES $1", "0A000"),
-        ("POOLS 5m", "42601"),
-        (&long, "42601"),
+    for said in [
+        "HISTOGRAM",
+        "CALLERS",
+        "HISTOGRAM pools",
+        "HISTOGRAM 0123456789abcdeg",
+        "HISTOGRAM +123456789abcdef",
+        "ROUTES 0123456789abcde",
+        "HISTOGRAM 0123456789abcdef",
+        "CALLERS 0123456789abcdef",
+        "ROUTES 0123456789abcdef",
+        "QUERIES soon",
+        "QUERIES 0s",
+        "QUERIES 999ms",
+        "QUERIES 25h",
+        "QUERIES 5",
+        "QUERIES 99999999999999999999d",
+        "QUERIES 1h 2h",
+        "QUERIES $1",
+        "POOLS 5m",
+        &long,
     ] {
-        console.query(&format!("SHOW {said}")).error(code);
+        console.query(&format!("SHOW {said}")).error("08P01");
     }
-    console.query("CANCEL 1 2").error("42601");
+    console.query("CANCEL 1 2").error("08P01");
     assert!(show(&mut console, "QUERIES 24h").rows.is_empty());
 }
 

@@ -1,7 +1,9 @@
 //! Deadlines that an operator sets, and what each costs whom.
 
+use super::support::PgOtter;
 use super::talk::{Client, FLUSH, extended, query, startup};
-use super::world::{eventually, fresh_role, holder, look, pgotter};
+use super::world::{config, eventually, fresh_role, holder, look, pgotter};
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
@@ -105,6 +107,23 @@ fn a_connection_that_does_not_log_in_ends_after_client_login_timeout() {
         assert_eq!(client.answer().status, None);
     }
     assert_eq!(Client::connect(pooler.port(), &role, "postgres").value("SELECT 1"), "1");
+}
+
+#[test]
+fn the_first_login_of_a_pool_ends_after_client_login_timeout_whatever_else_it_waits_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = silent.local_addr().unwrap();
+    let long = "client_login_timeout = \"1s\"\nserver_connect_timeout = \"10min\"\nquery_wait_timeout = \"10min\"";
+    let two = format!("[databases.shop]\nhosts = [\"{host}\", \"localhost:{}\"]\n", host.port());
+    let two = format!("{two}[routing]\nfailover_timeout = \"10min\"");
+    let pooler = PgOtter::start(|port| config(port, &host.to_string(), long, &two));
+    for (database, message) in
+        [("postgres", "no server connection could be opened"), ("shop", "no primary is confirmed")]
+    {
+        let answer = Client::try_connect(pooler.port(), &[("user", "postgres"), ("database", database)]).err().unwrap();
+        answer.fatal("57P03");
+        assert_eq!(answer.errors[0].message, message, "{answer:?}");
+    }
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 mod clients;
 mod handshakes;
-mod raw;
+pub mod raw;
 mod rotation;
 mod servers;
 mod storms;
 mod untrusted;
-mod world;
+pub mod world;
 
 use crate::support::{certificates, proxy};

@@ -56,7 +56,7 @@ pub(super) fn config<P: Process>(desk: &Desk<P>) -> Vec<Row> {
 /// The databases that the configuration names, those that are served under `*`, and the console.
 pub(super) fn databases<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let config = desk.process.config();
-    let pools = pools::seen(&desk.cluster);
+    let pools = pools::seen(desk);
     let mut rows: Vec<Row> = database_names(&config, &pools)
         .into_iter()
         .filter_map(|name| {
@@ -126,7 +126,7 @@ fn console_row(config: &Config, consoles: usize) -> Row {
 /// Everybody whom the configuration names, and whoever else has come.
 pub(super) fn users<P: Process>(desk: &Desk<P>) -> Vec<Row> {
     let config = desk.process.config();
-    let (pools, clients) = (pools::seen(&desk.cluster), desk.process.clients());
+    let (pools, clients) = (pools::seen(desk), desk.process.clients());
     let nobody = User::default();
     let row = |(name, count)| user_row(&config, name, config.users.get(name).unwrap_or(&nobody), count);
     user_counts(&config, &pools, &clients).into_iter().map(row).collect()

@@ -2,9 +2,9 @@
 
 use super::super::desk::{Desk, PGBOUNCER, Process};
 use super::{Row, int4, text};
-use crate::activity::ServerState;
+use crate::activity::{ServerSeen, ServerState};
 use crate::clock::{self, Instant};
-use crate::cluster::{Cluster, Pool};
+use crate::cluster::Pool;
 use crate::config::{PoolMode, pool_mode_text};
 use crate::wire::rows::{Cell, Column};
 use std::time::Duration;
@@ -39,8 +39,12 @@ pub(super) struct Seen {
     pub waiting: usize,
     pub active: usize,
     pub idle: usize,
+    /// Those of the idle ones that are to be asked for a sign of life before they serve.
+    pub used: usize,
     pub opening: usize,
     pub repaired: usize,
+    /// Cancel requests for its servers that are on their way.
+    pub cancels: usize,
     pub oldest_wait: Duration,
 }
 
@@ -50,7 +54,7 @@ impl Seen {
         self.active + self.idle + self.opening
     }
 
-    fn of(pool: &Pool, now: Instant) -> Self {
+    fn of(pool: &Pool, check_delay: Duration, now: Instant) -> Self {
         let shape = pool.shape();
         let mut seen = Self {
             database: pool.database.clone(),
@@ -60,8 +64,10 @@ impl Seen {
             waiting: 0,
             active: 0,
             idle: 0,
+            used: 0,
             opening: 0,
             repaired: 0,
+            cancels: 0,
             oldest_wait: Duration::ZERO,
         };
         for lane in &shape.lanes {
@@ -71,8 +77,14 @@ impl Seen {
             seen.idle += stats.idle;
             seen.opening += stats.opening;
             seen.oldest_wait = seen.oldest_wait.max(stats.oldest_wait);
-            let in_repair = lane.servers().iter().filter(|server| server.state == ServerState::InRepair).count();
-            seen.repaired += in_repair.min(stats.active);
+            let servers = lane.servers();
+            let count = |is: &dyn Fn(&ServerSeen) -> bool| servers.iter().filter(|server| is(server)).count();
+            let is_used = |server: &ServerSeen| {
+                server.state == ServerState::Idle && now.saturating_duration_since(server.requested) >= check_delay
+            };
+            seen.repaired += count(&|server| server.state == ServerState::InRepair).min(stats.active);
+            seen.used += count(&is_used).min(stats.idle);
+            seen.cancels += count(&|server| server.is_cancelled);
         }
         seen
     }
@@ -87,10 +99,10 @@ impl Seen {
             none(),
             none(),
             (self.active - self.repaired).into(),
+            self.cancels.into(),
             none(),
-            none(),
-            self.idle.into(),
-            none(),
+            (self.idle - self.used).into(),
+            self.used.into(),
             self.repaired.into(),
             self.opening.into(),
             self.oldest_wait.as_secs().into(),
@@ -102,14 +114,14 @@ impl Seen {
 }
 
 /// Every pool.
-pub(super) fn seen(cluster: &Cluster) -> Vec<Seen> {
-    let now = clock::now();
-    cluster.pools().iter().map(|pool| Seen::of(pool, now)).collect()
+pub(super) fn seen<P: Process>(desk: &Desk<P>) -> Vec<Seen> {
+    let (now, check_delay) = (clock::now(), desk.process.config().pooler.server_check_delay);
+    desk.cluster.pools().iter().map(|pool| Seen::of(pool, check_delay, now)).collect()
 }
 
 /// One row for each, and one for the console.
 pub(super) fn pools<P: Process>(desk: &Desk<P>) -> Vec<Row> {
-    let mut pools: Vec<Seen> = seen(&desk.cluster).into_iter().chain([console(desk)]).collect();
+    let mut pools: Vec<Seen> = seen(desk).into_iter().chain([console(desk)]).collect();
     pools.sort_by(|one, other| (&one.database, &one.user).cmp(&(&other.database, &other.user)));
     pools.iter().map(Seen::row).collect()
 }
@@ -123,8 +135,10 @@ fn console<P: Process>(desk: &Desk<P>) -> Seen {
         waiting: 0,
         active: 0,
         idle: 0,
+        used: 0,
         opening: 0,
         repaired: 0,
+        cancels: 0,
         oldest_wait: Duration::ZERO,
     }
 }

@@ -7,7 +7,7 @@ use crate::activity::{ClientSeen, ClientState, End, ServerSeen, ServerState, cip
 use crate::clock::{self, Instant};
 use crate::ids::{ClientId, ServerId};
 use crate::net::Address;
-use crate::wire::rows::{Cell, Column};
+use crate::wire::rows::Column;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ fn client_row<P: Process>(desk: &Desk<P>, client: &ClientSeen, leaves: bool, now
         pointer: client_pointer(client.id),
         link,
         application_name: &String::from_utf8_lossy(&client.application_name),
+        prepared: client.prepared,
         id: client.id.0,
     }
     .row(desk)
@@ -135,6 +136,7 @@ fn server_row<P: Process>(desk: &Desk<P>, server: &ServerSeen, names: [&str; 3],
         pointer: server_pointer(server.id),
         link,
         application_name,
+        prepared: server.prepared,
         id: server.id.0,
     }
     .row(desk)
@@ -155,6 +157,7 @@ struct Socket<'a> {
     pointer: String,
     link: String,
     application_name: &'a str,
+    prepared: usize,
     id: u64,
 }
 
@@ -186,7 +189,7 @@ impl Socket<'_> {
             u64::from(self.line.pid).into(),
             cipher_suite_name(self.line.cipher_suite).into(),
             self.application_name.into(),
-            Cell::Number(0),
+            self.prepared.into(),
             self.id.into(),
         ]
     }

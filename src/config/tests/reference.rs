@@ -85,7 +85,7 @@ fn the_values_in_the_reference_are_the_defaults() {
         server_lifetime server_idle_timeout server_connect_timeout server_login_retry dns_max_ttl server_check_delay
         max_pinned max_prepared_statements statement_cache_size server_reset_query server_reset_query_always query_timeout idle_transaction_timeout transaction_timeout client_idle_timeout
         client_login_timeout client_write_timeout cancel_wait_timeout tcp_keepalive tcp_keepidle tcp_keepintvl
-        tcp_keepcnt tcp_user_timeout request_gather log_connections log_disconnections log_pooler_errors);
+        tcp_keepcnt tcp_user_timeout request_gather log_format log_connections log_disconnections log_pooler_errors);
     assert_eq!(default.unix_socket_dir, None);
     assert_eq!(default.max_client_conn, None);
     assert_eq!(reference.auth_type, AuthType::ScramSha256);
@@ -119,7 +119,7 @@ fn settings_that_apply_at_start_stay_as_they_are_and_are_named() {
     let running = text("workers = 2");
     let mut new = text(
         "workers = 3\nlisten_addr = \"::1\"\nlisten_port = 1\nlisten_backlog = 1\nunix_socket_dir = \"/x\"\n\
-         unix_socket_mode = 0o700\ntrack_extra_parameters = \"a.b, c\"\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
+         unix_socket_mode = 0o700\ntrack_extra_parameters = \"a.b, c\"\nlog_format = \"json\"\ndefault_pool_size = 3\n[http]\nlisten = \"\"",
     );
     assert_eq!(new.keep_what_applies_at_start(&running).as_deref(), Ok(&AT_START[..]));
     assert_eq!((new.pooler.workers, new.pooler.listen_port, new.pooler.default_pool_size), (2, 6432, 3));

@@ -82,3 +82,20 @@ fn f22_a_reload_changes_the_budget_and_takes_the_usual_one_where_there_is_none()
     all.set_budget(None);
     assert_eq!(all.budget(), MIB);
 }
+
+#[test]
+fn f22_who_has_not_logged_in_is_counted_apart_and_refused_beyond_a_sixteenth_of_the_budget() {
+    let all = all(MIB);
+    let stranger = || Strange::new(all.clone());
+    let mut modest: Vec<_> = (0..1000).map(|_| stranger()).collect();
+    assert!(modest.iter_mut().all(|one| one.note(STRANGER).is_ok()), "a login fits, however many there are");
+    let (mut first, mut second) = (stranger(), stranger());
+    assert!(first.note(MIB / STRANGERS - STRANGER).is_ok());
+    assert_eq!(second.note(STRANGER + 1).map_err(|fault| fault.sqlstate), Err(SqlState::OUT_OF_MEMORY));
+    assert!(modest[0].note(STRANGER).is_ok() && all.admit().is_ok(), "nobody else goes for them");
+    assert_eq!(all.held(), 0);
+    drop(first);
+    assert!(second.note(STRANGER + 1).is_ok());
+    drop(second);
+    assert_eq!(all.strangers.load(Ordering::Relaxed), 0);
+}

@@ -32,6 +32,7 @@ impl Server {
     pub fn used(&mut self, now: Instant) {
         self.last_used = now;
         self.activity.does(ServerState::Idle);
+        self.activity.has_prepared(self.statements.count());
         // What was answered when its client had gone is not the next one's, nor what it has sent.
         let _ = self.exchange.take_answered();
         self.exchange.forget_statements();

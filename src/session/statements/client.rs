@@ -159,6 +159,11 @@ impl Statements {
         self.portals.clear();
     }
 
+    /// How many have names.
+    pub fn count(&self) -> usize {
+        self.named.len()
+    }
+
     /// Forgets all that have names. Says which there were.
     pub fn clear_named(&mut self) -> Named {
         self.bytes = 0;
