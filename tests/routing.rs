@@ -9,6 +9,8 @@ mod support;
 mod aliases;
 #[path = "routing/attributes.rs"]
 mod attributes;
+#[path = "routing/barred.rs"]
+mod barred;
 #[path = "routing/block_edges.rs"]
 mod block_edges;
 #[path = "routing/blocks.rs"]

@@ -1,5 +1,5 @@
 //! How the process's log looks: for people, as JSON, or as PgBouncer's. Knows nothing of what is logged, but that parts of it may come
-//! from clients: whatever could end a line or turn a terminal is escaped.
+//! from clients: whatever could end a line or turn a terminal is escaped. In JSON it is what JSON escapes: that is not for terminals.
 
 use crate::config::LogFormat;
 use std::fmt::{self, Debug, Write};
@@ -31,11 +31,14 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-    match format {
-        LogFormat::Auto if is_terminal => Box::new(log.with_ansi(true).fmt_fields(Fields).finish()),
-        LogFormat::Text => Box::new(log.with_ansi(is_terminal).fmt_fields(Fields).finish()),
-        LogFormat::Auto | LogFormat::Json => Box::new(log.json().flatten_event(true).finish()),
-        LogFormat::PgBouncer => Box::new(log.with_ansi(false).fmt_fields(Fields).event_format(AsPgBouncer).finish()),
+    match (format, is_terminal) {
+        // Colours, unless NO_COLOR is set.
+        (LogFormat::Auto | LogFormat::Text, true) => Box::new(log.fmt_fields(Fields).finish()),
+        (LogFormat::Text, false) => Box::new(log.with_ansi(false).fmt_fields(Fields).finish()),
+        (LogFormat::Auto, false) | (LogFormat::Json, _) => Box::new(log.json().flatten_event(true).finish()),
+        (LogFormat::PgBouncer, _) => {
+            Box::new(log.with_ansi(false).fmt_fields(Fields).event_format(AsPgBouncer).finish())
+        }
     }
 }
 

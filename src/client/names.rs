@@ -3,7 +3,7 @@
 use crate::fault::{Blame, Fault, SqlState};
 use crate::server::Message;
 use crate::session::ServerName;
-use crate::wire::frame::{HEAD, Head};
+use crate::wire::frame::{HEAD, Head, SMALL_LIMIT};
 use crate::wire::frontend::{self, kind};
 use std::ops::Range;
 
@@ -52,11 +52,16 @@ fn name_at(message: &Message<'_>, at: usize) -> Result<Said, Fault> {
     Ok(name(message, at)?.map_or(Said::Other, |name| Said::Use { name }))
 }
 
-/// Whether each message of a chunk, whose first byte is that of one, can go with a name of ours. To be asked before any of it is sent.
+/// Whether each message of a chunk, whose first byte is that of one, can go with a name of ours. To be asked before any of it is sent. `is_whole`: it
+/// is no part of a longer message.
 ///
 /// # Errors
 /// FATAL 54000: with that name one would be longer than PostgreSQL reads, or a name is too long to be read.
-pub(super) fn check_room(chunk: &[u8]) -> Result<(), Fault> {
+pub(super) fn check_room(chunk: &[u8], is_whole: bool) -> Result<(), Fault> {
+    // Nearly all requests are shorter than even those messages may be that must be short.
+    if is_whole && chunk.len() + ServerName::BYTES_MAX <= SMALL_LIMIT {
+        return Ok(());
+    }
     let mut rest = chunk;
     while let Some(head) = Head::read(rest)
         && let Some(total) = head.frame_len()

@@ -73,10 +73,7 @@ impl Client {
             server.send(chunk);
             return Ok(());
         }
-        // What is gathered whole is far shorter.
-        if self.gather.is_passing() {
-            check_room(&chunk).map_err(Left::Refused)?;
-        }
+        check_room(&chunk, !self.gather.is_passing()).map_err(Left::Refused)?;
         let mut under_way = server.forward(chunk, *sent, std::mem::take(waited_us));
         while let Some(message) = under_way.message() {
             match read(&message).map_err(Left::Refused)? {

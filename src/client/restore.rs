@@ -174,7 +174,8 @@ impl Client {
         let failed = ended && link.server.take_erred();
         let at_default =
             if names.is_empty() { Vec::new() } else { self.at_default(&names, ended, failed, link).await? };
-        let lost = touched.resets_mut().looked(&at_default, ended, failed, &self.settings);
+        let before = touched.before().clone();
+        let lost = touched.resets_mut().looked(&at_default, ended, failed, &before);
         if ended {
             for name in touched.resets().set_ones() {
                 // From now on nobody knows whether it was reset.

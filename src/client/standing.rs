@@ -7,7 +7,7 @@ use super::welcome::ANSWER;
 use crate::clock::{self, Instant};
 use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::{Standing, standing};
+use crate::server::{LoginError, Standing, standing};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,24 @@ use std::time::Duration;
 const TURN: Duration = Duration::from_millis(250);
 
 impl Client {
+    /// The lane that is to be asked for the role: the primary's, or where that has no servers, one whose servers are there for it. `None`: it
+    /// need not be asked.
+    pub(super) fn role_in_doubt(&self, primary: &Arc<Lane>) -> Option<Arc<Lane>> {
+        let has_servers = |lane: &&Arc<Lane>| lane.has_servers(self.now);
+        let other = || self.shape.lanes.iter().find(has_servers).unwrap_or(primary);
+        let lane = if primary.has_servers(self.now) { primary } else { other() };
+        lane.must_ask(self.now).then(|| lane.clone())
+    }
+
     /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
-    /// the same, and so is one for whom that cannot be found out within `server_connect_timeout`.
-    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>) -> Result<(), NoServer> {
+    /// the same, and so is one for whom that cannot be found out within `server_connect_timeout`, nor until then.
+    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>, until: Option<Instant>) -> Result<(), NoServer> {
         let since = self.now;
-        let answer = match self.ask_its_servers(lane, since, TURN).await {
-            Ok(None) if lane.has_servers(self.now) => self.ask_beside(lane, since).await,
+        let most = self.rules.server_connect_timeout;
+        let most = until.map_or(most, |until| until.saturating_duration_since(since).min(most));
+        let patience = if lane.has_servers(since) { TURN.min(most) } else { most };
+        let answer = match self.ask_its_servers(lane, since, patience).await {
+            Ok(None) if lane.has_servers(self.now) => self.ask_beside(lane, since, most).await,
             answer => answer,
         };
         match answer {
@@ -32,10 +44,9 @@ impl Client {
                 lane.barred();
                 Err(not_permitted(lane))
             }
-            Ok(None) if lane.has_servers(self.now) => Err(NoServer::Refused(waited_too_long(lane, since))),
             // Whoever opens the next server hears of the role.
-            Ok(None) if lane.goes_unasked(self.now) => Ok(()),
-            Ok(None) => Err(not_permitted(lane)),
+            Ok(None) if !lane.has_servers(self.now) && lane.goes_unasked(self.now) => Ok(()),
+            Ok(None) => Err(NoServer::Refused(waited_too_long(lane, since))),
             // A reload has taken the lane away: the first request asks the next one.
             Err(NoServer::SentAway) => Ok(()),
             Err(why) => Err(why),
@@ -52,7 +63,7 @@ impl Client {
         let mut server = match self.checkout(lane, since, Some(patience), false).await {
             Ok(server) => server,
             Err(why @ NoServer::Refused(_)) if !why.is_of_client() => {
-                if !lane.failure().is_some_and(|failure| failure.is_final()) {
+                if !lane.failure().is_some_and(|failure| is_barred(&failure)) {
                     return Ok(None);
                 }
                 lane.barred();
@@ -78,21 +89,30 @@ impl Client {
     }
 
     /// Where that comes to nothing, say for want of room in PostgreSQL, a server of the pool's is waited for.
-    async fn ask_beside(&mut self, lane: &Arc<Lane>, since: Instant) -> Result<Option<bool>, NoServer> {
-        let patience = self.rules.server_connect_timeout;
+    async fn ask_beside(
+        &mut self,
+        lane: &Arc<Lane>,
+        since: Instant,
+        patience: Duration,
+    ) -> Result<Option<bool>, NoServer> {
         let id = self.pool.fresh_server_id();
         let until = since.checked_add(patience).unwrap_or(since);
         let asked = tokio::time::timeout_at(until.into(), lane.ask_beside(id)).await;
         self.now = clock::now();
         match asked {
-            Ok(Ok(may)) => Ok(Some(may)),
-            Ok(Err(error)) if error.is_final() => {
+            Ok(Ok(Some(may))) => Ok(Some(may)),
+            Ok(Err(error)) if is_barred(&error) => {
                 lane.barred();
                 Err(refused(&error))
             }
             _ => self.ask_its_servers(lane, since, patience).await,
         }
     }
+}
+
+/// Whether PostgreSQL has refused the role, and not we PostgreSQL.
+fn is_barred(error: &LoginError) -> bool {
+    matches!(error, LoginError::Refused { .. }) && error.is_final()
 }
 
 /// A role that PostgreSQL bars.

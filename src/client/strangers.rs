@@ -65,12 +65,18 @@ impl Strangers {
         address(peer).inspect(|from| self.logins.lock().forgive(*from, pace(config), clock::now()));
     }
 
-    /// When the key of a cancel request from there may be looked up; it has waited already, for `login_failure_delay` at most.
+    /// When the key of a cancel request from there may be looked up; it has waited already, for `login_failure_delay` at most, and
+    /// no longer than a login.
     pub(super) async fn hold_up_cancel(&self, peer: Peer, config: &Config) -> LookUp {
         let wait = address(peer).map(|from| self.cancels.lock().enter(from, pace(config), clock::now()));
         let Some(wait) = wait.filter(|wait| !wait.is_zero()) else { return LookUp::AtOnce };
-        let Ok(_place) = self.waiting_cancels.try_acquire() else { return LookUp::Never };
-        tokio::time::sleep(wait.min(pace(config).delay)).await;
+        let Ok(_place) = self.waiting_cancels.try_acquire() else {
+            // Nobody knows whether it is a guess.
+            self.cancel_forgiven(peer, config);
+            return LookUp::Never;
+        };
+        let most = pace(config).delay.min(config.pooler.client_login_timeout / 4);
+        tokio::time::sleep(wait.min(most)).await;
         LookUp::InItsTurn
     }
 

@@ -223,9 +223,10 @@ impl Client {
     async fn arrive(&mut self) -> Result<(), NoServer> {
         let Reported { lane, welcome, present } = self.reported(Occasion::Request).await?;
         if present {
+            let doubtful = self.role_in_doubt(&lane);
             self.read_catalog_again(&lane).await?;
-            if lane.must_ask(self.now) {
-                Box::pin(self.ask_for_role(&lane)).await?;
+            if let Some(lane) = doubtful {
+                Box::pin(self.ask_for_role(&lane, None)).await?;
             }
         }
         self.be_there_as(&welcome.settings);

@@ -136,17 +136,24 @@ impl Client {
     async fn first_welcome(&mut self, wanted: &[Parameter], until: Option<Instant>) -> Result<Arc<Welcome>, NoServer> {
         let reported = self.reported(Occasion::Login(until)).await?;
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(clock::now()));
-        let asked = tokio::time::timeout(left, self.ask_for_welcome(reported, wanted)).await;
+        let asked = tokio::time::timeout(left, self.ask_for_welcome(reported, wanted, until)).await;
         asked.unwrap_or_else(|_| Err(NoServer::Refused(too_slow())))
     }
 
     /// Asks a server what has to be known before its client is let in. Dropped in the middle, it gives the server up.
-    async fn ask_for_welcome(&mut self, reported: Reported, wanted: &[Parameter]) -> Result<Arc<Welcome>, NoServer> {
+    async fn ask_for_welcome(
+        &mut self,
+        reported: Reported,
+        wanted: &[Parameter],
+        until: Option<Instant>,
+    ) -> Result<Arc<Welcome>, NoServer> {
         let Reported { lane, welcome, present } = reported;
         if present {
+            // In front of the catalog, whose reading may take longer than PostgreSQL's word is believed.
+            let doubtful = self.role_in_doubt(&lane);
             self.read_catalog(&lane).await?;
-            if lane.must_ask(self.now) {
-                Box::pin(self.ask_for_role(&lane)).await?;
+            if let Some(lane) = doubtful {
+                Box::pin(self.ask_for_role(&lane, until)).await?;
             }
         }
         let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;

@@ -232,6 +232,11 @@ impl<S: Pooled, W> PoolCore<S, W> {
         }
     }
 
+    /// Servers that have been idle since then or longer.
+    pub fn idle_since(&self, then: Instant) -> usize {
+        self.seats.iter().map(|seat| seat.idle.idle_since(then)).sum()
+    }
+
     /// How much is under way or waits.
     pub fn load(&self) -> usize {
         self.active + self.waiting

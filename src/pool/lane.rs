@@ -241,6 +241,11 @@ impl Lane {
         self.books.lock().stats(now)
     }
 
+    /// Servers that have been idle for so long or longer.
+    pub fn idle_for(&self, time: Duration, now: Instant) -> usize {
+        now.checked_sub(time).map_or(0, |then| self.books.lock().idle_since(then))
+    }
+
     /// How much is under way or waits.
     pub fn load(&self) -> usize {
         self.books.lock().load()

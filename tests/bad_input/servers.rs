@@ -364,7 +364,7 @@ fn a_server_that_is_of_no_use_behind_its_login_is_not_opened_without_a_pause() {
 #[test]
 fn a_server_that_is_silent_behind_its_login_keeps_no_client_waiting_beyond_client_login_timeout() {
     let silent = serve(|caller| caller.say(&welcome()).and_then(|()| caller.keep_silent()));
-    let pooler = in_front_of_ports_with("client_login_timeout = \"1s\"", [silent].into_iter());
+    let pooler = in_front_of_ports_with("client_login_timeout = \"4s\"", [silent].into_iter());
     let mut conn = Conn::open(pooler.port());
     conn.send(&startup("s0"));
     let heard = conn.until_ready();

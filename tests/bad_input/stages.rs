@@ -137,3 +137,21 @@ fn a_plain_startup_message_behind_the_s_of_an_sslrequest_ends_the_connection() {
         assert!(!pooler.log().contains("panicked"), "{}", pooler.log());
     }
 }
+
+#[test]
+fn a_short_message_that_is_full_to_its_end_has_no_room_for_another_name() {
+    let pooler = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    for kind in *b"CDE" {
+        for length in 9_960..=10_000 {
+            let mut body = vec![b'x'; length - 4];
+            body[..5].copy_from_slice(b"Sabc\0");
+            let mut client = Conn::log_in(pooler.port(), "postgres");
+            client.ask("BEGIN; SELECT 1");
+            client.send(&[frame(kind, &body), frame(b'S', b"")].concat());
+            let heard = client.until_ready().frames;
+            assert!(heard.iter().any(|(kind, _)| *kind == b'E'), "{} {length}", char::from(kind));
+        }
+    }
+    assert!(!pooler.log().contains("panicked"), "{}", pooler.log());
+    assert_eq!(Conn::log_in(pooler.port(), "postgres").ask("SELECT 1").kinds(), "TDCZ");
+}

@@ -113,7 +113,7 @@ fn a_connection_that_does_not_log_in_ends_after_client_login_timeout() {
 fn the_first_login_of_a_pool_ends_after_client_login_timeout_whatever_else_it_waits_for() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = silent.local_addr().unwrap();
-    let long = "client_login_timeout = \"1s\"\nserver_connect_timeout = \"10min\"\nquery_wait_timeout = \"10min\"";
+    let long = "client_login_timeout = \"4s\"\nserver_connect_timeout = \"10min\"\nquery_wait_timeout = \"10min\"";
     let two = format!("[databases.shop]\nhosts = [\"{host}\", \"localhost:{}\"]\n", host.port());
     let two = format!("{two}[routing]\nfailover_timeout = \"10min\"");
     let pooler = PgOtter::start(|port| config(port, &host.to_string(), long, &two));

@@ -555,7 +555,7 @@ fn what_is_set_in_one_write_with_the_begin_of_a_block_survives_what_the_block_re
 #[test]
 fn what_becomes_of_a_reset_is_known_however_its_block_ends() {
     roles();
-    let scripts: [&[&str]; 9] = [
+    let scripts: [&[&str]; 12] = [
         &["BEGIN", "SET work_mem = '5MB'", "SAVEPOINT s", "SELECT 1/0", "ROLLBACK TO s; RESET {}; COMMIT"],
         &["BEGIN", "SET <>", "COMMIT AND CHAIN", "RESET {}", "ROLLBACK"],
         &["SET <>", "BEGIN", "RESET {}", "SELECT 1/0; COMMIT", "ROLLBACK"],
@@ -565,6 +565,9 @@ fn what_becomes_of_a_reset_is_known_however_its_block_ends() {
         &["SET <>", "SELECT 1; DISCARD ALL"],
         &["BEGIN", "RESET {}", "COMMIT; BEGIN; SELECT 1/0", "ROLLBACK"],
         &["RESET {}; COMMIT; SELECT 1/0"],
+        &["SET <>", "BEGIN; RESET {}; SELECT 1/0; COMMIT; COMMIT", "ROLLBACK"],
+        &["SET <>", "BEGIN; RESET {}; SELECT 1/0; COMMIT; BEGIN", "ROLLBACK"],
+        &["BEGIN", "RESET {}; COMMIT; BEGIN; SELECT 1/0", "ROLLBACK"],
     ];
     for mode in MODES {
         let pgotter = one_server(mode);

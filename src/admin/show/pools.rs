@@ -79,11 +79,8 @@ impl Seen {
             seen.oldest_wait = seen.oldest_wait.max(stats.oldest_wait);
             let servers = lane.servers();
             let count = |is: &dyn Fn(&ServerSeen) -> bool| servers.iter().filter(|server| is(server)).count();
-            let is_used = |server: &ServerSeen| {
-                server.state == ServerState::Idle && now.saturating_duration_since(server.requested) >= check_delay
-            };
             seen.repaired += count(&|server| server.state == ServerState::InRepair).min(stats.active);
-            seen.used += count(&is_used).min(stats.idle);
+            seen.used += lane.idle_for(check_delay, now).min(stats.idle);
             seen.cancels += count(&|server| server.is_cancelled);
         }
         seen

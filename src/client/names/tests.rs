@@ -13,7 +13,7 @@ fn begun(kind: u8, length: usize, body: &[u8]) -> Vec<u8> {
 /// The greatest length with which a message that begins so is let through.
 fn longest(kind: u8, body: &[u8]) -> usize {
     let limit = frontend::limit(kind).unwrap();
-    let fits = |length: &usize| check_room(&begun(kind, *length, body)).is_ok();
+    let fits = |length: &usize| check_room(&begun(kind, *length, body), false).is_ok();
     (limit - 2 * OURS..=limit).rev().find(fits).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn a_message_that_would_be_too_long_with_a_name_of_ours_is_refused() {
     // One that is none may become one that no server has.
     assert_eq!(longest(kind::BIND, b"\0\0"), LARGE_LIMIT - OURS);
     assert_eq!(longest(kind::DESCRIBE, b"Sabc\0"), SMALL_LIMIT - OURS + 3);
-    let fault = check_room(&begun(kind::BIND, LARGE_LIMIT, b"\0abc\0")).unwrap_err();
+    let fault = check_room(&begun(kind::BIND, LARGE_LIMIT, b"\0abc\0"), false).unwrap_err();
     assert_eq!(
         (fault.sqlstate, &*fault.message),
         (SqlState::PROGRAM_LIMIT_EXCEEDED, "message with a name is too long")
@@ -52,7 +52,7 @@ fn what_goes_under_its_own_name_may_be_as_long_as_postgresql_reads() {
 #[test]
 fn the_last_message_of_a_chunk_is_looked_at_before_the_first_is_sent() {
     let chunk = [begun(kind::PARSE, 11, b"abc\0\0\0\0"), begun(kind::BIND, LARGE_LIMIT, b"\0abc\0")].concat();
-    assert!(check_room(&chunk).is_err());
+    assert!(check_room(&chunk, false).is_err());
     // As far as it can be seen: its name is still to come.
-    assert!(check_room(&chunk[..11]).is_ok());
+    assert!(check_room(&chunk[..11], false).is_ok());
 }

@@ -54,6 +54,11 @@ impl<S> Shelf<S> {
         self.idle.remove(place).map(|idle| idle.server)
     }
 
+    /// How many have been idle since then or longer.
+    pub fn idle_since(&self, then: Instant) -> usize {
+        self.idle.iter().take_while(|idle| idle.since <= then).count()
+    }
+
     /// Since when the longest idle server has been idle.
     pub fn oldest(&self) -> Option<Instant> {
         self.idle.front().map(|idle| idle.since)

@@ -19,6 +19,8 @@ pub(super) struct Standing {
     word: Mutex<Word>,
     // One connection at a time asks beside the pool's servers.
     beside: Semaphore,
+    // When the last of them came to nothing.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// What PostgreSQL last said of the role.
@@ -32,7 +34,7 @@ enum Word {
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { word: Mutex::new(Word::Nothing), beside: Semaphore::new(1) }
+        Self { word: Mutex::new(Word::Nothing), beside: Semaphore::new(1), failed: Mutex::default() }
     }
 }
 
@@ -57,23 +59,32 @@ impl Lane {
     }
 
     /// Whether PostgreSQL lets the role in now, by a connection beside the pool's servers, which counts against none of its bounds: one at a
-    /// time, and none where others have heard meanwhile that it does.
+    /// time, and none where others have heard meanwhile that it does. `None`: one has failed just now.
     ///
     /// # Errors
     /// As a server's login, within `server_connect_timeout`.
-    pub async fn ask_beside(&self, id: ServerId) -> Result<bool, LoginError> {
+    pub async fn ask_beside(&self, id: ServerId) -> Result<Option<bool>, LoginError> {
         let _turn = self.standing.beside.acquire().await.expect("invariant: it is never closed");
-        if !self.must_ask(clock::now()) {
-            return Ok(true);
+        let now = clock::now();
+        if !self.must_ask(now) {
+            return Ok(Some(true));
         }
-        let mut server = self.log_in_beside(id, &[("application_name", NAME)]).await?;
+        let failed = *self.standing.failed.lock();
+        if failed.is_some_and(|failed| now.saturating_duration_since(failed) < BELIEVED) {
+            return Ok(None);
+        }
+        let opened = self.log_in_beside(id, &[("application_name", NAME)]).await;
+        let mut server = opened.inspect_err(|error| {
+            *self.standing.failed.lock() = Some(clock::now());
+            self.report(error);
+        })?;
         // Where it trusts, it lets in also who has expired.
         let may = standing(&mut server).await != Some(server::Standing::Barred);
         if may {
             // Before the next one's turn.
             self.may_log_in(clock::now());
         }
-        Ok(may)
+        Ok(Some(may))
     }
 
     /// PostgreSQL says yes: for a while nobody need ask.

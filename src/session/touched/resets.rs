@@ -41,6 +41,8 @@ struct Reset {
     committed: bool,
     // So the request at hand says, if it has run to there.
     just_committed: bool,
+    // In front of it, it was set to what a reset would make of it.
+    was_set: bool,
 }
 
 impl Reset {
@@ -56,10 +58,11 @@ impl Reset {
     }
 
     /// Whether it is back if it looks reset. `failed`: some of what was sent was refused, or skipped, and that was sent outside a block. One that
-    /// is over has ended as it says. Then it is, unless it may look as it did `before`.
+    /// is over has ended as it says. Else it is where it did not look so `before`.
     fn is_back(&self, failed: bool, before: &Settings) -> bool {
         match self.word {
-            Word::Set | Word::Undone => false,
+            Word::Set => false,
+            Word::Undone => !self.was_set && before.get(&self.name) != Some(reset_to(&self.name)),
             Word::Hidden | Word::Clouded => is_opaque(&self.name),
             Word::Said | Word::Done => {
                 let certain = !failed || self.committed && !self.just_committed;
@@ -71,6 +74,7 @@ impl Reset {
 
     /// Another word of it. If a ROLLBACK undoes that, it does not undo what was committed before.
     fn put(&mut self, word: Word) {
+        self.was_set |= self.word == Word::Set;
         (self.word, self.due) = (word, true);
     }
 
@@ -143,7 +147,6 @@ impl Resets {
                     self.look_again(true);
                     self.failed = false;
                 }
-                Verb::Begin(_) => self.each.iter_mut().for_each(|reset| reset.just_committed = false),
                 _ => (),
             }
         }
@@ -297,7 +300,7 @@ impl Resets {
     /// What was reset is, whatever becomes of the transaction behind it.
     fn commit(&mut self) {
         for reset in &mut self.each {
-            reset.just_committed = !reset.committed;
+            reset.just_committed |= !reset.committed;
             reset.committed = reset.word != Word::Set;
         }
     }
@@ -319,7 +322,14 @@ impl Resets {
     }
 
     fn push(&mut self, name: &[u8], word: Word) {
-        self.each.push(Reset { name: name.into(), word, due: true, committed: false, just_committed: false });
+        self.each.push(Reset {
+            name: name.into(),
+            word,
+            due: true,
+            committed: false,
+            just_committed: false,
+            was_set: false,
+        });
     }
 
     /// `RESET ALL` leaves alone who a session runs as. A text may say it thousands of times.
