@@ -3,6 +3,7 @@
 use super::Watched;
 use super::scrape::Scrape;
 use crate::support::raw::{Raw, bind, error_code, execute, parse, query, sync};
+use crate::support::stopped::Stopped;
 use crate::support::{client_output, must, shared_postgres};
 use pgotter::cli::local_postgres::SUPERUSER;
 use std::time::Instant;
@@ -88,21 +89,16 @@ fn a_server_whose_client_has_left_it_in_the_middle_is_being_tested() {
     let watched = Watched::in_front_of(shared_postgres(), "default_pool_size = 1");
     let mut client = named(&watched, "leaver");
     client.ask("BEGIN -- with a server");
+    let backend = client.value("SELECT pg_backend_pid()");
+    client.send(&query("SELECT pg_sleep(60)"));
+    let asleep = format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = {backend} AND wait_event = 'PgSleep'");
+    must(shared_postgres().wait_until("postgres", &asleep));
     // It does not hear of being canceled, until it is closed.
-    client.send(&query(
-        "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$",
-    ));
-    // Before it sleeps a cancel request would end it.
-    let asleep =
-        "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DO $$ BEGIN LOOP%' AND wait_event = 'PgSleep'";
-    must(shared_postgres().wait_until("postgres", asleep));
+    let _deaf = Stopped::new(backend);
+    Scrape::until(watched.http, "it runs", |scrape| servers(scrape) == [("active", 1.0)]);
     drop(client);
     Scrape::until(watched.http, "it is brought back", |scrape| servers(scrape) == [("testing", 1.0)]);
     Scrape::until(watched.http, "it could not be", |scrape| servers(scrape).is_empty());
-    must(shared_postgres().psql(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO $$ BEGIN LOOP%'",
-    ));
 }
 
 #[test]

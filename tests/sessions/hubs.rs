@@ -2,30 +2,10 @@
 
 use super::listen::{hubs, log_in_as, look, next_notification, notification, one_server, server_of};
 use crate::support::raw::*;
+use crate::support::stopped::Stopped;
 use crate::support::talk::cancel;
 use crate::support::waiting::eventually;
 use crate::support::{PgOtter, must, shared_postgres};
-
-/// A process that does not run until this is dropped.
-struct Stopped(String);
-
-impl Stopped {
-    fn new(pid: String) -> Self {
-        let stopped = Self(pid);
-        stopped.signal("-STOP");
-        stopped
-    }
-
-    fn signal(&self, signal: &str) {
-        must(std::process::Command::new("kill").arg(signal).args(self.0.split(' ')).status());
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-    }
-}
 
 #[test]
 fn whoever_listens_is_disconnected_when_the_hub_is_lost_and_nobody_else() {

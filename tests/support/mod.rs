@@ -13,6 +13,7 @@ pub mod raw;
 pub mod reloading;
 pub mod scrape;
 mod skipped;
+pub mod stopped;
 pub mod table;
 pub mod talk;
 pub mod waiting;
