@@ -5,7 +5,7 @@ use crate::support::raw::*;
 use crate::support::stopped::Stopped;
 use crate::support::talk::cancel;
 use crate::support::waiting::eventually;
-use crate::support::{PgOtter, must, shared_postgres};
+use crate::support::{PgOtter, shared_postgres};
 
 #[test]
 fn whoever_listens_is_disconnected_when_the_hub_is_lost_and_nobody_else() {
