@@ -555,7 +555,7 @@ fn what_is_set_in_one_write_with_the_begin_of_a_block_survives_what_the_block_re
 #[test]
 fn what_becomes_of_a_reset_is_known_however_its_block_ends() {
     roles();
-    let scripts: [&[&str]; 12] = [
+    let scripts: [&[&str]; 16] = [
         &["BEGIN", "SET work_mem = '5MB'", "SAVEPOINT s", "SELECT 1/0", "ROLLBACK TO s; RESET {}; COMMIT"],
         &["BEGIN", "SET <>", "COMMIT AND CHAIN", "RESET {}", "ROLLBACK"],
         &["SET <>", "BEGIN", "RESET {}", "SELECT 1/0; COMMIT", "ROLLBACK"],
@@ -568,6 +568,10 @@ fn what_becomes_of_a_reset_is_known_however_its_block_ends() {
         &["SET <>", "BEGIN; RESET {}; SELECT 1/0; COMMIT; COMMIT", "ROLLBACK"],
         &["SET <>", "BEGIN; RESET {}; SELECT 1/0; COMMIT; BEGIN", "ROLLBACK"],
         &["BEGIN", "RESET {}; COMMIT; BEGIN; SELECT 1/0", "ROLLBACK"],
+        &["SET <>", "BEGIN", "RESET {}", "ROLLBACK AND CHAIN", "COMMIT"],
+        &["SET <>", "BEGIN", "RESET {}", "ROLLBACK AND CHAIN", "SELECT 1", "ROLLBACK"],
+        &["SET <>", "BEGIN; SAVEPOINT s", "SELECT 1/0; ROLLBACK", "ROLLBACK TO s", "RESET {}", "COMMIT"],
+        &["BEGIN", "RESET {}; SAVEPOINT s; SELECT 1/0; ROLLBACK", "ROLLBACK TO s", "COMMIT"],
     ];
     for mode in MODES {
         let pgotter = one_server(mode);

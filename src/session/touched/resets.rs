@@ -39,8 +39,8 @@ struct Reset {
     due: bool,
     // No ROLLBACK undoes the reset.
     committed: bool,
-    // So the request at hand says, if it has run to there.
-    just_committed: bool,
+    // That it is, or is undone, the request at hand says, if it has run to there.
+    just_ended: bool,
     // In front of it, it was set to what a reset would make of it.
     was_set: bool,
 }
@@ -65,7 +65,7 @@ impl Reset {
             Word::Undone => !self.was_set && before.get(&self.name) != Some(reset_to(&self.name)),
             Word::Hidden | Word::Clouded => is_opaque(&self.name),
             Word::Said | Word::Done => {
-                let certain = !failed || self.committed && !self.just_committed;
+                let certain = !failed || self.committed && !self.just_ended;
                 certain || before.get(&self.name) != Some(reset_to(&self.name))
             }
             Word::Was | Word::Masked => true,
@@ -181,12 +181,16 @@ impl Resets {
         }
     }
 
-    /// What is noted next is sent behind this, in a block that has failed or not. In one that has, the last COMMIT was skipped.
+    /// What is noted next is sent behind this, in a block that has failed or not. In one that has, the last COMMIT or ROLLBACK was skipped.
     pub fn send_behind(&mut self, status: Status) {
         (self.in_block, self.failed) = (status != Status::Idle, status == Status::Failed);
         for reset in &mut self.each {
-            reset.committed &= !(self.failed && std::mem::take(&mut reset.just_committed));
-            reset.just_committed = false;
+            if std::mem::take(&mut reset.just_ended) && self.failed {
+                match reset.word {
+                    Word::Undone => reset.word = Word::Was,
+                    _ => reset.committed = false,
+                }
+            }
         }
     }
 
@@ -280,8 +284,6 @@ impl Resets {
                 Word::Said | Word::Done | Word::Masked if undone => Word::Was,
                 Word::Clouded if undone => Word::Hidden,
                 Word::Done => Word::Said,
-                // If that was skipped, nothing was.
-                Word::Undone => Word::Was,
                 other => other,
             };
         }
@@ -292,16 +294,16 @@ impl Resets {
         for reset in self.each.iter_mut().filter(|reset| !reset.committed) {
             reset.due = false;
             if reset.word == Word::Was {
-                reset.word = Word::Undone;
+                (reset.word, reset.just_ended) = (Word::Undone, true);
             }
         }
     }
 
     /// What was reset is, whatever becomes of the transaction behind it.
     fn commit(&mut self) {
-        for reset in &mut self.each {
-            reset.just_committed |= !reset.committed;
-            reset.committed = reset.word != Word::Set;
+        for reset in self.each.iter_mut().filter(|reset| !matches!(reset.word, Word::Set | Word::Undone)) {
+            reset.just_ended |= !reset.committed;
+            reset.committed = true;
         }
     }
 
@@ -327,7 +329,7 @@ impl Resets {
             word,
             due: true,
             committed: false,
-            just_committed: false,
+            just_ended: false,
             was_set: false,
         });
     }
