@@ -87,6 +87,7 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         shared.metrics.process.worker_panics.fetch_add(1, Ordering::Relaxed);
         let panic = words(&*panic);
         tracing::error!(worker = id.0, panic, "a worker panicked; its clients are disconnected, and it begins again");
+        shared.in_force.cluster.close_idle_of(id);
         std::thread::sleep(WORKERS_PAUSE);
     }
 }

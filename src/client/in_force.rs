@@ -18,8 +18,8 @@ pub struct InForce {
     generation: AtomicU32,
     /// Servers that clients have left and that are not back yet.
     pub partings: Partings,
-    /// Where clients find the pool of another entry than their own.
-    pub(super) cluster: Arc<Cluster>,
+    /// All pools; clients find that of another entry than their own here.
+    pub cluster: Arc<Cluster>,
 }
 
 impl InForce {

@@ -175,6 +175,15 @@ impl Cluster {
         self.books.lock().pools.values().cloned().collect()
     }
 
+    fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.pools().iter().flat_map(|pool| pool.shape().lanes.clone()).collect()
+    }
+
+    /// A worker's runtime has ended: the idle servers that are registered with it are closed.
+    pub fn close_idle_of(&self, worker: WorkerId) {
+        self.lanes().iter().for_each(|lane| lane.close_idle_of(worker));
+    }
+
     /// The hosts that `config` names, by database and in its order, with what was counted for each. The flag is on the one
     /// that requests go to.
     pub fn hosts(&self, config: &Config) -> Vec<(String, Address, Arc<Backoff>, bool)> {

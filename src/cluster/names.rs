@@ -4,10 +4,8 @@
 use super::Cluster;
 use crate::clock;
 use crate::net::resolve;
-use crate::pool::Lane;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon a reload is noticed.
@@ -94,10 +92,6 @@ impl Cluster {
         if servers > 0 {
             tracing::info!(host = name, ?answer, servers, "a host's name leads elsewhere: its servers are replaced");
         }
-    }
-
-    fn lanes(&self) -> Vec<Arc<Lane>> {
-        self.pools().iter().flat_map(|pool| pool.shape().lanes.clone()).collect()
     }
 }
 

@@ -185,6 +185,10 @@ fn a_bug_in_one_worker_is_nothing_to_the_clients_of_another_but_who_listens_thro
     for listener in [2, 3] {
         assert_eq!(clients[listener].query("LISTEN worker_panics").tags, ["LISTEN"]);
     }
+    // One stays with the first client, the other idle on the victim's worker.
+    for words in ["BEGIN -- with a server", "COMMIT"] {
+        [0, 2].into_iter().for_each(|of_the_victims| drop(clients[of_the_victims].query(words)));
+    }
     clients[..2].iter_mut().for_each(|client| assert_eq!(client.query("BEGIN -- with a server").status, Some(b'T')));
     let mut victim = Client::open(pooler.port());
     let name = ("application_name", "panic at Worker");

@@ -1,8 +1,9 @@
 //! Which servers are closed, and when: those that are dead, old, out of date, or too many.
 
 use super::words::Service;
-use super::{Action, Actions, CloseReason, Limits, PoolCore, Pooled};
+use super::{Action, Actions, CloseReason, Limits, PoolCore, Pooled, seat_of};
 use crate::clock::Instant;
+use crate::ids::WorkerId;
 
 impl<S: Pooled, W> PoolCore<S, W> {
     /// Once a second: closes idle servers that are dead, idle for too long, too old or too many,
@@ -57,6 +58,16 @@ impl<S: Pooled, W> PoolCore<S, W> {
     pub fn set_limits(&mut self, now: Instant, limits: Limits, actions: &mut Actions<S, W>) {
         self.limits = limits;
         self.close_idle_above(self.limits.utmost(), actions);
+        self.settle(now, actions);
+    }
+
+    /// A worker's runtime has ended, and what was registered with it neither reads nor writes any more: its idle servers are
+    /// closed.
+    pub fn close_idle_of(&mut self, now: Instant, worker: WorkerId, actions: &mut Actions<S, W>) {
+        while let Some(server) = self.seats[seat_of(worker)].idle.take_oldest() {
+            self.idle -= 1;
+            actions.push(Action::Close { server, reason: CloseReason::Dead });
+        }
         self.settle(now, actions);
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Lane, LaneSpec};
 use crate::clock;
+use crate::ids::WorkerId;
 use crate::net::Found;
 #[cfg(doc)]
 use crate::pool::core::PoolCore;
@@ -81,6 +82,11 @@ impl Lane {
         for waiter in self.with_books(|books, _, _| books.drain()) {
             waiter.put(|mail| mail.sent_away = true);
         }
+    }
+
+    /// See [`PoolCore::close_idle_of`].
+    pub fn close_idle_of(&self, worker: WorkerId) {
+        self.with_books(|books, now, todo| books.close_idle_of(now, worker, todo));
     }
 
     /// See [`PoolCore::pause`].

@@ -17,6 +17,18 @@ fn servers_of_an_older_generation_retire_now_if_idle_and_else_at_check_in() {
 }
 
 #[test]
+fn what_is_idle_on_a_worker_that_ends_is_closed_and_its_place_is_for_who_waits() {
+    let mut lane = Lane::with_idle(limits(3), &[A, A, B]);
+    let _ = lane.take(B, 0);
+    let _ = lane.take(A, 0);
+    lane.act(|core, now, actions| core.close_idle_of(now, A, actions));
+    assert_eq!(lane.closed, [(1, CloseReason::Dead)]);
+    assert_eq!(lane.counts(), (0, 2, 0, 0));
+    lane.wait(B, 1);
+    assert_eq!(lane.counts(), (0, 2, 1, 1));
+}
+
+#[test]
 fn a_server_that_has_to_go_in_any_case_retires_although_no_configuration_is_newer() {
     let mut lane = Lane::with_idle(limits(3), &[A, A]);
     let (mut server, _) = lane.take(A, 0);

@@ -59,6 +59,9 @@ enum Step {
         micros: u64,
     },
     Retire,
+    WorkerEnds {
+        worker: u16,
+    },
     Pause,
     Resume,
     Close,
@@ -92,6 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::DeadlinePassed),
         6 => passes.prop_map(|micros| Step::Pass { micros }),
         1 => Just(Step::Retire),
+        1 => worker.prop_map(|worker| Step::WorkerEnds { worker }),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
         1 => Just(Step::Evict),
@@ -256,6 +260,11 @@ impl Model {
                 self.generation += 1;
                 self.rest = None;
                 self.core.retire(now, self.generation, &mut actions);
+            }
+            Step::WorkerEnds { worker } => {
+                let worker = WorkerId(worker % self.workers);
+                self.core.close_idle_of(now, worker, &mut actions);
+                assert_eq!(self.core.seats[usize::from(worker.0)].idle.len(), 0);
             }
             Step::Pause => {
                 if self.service == Service::Open {
