@@ -13,8 +13,8 @@ pub fn oddities(config: &Config) -> Vec<String> {
     if pooler.shutdown_timeout > SYSTEMDS_PATIENCE {
         found.push("shutdown_timeout is longer than systemd waits before it kills: set TimeoutStopSec".to_owned());
     }
-    if pooler.login_failure_delay >= pooler.client_login_timeout {
-        let what = "login_failure_delay is not below client_login_timeout: after some wrong passwords nobody gets in";
+    if pooler.login_failure_delay > pooler.client_login_timeout / 4 {
+        let what = "login_failure_delay is above a quarter of client_login_timeout: no attempt is made to wait longer than that";
         found.push(what.to_owned());
     }
     if let (Some(notify), Some(wait)) = (pooler.query_wait_notify, pooler.query_wait_timeout)

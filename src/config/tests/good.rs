@@ -180,7 +180,7 @@ fn what_is_allowed_and_hardly_meant_is_named_once_for_each_database() {
         ("query_wait_notify = \"30s\"", "", "query_wait_notify is not below"),
         ("shutdown_timeout = \"2min\"", "", "shutdown_timeout is longer"),
         ("auth_file = \"userlist.txt\"\nadmin_users = \"app, boss\"", "", "admin_users names boss, whom auth_file"),
-        ("login_failure_delay = \"15s\"", "", "login_failure_delay is not below"),
+        ("login_failure_delay = \"4s\"", "", "login_failure_delay is above a quarter"),
         ("", "[users.big]\nmax_user_connections = 2", "database shop, user big: pool_size is above"),
     ] {
         let found = found(pooler, rest);
