@@ -11,6 +11,8 @@ mod differential;
 mod opening;
 #[path = "protocol/programs.rs"]
 mod programs;
+#[path = "protocol/reconfigured.rs"]
+mod reconfigured;
 #[path = "protocol/scripts.rs"]
 mod scripts;
 #[path = "protocol/settings.rs"]

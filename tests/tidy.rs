@@ -142,6 +142,18 @@ fn every_metric_is_documented() {
 }
 
 #[test]
+fn a_panic_is_tried_at_every_step_of_a_request() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).expect("it is there");
+    let (source, tests) = (read("src/client/connection.rs"), read("tests/pooling/panics.rs"));
+    let steps = source.split_once("enum Step {").and_then(|(_, rest)| rest.split_once('}')).expect("the steps").0;
+    let steps: Vec<_> = steps.split(',').map(str::trim).filter(|step| !step.is_empty()).collect();
+    assert!(steps.len() > 10, "{steps:?}");
+    let is_tried =
+        |step: &&str| [format!("\"{step}\""), format!("panic at {step}\"")].iter().any(|name| tests.contains(name));
+    assert_eq!(steps.iter().find(|step| !is_tried(step)), None);
+}
+
+#[test]
 fn every_fault_has_a_test_of_its_name() {
     let files: Vec<_> = ["src", "tests"].iter().flat_map(|folder| rust_files(folder)).collect();
     assert_none(&faults::check(files.iter().map(|(_, text)| text.as_str())));

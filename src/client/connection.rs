@@ -199,12 +199,15 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Gather,
+    Renew,
+    Answer,
     Enter,
     Route,
     Decide,
     Checkout,
     Wait,
     Refuse,
+    Link,
     Adopt,
     Send,
     Relay,
@@ -213,7 +216,9 @@ pub(super) enum Step {
     Cancel,
     Release,
     Part,
+    TakeBack,
     Bereave,
+    Tell,
 }
 
 impl Client {

@@ -1,6 +1,6 @@
 //! What a client takes over of a reload, and when: between two transactions, never within one.
 
-use super::connection::{Client, Rules};
+use super::connection::{Client, Rules, Step};
 use super::serve::Left;
 use super::take_back::Partings;
 use crate::cluster::Cluster;
@@ -55,6 +55,7 @@ impl Client {
     /// Takes over what a reload has changed, if there was one. To be called between two transactions; in a block that has read elsewhere it waits
     /// for the end of that.
     pub(super) fn renew(&mut self) -> Result<(), Left> {
+        self.step(Step::Renew);
         if self.in_force.generation() == self.generation || self.has_read_in_block() {
             Ok(())
         } else {

@@ -77,6 +77,7 @@ impl Client {
 
     /// Another task brings the server back.
     fn take_back(&mut self, mut link: Link, leaving: Leaving, residue: Residue, catalog: Option<Loading>) {
+        self.step(Step::TakeBack);
         if residue != Residue::Nothing && link.mode != PoolMode::Session {
             link.server.forget_settings(self.settings.is_hasty());
         }

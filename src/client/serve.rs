@@ -145,6 +145,7 @@ impl Client {
 
     /// What only PgOtter has needs no server.
     fn answers(&mut self, request: &Request) -> bool {
+        self.step(Step::Answer);
         if request.end.is_none() || self.shape.settings.pool_mode == PoolMode::Session {
             return false;
         }
@@ -185,6 +186,7 @@ impl Client {
         mut request: Request,
         asked: Instant,
     ) -> Result<Link, Left> {
+        self.step(Step::Link);
         self.meter.assigned(self.now.saturating_duration_since(asked), self.is_on_replica());
         let mode = self.shape.settings.pool_mode;
         let whole = request.end.is_some();

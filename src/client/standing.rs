@@ -15,12 +15,12 @@ use std::time::Duration;
 const TURN: Duration = Duration::from_millis(250);
 
 impl Client {
-    /// The lane that is to be asked for the role: the primary's, or where that has no servers, one whose servers are there for it. `None`: it
-    /// need not be asked.
-    pub(super) fn role_in_doubt(&self, primary: &Arc<Lane>) -> Option<Arc<Lane>> {
-        let has_servers = |lane: &&Arc<Lane>| lane.has_servers(self.now);
-        let other = || self.shape.lanes.iter().find(has_servers).unwrap_or(primary);
-        let lane = if primary.has_servers(self.now) { primary } else { other() };
+    /// The lane that is to be asked for the role: the primary's, or where that has no servers, one whose servers are there for it; only such a
+    /// one while the primary is not `present`. `None`: it need not be asked.
+    pub(super) fn role_in_doubt(&self, primary: &Arc<Lane>, present: bool) -> Option<Arc<Lane>> {
+        let may_serve = |lane: &&Arc<Lane>| lane.has_servers(self.now) && (present || !Arc::ptr_eq(lane, primary));
+        let other = || self.shape.lanes.iter().find(may_serve);
+        let lane = if may_serve(&primary) { primary } else { other().or(present.then_some(primary))? };
         lane.must_ask(self.now).then(|| lane.clone())
     }
 

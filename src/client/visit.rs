@@ -222,12 +222,12 @@ impl Client {
     /// As at a login there: there is a server, it is known what its functions do, and that its role may still log in.
     async fn arrive(&mut self) -> Result<(), NoServer> {
         let Reported { lane, welcome, present } = self.reported(Occasion::Request).await?;
+        let doubtful = self.role_in_doubt(&lane, present);
         if present {
-            let doubtful = self.role_in_doubt(&lane);
             self.read_catalog_again(&lane).await?;
-            if let Some(lane) = doubtful {
-                Box::pin(self.ask_for_role(&lane, None)).await?;
-            }
+        }
+        if let Some(lane) = doubtful {
+            Box::pin(self.ask_for_role(&lane, None)).await?;
         }
         self.be_there_as(&welcome.settings);
         Ok(())

@@ -148,13 +148,13 @@ impl Client {
         until: Option<Instant>,
     ) -> Result<Arc<Welcome>, NoServer> {
         let Reported { lane, welcome, present } = reported;
+        // In front of the catalog, whose reading may take longer than PostgreSQL's word is believed.
+        let doubtful = self.role_in_doubt(&lane, present);
         if present {
-            // In front of the catalog, whose reading may take longer than PostgreSQL's word is believed.
-            let doubtful = self.role_in_doubt(&lane);
             self.read_catalog(&lane).await?;
-            if let Some(lane) = doubtful {
-                Box::pin(self.ask_for_role(&lane, until)).await?;
-            }
+        }
+        if let Some(lane) = doubtful {
+            Box::pin(self.ask_for_role(&lane, until)).await?;
         }
         let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
         if present {

@@ -49,11 +49,20 @@ impl Place {
 #[test]
 fn a_bug_at_a_step_of_every_query_closes_its_client_and_frees_its_server() {
     let mut place = Place::new();
-    for step in ["Route", "Decide", "Checkout", "Adopt", "Send", "Relay", "Hear", "Release"] {
+    for step in ["Answer", "Route", "Decide", "Checkout", "Link", "Adopt", "Send", "Relay", "Hear", "Release"] {
         let answer = place.victim(step).query("SELECT 1");
         assert_eq!(answer.status, None, "{step}: {answer:?}");
         place.is_sound(step);
     }
+}
+
+#[test]
+fn a_bug_behind_a_query_closes_its_client_and_frees_its_server() {
+    let mut place = Place::new();
+    let mut victim = place.victim("Tell");
+    victim.send(&query("SELECT 1"));
+    while victim.message().is_some() {}
+    place.is_sound("Tell");
 }
 
 #[test]
@@ -78,10 +87,12 @@ fn a_bug_on_the_way_to_another_database_closes_its_client() {
 #[test]
 fn a_bug_before_the_first_query_closes_its_client() {
     let mut place = Place::new();
-    let mut victim = Client::open(place.pooler.port());
-    victim.send(&super::talk::startup(&place.named("panic at Gather")));
-    while victim.message().is_some() {}
-    place.is_sound("Gather");
+    for step in ["Gather", "Renew"] {
+        let mut victim = Client::open(place.pooler.port());
+        victim.send(&super::talk::startup(&place.named(&format!("panic at {step}"))));
+        while victim.message().is_some() {}
+        place.is_sound(step);
+    }
 }
 
 #[test]
@@ -99,10 +110,12 @@ fn a_bug_in_a_client_that_waits_or_is_refused_frees_its_place_in_the_queue() {
 #[test]
 fn a_bug_while_a_client_parts_from_its_server_frees_the_server() {
     let mut place = Place::new();
-    let mut victim = place.victim("Part");
-    victim.query("BEGIN -- with a server");
-    victim.leave();
-    place.is_sound("Part");
+    for step in ["Part", "TakeBack"] {
+        let mut victim = place.victim(step);
+        victim.query("BEGIN -- with a server");
+        victim.leave();
+        place.is_sound(step);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What has come from the hub and the client has not been told yet. Bounded, here and in what is queued for the client.
 
-use super::super::connection::Client;
+use super::super::connection::{Client, Step};
 use super::deeds::Deed;
 use super::{Channels, Listening, Owed};
 use crate::cluster::Listener;
@@ -78,6 +78,7 @@ impl Client {
 
     /// Tells the client what has come. Between two transactions only, and at home: what it has been told of it must see there.
     pub(in super::super) fn tell_news(&mut self) {
+        self.step(Step::Tell);
         if self.is_visiting() {
             return;
         }
