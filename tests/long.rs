@@ -95,8 +95,10 @@ fn open_the_bank(server: &LocalPostgres) {
     must(server.wait_until("postgres", &format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE {IS_SERVER}")));
 }
 
-/// Which lines of pg_stat_activity are servers of the pool: nobody else uses this database while clients run.
-const IS_SERVER: &str = "datname = 'bank' AND backend_type = 'client backend'";
+/// Which lines of pg_stat_activity are servers of the pool: nobody else uses this database while clients run, but the connection that
+/// asks for the role where all servers are busy. While it logs in, it has no name and no state.
+const IS_SERVER: &str = "datname = 'bank' AND backend_type = 'client backend' AND state IS NOT NULL \
+     AND application_name <> 'pgotter role check'";
 
 async fn run_clients(port: u16, clients: u64, time: Duration) -> Vec<Report> {
     let until = Instant::now() + time;
