@@ -1,5 +1,6 @@
 //! The clusters that every other test stands on: they start, stream, stop, and leave nothing behind.
 
+mod demo;
 mod support;
 
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options, StateDir, StopMode};
@@ -8,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::{must, postgres, run_client};
 
@@ -99,6 +101,7 @@ fn dropping_a_server_ends_it_and_removes_its_files() {
 
 #[test]
 fn a_killed_owner_leaves_nothing() {
+    let _turn = turn();
     let mut owner = Owner::start();
     must(owner.process.kill());
     must(owner.process.wait());
@@ -108,6 +111,7 @@ fn a_killed_owner_leaves_nothing() {
 
 #[test]
 fn the_next_start_clears_what_a_killed_owner_and_keeper_left() {
+    let _turn = turn();
     let mut owner = Owner::start();
     must(kill(owner.keeper));
     must(owner.process.kill());
@@ -118,6 +122,14 @@ fn the_next_start_clears_what_a_killed_owner_and_keeper_left() {
     assert!(!owner.folder.exists());
     assert!(ports::is_free(owner.port));
     assert!(next.folder.exists(), "and the living keep theirs");
+}
+
+/// For tests that start a process which clears what it finds abandoned: one that looks at what is left is not to be disturbed, nor
+/// by this process, which has its folder then.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    support::state();
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A process of this test's own that has a cluster and waits to be killed.
@@ -194,7 +206,7 @@ fn kill(process: i32) -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
     while !done() {
         assert!(since.elapsed() < Duration::from_secs(60), "waited a minute: {what}");
