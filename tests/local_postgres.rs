@@ -124,6 +124,38 @@ fn the_next_start_clears_what_a_killed_owner_and_keeper_left() {
     assert!(next.folder.exists(), "and the living keep theirs");
 }
 
+#[test]
+fn the_next_start_clears_what_was_left_in_other_folders_and_nothing_that_is_held() {
+    let _turn = turn();
+    let parents: Vec<_> = ["/dev/shm", "/tmp"].map(Path::new).into_iter().filter(|parent| parent.is_dir()).collect();
+    let left = |prefix: &str, parent: &Path| {
+        let folder = must(tempfile::Builder::new().prefix(prefix).tempdir_in(parent));
+        must(support::state().run_as.give(folder.path()));
+        folder
+    };
+    let held = |parent: &&Path| loop {
+        let folder = left("pgotter-local-", parent);
+        // Somebody who starts at this moment may have been quicker, and clears it.
+        let lock = fs::File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
+        if let Some(lock) = lock.filter(|_| folder.path().exists()) {
+            return (folder, lock);
+        }
+    };
+    let held: Vec<_> = parents.iter().map(held).collect();
+    let strangers: Vec<_> = parents.iter().map(|parent| left("pgotter-", parent)).collect();
+    let abandoned: Vec<_> = parents.iter().map(|parent| left("pgotter-local-", parent)).collect();
+    let _next = Owner::start();
+    for folder in abandoned.iter().map(|folder| folder.path()) {
+        // Unless somebody else who starts at this moment is about it.
+        let untouched = fs::File::open(folder).is_ok_and(|lock| lock.try_lock().is_ok());
+        assert!(!untouched, "{}", folder.display());
+        wait_until("the abandoned are cleared", || !folder.exists());
+    }
+    for folder in held.iter().map(|(folder, _)| folder).chain(&strangers) {
+        assert!(folder.path().exists(), "{}", folder.path().display());
+    }
+}
+
 /// For tests that start a process which clears what it finds abandoned: one that looks at what is left is not to be disturbed, nor
 /// by this process, which has its folder then.
 fn turn() -> MutexGuard<'static, ()> {
