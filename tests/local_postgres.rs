@@ -90,6 +90,26 @@ fn a_rejecting_server_lets_in_only_whom_it_names() {
 }
 
 #[test]
+fn servers_and_pgotter_run_as_the_user_postgres_under_root_and_else_as_the_caller() {
+    let server = postgres(&Options::default());
+    let pgotter = support::PgOtter::in_front_of(&server, "");
+    let postmaster = must(fs::read_to_string(server.data_dir().join("postmaster.pid")));
+    let postmaster = postmaster.lines().next().expect("its process id");
+    let id = |name: &[&str]| {
+        let output = must(Command::new("id").arg("-u").args(name).output());
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let caller = id(&[]);
+    let expected = if caller == "0" { id(&["postgres"]) } else { caller };
+    assert!(!expected.is_empty() && expected != "0", "{expected}");
+    for process in [postmaster, &pgotter.id().to_string()] {
+        let status = must(fs::read_to_string(format!("/proc/{process}/status")));
+        let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("proc(5) has it");
+        assert!(users.split_whitespace().all(|user| user == expected), "{users}, and not {expected}");
+    }
+}
+
+#[test]
 fn dropping_a_server_ends_it_and_removes_its_files() {
     let server = postgres(&Options::default());
     let (port, data) = (server.port(), server.data_dir());
