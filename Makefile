@@ -91,7 +91,8 @@ test-truth: preflight quick
 	$(call run_tests,--test watching $(ARGS) -- truth:: --ignored --nocapture)
 
 test-regression: preflight
-	@bash tests/regression/run
+	@bash tests/regression/fetch "$(REGRESSION)"
+	$(call run_tests,--test regression $(ARGS) -- --ignored --nocapture)
 
 test-drivers: preflight
 	@bash .ci/install-drivers "$${CARGO_TARGET_DIR:-target}/drivers"
@@ -103,6 +104,7 @@ test-versions: preflight-versions
 
 # Most tests wait most of the time, for timers and for PostgreSQL. Where there are more cores, as many at a time as there are do.
 test: export RUST_TEST_THREADS := $(or $(RUST_TEST_THREADS),$(shell n=$$(nproc); echo $$((n > 4 ? n : 2 * n))))
+test-regression: export REGRESSION := $(CURDIR)/target/regression
 test-leaks: export PGOTTER_LONG_HAND_OVERS := $(HANDOVERS)
 test-leaks: export PGOTTER_PROGRAM := $(target)/quick/pgotter
 test-routing: export PGOTTER_LONG_PAIRS := $(PAIRS)

@@ -156,7 +156,7 @@ fn preflight_names_every_missing_thing_with_its_line_and_changes_nothing() {
     assert_eq!(outcome.status, Some(2), "{}", outcome.text);
     assert_names_all(&outcome, &["git", "make", "a C compiler", "cargo", "rustc", "https://sh.rustup.rs"]);
     assert_names_all(&outcome, POSTGRES);
-    assert_names_all(&outcome, &["apt-get install -y postgresql", "nothing was changed"]);
+    assert_names_all(&outcome, &["apt-get install -y postgresql", "apt-get install -y curl", "nothing was changed"]);
     // Rust is missing and nobody installs it for the user: then apt is not asked for the rest either.
     assert_eq!(machine.apt_calls(), "");
     assert_eq!(machine.files(), Vec::<PathBuf>::new());
@@ -350,9 +350,11 @@ fn preflight_refuses_a_rust_that_is_too_old_and_says_which_it_found() {
         machine.program(name, "");
     }
     machine.rust("1.63.0");
+    machine.program("curl", "");
     let outcome = machine.preflight(&[]);
     assert_eq!(outcome.status, Some(2), "{}", outcome.text);
     assert_names_all(&outcome, &["cargo", "rustc", "found 1.63.0", "https://sh.rustup.rs"]);
+    assert!(!outcome.text.contains("curl, for Rust"), "it is there:\n{}", outcome.text);
     machine.rust(NEW_RUST);
     assert_eq!(machine.preflight(&[]).status, Some(0));
 }
@@ -400,6 +402,18 @@ fn the_closing_line_names_each_test_that_could_not_run_once() {
         closing_line("replicas (no pg_basebackup)\ndumps (no pg_dump)\nreplicas (no pg_basebackup)\n", "0", "");
     assert_eq!(outcome.status, Some(0));
     assert_eq!(outcome.text, "could not run: dumps (no pg_dump); replicas (no pg_basebackup)\n");
+}
+
+#[test]
+fn whatever_of_make_runs_tests_ends_with_the_closing_line() {
+    let makefile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).unwrap();
+    let phony = makefile.lines().find(|line| line.starts_with(".PHONY:")).unwrap();
+    let parts: Vec<&str> = phony.split(' ').filter(|part| *part == "test" || part.starts_with("test-")).collect();
+    assert!(parts.len() > 5, "{parts:?}");
+    for part in parts {
+        let told = run(Command::new("make").args(["-n", part]).env_remove("MAKEFLAGS").env_remove("MAKELEVEL")).text;
+        assert!(told.contains(".ci/could-not-run") || told.contains(".ci/test-versions"), "{part}: {told}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The clusters that every other test stands on: they start, stream, stop, and leave nothing behind.
 
+mod demo;
 mod support;
 
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options, StateDir, StopMode};
@@ -8,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::{must, postgres, run_client};
 
@@ -88,6 +90,26 @@ fn a_rejecting_server_lets_in_only_whom_it_names() {
 }
 
 #[test]
+fn servers_and_pgotter_run_as_the_user_postgres_under_root_and_else_as_the_caller() {
+    let server = postgres(&Options::default());
+    let pgotter = support::PgOtter::in_front_of(&server, "");
+    let postmaster = must(fs::read_to_string(server.data_dir().join("postmaster.pid")));
+    let postmaster = postmaster.lines().next().expect("its process id");
+    let id = |name: &[&str]| {
+        let output = must(Command::new("id").arg("-u").args(name).output());
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let caller = id(&[]);
+    let expected = if caller == "0" { id(&["postgres"]) } else { caller };
+    assert!(!expected.is_empty() && expected != "0", "{expected}");
+    for process in [postmaster, &pgotter.id().to_string()] {
+        let status = must(fs::read_to_string(format!("/proc/{process}/status")));
+        let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("proc(5) has it");
+        assert!(users.split_whitespace().all(|user| user == expected), "{users}, and not {expected}");
+    }
+}
+
+#[test]
 fn dropping_a_server_ends_it_and_removes_its_files() {
     let server = postgres(&Options::default());
     let (port, data) = (server.port(), server.data_dir());
@@ -99,6 +121,7 @@ fn dropping_a_server_ends_it_and_removes_its_files() {
 
 #[test]
 fn a_killed_owner_leaves_nothing() {
+    let _turn = turn();
     let mut owner = Owner::start();
     must(owner.process.kill());
     must(owner.process.wait());
@@ -108,6 +131,7 @@ fn a_killed_owner_leaves_nothing() {
 
 #[test]
 fn the_next_start_clears_what_a_killed_owner_and_keeper_left() {
+    let _turn = turn();
     let mut owner = Owner::start();
     must(kill(owner.keeper));
     must(owner.process.kill());
@@ -118,6 +142,46 @@ fn the_next_start_clears_what_a_killed_owner_and_keeper_left() {
     assert!(!owner.folder.exists());
     assert!(ports::is_free(owner.port));
     assert!(next.folder.exists(), "and the living keep theirs");
+}
+
+#[test]
+fn the_next_start_clears_what_was_left_in_other_folders_and_nothing_that_is_held() {
+    let _turn = turn();
+    let parents: Vec<_> = ["/dev/shm", "/tmp"].map(Path::new).into_iter().filter(|parent| parent.is_dir()).collect();
+    let left = |prefix: &str, parent: &Path| {
+        let folder = must(tempfile::Builder::new().prefix(prefix).tempdir_in(parent));
+        must(support::state().run_as.give(folder.path()));
+        folder
+    };
+    let held = |parent: &&Path| loop {
+        let folder = left("pgotter-local-", parent);
+        // Somebody who starts at this moment may have been quicker, and clears it.
+        let lock = fs::File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
+        if let Some(lock) = lock.filter(|_| folder.path().exists()) {
+            return (folder, lock);
+        }
+    };
+    let held: Vec<_> = parents.iter().map(held).collect();
+    let strangers: Vec<_> = parents.iter().map(|parent| left("pgotter-", parent)).collect();
+    let abandoned: Vec<_> = parents.iter().map(|parent| left("pgotter-local-", parent)).collect();
+    let _next = Owner::start();
+    for folder in abandoned.iter().map(|folder| folder.path()) {
+        // Unless somebody else who starts at this moment is about it.
+        let untouched = fs::File::open(folder).is_ok_and(|lock| lock.try_lock().is_ok());
+        assert!(!untouched, "{}", folder.display());
+        wait_until("the abandoned are cleared", || !folder.exists());
+    }
+    for folder in held.iter().map(|(folder, _)| folder).chain(&strangers) {
+        assert!(folder.path().exists(), "{}", folder.path().display());
+    }
+}
+
+/// For tests that start a process which clears what it finds abandoned: one that looks at what is left is not to be disturbed, nor
+/// by this process, which has its folder then.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    support::state();
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A process of this test's own that has a cluster and waits to be killed.
@@ -194,7 +258,7 @@ fn kill(process: i32) -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
     while !done() {
         assert!(since.elapsed() < Duration::from_secs(60), "waited a minute: {what}");

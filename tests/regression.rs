@@ -1,6 +1,6 @@
 //! PostgreSQL's own regression files, with its own parser for an oracle: no write is called a read, and hardly a read a write; and through
 //! PgOtter with a replica (`regression/split.rs`). Run by `make test-regression`, which fetches all that is needed (see
-//! `tests/regression/run`).
+//! `tests/regression/fetch`).
 
 mod support;
 

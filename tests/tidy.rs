@@ -172,6 +172,13 @@ fn the_top_of_the_repository_holds_nothing_else() {
 }
 
 #[test]
+fn the_readme_asks_for_the_rust_that_cargo_asks_for() {
+    let text = |file: &str| fs::read_to_string(repository().join(file)).unwrap();
+    let (readme, asked) = (text("README.md"), format!("Rust {} or newer", env!("CARGO_PKG_RUST_VERSION")));
+    assert!(readme.contains(&asked), "README.md does not say \"{asked}\"");
+}
+
+#[test]
 fn a_file_that_opens_with_code_is_named() {
     assert!(check_opening("src/a.rs", "use x;\n//! late").unwrap().starts_with("src/a.rs:1:"));
     assert_eq!(check_opening("src/a.rs", "//! What it is.\n"), None);

@@ -272,31 +272,37 @@ fn count(config: &Config) -> Arc<metrics::Registry> {
 /// runs on unseen is found out too late.
 fn endpoint(address: SocketAddr) -> io::Result<http::Listening> {
     let listening = http::bind(address).map_err(|error| {
-        let by = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(" by {}", holder(address.port())),
-            _ => String::new(),
-        };
         let hint = "set `listen` under [http] to another address, or to \"\" for no endpoint";
-        io::Error::new(error.kind(), format!("cannot listen on {address} for [http]: {error}{by}; {hint}"))
+        let why = why(&error, address);
+        io::Error::new(error.kind(), format!("cannot listen on {address} for [http]: {why}; {hint}"))
     })?;
     tracing::info!(%address, "serving /metrics, /live, /ready and /api/v1/");
     Ok(listening)
 }
 
+/// Why one cannot listen there, with whoever does.
+fn why(error: &io::Error, address: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{error} by {}", holder(address.port())),
+        _ => error.to_string(),
+    }
+}
+
 fn listeners(config: &Config) -> io::Result<Vec<Listener>> {
     let pooler = &config.pooler;
     let mut listeners = Vec::new();
-    let named = |what: String| {
-        move |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {what}: {error}"))
-    };
     for address in &pooler.listen_addr {
         let address = SocketAddr::new(*address, pooler.listen_port);
         let listener = listen_tcp(address, pooler.listen_backlog);
-        listeners.push(listener.map_err(named(address.to_string()))?);
+        listeners.push(listener.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {}", why(&error, address)))
+        })?);
     }
     if let Some(folder) = &pooler.unix_socket_dir {
         let listener = listen_unix(folder, pooler.listen_port, pooler.unix_socket_mode);
-        listeners.push(listener.map_err(named(folder.display().to_string()))?);
+        listeners.push(listener.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", folder.display()))
+        })?);
     }
     if listeners.is_empty() {
         return Err(io::Error::other("nothing to listen on: listen_addr and unix_socket_dir are both empty"));

@@ -7,11 +7,18 @@ use pgotter::cli::local_postgres::{LocalPostgres, Options};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// PostgreSQL, and a PgOtter with one server, so that whatever a script left behind would meet the next one.
+/// PostgreSQL, and a PgOtter with one server, so that whatever a script left behind would meet the next one. Another one gathers as
+/// little of a request as can be: to it, short scripts are long ones.
 struct Stage {
     server: LocalPostgres,
     pgotter: PgOtter,
+    gathers_little: PgOtter,
 }
+
+/// What it gathers.
+const LITTLE: usize = 1 << 10;
+/// A script that is cut into more pieces would only take time.
+const PIECES_MAX: usize = 20_000;
 
 /// Says how long the next piece is.
 type Cut<'a> = &'a mut dyn FnMut() -> usize;
@@ -28,18 +35,22 @@ impl Stage {
         let server = postgres(&Options::default());
         must(server.psql("postgres", "CREATE TABLE noted (id int, note text)"));
         let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 1");
-        Self { server, pgotter }
+        let gathers_little =
+            PgOtter::in_front_of(&server, &format!("default_pool_size = 1\nrequest_gather = {LITTLE}"));
+        Self { server, pgotter, gathers_little }
     }
 
     fn direct(&self, name: &str, script: &Script) -> String {
         self.play(self.server.port(), name, script, &mut || usize::MAX)
     }
 
-    /// Through PgOtter, cut into pieces.
-    fn pooled(&self, name: &str, script: &Script, cut: Cut) -> String {
-        self.play(self.pgotter.port(), name, script, cut)
+    /// Those to which it makes a difference how this script is cut.
+    fn poolers(&self, script: &Script) -> impl Iterator<Item = &PgOtter> {
+        let streams = length(script) > LITTLE;
+        [Some(&self.pgotter), streams.then_some(&self.gathers_little)].into_iter().flatten()
     }
 
+    /// To that port, cut into pieces.
     fn play(&self, port: u16, name: &str, script: &Script, cut: Cut) -> String {
         Raw::log_in(self.server.port(), &[]).ask("TRUNCATE noted");
         let mut client = Raw::log_in(port, &[("application_name", name)]);
@@ -88,7 +99,7 @@ fn same_as_postgresql(name: &str, script: &Script) {
     on_stage(|stage| {
         for (run, name) in [name, name, ""].into_iter().enumerate() {
             let direct = stage.direct(name, script);
-            let pooled = stage.pooled(name, script, &mut || usize::MAX);
+            let pooled = stage.play(stage.pgotter.port(), name, script, &mut || usize::MAX);
             assert!(pooled == direct, "run {run}\n--- PgOtter:\n{pooled}--- PostgreSQL:\n{direct}");
         }
     });
@@ -144,6 +155,8 @@ scripts! {
     a_pipeline_a_little_longer_than_a_request_is_gathered
     f5_an_error_in_a_pipeline_longer_than_a_request_is_gathered
     long_messages_of_every_kind
+    messages_of_a_little_more_than_a_kilobyte
+    f5_an_error_in_a_pipeline_of_a_little_more_than_a_kilobyte
     malformed_bodies_are_errors_and_no_more
     an_unknown_message_ends_the_connection
 }
@@ -156,12 +169,12 @@ fn f18_replies_do_not_depend_on_how_the_bytes_are_cut() {
         for (name, script) in ALL {
             let script = script();
             let direct = stage.direct(name, &script);
-            for size in [1, 2, 3, 5, 7, 4095, 4096, 4097] {
-                if length(&script) / size > 20_000 {
-                    continue; // as many system calls would only take time
+            let sizes = [1, 2, 3, 5, 7, 4095, 4096, 4097];
+            for size in sizes.into_iter().filter(|size| length(&script) / size <= PIECES_MAX) {
+                for pgotter in stage.poolers(&script) {
+                    let pooled = stage.play(pgotter.port(), name, &script, &mut || size);
+                    assert!(pooled == direct, "{name}, {size}\n--- PgOtter:\n{pooled}--- PostgreSQL:\n{direct}");
                 }
-                let pooled = stage.pooled(name, &script, &mut || size);
-                assert!(pooled == direct, "{name}, {size}\n--- PgOtter:\n{pooled}--- PostgreSQL:\n{direct}");
             }
             let mut state = seed;
             let mut random = || {
@@ -171,8 +184,10 @@ fn f18_replies_do_not_depend_on_how_the_bytes_are_cut() {
                 state ^= state << 17;
                 usize::try_from(state % if state & 64 == 0 { 11 } else { 9_000 }).expect("small") + 1
             };
-            let pooled = stage.pooled(name, &script, &mut random);
-            assert!(pooled == direct, "{name}, SEED={seed}\n--- PgOtter:\n{pooled}--- PostgreSQL:\n{direct}");
+            for pgotter in stage.poolers(&script) {
+                let pooled = stage.play(pgotter.port(), name, &script, &mut random);
+                assert!(pooled == direct, "{name}, SEED={seed}\n--- PgOtter:\n{pooled}--- PostgreSQL:\n{direct}");
+            }
         }
     });
 }

@@ -540,9 +540,24 @@ pub fn f5_an_error_in_a_pipeline_longer_than_a_request_is_gathered() -> Script {
 }
 
 pub fn long_messages_of_every_kind() -> Script {
-    let long = "z".repeat(100_000);
+    at_once(messages_of(&"z".repeat(100_000)))
+}
+
+/// Short enough to be cut into single bytes, and each longer than a request of 1 KiB.
+pub fn messages_of_a_little_more_than_a_kilobyte() -> Script {
+    messages_of(&"z".repeat(1_100)).map(Step::Send).into()
+}
+
+/// A request of 1 KiB ends in the third message.
+pub fn f5_an_error_in_a_pipeline_of_a_little_more_than_a_kilobyte() -> Script {
+    let filled = extended("SELECT length($1)", &[&[b'y'; 300]]);
+    let failing = extended("SELECT 1/0", &[]);
+    at_once([filled.repeat(3), failing, filled, query("SELECT 'skipped'"), sync(), query("SELECT 'run'")])
+}
+
+fn messages_of(long: &str) -> [Vec<u8>; 9] {
     let value = [long.as_bytes()];
-    at_once([
+    [
         query(&format!("SELECT length('{long}'), '{long}'")),
         extended("SELECT $1::text, length($1)", &value),
         extended(&format!("SELECT length('{long}') -- {long}"), &[]),
@@ -552,7 +567,7 @@ pub fn long_messages_of_every_kind() -> Script {
         copy_data(&format!("1\t{long}\n2\t{long}\n")),
         copy_done(),
         query("SELECT id, length(note) FROM noted ORDER BY id"),
-    ])
+    ]
 }
 
 pub fn malformed_bodies_are_errors_and_no_more() -> Script {

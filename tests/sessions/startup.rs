@@ -49,6 +49,22 @@ fn what_postgresql_refuses_at_a_login_is_refused_in_its_words() {
 }
 
 #[test]
+fn a_setting_that_is_new_lets_in_while_the_only_server_is_held_and_its_first_request_tells() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let mut holder = Raw::log_in(pgotter.port(), &[]);
+    holder.ask("begin -- with a server");
+    // The server comes free only when both are in.
+    let mut tokyo = Raw::log_in(pgotter.port(), &[("TimeZone", "Asia/Tokyo")]);
+    let mut nowhere = Raw::log_in(pgotter.port(), &[("TimeZone", "No/Where")]);
+    holder.ask("commit");
+    assert_eq!(tokyo.value("show timezone"), "Asia/Tokyo");
+    let heard = nowhere.ask("select 1");
+    assert_eq!(error_code(&heard).as_deref(), Some("22023"), "{}", print(&heard));
+    assert_eq!(tokyo.value("show timezone"), "Asia/Tokyo");
+    assert_eq!(holder.value("select 1"), "1");
+}
+
+#[test]
 fn options_are_taken_apart_as_postgresql_does() {
     let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
     for options in [

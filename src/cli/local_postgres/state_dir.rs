@@ -6,7 +6,7 @@
 //! * A *keeper* (`clear.sh`) waits at the end of a pipe. When the last [`StateDir`] is dropped, or the owner ends in
 //!   any other way, SIGKILL and a panic included, the pipe closes, and the keeper ends what lives inside and removes it.
 //! * The owner holds a lock on the folder. If owner and keeper were both killed, the next process that wants a
-//!   `StateDir` finds a folder that nobody locks, and clears it.
+//!   `StateDir` finds a folder that nobody locks, where it makes its own, in /dev/shm or in /tmp, and clears it.
 
 use super::{Error, Programs, RunAs, SUPERUSER, SUPERUSER_PASSWORD};
 use parking_lot::Mutex;
@@ -59,7 +59,10 @@ impl StateDir {
         let programs = Programs::find()?;
         let run_as = RunAs::detect()?;
         let parent = parent_folder();
-        clear_abandoned(&parent, run_as.uid());
+        // Whoever was killed may have been told another folder than we are.
+        for folder in [parent.as_path(), Path::new("/dev/shm"), Path::new("/tmp")] {
+            clear_abandoned(folder, run_as.uid());
+        }
         let mut number = 0_u32;
         loop {
             let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
@@ -235,8 +238,9 @@ fn clear_abandoned(parent: &Path, owner: u32) {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
             // Does not follow links: a link with this name in a folder anybody can write to is a trap.
             && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == owner);
-        let abandoned = || File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
-        if ours && abandoned() {
+        let Some(folder) = ours.then(|| File::open(entry.path()).ok()).flatten() else { continue };
+        // Held until it is cleared: whoever has made it at this moment takes another name.
+        if folder.try_lock().is_ok() {
             let _ = clear(&entry.path(), Stdio::null()).and_then(|mut clearing| clearing.wait());
         }
     }
