@@ -87,7 +87,6 @@ pub fn work(id: WorkerId, mut jobs: UnboundedReceiver<Job>, shared: &Arc<Shared>
         shared.metrics.process.worker_panics.fetch_add(1, Ordering::Relaxed);
         let panic = words(&*panic);
         tracing::error!(worker = id.0, panic, "a worker panicked; its clients are disconnected, and it begins again");
-        shared.in_force.cluster.close_idle_of(id);
         std::thread::sleep(WORKERS_PAUSE);
     }
 }
@@ -96,6 +95,8 @@ impl Worker {
     /// The runtime ends with it, also where it panics: what its tasks had is given back while that goes on.
     fn turn(self: Rc<Self>, jobs: &mut UnboundedReceiver<Job>) {
         let runtime = Runtime::new();
+        // What is registered with the one that has ended.
+        self.shared.in_force.cluster.close_idle_of(self.id);
         runtime.block_on(async {
             tokio::task::spawn_local(beat(self.shared.metrics.clone(), usize::from(self.id.0)));
             let adrift = self.adrift.take();

@@ -163,7 +163,6 @@ impl Client {
                 notifications,
                 resets: self.touched.as_ref().map(|touched| touched.resets()),
                 base: &self.base,
-                unasked: self.touched.is_none() && link.mode != PoolMode::Session,
                 writer: self.presence.writer(),
             };
             let held = self.route.as_mut().and_then(|route| route.trial.as_mut()).map(|trial| trial.held());

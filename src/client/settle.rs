@@ -336,7 +336,7 @@ impl Client {
                 }
                 // As SHOW prints it, where that is known.
                 let value = noted.and_then(|(_, value)| value.as_ref()).unwrap_or(value);
-                if link.server.may_change_under(&self.base, name) {
+                if self.base.own(name).is_some() {
                     settings.set_explicitly(name, value)?;
                 } else {
                     settings.set(name, value)?;
@@ -359,8 +359,9 @@ impl Client {
         let told = self.settings.clone();
         for (Noted { name, reset }, value) in &found.named {
             let Some(value) = value else { continue };
-            let is_news = self.settings.get(name) != Some(value);
-            if is_news || link.server.may_change_under(&self.base, name) && !self.settings.is_set(name) {
+            if self.settings.get(name) != Some(value)
+                || self.base.own(name).is_some() && self.settings.own(name).is_none()
+            {
                 link.server.note_set(&mut self.settings, &self.base, name, value)?;
             }
             // Undone by a ROLLBACK, it would be what it was.
@@ -456,8 +457,8 @@ fn take_over(
     match settings.get(&setting.name).map(Box::<[u8]>::from) {
         // What is reported was taken over when the report came, as PostgreSQL spells it; if one came.
         Some(value) if settings.reported_at(&setting.name).is_some() => {
-            let must_be_noted = server.may_change_under(base, &setting.name) && !settings.is_set(&setting.name);
-            if must_be_noted { server.note_set(settings, base, &setting.name, &value) } else { Ok(()) }
+            let is_default = base.own(&setting.name).is_some() && settings.own(&setting.name).is_none();
+            if is_default { server.note_set(settings, base, &setting.name, &value) } else { Ok(()) }
         }
         _ => server.note_set(settings, base, &setting.name, literal),
     }

@@ -9,7 +9,7 @@ use crate::clock::{self, Instant};
 use crate::ids::{ServerId, WorkerId};
 use crate::net::Address;
 use crate::server::{CleanServer, LoginError, LoginSpec, Server, Slot, log_in};
-use crate::session::{Known, Parameter, Reconfigured, Settings, Welcome};
+use crate::session::{Known, Parameter, Settings, Welcome};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use standing::Standing;
@@ -67,7 +67,6 @@ pub struct Lane {
     // So says the welcome.
     serializable: AtomicBool,
     known: Mutex<Known>,
-    reconfigured: Arc<Reconfigured>,
     // Written under the lock of the books, so that a refusal finds its reason.
     failure: ArcSwapOption<LoginError>,
     standing: Standing,
@@ -123,7 +122,6 @@ impl Lane {
             welcome: ArcSwapOption::empty(),
             serializable: AtomicBool::new(false),
             known: Mutex::default(),
-            reconfigured: Arc::default(),
             failure: ArcSwapOption::empty(),
             standing: Standing::default(),
             clients,
@@ -339,7 +337,6 @@ impl Lane {
             welcome.share(&before);
             server.come_with(&before.settings);
         }
-        server.share_reconfigured(&self.reconfigured);
         let chores = self.chores.clone();
         self.list(&server);
         let (spec, activity) = (self.spec(), server.activity());

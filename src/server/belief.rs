@@ -3,7 +3,7 @@
 //!
 //! Sends nothing: `server/guard.rs` does.
 
-use crate::session::{CustomNames, Lack, Reconfigured, Settings, TooMuch};
+use crate::session::{CustomNames, Lack, Settings, TooMuch};
 use std::sync::Arc;
 
 /// What one server's settings are, and what will be.
@@ -17,7 +17,6 @@ pub(super) struct Belief {
     // What it is in when nobody has set anything.
     home: Arc<Settings>,
     custom: CustomNames,
-    reconfigured: Arc<Reconfigured>,
     // The last guard failed, and no other was sent.
     refused: bool,
 }
@@ -27,7 +26,6 @@ pub(super) struct Start {
     /// Its settings.
     pub from: Arc<Settings>,
     home: Arc<Settings>,
-    reconfigured: Arc<Reconfigured>,
     /// It must be brought home first: what it is in is not known.
     pub anew: bool,
 }
@@ -35,7 +33,7 @@ pub(super) struct Start {
 impl Start {
     /// What is to be set from there.
     pub fn lacking<'a>(&'a self, wanted: &'a Settings) -> Vec<Lack<'a>> {
-        wanted.lacking(&self.from, &self.home, &self.reconfigured, self.anew)
+        wanted.lacking(&self.from, &self.home, self.anew)
     }
 }
 
@@ -59,15 +57,8 @@ pub(super) enum Heard {
 impl Belief {
     /// Of a server that has just logged in, and is in `settings`. `home` as for [`Settings::lacking`].
     pub fn new(settings: Arc<Settings>, home: Arc<Settings>) -> Self {
-        Self {
-            settings: Some(settings),
-            hasty: false,
-            pending: None,
-            home,
-            custom: CustomNames::default(),
-            reconfigured: Arc::default(),
-            refused: false,
-        }
+        let settings = Some(settings);
+        Self { settings, hasty: false, pending: None, home, custom: CustomNames::default(), refused: false }
     }
 
     /// What it is in; `None` when that is not known.
@@ -103,12 +94,8 @@ impl Belief {
 
     /// Where the way to other settings begins.
     pub fn start(&self) -> Start {
-        Start {
-            from: self.settings.as_ref().unwrap_or(&self.home).clone(),
-            home: self.home.clone(),
-            reconfigured: self.reconfigured.clone(),
-            anew: self.settings.is_none(),
-        }
+        let anew = self.settings.is_none();
+        Start { from: self.settings.as_ref().unwrap_or(&self.home).clone(), home: self.home.clone(), anew }
     }
 
     /// The guard for `wanted` goes out and sets these.
@@ -123,20 +110,20 @@ impl Belief {
         self.refused = false;
     }
 
-    /// A ParameterStatus came. `unasked`: nothing has been sent that may have set anything.
-    pub fn hear(&mut self, name: &[u8], value: &[u8], unasked: bool) -> Heard {
+    /// A ParameterStatus came.
+    pub fn hear(&mut self, name: &[u8], value: &[u8]) -> Heard {
         let Some(at) = self.home.reported_at(name) else { return Heard::Foreign };
-        let (settings, unasked) = match &mut self.pending {
+        let settings = match &mut self.pending {
             Some(pending) => {
                 pending.heard |= place(at);
-                (Some(&mut pending.settings), true)
+                Some(&mut pending.settings)
             }
-            None => (self.settings.as_mut(), unasked),
+            None => self.settings.as_mut(),
         };
         if let Some(settings) = settings
             && settings.get(name) != Some(value)
         {
-            take_in(settings, name, value, unasked, &self.reconfigured);
+            Arc::make_mut(settings).hear(name, value);
         }
         if self.pending.is_some() { Heard::OfGuard } else { Heard::News }
     }
@@ -148,7 +135,7 @@ impl Belief {
             // What was set and is not reported is as it was before, be it in other letters.
             let wanted = settings.clone();
             for (name, _, value) in wanted.unlike(before).into_iter().filter(|(name, ..)| !self.is_heard(heard, name)) {
-                take_in(&mut settings, name, value, true, &self.reconfigured);
+                Arc::make_mut(&mut settings).hear(name, value);
             }
         }
         (self.settings, self.hasty) = (Some(settings.clone()), false);
@@ -178,16 +165,6 @@ impl Belief {
         self.pending = None;
     }
 
-    /// Whether the host's configuration says of this by now what it did not say at a login.
-    pub fn is_reconfigured(&self, name: &[u8]) -> bool {
-        self.reconfigured.has(name)
-    }
-
-    /// What is noted by all servers of its host.
-    pub fn share_reconfigured(&mut self, with: &Arc<Reconfigured>) {
-        self.reconfigured = with.clone();
-    }
-
     /// Other servers of its pool come with these: what is equal becomes one.
     pub fn come_with(&mut self, others: &Arc<Settings>) {
         for settings in [self.settings.as_mut(), Some(&mut self.home)].into_iter().flatten() {
@@ -204,9 +181,8 @@ impl Belief {
     /// It has been brought home.
     pub fn came_home(&mut self) {
         self.hasty = false;
-        let settings = Arc::make_mut(self.settings.get_or_insert_with(|| self.home.clone()));
-        settings.drop_unreported();
-        settings.follow_all(&self.home).iter().for_each(|name| self.reconfigured.note(name));
+        let settings = self.settings.get_or_insert_with(|| self.home.clone());
+        Arc::make_mut(settings).drop_unreported();
     }
 
     /// DISCARD ALL was run, which also undoes what a connect_query has set.
@@ -253,16 +229,6 @@ impl Belief {
 /// One bit for each reported setting; PostgreSQL reports eleven that are tracked.
 fn place(at: usize) -> u64 {
     u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
-}
-
-/// What was not set by a client that is known is the server's own.
-fn take_in(settings: &mut Arc<Settings>, name: &[u8], value: &[u8], unasked: bool, reconfigured: &Reconfigured) {
-    let settings = Arc::make_mut(settings);
-    if !unasked {
-        settings.hear(name, value);
-    } else if settings.hear_unasked(name, value) {
-        reconfigured.note(name);
-    }
 }
 
 fn share(settings: &mut Arc<Settings>, with: &Arc<Settings>) {

@@ -39,8 +39,6 @@ pub struct Hearing<'a> {
     pub resets: Option<&'a Resets>,
     /// What it came with.
     pub base: &'a Settings,
-    /// Nothing has been sent that may have set anything.
-    pub unasked: bool,
     /// Where it could write, if it came to where it cannot.
     pub writer: Option<&'a str>,
 }
@@ -78,7 +76,7 @@ impl Outlet for ToClient<'_, '_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
-        match self.belief.hear(name, value, self.hearing.unasked) {
+        match self.belief.hear(name, value) {
             Heard::Foreign => {
                 *self.role_in_doubt |= name == IN_HOT_STANDBY;
                 return Say::It;
@@ -92,11 +90,7 @@ impl Outlet for ToClient<'_, '_> {
         if self.told.get(name) == Some(news) {
             return Say::Nothing;
         }
-        let told = Arc::make_mut(self.told);
-        match self.hearing.unasked {
-            true => _ = told.hear_unasked(name, news),
-            false => told.hear(name, news),
-        }
+        Arc::make_mut(self.told).hear(name, news);
         self.belief.share_with(self.told);
         if restored.is_none() {
             return Say::It;
@@ -195,7 +189,7 @@ impl Outlet for Nowhere<'_> {
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) -> Say {
-        self.belief.hear(name, value, false);
+        self.belief.hear(name, value);
         Say::Nothing
     }
 

@@ -1,7 +1,7 @@
 //! What settings a server is believed to have, for who has to choose one, and what a client has done to them.
 
 use super::connection::Server;
-use crate::session::{Reconfigured, Settings, TooMuch};
+use crate::session::{Settings, TooMuch};
 use std::sync::Arc;
 
 impl Server {
@@ -13,11 +13,6 @@ impl Server {
     /// It has just logged in, and earlier servers of its pool came with these: see [`Settings::share_reported`].
     pub fn come_with(&mut self, others: &Arc<Settings>) {
         self.belief.come_with(others);
-    }
-
-    /// Its host's configuration, as far as its servers have told of changes: shared by all of them.
-    pub fn share_reconfigured(&mut self, with: &Arc<Reconfigured>) {
-        self.belief.share_reconfigured(with);
     }
 
     /// Whether a client with these settings cannot tell that others have used it. If not, only closing it helps.
@@ -47,16 +42,10 @@ impl Server {
         name: &[u8],
         value: &[u8],
     ) -> Result<(), TooMuch> {
-        let explicitly = self.may_change_under(base, name);
+        let explicitly = base.own(name).is_some();
         self.belief.note(settings, name, |settings| {
             if explicitly { settings.set_explicitly(name, value) } else { settings.set(name, value) }
         })
-    }
-
-    /// Whether what is set to the value that it has anyway must be remembered, as it may get another one without that: of a client that came with
-    /// `base`.
-    pub fn may_change_under(&self, base: &Settings, name: &[u8]) -> bool {
-        base.own(name).is_some() || self.belief.is_reconfigured(name)
     }
 
     /// As [`Server::note_set`], for what has been brought to PostgreSQL's default.

@@ -18,7 +18,7 @@ pub use custom::{CUSTOM_MAX, CustomNames, is_custom};
 pub use kept::{Kept, KeptText, Supplied};
 pub use known::Known;
 pub use own::{OWN, OwnSetting, OwnSettings, OwnValues};
-pub use settings::{BYTES_MAX, ENCODING, Lack, NAMES_MAX, Reconfigured, Settings, TooMuch, is_role};
+pub use settings::{BYTES_MAX, ENCODING, Lack, NAMES_MAX, Settings, TooMuch, is_role};
 pub use startup::{ClientStartup, Intake, names, read};
 pub use statements::{
     Certain, Change, Drops, Effect, Frozen, Has, Portal, ServerName, ServerStatements, Statement, StatementTable,

@@ -6,11 +6,9 @@
 //!
 //! Values are in the encoding of the client they come from, spelled as SHOW prints them where that is known.
 
-mod configured;
 mod haste;
 mod lacking;
 
-pub use configured::Reconfigured;
 pub use lacking::is_role;
 
 use super::custom::{self, CustomNames};
@@ -75,8 +73,6 @@ enum Kind {
     Plain,
     /// It is reported, and stands at this place among what is.
     Reported(usize),
-    /// The same, and nobody has set it: the server's configuration is another one than at the login, and may be so again.
-    Configured(usize),
     /// It says, or follows from, who a session runs as.
     Role,
 }
@@ -195,7 +191,8 @@ impl Settings {
             self.grow(name, 0)?;
             self.put(name, None);
         } else if let Ok(at) = self.find(name) {
-            self.remove(at);
+            self.own.remove(at);
+            self.rehash();
         }
         Ok(())
     }
@@ -236,8 +233,8 @@ impl Settings {
     /// Whether a statement prepared under one means the same under the other. Unlike any other, an application_name has
     /// no meaning to PostgreSQL.
     pub fn means_the_same(&self, other: &Self) -> bool {
-        fn meaning(settings: &Settings) -> impl Iterator<Item = Lack<'_>> {
-            settings.iter().filter(|(name, _)| **name != *APPLICATION_NAME)
+        fn meaning(settings: &Settings) -> impl Iterator<Item = &Own> {
+            settings.own.iter().filter(|own| *own.name != *APPLICATION_NAME)
         }
         meaning(self).eq(meaning(other))
             && (Arc::ptr_eq(&self.reported, &other.reported) || self.reported == other.reported)
@@ -274,28 +271,14 @@ impl Settings {
         if value.is_none() || self.default_of(name) != value {
             self.keep(name, value);
         } else if let Ok(at) = self.find(name) {
-            match self.own[at].kind {
-                // It is the login's, and not what the server's configuration says by now.
-                Kind::Configured(_) => self.keep(name, value),
-                _ => self.remove(at),
-            }
+            self.own.remove(at);
+            self.rehash();
         }
-    }
-
-    fn remove(&mut self, at: usize) {
-        self.own.remove(at);
-        self.rehash();
     }
 
     fn keep(&mut self, name: &[u8], value: Option<&[u8]>) {
         match self.find(name) {
-            Ok(at) => {
-                let own = &mut self.own[at];
-                own.value = value.map(Box::from);
-                if let Kind::Configured(at) = own.kind {
-                    own.kind = Kind::Reported(at);
-                }
-            }
+            Ok(at) => self.own[at].value = value.map(Box::from),
             Err(at) => {
                 let name = name.to_ascii_lowercase().into_boxed_slice();
                 let kind = match self.reported_at(&name) {

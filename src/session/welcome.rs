@@ -25,11 +25,6 @@ const REPORTED: [&[u8]; 11] = [
     b"TimeZone",
 ];
 
-/// Where a setting stands among those that PostgreSQL reports.
-pub(super) fn reported_place(name: &[u8]) -> Option<usize> {
-    REPORTED.iter().position(|known| known.eq_ignore_ascii_case(name))
-}
-
 /// Whether a reported setting is the client's: PostgreSQL's own ones, and those named in `track_extra_parameters`.
 fn is_tracked(name: &[u8], extra: &[String]) -> bool {
     let extra = extra.iter().map(String::as_bytes);

@@ -1,5 +1,4 @@
-//! PostgreSQL's configuration is changed while sessions go on: who has set nothing follows it, there and back, as a session of
-//! PostgreSQL's own does.
+//! PostgreSQL's configuration is changed while sessions go on: who has set nothing is told, and has what he is told.
 
 use crate::support::raw::*;
 use crate::support::waiting::eventually;
@@ -50,70 +49,26 @@ fn configure(server: &LocalPostgres, value: &str) {
     }
 }
 
-fn comes(pgotter: &PgOtter) -> Told {
-    Told::log_in(pgotter.port())
-}
-
-/// Two that say themselves how they want it.
-fn who_set_it(pgotter: &PgOtter) -> [Told; 2] {
-    ["on", "off"].map(|value| {
-        let mut client = comes(pgotter);
-        client.value(&format!("SET {READ_ONLY} = {value}"));
-        client
-    })
-}
-
-#[test]
-fn a_changed_configuration_is_followed_there_and_back() {
+fn follow(pool_mode: &str, pool_size: usize) {
     let server = postgres(&Options::default());
-    let pgotter = PgOtter::in_front_of(&server, "default_pool_size = 2");
-    let [mut these, mut those] = [(); 2].map(|()| [(); 2].map(|()| comes(&pgotter)));
+    let pooler = format!("pool_mode = \"{pool_mode}\"\ndefault_pool_size = {pool_size}");
+    let pgotter = PgOtter::in_front_of(&server, &pooler);
+    let mut direct = Told::log_in(server.port());
+    let [mut these, mut those] = [(); 2].map(|()| [(); 2].map(|()| Told::log_in(pgotter.port())));
     assert_eq!([together(&mut these), together(&mut those)], [["off"; 2]; 2]);
-    for _ in 0..2 {
-        configure(&server, "on");
-        eventually("both servers follow", || together(&mut those) == ["on"; 2]);
-        assert_eq!(together(&mut these), ["on"; 2]);
-        let mut came = comes(&pgotter);
-        assert_eq!(came.read_only(), "on");
-        let mut set = who_set_it(&pgotter);
-        for _ in 0..2 {
-            assert_eq!(set.each_mut().map(Told::read_only), ["on", "off"]);
-            assert_eq!([together(&mut these), together(&mut those)], [["on"; 2]; 2]);
-        }
-
-        configure(&server, "off");
-        eventually("both servers follow", || together(&mut those) == ["off"; 2]);
-        assert_eq!(together(&mut these), ["off"; 2]);
-        assert_eq!([came.read_only(), comes(&pgotter).read_only()], ["off"; 2]);
-        for _ in 0..2 {
-            assert_eq!(set.each_mut().map(Told::read_only), ["on", "off"]);
-            these.reverse();
-            assert_eq!([together(&mut these), together(&mut those)], [["off"; 2]; 2]);
-        }
-    }
+    configure(&server, "on");
+    eventually("PostgreSQL follows", || direct.read_only() == "on");
+    eventually("clients do", || together(&mut those) == ["on"; 2]);
+    eventually("all of them", || together(&mut these) == ["on"; 2]);
+    assert_eq!([together(&mut these), together(&mut those)], [["on"; 2]; 2]);
 }
 
 #[test]
-fn in_session_mode_a_changed_configuration_is_followed_too() {
-    let server = postgres(&Options::default());
-    let pgotter = PgOtter::in_front_of(&server, "pool_mode = \"session\"\ndefault_pool_size = 9");
-    let mut clients = [(); 3].map(|()| comes(&pgotter));
-    assert_eq!(together(&mut clients), ["off"; 3]);
-    configure(&server, "on");
-    eventually("all follow", || together(&mut clients) == ["on"; 3]);
-    let mut set = who_set_it(&pgotter);
-    assert_eq!(set.each_mut().map(Told::read_only), ["on", "off"]);
-    let [mut stays, leaves, _other] = clients;
-    drop(leaves);
-    let back = "SELECT count(*) FROM pg_stat_activity WHERE query = 'DISCARD ALL' AND state = 'idle'";
-    let is_back = || eventually("its server is back", || must(server.psql("postgres", back)).trim() == "1");
-    is_back();
-    configure(&server, "off");
-    eventually("who stays follows", || stays.read_only() == "off");
-    // By turns on that server, which says so to the first of them.
-    for _ in 0..3 {
-        assert_eq!(comes(&pgotter).read_only(), "off");
-        is_back();
-    }
-    assert_eq!(set.each_mut().map(Told::read_only), ["on", "off"]);
+fn a_changed_configuration_is_told_in_transaction_mode() {
+    follow("transaction", 2);
+}
+
+#[test]
+fn a_changed_configuration_is_told_in_session_mode() {
+    follow("session", 4);
 }

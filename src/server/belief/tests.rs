@@ -42,7 +42,7 @@ fn a_guard_that_takes_makes_the_clients_settings_the_servers() {
     let (mut belief, ann) = (fresh(), settings(&[("geqo", "off"), ("TimeZone", "Asia/Tokyo")]));
     assert_eq!(guard(&mut belief, &ann), 2);
     assert_eq!(value(&belief, "geqo"), "default", "not before it is answered");
-    assert_eq!(belief.hear(b"TimeZone", b"Asia/Tokyo", false), Heard::OfGuard);
+    assert_eq!(belief.hear(b"TimeZone", b"Asia/Tokyo"), Heard::OfGuard);
     let now = belief.guard_done().expect("a guard was sent");
     assert!(Arc::ptr_eq(&now, &ann), "nobody has to be told anything");
     assert!(belief.settings().is_some_and(|settings| Arc::ptr_eq(settings, &ann)));
@@ -52,11 +52,11 @@ fn a_guard_that_takes_makes_the_clients_settings_the_servers() {
 fn the_servers_spelling_counts_and_what_it_does_not_speak_of_is_as_before() {
     let mut belief = fresh();
     guard(&mut belief, &settings(&[("DateStyle", "German, DMY")]));
-    belief.hear(b"DateStyle", b"German, DMY", false);
+    belief.hear(b"DateStyle", b"German, DMY");
     belief.guard_done();
     let ann = settings(&[("DateStyle", "German"), ("TimeZone", "asia/tokyo")]);
     assert_eq!(guard(&mut belief, &ann), 2);
-    belief.hear(b"TimeZone", b"Asia/Tokyo", false);
+    belief.hear(b"TimeZone", b"Asia/Tokyo");
     let now = belief.guard_done().expect("a guard was sent");
     assert_eq!(now.get(b"TimeZone"), Some(&b"Asia/Tokyo"[..]));
     assert_eq!(now.get(b"datestyle"), Some(&b"German, DMY"[..]), "it was so already, and is not reported again");
@@ -79,8 +79,8 @@ fn a_guard_that_fails_leaves_what_was_before() {
 #[test]
 fn what_a_server_says_between_guards_is_believed() {
     let mut belief = fresh();
-    assert_eq!(belief.hear(b"timezone", b"Asia/Tokyo", false), Heard::News);
-    assert_eq!(belief.hear(b"in_hot_standby", b"on", false), Heard::Foreign);
+    assert_eq!(belief.hear(b"timezone", b"Asia/Tokyo"), Heard::News);
+    assert_eq!(belief.hear(b"in_hot_standby", b"on"), Heard::Foreign);
     assert_eq!(value(&belief, "TimeZone"), "Asia/Tokyo");
     assert_eq!(guard(&mut belief, &settings(&[])), 1);
 }
@@ -135,7 +135,7 @@ fn a_discard_undoes_what_is_not_reported_and_what_connect_query_has_set() {
     let ann = settings(&[("geqo", "off"), ("TimeZone", "Asia/Tokyo")]);
     let mut belief = fresh();
     bring(&mut belief, &ann);
-    belief.hear(b"TimeZone", b"UTC", false);
+    belief.hear(b"TimeZone", b"UTC");
     belief.discarded();
     assert_eq!((value(&belief, "geqo").as_str(), value(&belief, "TimeZone").as_str()), ("default", "UTC"));
     let mut belief = Belief::new(settings(&[]), settings(&[("work_mem", "99kB")]));

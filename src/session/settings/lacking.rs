@@ -1,7 +1,7 @@
 //! The way from one set of settings to another: what is to be set, to what, and in which order. Taken in front of a request,
 //! so what is not different costs nothing here.
 
-use super::{Kind, Lack, Own, Parameter, Reconfigured, SESSION_AUTHORIZATION, Settings, compare};
+use super::{Kind, Lack, Own, Parameter, SESSION_AUTHORIZATION, Settings, compare};
 use std::sync::Arc;
 
 const ROLE: &[u8] = b"role";
@@ -34,25 +34,16 @@ impl Settings {
     ///
     /// Whatever else is to be set is set with the rights of the role that logged in, as PostgreSQL does at a login. So who
     /// it runs as is undone first and set last.
-    /// What has been `reconfigured` is the server's to say, where nobody has set it here.
-    pub fn lacking<'a>(
-        &'a self,
-        believed: &'a Self,
-        home: &'a Self,
-        reconfigured: &Reconfigured,
-        anew: bool,
-    ) -> Vec<Lack<'a>> {
+    pub fn lacking<'a>(&'a self, believed: &'a Self, home: &'a Self, anew: bool) -> Vec<Lack<'a>> {
         let mut plain = Vec::new();
         self.own_lacking(believed, home, &mut plain);
         for (name, wanted, value) in self.unlike(believed) {
             if !is_role(name) && !same_value(name, wanted, value) {
                 let is_logins = home.default_of(name) == Some(wanted) && !self.is_explicit(name);
-                let is_servers = is_logins || self.follows(name, reconfigured);
-                plain.push((name, Some(wanted).filter(|_| !is_servers)));
+                plain.push((name, Some(wanted).filter(|_| !is_logins)));
             }
         }
         self.explicitly_lacking(believed, home, &mut plain);
-        self.lacking_by_will(believed, &mut plain);
         if anew {
             let is_missing = |own: &&Own| !plain.iter().any(|(name, _)| compare(name, &own.name).is_eq());
             let missing: Vec<_> = home.own.iter().filter(|own| own.kind != Kind::Role).filter(is_missing).collect();
@@ -92,7 +83,7 @@ impl Settings {
     fn reports(&self, own: &Own) -> Option<&Parameter> {
         match own.kind {
             Kind::Plain => None,
-            Kind::Reported(at) | Kind::Configured(at) => self.reported.get(at),
+            Kind::Reported(at) => self.reported.get(at),
             Kind::Role => self.reported.get(self.reported_at(&own.name)?),
         }
     }

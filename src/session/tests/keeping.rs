@@ -12,7 +12,7 @@ fn with(set: &[(&str, &str)]) -> Settings {
 
 /// What a server in state `from` lacks of `to`.
 fn way(from: &[(&str, &str)], to: &[(&str, &str)]) -> String {
-    said(with(to).lacking(&with(from), &welcome().settings, &Reconfigured::default(), false))
+    said(with(to).lacking(&with(from), &welcome().settings, false))
 }
 
 #[test]
@@ -39,48 +39,11 @@ fn what_is_reported_has_a_value_always() {
 fn a_server_that_logged_in_with_other_values_is_told_ours() {
     let reported = [("TimeZone", "Europe/Paris"), ("application_name", ""), ("session_authorization", "postgres")];
     let later = Welcome::new(parameters(&reported), &[]).settings;
-    assert_eq!(said(with(&[]).lacking(&later, &later, &Reconfigured::default(), false)), "TimeZone=UTC");
+    assert_eq!(said(with(&[]).lacking(&later, &later, false)), "TimeZone=UTC");
     let mut paris = with(&[]);
     paris.set(b"timezone", b"Europe/Paris").expect("few");
-    assert_eq!(said(paris.lacking(&later, &later, &Reconfigured::default(), false)), "");
-    assert_eq!(said(paris.lacking(&with(&[]), &later, &Reconfigured::default(), false)), "TimeZone back");
-}
-
-#[test]
-fn what_the_configuration_says_by_now_is_followed_and_never_set() {
-    let none = Reconfigured::default();
-    let (zone, tokyo) = (b"TimeZone", b"Asia/Tokyo");
-    let heard = |settings: &Settings, value: &[u8]| {
-        let mut settings = settings.clone();
-        settings.hear_unasked(zone, value).then_some(settings)
-    };
-    let home = with(&[]);
-    let way = |from: &Settings, to: &Settings, of: &Reconfigured| said(to.lacking(from, &home, of, false));
-    let configured = heard(&home, tokyo).expect("nobody has set it");
-    assert_eq!(way(&configured, &configured, &none), "");
-    assert_eq!(way(&home, &configured, &none), "TimeZone back");
-    assert_eq!(heard(&configured, b"UTC"), Some(home.clone()));
-    // Who has set it keeps it, also to the same value.
-    let set = with(&[("TimeZone", "Asia/Tokyo")]);
-    assert_eq!(way(&configured, &set, &none), "timezone=Asia/Tokyo");
-    assert_eq!(way(&set, &configured, &none), "timezone back");
-    let mut still_set = set.clone();
-    assert!(!still_set.hear_unasked(zone, b"UTC") && still_set == home, "PostgreSQL has the last word");
-    let mut set_later = configured.clone();
-    set_later.set(zone, tokyo).expect("few");
-    assert_eq!(set_later, set);
-    let mut set_back = configured.clone();
-    set_back.set(zone, b"UTC").expect("few");
-    assert_eq!(way(&configured, &set_back, &none), "TimeZone=UTC", "as at the login, but set");
-    // Who came while it was so follows where it is known that the configuration was changed, and else keeps what he came with.
-    let reported = home
-        .reported()
-        .map(|(name, value)| (name.into(), if *name == *zone { tokyo[..].into() } else { value.into() }));
-    let came = Settings::new(reported.collect());
-    assert_eq!(way(&home, &came, &none), "TimeZone=Asia/Tokyo");
-    let reconfigured = Reconfigured::default();
-    reconfigured.note(zone);
-    assert_eq!(way(&home, &came, &reconfigured), "TimeZone back");
+    assert_eq!(said(paris.lacking(&later, &later, false)), "");
+    assert_eq!(said(paris.lacking(&with(&[]), &later, false)), "TimeZone back");
 }
 
 #[test]
@@ -102,8 +65,8 @@ fn that_it_is_a_superuser_only_follows() {
     let mut ann = with(&[("role", "reader")]);
     ann.hear(b"is_superuser", b"off");
     let home = welcome().settings;
-    assert_eq!(said(ann.lacking(&home, &home, &Reconfigured::default(), false)), "role=reader");
-    assert_eq!(said(home.lacking(&ann, &home, &Reconfigured::default(), false)), "role back");
+    assert_eq!(said(ann.lacking(&home, &home, false)), "role=reader");
+    assert_eq!(said(home.lacking(&ann, &home, false)), "role back");
 }
 
 #[test]
@@ -111,11 +74,8 @@ fn where_nothing_is_known_all_is_set_behind_the_undoing() {
     let home = welcome().settings;
     let ann = with(&[("timezone", "Asia/Tokyo"), ("geqo", "off"), ("role", "reader")]);
     let all = "session_authorization back role back geqo=off TimeZone=Asia/Tokyo role=reader";
-    assert_eq!(said(ann.lacking(&home, &home, &Reconfigured::default(), true)), all);
-    assert_eq!(
-        said(home.lacking(&home, &home, &Reconfigured::default(), true)),
-        "session_authorization back role back"
-    );
+    assert_eq!(said(ann.lacking(&home, &home, true)), all);
+    assert_eq!(said(home.lacking(&home, &home, true)), "session_authorization back role back");
 }
 
 #[test]
