@@ -96,6 +96,11 @@ pub fn verifier(password: &str, salt: u8) -> String {
     Verifier::from_password(password, [salt; 16], ITERATIONS_DEFAULT).to_text().expose().clone()
 }
 
+/// What PostgreSQL makes of a password by md5.
+pub fn md5(name: &str, password: &str) -> String {
+    look(&format!("SELECT 'md5' || md5('{}{name}')", password.replace('\'', "''")))
+}
+
 /// A line of `auth_file`.
 pub fn line(user: &str, secret: &str) -> String {
     format!("\"{user}\" \"{}\"\n", secret.replace('"', "\"\""))
