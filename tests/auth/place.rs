@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::support::waiting::eventually;
+pub use crate::support::waiting::{SOON, eventually, soon};
 
 /// What PostgreSQL may ask for.
 pub const SERVER_METHODS: [&str; 4] = ["trust", "password", "md5", "scram-sha-256"];

@@ -2,7 +2,7 @@
 
 use super::place::{
     Role, SERVER_METHODS, eventually, fresh_role, line, log_in, log_in_to, look, pgotter, pgotter_with, rewrite,
-    server, verifier,
+    server, soon, verifier,
 };
 use super::strangers::cost_of;
 use crate::support::raw::{Raw, error_code, startup};
@@ -94,9 +94,9 @@ fn f34_a_password_that_changes_on_the_server_is_refused_until_it_is_put_right() 
         assert_eq!(again(), Ok(role.name.clone()));
         role.becomes("another password");
         role.cool_down();
-        eventually("it is refused", || again() == Err(refused(role)));
+        soon("it is refused", || again() == Err(refused(role)));
         role.becomes(&role.password());
-        eventually("it may come in again", || again() == Ok(role.name.clone()));
+        soon("it may come in again", || again() == Ok(role.name.clone()));
     }
 }
 
