@@ -54,6 +54,7 @@ impl Login<'_> {
             return Err(LoginError::NoSecret("the server asks for a password and none is known"));
         };
         let mut out = BytesMut::new();
+        // Wiped by nobody: the kernel has a copy as well, and so has TLS.
         frontend::password(&mut out, password.expose().as_bytes());
         self.socket.queue(out);
         Ok(())
