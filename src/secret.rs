@@ -1,5 +1,6 @@
-//! Values that must not be shown: no `Debug`, no `Display`, wiped when dropped.
+//! Values that must not be shown: no `Debug`, no `Display`, wiped when dropped, compared in constant time.
 
+use aws_lc_rs::constant_time;
 use zeroize::Zeroize;
 
 /// Holds a password, key or verifier. Wiped on drop.
@@ -27,6 +28,11 @@ impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
+}
+
+/// Constant time for bytes of one length.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
 /// Fresh random bytes from the system's generator.

@@ -1,8 +1,8 @@
 //! The keys of SCRAM-SHA-256, each a type of its own so that one cannot stand in for another.
 //! Does not know messages. Source: RFC 5802 section 3, PostgreSQL `src/common/scram-common.c`.
 
-use crate::secret::Secret;
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
+use crate::secret::{Secret, equal};
+use aws_lc_rs::{digest, hmac, pbkdf2};
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 use zeroize::Zeroizing;
@@ -185,11 +185,6 @@ fn sha256(data: &[u8]) -> [u8; KEY_BYTES] {
     work::note(|work| work.hashes += 1);
     let hash = digest::digest(&digest::SHA256, data);
     hash.as_ref().try_into().expect("invariant: SHA-256 is 32 bytes long")
-}
-
-/// Constant time for texts of one length.
-pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
 fn xor(a: &[u8; KEY_BYTES], b: &[u8; KEY_BYTES]) -> [u8; KEY_BYTES] {

@@ -1,5 +1,5 @@
 //! How the process's log looks: for people, as JSON, or as PgBouncer's. Knows nothing of what is logged, but that parts of it may come
-//! from clients: whatever could end a line or turn a terminal is escaped. In JSON it is what JSON escapes: that is not for terminals.
+//! from clients: whatever could end a line or turn a terminal is escaped, once and here. JSON reads back to what was said.
 
 use crate::config::LogFormat;
 use std::fmt::{self, Debug, Write};
@@ -35,7 +35,9 @@ where
         // Colours, unless NO_COLOR is set.
         (LogFormat::Auto | LogFormat::Text, true) => Box::new(log.fmt_fields(Fields).finish()),
         (LogFormat::Text, false) => Box::new(log.with_ansi(false).fmt_fields(Fields).finish()),
-        (LogFormat::Auto, false) | (LogFormat::Json, _) => Box::new(log.json().flatten_event(true).finish()),
+        (LogFormat::Auto, false) | (LogFormat::Json, _) => {
+            Box::new(log.json().flatten_event(true).map_event_format(PrintableJson).finish())
+        }
         (LogFormat::PgBouncer, _) => {
             Box::new(log.with_ansi(false).fmt_fields(Fields).event_format(AsPgBouncer).finish())
         }
@@ -57,16 +59,42 @@ impl<'writer> FormatFields<'writer> for Fields {
     }
 }
 
-/// Passes text on, and a number in place of what cannot be seen: it might turn a line around, or a terminal.
+/// Passes text on, and a number in place of what cannot be seen.
 struct Printable<'a, 'b>(&'a mut Writer<'b>);
 
 impl Write for Printable<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let hidden = |char: char| char.is_control() || char.escape_debug().len() > 2;
         text.chars().try_for_each(|char| match hidden(char) {
             true => write!(self.0, "{}", char.escape_debug()),
             false => self.0.write_char(char),
         })
+    }
+}
+
+/// Whether it might turn a line around, or a terminal.
+fn hidden(char: char) -> bool {
+    char.is_control() || char.escape_debug().len() > 2
+}
+
+/// A line of JSON, and in it a number in place of what cannot be seen. JSON itself asks that only of what is below a space.
+struct PrintableJson<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for PrintableJson<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        for char in line.trim_end().chars() {
+            match hidden(char) {
+                true => char.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
+                false => writer.write_char(char)?,
+            }
+        }
+        writeln!(writer)
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::sync::{Notify, mpsc};
 /// Bytes of a secret in protocol 3.2; 3.0 has 4.
 const LONG_SECRET: usize = 32;
 
-/// Every client's mailbox by its cancel key.
+/// Every client's mailbox by its cancel key. Whoever guesses learns nothing by the time it takes: where a key lies depends on all of it, and
+/// keys are compared in constant time.
 pub struct Registry {
     clients: DashMap<CancelKey, Listed, foldhash::fast::RandomState>,
     // Consoles, which are no clients: nobody waits for them to leave.

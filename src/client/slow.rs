@@ -14,7 +14,6 @@ use crate::server::Ended;
 use crate::session::{Kept, Supplied};
 use crate::sql::{Tags, ends_in_comment, last_comment};
 use crate::wire::parameters::shown_parameters;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,36 +229,23 @@ fn log(slow: &SlowQuery) {
         bytes = slow.bytes,
         failed = slow.failed,
         sqlstate = slow.sqlstate.as_deref(),
-        database = %slow.database.escape_debug(),
-        user = %slow.user.escape_debug(),
-        application_name = %slow.application_name.escape_debug(),
+        database = %slow.database,
+        user = %slow.user,
+        application_name = %slow.application_name,
         client = %slow.client,
         server = %slow.server,
         role = slow.role,
         reason = slow.reason,
         trace_id = tags.trace_id.as_deref(),
-        route = tags.route.as_deref().map(visible).as_deref(),
-        action = tags.action.as_deref().map(visible).as_deref(),
-        application = tags.application.as_deref().map(visible).as_deref(),
+        route = tags.route.as_deref(),
+        action = tags.action.as_deref(),
+        application = tags.application.as_deref(),
         suppressed = slow.suppressed,
-        query = &*visible(&slow.query),
-        text = slow.text.as_deref().map(visible).as_deref(),
-        parameters = slow.parameters.as_deref().map(visible).as_deref(),
+        query = &*slow.query,
+        text = slow.text.as_deref(),
+        parameters = slow.parameters.as_deref(),
         "slow query"
     );
-}
-
-/// With a number in place of what cannot be seen: it might turn a line around, or a terminal. Lines may end.
-fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |char: char| char.escape_debug().len() > 2;
-    if !text.contains(hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
-        if hidden(char) { shown.extend(char.escape_debug()) } else { shown.push(char) }
-    }
-    Cow::Owned(shown)
 }
 
 /// As text, cut at a character.

@@ -71,8 +71,8 @@ impl Client {
             }
             Err(why) => return Err(why),
         };
-        // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
-        let says = if server.opened() >= since {
+        // The others were dead: PostgreSQL has let the role in just now by its password, whatever it would say of it.
+        let says = if server.opened() >= since && server.has_shown_validity() {
             Some(Standing::MayLogIn)
         } else {
             tokio::time::timeout(ANSWER, standing(&mut server)).await.unwrap_or(None)

@@ -5,6 +5,7 @@ use super::{Cluster, Pool, entry_name, server_tcp_options};
 use crate::auth::Stored;
 use crate::config::{Config, Database, Host};
 use crate::net::{Address, SharedTls};
+use crate::secret::Secret;
 use crate::server::LoginSpec;
 use std::sync::Arc;
 
@@ -109,9 +110,17 @@ fn plain_login(
 /// What proves the role that servers log in as, as it was configured.
 pub(super) fn secret<'a>(config: &'a Config, entry: &'a Database, role: &str) -> Option<&'a str> {
     let own = if entry.user.is_some() { entry.password.as_ref() } else { None };
-    let listed = || config.users.get(role).and_then(|user| user.password.as_ref());
-    let text = own.or_else(listed).or_else(|| config.pooler.auth_users.get(role));
-    text.map(|text| text.expose().as_str())
+    own.or_else(|| listed(config, role)).map(|text| text.expose().as_str())
+}
+
+/// Whether clients of this role may show keys.
+pub(super) fn is_listed(config: &Config, role: &str) -> bool {
+    listed(config, role).is_some()
+}
+
+fn listed<'a>(config: &'a Config, role: &str) -> Option<&'a Secret<String>> {
+    let own = config.users.get(role).and_then(|user| user.password.as_ref());
+    own.or_else(|| config.pooler.auth_users.get(role))
 }
 
 /// Whether those whom clients log in as may ask, too: no user is named for it.
@@ -122,17 +131,14 @@ pub(super) fn clients_may_ask(entry: &Database) -> bool {
 /// Users whom the configuration names, with what proves them. An administrator without a secret may be none of PostgreSQL's.
 fn named(config: &Config, entry: &Database) -> Vec<(String, Option<Stored>)> {
     let parse = |text: &str| Stored::parse(text).ok().filter(|secret| !matches!(secret, Stored::Scram(_)));
-    let listed = |user: &str| {
-        let own = config.users.get(user).and_then(|user| user.password.as_ref());
-        own.or_else(|| config.pooler.auth_users.get(user)).and_then(|text| parse(text.expose()))
-    };
+    let proof = |user: &str| listed(config, user).and_then(|text| parse(text.expose()));
     if let Some(user) = &entry.monitor_user {
         let own = entry.monitor_password.as_ref().and_then(|text| parse(text.expose()));
-        return vec![(user.clone(), own.or_else(|| listed(user)))];
+        return vec![(user.clone(), own.or_else(|| proof(user)))];
     }
     if let Some(user) = &entry.user {
         return vec![(user.clone(), secret(config, entry, user).and_then(parse))];
     }
-    let admin = config.pooler.admin_users.iter().find_map(|user| Some((user.clone(), Some(listed(user)?))));
+    let admin = config.pooler.admin_users.iter().find_map(|user| Some((user.clone(), Some(proof(user)?))));
     admin.into_iter().collect()
 }

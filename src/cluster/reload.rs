@@ -24,6 +24,7 @@ impl Cluster {
         self.backoffs.lock().values().for_each(|backoff| backoff.set_longest(config.pooler.server_login_retry));
         let books = &mut *self.books.lock();
         self.statements.resize(config.pooler.statement_cache_size);
+        self.keyring.keep(|role| super::logins::is_listed(&config, role));
         let old = std::mem::replace(&mut books.config, config);
         books.generation += 1;
         let watches = super::watches(&books.config, &books.watches, &books.numbers);

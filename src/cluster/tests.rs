@@ -2,14 +2,21 @@
 
 use super::watch::Change;
 use super::*;
+use crate::auth::{Disguise, Stored, Users};
 use crate::clock;
 use crate::net::Tls;
 use crate::pool::{Checked, Mailbox, Waiting};
+use crate::secret::Secret;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn config(lines: &str, hosts: &str) -> Config {
-    let text = format!("[pooler]\nauth_type = \"trust\"\n{lines}\n[databases.shop]\nhosts = [{hosts}]\n");
+    config_with(lines, hosts, "")
+}
+
+fn config_with(lines: &str, hosts: &str, rest: &str) -> Config {
+    let text = format!("[pooler]\nauth_type = \"trust\"\n{lines}\n[databases.shop]\nhosts = [{hosts}]\n{rest}");
     let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let config = crate::config::parse(&text, Path::new("/pooler.toml"), &nothing, &|_| None, 1);
     config.unwrap_or_else(|report| panic!("{report}"))
@@ -47,6 +54,28 @@ fn what_was_heard_of_a_host_while_a_reload_has_given_it_another_place_revokes_it
     // That another one is the primary the new watch finds out by itself.
     cluster.follow(&before, &Change { primary: Some(1), revoked: None });
     assert_eq!(sent_away().collect::<Vec<_>>(), [false; 3]);
+}
+
+/// The keys that a client with this password shows.
+fn keys(user: &str, password: &str) -> BorrowedKeys {
+    let disguise = Arc::new(Disguise::new([1; 32], [Some(NonZeroU32::MIN)].into_iter()));
+    let stored = (user.to_owned(), Stored::parse(password).expect("plain text"));
+    let challenge = Users::new([stored].into_iter(), disguise, true).password(user);
+    let keys = challenge.derivation(Secret::new(password.to_owned())).run();
+    challenge.check(password, keys).expect("let in").1.expect("by its keys")
+}
+
+#[test]
+fn a_reload_forgets_the_keys_of_users_whom_it_removes_and_no_others() {
+    let with = |users: &[&str]| {
+        let users: String = users.iter().map(|user| format!("[users.{user}]\npassword = \"secret\"\n")).collect();
+        Arc::new(config_with("", "\"pg\"", &users))
+    };
+    let cluster = Cluster::new(with(&["otter", "stoat"]), Tls::default().share(), Box::new(|_, _| ()), Box::new(|| ()));
+    let show = |user| cluster.keyring().learn(user, keys(user, "secret"));
+    assert_eq!(["otter", "stoat"].map(show), [true; 2], "they are news");
+    cluster.reload(with(&["stoat"]));
+    assert_eq!(["otter", "stoat"].map(show), [true, false]);
 }
 
 #[test]

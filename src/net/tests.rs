@@ -196,6 +196,19 @@ async fn tcp_options_are_set_on_accepted_and_on_opened_sockets() {
     }
 }
 
+#[tokio::test]
+async fn f20_as_many_wait_to_be_accepted_as_the_backlog_says_and_not_many_more() {
+    let brief = Duration::from_secs(1);
+    for (backlog, all) in [(8, false), (64, true)] {
+        let listener = listen_tcp(([127, 0, 0, 1], 0).into(), backlog).expect("listen");
+        let address: SocketAddr = listener.describe().parse().expect("an address");
+        // Whoever finds no room hears nothing; who is to find some may take his time.
+        let connect = || if all { TcpStream::connect(address) } else { TcpStream::connect_timeout(&address, brief) };
+        let waiting: Vec<_> = std::iter::from_fn(|| connect().ok()).take(40).collect();
+        assert_eq!(waiting.len() == 40, all, "{} for a backlog of {backlog}", waiting.len());
+    }
+}
+
 /// An address that does not answer: its queue of connections is full, and the system drops what comes.
 struct Silent {
     listener: RawSocket,

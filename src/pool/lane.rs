@@ -351,7 +351,9 @@ impl Lane {
             }
         }));
         self.backoff.succeeded();
-        self.may_log_in(clock::now());
+        if server.has_shown_validity() {
+            self.may_log_in(clock::now());
+        }
         let worker = self.chores.home();
         self.with_books(|books, now, todo| {
             if books.is_current(&server) {

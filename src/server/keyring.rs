@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// One for the process. Holds one entry for each user that has logged in by SCRAM.
+/// One for the process. Holds one entry for each user that has logged in by SCRAM and is still listed.
 #[derive(Default)]
 pub struct Keyring {
     derivers: Derivers,
@@ -34,6 +34,11 @@ impl Keyring {
         let same = borrowed.get(role).is_some_and(|before| before.known_by.is(&known_by));
         borrowed.insert(role.to_owned(), Borrowed { keys: Some(Arc::new(keys)), known_by });
         !same
+    }
+
+    /// Forgets those of roles that are not listed any more.
+    pub fn keep(&self, is_listed: impl Fn(&str) -> bool) {
+        self.borrowed.lock().retain(|role, _| is_listed(role));
     }
 
     /// What clients of this role have shown.

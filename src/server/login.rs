@@ -217,7 +217,7 @@ async fn attempt(
     let address = socket.peer_address().unwrap_or_else(|| spec.address.clone());
     let mut login = Login { socket, spec };
     login.send_startup();
-    login.authenticate().await?;
+    let is_valid = login.authenticate().await?;
     let (mut welcome, key) = login.hear_parameters().await?;
     let set = match &spec.connect_query {
         Some(sql) => {
@@ -237,6 +237,7 @@ async fn attempt(
     let target = CancelTarget { address, key, options, host, tls, astray: 0.into() };
     let settings = (welcome.settings.clone(), home);
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
+    server.is_valid = is_valid;
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.
     if !server.take_in() {
         return Err(untrusted("it said what nobody asked for behind its login"));

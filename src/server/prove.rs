@@ -23,15 +23,19 @@ enum Source {
 }
 
 impl Login<'_> {
-    pub(super) async fn authenticate(&mut self) -> Result<(), LoginError> {
+    /// True: by a password that PostgreSQL keeps, and so not behind the end of its validity. It looks at that nowhere else, and who asks for
+    /// one in clear may be LDAP.
+    pub(super) async fn authenticate(&mut self) -> Result<bool, LoginError> {
+        let mut is_valid = false;
         loop {
             let (message, body) = self.expect().await?;
             if message == kind::NEGOTIATE_PROTOCOL_VERSION {
                 continue;
             }
             let request = (message == kind::AUTHENTICATION).then(|| Authentication::read(&body)).flatten();
+            is_valid |= matches!(request, Some(Authentication::Md5(_) | Authentication::Sasl(_)));
             match request.ok_or_else(|| untrusted("an unexpected message instead of an authentication request"))? {
-                Authentication::Ok => return Ok(()),
+                Authentication::Ok => return Ok(is_valid),
                 Authentication::Cleartext => self.send_password()?,
                 Authentication::Md5(salt) => self.send_md5(salt)?,
                 Authentication::Sasl(mechanisms) => self.scram(mechanisms).await?,
@@ -50,6 +54,7 @@ impl Login<'_> {
             return Err(LoginError::NoSecret("the server asks for a password and none is known"));
         };
         let mut out = BytesMut::new();
+        // Wiped by nobody: the kernel has a copy as well, and so has TLS.
         frontend::password(&mut out, password.expose().as_bytes());
         self.socket.queue(out);
         Ok(())

@@ -4,7 +4,9 @@
 
 use super::frame::{take_cstr, take_i32};
 use crate::fault::{Blame, Fault, SqlState};
+use crate::secret::equal;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Protocol 3.0.
 pub const PROTOCOL_3_0: i32 = 3 << 16;
@@ -36,13 +38,27 @@ pub enum FirstPacket {
     Startup(Startup),
 }
 
-/// What a client got in BackendKeyData and sends back to cancel. Whoever sees the secret may do so, too: it is not shown.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// What a client got in BackendKeyData and sends back to cancel. Whoever sees the secret may do so, too: it is not shown, and how long a
+/// comparison takes tells nothing of it.
+#[derive(Clone, Eq)]
 pub struct CancelKey {
     /// The process number that stands for the client.
     pub pid: i32,
     /// 4 bytes before protocol 3.2, 32 with it.
     pub secret: Box<[u8]>,
+}
+
+impl PartialEq for CancelKey {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid == other.pid) & equal(&self.secret, &other.secret)
+    }
+}
+
+impl Hash for CancelKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pid.hash(state);
+        self.secret.hash(state);
+    }
 }
 
 impl fmt::Debug for CancelKey {

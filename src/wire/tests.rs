@@ -80,6 +80,18 @@ fn a_cancel_key_has_4_to_256_bytes() {
 }
 
 #[test]
+fn a_cancel_key_is_no_other_one_and_its_secret_is_not_shown() {
+    let key = |pid, secret: &[u8]| CancelKey { pid, secret: secret.into() };
+    assert_eq!(key(9, &[171; 4]), key(9, &[171; 4]));
+    for other in [key(8, &[171; 4]), key(9, &[171, 171, 171, 170]), key(9, &[171; 3]), key(9, &[171; 32]), key(9, &[])]
+    {
+        assert_ne!(key(9, &[171; 4]), other);
+    }
+    let shown = format!("{:?}", FirstPacket::Cancel(key(9, &[171; 4])));
+    assert!(shown.contains('9') && !shown.contains("171"), "{shown}");
+}
+
+#[test]
 fn only_protocol_3_is_spoken() {
     for code in [0, 1, 2 << 16, (2 << 16) | 1, 4 << 16, -1, i32::MIN, i32::MAX, (1234 << 16) | 5677] {
         let fault = startup::read(&packet(code, b"user\0me\0\0")).expect_err("another protocol");

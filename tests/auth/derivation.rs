@@ -8,15 +8,10 @@ use std::num::NonZeroU32;
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
 
 /// Clock ticks of processor time that the threads for PBKDF2 have taken, and all others.
-/// Source: proc(5), /proc/pid/stat.
 fn worked(process: u32) -> [u64; 2] {
     let mut worked = [0; 2];
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
-        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
-        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
-        let fields: Vec<_> = rest.split_whitespace().collect();
-        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        worked[usize::from(!name.contains("(pbkdf2-"))] += ticks;
+    for (name, ticks) in crate::support::worked(process) {
+        worked[usize::from(!name.starts_with("pbkdf2-"))] += ticks;
     }
     worked
 }

@@ -1,7 +1,7 @@
 //! Client method × what `auth_file` holds × server method × cold and warm pool × right and wrong password.
 
 use super::place::{CLIENT_METHODS, Role, SERVER_METHODS, fresh_role, line, log_in, log_in_to, pgotter, pgotter_with};
-use super::place::{look, server, verifier};
+use super::place::{md5, server, verifier};
 
 /// What `auth_file` may hold of a user.
 const ENTRIES: [&str; 3] = ["plain text", "md5", "verifier"];
@@ -9,15 +9,10 @@ const ENTRIES: [&str; 3] = ["plain text", "md5", "verifier"];
 fn entry(role: &Role, kind: &str) -> String {
     let secret = match kind {
         "plain text" => role.password(),
-        "md5" => md5_of(role),
+        "md5" => md5(&role.name, &role.password()),
         _ => role.verifier(),
     };
     line(&role.name, &secret)
-}
-
-/// As PostgreSQL writes it.
-fn md5_of(role: &Role) -> String {
-    look(&format!("SELECT 'md5' || md5('{}{}')", role.password().replace('\'', "''"), role.name))
 }
 
 /// Whether a client can prove itself.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::support::waiting::eventually;
+pub use crate::support::waiting::{SOON, eventually, soon};
 
 /// What PostgreSQL may ask for.
 pub const SERVER_METHODS: [&str; 4] = ["trust", "password", "md5", "scram-sha-256"];
@@ -94,6 +94,11 @@ impl Role {
 /// A verifier with a salt of the test's choice.
 pub fn verifier(password: &str, salt: u8) -> String {
     Verifier::from_password(password, [salt; 16], ITERATIONS_DEFAULT).to_text().expose().clone()
+}
+
+/// What PostgreSQL makes of a password by md5.
+pub fn md5(name: &str, password: &str) -> String {
+    look(&format!("SELECT 'md5' || md5('{}{name}')", password.replace('\'', "''")))
 }
 
 /// A line of `auth_file`.

@@ -1,7 +1,9 @@
 //! Client method × what `auth_file` has × server method × what became of the role × cold and warm pool: who got in before is
 //! let in or refused as PostgreSQL would do it now. A verifier is proven by the client's own key, which PgOtter keeps.
 
-use super::place::{CLIENT_METHODS, Role, SERVER_METHODS, eventually, group, line, log_in, look, pgotter, verifier};
+use super::place::{
+    CLIENT_METHODS, Role, SERVER_METHODS, eventually, group, line, log_in, look, md5, pgotter, verifier,
+};
 use std::fmt::Write as _;
 
 /// What becomes of a role, and the SQL that does it.
@@ -23,21 +25,30 @@ struct Case {
 impl Case {
     /// A line of `auth_file`. The verifier is the server's own: the same salt makes the same keys.
     fn line(&self) -> String {
-        let password = self.role.password();
-        line(&self.role.name, &if self.secret == "verifier" { verifier(&password, 9) } else { password })
+        let (name, password) = (&self.role.name, self.role.password());
+        let secret = match self.secret {
+            "verifier" => verifier(&password, 9),
+            "md5" => md5(name, &password),
+            _ => password,
+        };
+        line(name, &secret)
     }
 
     /// SQLSTATEs of which one is due; none: it gets in.
     fn refusals(&self, client: &str) -> &'static [&'static str] {
         match (self.state, self.pool, self.role.method) {
-            // PostgreSQL asks nobody for a password whom it trusts, and looks at none of what has expired.
-            ("rotated" | "expired", "cold", "trust") => &[],
-            ("rotated", "warm", _) => &[],
+            ("rotated", "warm", _) | ("rotated", "cold", "trust") => &[],
+            // PostgreSQL would let it in, as it asks for no password, and says that it has expired when asked for that.
+            ("expired", "cold", "trust") => &["28000"],
+            // Of an expired role no hash counts: it is asked for SCRAM, to which an md5 hash has no answer.
+            ("expired", "cold", "md5") if self.secret == "md5" => &["08006"],
             ("rotated" | "expired", "cold", _) => &["28P01"],
             ("barred", ..) => &["28000"],
             // With the role its membership is gone: whoever is in no group is asked for SCRAM here, to which
-            // a verifier without a client's key has no answer.
-            ("dropped", "cold", _) if (client, self.secret) == ("trust", "verifier") => &["08006"],
+            // an md5 hash, or a verifier without a client's key, has no answer.
+            ("dropped", "cold", _) if self.secret == "md5" || (client, self.secret) == ("trust", "verifier") => {
+                &["08006"]
+            }
             ("dropped", "cold", _) => &["28P01"],
             _ => &["28000", "28P01"],
         }
@@ -51,8 +62,13 @@ fn cases(client: &str) -> Vec<Case> {
         for pool in ["cold", "warm"] {
             for method in SERVER_METHODS {
                 let passes_through = method == "scram-sha-256" && client != "trust";
-                let secrets: &[&str] =
-                    if method == "trust" || passes_through { &["text", "verifier"] } else { &["text"] };
+                let mut secrets = vec!["text"];
+                if method == "trust" || passes_through {
+                    secrets.push("verifier");
+                }
+                if ["trust", "md5"].contains(&method) && client != "scram-sha-256" {
+                    secrets.push("md5");
+                }
                 for secret in secrets {
                     let name = format!("{}_{}", client.replace('-', "_"), cases.len());
                     cases.push(Case { role: Role { name, method }, secret, state, sql, pool });
@@ -79,14 +95,24 @@ fn create(cases: &[Case]) {
     look(&sql);
 }
 
-fn change(cases: &[Case]) {
-    // Before a role is dropped: PostgreSQL does not know the names of those that are gone.
+/// Closes the servers of cold pools.
+fn cool(cases: &[Case]) {
     let cold = cases.iter().filter(|case| case.pool == "cold").map(|case| format!("'{}'", case.role.name));
     let servers = format!("FROM pg_stat_activity WHERE usename IN ({})", cold.collect::<Vec<_>>().join(", "));
     look(&format!("SELECT count(pg_terminate_backend(pid)) {servers}"));
     eventually("cold pools", || look(&format!("SELECT count(*) {servers}")) == "0");
-    let changes: Vec<_> = cases.iter().map(|case| case.sql.replace("{role}", &case.role.name)).collect();
-    look(&changes.join("; "));
+}
+
+fn change(cases: &[Case]) {
+    // Before a role is dropped: PostgreSQL does not know the names of those that are gone.
+    cool(cases);
+    let mut sql = String::new();
+    for case in cases {
+        let encryption = if case.role.method == "md5" { "md5" } else { "scram-sha-256" };
+        let change = case.sql.replace("{role}", &case.role.name);
+        writeln!(sql, "SET password_encryption = '{encryption}'; {change};").unwrap();
+    }
+    look(&sql);
 }
 
 fn check(client: &str) {
@@ -112,6 +138,13 @@ fn check(client: &str) {
                 refusal.is_some()
             }),
         }
+    }
+    // Nobody who was refused gets in by turns.
+    cool(&cases);
+    for case in cases.iter().filter(|case| case.pool == "cold") {
+        let (codes, came) = (case.refusals(client), enter(case));
+        let refused = came.as_ref().is_err_and(|(code, _)| codes.contains(&&**code));
+        assert!(refused || codes.is_empty() && came.is_ok(), "{}: {came:?}", told(case));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is not let in learns nothing and costs nothing.
 
-use super::place::{CLIENT_METHODS, Role, eventually, fresh_role, line, log_in, pgotter, pgotter_with, server};
+use super::place::{CLIENT_METHODS, Role, SOON, eventually, fresh_role, line, log_in, pgotter, pgotter_with, server};
 use crate::support::raw::{Frame, Raw, error_code, message, startup};
 use crate::support::{PgOtter, client, must, state};
 use pgotter::auth::{Binding, Derivation, NONCE_BYTES, SCRAM_SHA_256, ScramClient, ScramKeys};
@@ -8,6 +8,7 @@ use pgotter::secret::Secret;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::thread;
+use std::time::Instant;
 
 pub fn ask(port: u16, user: &str, database: &str) -> Raw {
     let mut client = Raw::connect(port);
@@ -140,7 +141,7 @@ fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served(
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = |name, port| format!("[databases.{name}]\nhosts = [\"127.0.0.1:{port}\"]\n");
         // A hundred failures, one after the other.
-        let settings = "login_failure_delay = \"10ms\"\n".to_owned();
+        let settings = "login_failure_delay = \"10ms\"\nclient_login_timeout = \"1h\"\n".to_owned();
         let databases =
             settings + &host("watched", listener.local_addr().unwrap().port()) + &host("postgres", server().port());
         let pooler = pgotter_with(method, &line(&role.name, &role.password()), &databases);
@@ -150,8 +151,11 @@ fn f33_a_storm_of_wrong_passwords_opens_no_server_and_honest_clients_are_served(
                     scope.spawn(|| (0..10).for_each(|_| assert!(!visit(pooler.port(), user, "watched").is_empty())));
                 }
             }
-            (0..10)
-                .for_each(|_| assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone())));
+            (0..10).for_each(|_| {
+                let since = Instant::now();
+                assert_eq!(log_in(pooler.port(), &role.name, &role.password()), Ok(role.name.clone()));
+                assert!(since.elapsed() < SOON, "{method}: {:?}", since.elapsed());
+            });
         });
         listener.set_nonblocking(true).unwrap();
         assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "{method}");
@@ -221,6 +225,29 @@ fn f33_guesses_made_at_once_hear_no_more_than_guesses_made_one_after_the_other()
     assert_eq!(error_code(&neighbour.until_ready()), None);
     // Neither that it is wrong, nor that it is right.
     assert!(guesses[3..].iter().all(|(client, _)| client.hears_nothing()));
+}
+
+#[test]
+fn f33_by_default_a_storm_from_one_address_holds_up_no_login_from_another_one() {
+    let role = fresh_role("trust");
+    let host =
+        format!("client_login_timeout = \"1h\"\n[databases.postgres]\nhosts = [\"127.0.0.1:{}\"]\n", server().port());
+    let pooler = pgotter_with("scram-sha-256", &line(&role.name, &role.password()), &host);
+    let port = pooler.port();
+    // More than are forgiven, and behind them a minute's turns.
+    (0..25).for_each(|_| assert!(!visit(port, &role.name, "postgres").is_empty()));
+    let held_up: Vec<_> = (0..60).map(|_| ask(port, &role.name, "postgres")).collect();
+    for _ in 0..10 {
+        let since = Instant::now();
+        let mut neighbour = Raw::connect_from([127, 0, 0, 2].into(), port);
+        neighbour.send(&startup(3, 0, &[("user", &role.name), ("database", "postgres")]));
+        neighbour.frame().unwrap();
+        let proof = proof(&mut neighbour, &role.password()).1;
+        neighbour.send(&proof);
+        assert_eq!(error_code(&neighbour.until_ready()), None);
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    }
+    assert!(held_up.iter().any(Raw::hears_nothing), "nobody was held up");
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Thousands who connect and do not log in.
 
 use super::raw::{Conn, startup};
-use crate::support::{PgOtter, psql, shared_postgres};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::support::{PgOtter, could_not_run, descriptors, psql, shared_postgres};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
@@ -15,11 +14,10 @@ const OTHERS: u64 = 1_000;
 
 /// As many sockets as the system lets a process have, up to [`SOCKETS`].
 fn sockets() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let descriptors = if raised.is_ok() { limit.maximum } else { limit.current };
-    let fit = descriptors.map_or(SOCKETS, |all| usize::try_from(all.saturating_sub(OTHERS)).expect("64 bits"));
-    println!("{} sockets of {SOCKETS}", fit.min(SOCKETS));
+    let fit = usize::try_from(descriptors().saturating_sub(OTHERS)).unwrap_or(SOCKETS);
+    if fit < SOCKETS {
+        could_not_run("all of the 5,000 who say next to nothing", &format!("descriptors for {fit} only"));
+    }
     fit.min(SOCKETS)
 }
 

@@ -67,18 +67,22 @@ pub fn welcome() -> Vec<u8> {
 
 /// A result of one row, without its ReadyForQuery.
 pub fn one_row() -> Vec<u8> {
+    row(b'x')
+}
+
+fn row(value: u8) -> Vec<u8> {
     let column = [b"?column?\0".as_slice(), &[0; 6], &25_i32.to_be_bytes(), &[0xff; 6], &[0; 2]].concat();
-    [frame(b'T', &[&[0, 1][..], &column].concat()), frame(b'D', b"\0\x01\0\0\0\x01x"), frame(b'C', b"SELECT 1\0")]
-        .concat()
+    let values = [&b"\0\x01\0\0\0\x01"[..], &[value]].concat();
+    [frame(b'T', &[&[0, 1][..], &column].concat()), frame(b'D', &values), frame(b'C', b"SELECT 1\0")].concat()
 }
 
 /// What is said to a question of PgOtter's own, which no script is about and which comes when it has time: there is no
-/// catalog, and nothing is said against the role. None: it is a client's.
+/// catalog, and the role may log in. None: it is a client's.
 fn answer_to_pgotter((kind, body): &(u8, Vec<u8>)) -> Option<Vec<u8>> {
     let answer = match body {
         _ if *kind != b'Q' => return None,
         sql if sql.starts_with(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") => frame(b'C', b"ROLLBACK\0"),
-        sql if sql.starts_with(b"SELECT rolcanlogin AND ") => one_row(),
+        sql if sql.starts_with(b"SELECT rolcanlogin AND ") => row(b't'),
         _ => return None,
     };
     Some([answer, frame(b'Z', b"I")].concat())

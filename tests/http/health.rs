@@ -2,7 +2,8 @@
 
 use super::scrape::{Answer, PATIENCE, Scrape, get};
 use super::{Watched, config};
-use crate::support::{PgOtter, must, postgres, shared_postgres};
+use crate::support::waiting::eventually;
+use crate::support::{PgOtter, must, postgres, psql, shared_postgres, worked};
 use pgotter::cli::local_postgres::{Options, StopMode};
 use pgotter::cli::ports;
 use rustix::process::Signal;
@@ -61,6 +62,27 @@ fn ready_asks_as_a_login_would_and_says_no_where_that_cannot_be_encrypted() {
     let answer = ready_until(&wants_tls, 503);
     assert!(answer.body.contains("server does not support SSL"), "{answer:?}");
     ready_until(&Watched::in_front_of(shared_postgres(), "server_tls_sslmode = \"prefer\""), 200);
+}
+
+#[test]
+fn whoever_looks_at_the_metrics_keeps_a_thread_busy_that_serves_nobody_else() {
+    let watched = Watched::in_front_of(shared_postgres(), "");
+    psql(watched.port(), "SELECT 'there is something to be shown'");
+    let ticks = || {
+        let (endpoint, others): (Vec<_>, Vec<_>) =
+            worked(watched.id()).into_iter().partition(|(name, _)| name == "http");
+        assert_eq!(endpoint.len(), 1, "{others:?}");
+        [endpoint, others].map(|threads| threads.into_iter().map(|(_, ticks)| ticks).sum::<u64>())
+    };
+    let before = ticks();
+    let mut grown = [0; 2];
+    eventually("the endpoint has worked", || {
+        Scrape::take(watched.http);
+        let now = ticks();
+        grown = [0, 1].map(|of| now[of].saturating_sub(before[of]));
+        grown[0] >= 20
+    });
+    assert!(grown[1] <= grown[0], "{} ticks for the endpoint, {} for all else", grown[0], grown[1]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The life of a server: opened together, used while alive, closed when old, idle or dead.
 
 use super::proxy::Proxy;
-use super::support::PgOtter;
+use super::support::{PgOtter, could_not_run, descriptors};
 use super::talk::{Client, query};
 use super::world::{config, eventually, fresh_role, holder, look, pgotter, servers_of, until_it_sleeps};
 use std::net::TcpListener;
@@ -186,6 +186,39 @@ fn f19_five_hundred_idle_clients_cost_no_processor_time() {
     thread::sleep(Duration::from_secs(3));
     let spent = pooler.cpu() - before;
     assert!(spent <= Duration::from_millis(150), "{spent:?}");
+}
+
+/// How often its threads have gone to sleep. Source: proc(5), /proc/pid/task/tid/status.
+fn rests(process: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let status = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default());
+    let rests = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    status.filter_map(rests).sum()
+}
+
+#[test]
+fn f19_a_thousand_idle_clients_wake_nobody_more_often_than_fifty_do() {
+    if descriptors() < 2_000 {
+        return could_not_run("a thousand idle clients", "too few descriptors");
+    }
+    let role = fresh_role();
+    let pooler = pgotter("client_idle_timeout = \"1h\"\nidle_transaction_timeout = \"1h\"\nquery_timeout = \"1h\"", "");
+    let mut idle = Vec::new();
+    let [few, many] = [50, 1_000].map(|count| {
+        while idle.len() < count {
+            let mut client = Client::connect(pooler.port(), &role, "postgres");
+            client.query("SELECT 1");
+            idle.push(client);
+        }
+        let before = rests(pooler.id());
+        // The time that is measured: something that is done for each client once a second wakes a thread 3,000 times.
+        thread::sleep(Duration::from_secs(3));
+        rests(pooler.id()) - before
+    });
+    assert!(many < few + 1_000, "{few} times with 50 clients, {many} times with 1,000");
 }
 
 #[test]

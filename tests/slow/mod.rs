@@ -160,6 +160,35 @@ fn constants_and_parameters_are_told_if_that_is_asked_for() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_a_number_in_the_log_and_reads_back_to_what_was_said() {
+    let strange = "\u{9b}2J\u{202e}\u{200b}\u{7f}\u{85}";
+    let role = format!("{}{strange}", fresh_role());
+    look(&format!("CREATE ROLE \"{role}\" LOGIN"));
+    let pooler = pgotter("log_connections = true", "[slow_queries]\nlog = \"10ms\"\nparameters = true");
+    let parameters = [("user", &*role), ("database", "postgres"), ("application_name", strange)];
+    let mut client = Client::connect_with(pooler.port(), &parameters);
+    let [text, normal] = ["$1", "?"].map(|value| format!("select pg_sleep({value}) as \"{strange}\""));
+    // Control characters make no tag.
+    let route = "\u{202e}\u{200b}";
+    let tagged = format!("{text} /*route='{route}'*/");
+    ask(&mut client, &[parse("", &tagged), bind("", "", &[b"0.02"]), execute("", 0), sync()].concat());
+    ask(&mut client, &query(&format!("select pg_sleep(0.02), '{strange}' as last")));
+    let extended = extended("select pg_sleep(0.02), cast($1 as text) as supplied", &[strange.as_bytes()]);
+    ask(&mut client, &[extended, sync()].concat());
+    until_there_are(&pooler, 1, &[("query", "select pg_sleep(?), cast(? as text) as supplied")]);
+    let log = pooler.log();
+    let seen = |char: char| char.is_ascii_graphic() || [' ', '\n'].contains(&char);
+    assert_eq!(log.chars().find(|char| !seen(*char)), None, "{log}");
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let slow: Vec<_> = lines.iter().filter(|line| line["message"] == "slow query").collect();
+    assert_eq!(slow.len(), 3, "{log}");
+    assert!(slow.iter().all(|line| line["user"] == *role), "{log}");
+    assert_eq!([&slow[0]["query"], &slow[0]["text"], &slow[0]["route"]], [&*normal, &*tagged, route]);
+    assert_eq!(slow[1]["text"], format!("select pg_sleep(0.02), '{strange}' as last"));
+    assert_eq!(slow[2]["parameters"], format!("$1 = '{strange}'"));
+}
+
+#[test]
 fn of_several_that_are_told_apart_each_is_told_with_its_own_parameters_and_tags() {
     for mode in ["pool_mode = \"transaction\"", "pool_mode = \"session\"", "max_prepared_statements = 0"] {
         for parameters in [true, false] {

@@ -25,6 +25,7 @@ pub use skipped::{could_not_run, needs_root};
 use pgotter::cli::local_postgres::{Error, LocalPostgres, Options, SUPERUSER, SUPERUSER_PASSWORD, StateDir};
 use pgotter::cli::pooler_process::PoolerProcess;
 use pgotter::cli::ports;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,27 @@ impl Drop for SetAtEnd<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Clock ticks of processor time that each thread of a process has taken, by the names of the threads.
+/// Source: proc(5), /proc/pid/stat.
+pub fn worked(process: u32) -> Vec<(String, u64)> {
+    let tasks = must(std::fs::read_dir(format!("/proc/{process}/task")));
+    let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(must(task).path().join("stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(')')?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(|ticks| must(ticks.parse::<u64>())).sum();
+        Some((head.split_once('(')?.1.to_owned(), ticks))
+    };
+    tasks.filter_map(of_task).collect()
+}
+
+/// As many descriptors as the system lets this process have, and those that it starts, which it may have from now on.
+pub fn descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let descriptors = if raised.is_ok() { limit.maximum } else { limit.current };
+    descriptors.unwrap_or(u64::MAX)
 }
 
 /// From now on nothing that is sent to `stream` arrives, and the system does not say so: to its peer the whole machine is

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// What has not happened by then never will.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Five times a second: what takes no longer is in time on a slow machine, too, where a second is promised.
+pub const SOON: Duration = Duration::from_secs(5);
+
 /// Waits for a condition that has to come true.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -15,6 +18,13 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(since.elapsed() < PATIENCE, "never came true: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits for what is promised within a second, for five times that.
+pub fn soon(what: &str, done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    eventually(what, done);
+    assert!(since.elapsed() < SOON, "{what}: after {:?}", since.elapsed());
 }
 
 /// Reads what comes next. Where there is a timeout, a process that is stopped and goes on, as all of a machine may, is interrupted in

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[allow(unused_imports)]
-pub use super::waiting::{PATIENCE, eventually};
+pub use super::waiting::{PATIENCE, SOON, eventually, soon};
 
 /// The cluster for tests that do not stop it.
 pub fn cluster() -> &'static LocalPostgres {

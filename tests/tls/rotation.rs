@@ -2,8 +2,10 @@
 
 use super::certificates::{Authority, Identity};
 use super::raw::{Secure, error_code};
-use super::world::{cluster, config, file, files, ours, showing, strangers};
-use crate::support::{PgOtter, SetAtEnd};
+use super::world::{cluster, config, file, files, for_servers, ours, root, secure_postgres, showing, strangers};
+use crate::support::talk::Client;
+use crate::support::waiting::reload;
+use crate::support::{PgOtter, SetAtEnd, must};
 use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What has not happened by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -182,6 +185,34 @@ fn f31_whom_servers_are_checked_against_is_replaced_with_everything_else() {
 }
 
 #[test]
+fn f31_what_servers_are_shown_is_replaced_with_everything_else() {
+    let server = secure_postgres(ours(), &["hostssl all shown 127.0.0.1/32 cert"]);
+    must(server.psql("postgres", "CREATE ROLE shown LOGIN"));
+    let [old, new] = [(); 2].map(|()| ours().sign("shown", &[]));
+    let [certificate, key] = files("shown", &old);
+    let shown =
+        format!("server_tls_cert_file = {certificate:?}\nserver_tls_key_file = {key:?}\nadmin_users = \"boss\"");
+    let lines = for_servers("verify-full", &root()) + &shown;
+    let mut pooler = PgOtter::start(|port| config(port, &format!("localhost:{}", server.port()), &lines, ""));
+    let mut client = Client::connect(pooler.port(), "shown", "postgres");
+    let mut sees = || client.value("SELECT client_serial FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+    assert_eq!(sees(), serial(&old));
+    files("shown", &new);
+    assert!(reload(&mut pooler));
+    assert_eq!(sees(), serial(&old), "a server that is open keeps what it was shown");
+    let mut console = Client::connect(pooler.port(), "boss", "pgbouncer");
+    assert_eq!(console.query("RECONNECT").tags, ["RECONNECT"]);
+    assert_eq!(sees(), serial(&new));
+}
+
+/// As PostgreSQL writes it.
+fn serial(identity: &Identity) -> String {
+    let der = der(identity);
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    certificate.serial.to_string()
+}
+
+#[test]
 fn who_has_shaken_hands_before_certificates_were_asked_for_must_come_again() {
     let mut place = Place::new("stricter", "require");
     let secure = |port| Secure::asked(port, &["postgresql"]).unwrap();
@@ -191,7 +222,7 @@ fn who_has_shaken_hands_before_certificates_were_asked_for_must_come_again() {
     place.write(&fresh.certificate, &fresh.key);
     assert!(place.reload());
     unchanged.log_in();
-    let ca = format!("client_tls_ca_file = {:?}\n", super::world::root());
+    let ca = format!("client_tls_ca_file = {:?}\n", root());
     std::fs::write(place.pooler.config_file(), text(place.port(), "verify-ca", &place.identity, &ca)).unwrap();
     assert!(place.reload());
     late.send(&crate::support::raw::startup(3, 0, crate::support::raw::USER));

@@ -276,6 +276,12 @@ impl Caller {
                 self.status = b'I';
                 self.say(b'C', b"COMMIT\0");
             }
+            // Another one of its own: the role may log in.
+            "select" if sql.starts_with("SELECT rolcanlogin AND ") => {
+                self.say(b'T', &description());
+                self.say(b'D', b"\0\x01\0\0\0\x01t");
+                self.say(b'C', b"SELECT 1\0");
+            }
             _ => self.say(b'C', b"SELECT 0\0"),
         }
     }

@@ -79,15 +79,40 @@ fn nobody_can_write_a_line_or_move_the_cursor_by_what_he_is_called() {
     }
 }
 
+/// Of what a console takes for the beginning of a command, turns a line around, cannot be seen, or belongs to the letter in front of it.
+const UNSEEN: &str = "\u{0}\u{7f}\u{80}\u{85}\u{9b}2J\u{200b}\u{202e}\u{2028}\u{feff}e\u{301}\u{e0001}\\u{9b}\"é漢🦦";
+
+#[test]
+fn what_cannot_be_seen_is_a_number_in_every_format() {
+    for (format, is_terminal) in [
+        (LogFormat::Text, false),
+        (LogFormat::PgBouncer, true),
+        (LogFormat::Auto, true),
+        (LogFormat::Auto, false),
+        (LogFormat::Json, true),
+    ] {
+        let text = logged(format, is_terminal, UNSEEN);
+        // Colours are the log's own.
+        let plain = text.replace('\n', "").replace("\u{1b}[", "");
+        assert_eq!(plain.chars().find(|char| hidden(*char)), None, "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("é漢🦦"), "{text}");
+    }
+}
+
 #[test]
 fn what_is_no_terminal_gets_json_unless_something_else_is_wanted() {
     for (format, is_terminal) in [(LogFormat::Auto, false), (LogFormat::Json, true)] {
-        let text = logged(format, is_terminal, FORGED);
-        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!(
-            (&line["level"], &line["message"], &line["user"]),
-            (&"INFO".into(), &"login".into(), &FORGED.into())
-        );
-        assert_eq!(text.lines().count(), 2);
+        for name in [FORGED, UNSEEN] {
+            let text = logged(format, is_terminal, name);
+            let lines: Vec<serde_json::Value> = text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+                .collect();
+            let [login, warning] = &lines[..] else { panic!("{text}") };
+            assert_eq!((&login["level"], &login["message"]), (&"INFO".into(), &"login".into()));
+            assert_eq!((&login["user"], &login["database"]), (&name.into(), &name.into()));
+            assert_eq!(warning["message"], format!("not let in: {name}"));
+        }
     }
 }

@@ -36,6 +36,17 @@ fn refused_keys_are_forgotten_and_may_be_taught_again() {
 }
 
 #[test]
+fn keys_of_who_is_not_listed_any_more_are_forgotten_and_are_news_again() {
+    let keyring = Keyring::default();
+    for role in ["otter", "stoat"] {
+        keyring.learn(role, keys("old"));
+    }
+    keyring.keep(|role| role == "stoat");
+    assert_eq!(["otter", "stoat"].map(|role| keyring.borrow(role).is_some()), [false, true]);
+    assert_eq!(["otter", "stoat"].map(|role| keyring.learn(role, keys("old"))), [true, false]);
+}
+
+#[test]
 fn a_late_refusal_does_not_forget_newer_keys() {
     let keyring = Keyring::default();
     keyring.learn("otter", keys("old"));
