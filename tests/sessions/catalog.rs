@@ -111,7 +111,7 @@ fn what_is_defined_behind_its_clients_back_is_hidden_until_it_is() {
     for _ in 0..2_000 {
         client.value("SELECT 1");
     }
-    assert_eq!(questions(&server, 0).1, 1);
+    assert_eq!(questions(&server, 0).1, 1, "{}", server.log());
     direct.value("SELECT pg_advisory_unlock(9)");
     let defined = "SELECT count(*) FROM pg_proc WHERE prosrc LIKE '%7MB%'";
     eventually("it is defined", || direct.value(defined) == "1");
