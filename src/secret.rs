@@ -1,4 +1,4 @@
-//! Values that must not be shown: no `Debug`, no `Display`, wiped when dropped, compared in constant time.
+//! Values that must not be shown: no `Debug`, no `Display`, wiped when dropped; and what compares them.
 
 use aws_lc_rs::constant_time;
 use zeroize::Zeroize;

@@ -65,7 +65,7 @@ impl<P: Process> Console<'_, P> {
     pub(super) async fn perform(&mut self, command: &Command) -> Result<Answer, Failed> {
         self.check_rights(command)?;
         if !matches!(command, Command::Show(_) | Command::Empty | Command::Set) {
-            tracing::info!(user = %self.user.escape_debug(), ?command, "console");
+            tracing::info!(user = %self.user, ?command, "console");
         }
         let desk = self.desk;
         Ok(match command {

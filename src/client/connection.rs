@@ -310,7 +310,7 @@ impl Client {
                 Left::Gone => "connection lost",
                 Left::Refused(_) => "refused",
             };
-            let (database, user) = (self.home_pool().database.escape_debug(), self.presence.user().escape_debug());
+            let (database, user) = (&self.home_pool().database, self.presence.user());
             tracing::info!(client = %self.id, peer = %self.presence.peer(), %database, %user, why, "leave");
         }
     }
@@ -326,8 +326,8 @@ impl Client {
         if self.rules.log_pooler_errors
             && let Some(unreported) = self.rules.told.note(clock::now())
         {
-            let (database, user) = (self.pool.database.escape_debug(), self.presence.user().escape_debug());
-            let message = fault.message.escape_debug();
+            let (database, user) = (&self.pool.database, self.presence.user());
+            let message = &fault.message;
             tracing::info!(client = %self.id, peer = %self.presence.peer(), %database, %user, sqlstate = fault.sqlstate.0, unreported, "{message}");
         }
     }

@@ -159,7 +159,7 @@ pub async fn log_in(stream: Stream, peer: Peer, place: &Place, gates: &ArcSwap<G
         Ok(Err(Turned::Away(fault))) => {
             gate.metrics.front_login(&door.database, login_result(&fault));
             if let Some(unreported) = gate.may_log_refusal() {
-                let (sqlstate, message) = (fault.sqlstate.0, fault.message.escape_debug());
+                let (sqlstate, message) = (fault.sqlstate.0, &fault.message);
                 tracing::info!(%peer, sqlstate, unreported, "login refused: {message}");
             }
             // Its farewell may take a second.
@@ -361,7 +361,7 @@ impl Door<'_> {
     fn log_login(&self, user: &str) {
         if self.gate.config.pooler.log_connections {
             let (database, peer) = (&self.database, self.peer);
-            tracing::info!(%peer, database = %database.escape_debug(), user = %user.escape_debug(), "login");
+            tracing::info!(%peer, %database, %user, "login");
         }
     }
 

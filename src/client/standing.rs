@@ -5,9 +5,8 @@ use super::checkout::{NoServer, refused, waited_too_long};
 use super::connection::Client;
 use super::welcome::ANSWER;
 use crate::clock::{self, Instant};
-use crate::fault::{Blame, Fault, SqlState};
 use crate::pool::Lane;
-use crate::server::{LoginError, Standing, standing};
+use crate::server::{LoginError, Standing, barred, standing};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +24,20 @@ impl Client {
     }
 
     /// Servers stay open when their role expires, may not log in any more or is dropped. Its next client is refused all
-    /// the same, and so is one for whom that cannot be found out within `server_connect_timeout`, nor until then.
-    pub(super) async fn ask_for_role(&mut self, lane: &Arc<Lane>, until: Option<Instant>) -> Result<(), NoServer> {
+    /// the same, and so is one for whom that cannot be found out within `server_connect_timeout`, nor until then. While the primary is not
+    /// `present` only what is there is asked, and whoever comes is let in if that says nothing.
+    pub(super) async fn ask_for_role(
+        &mut self,
+        lane: &Arc<Lane>,
+        present: bool,
+        until: Option<Instant>,
+    ) -> Result<(), NoServer> {
         let since = self.now;
         let most = self.rules.server_connect_timeout;
         let most = until.map_or(most, |until| until.saturating_duration_since(since).min(most));
         let patience = if lane.has_servers(since) { TURN.min(most) } else { most };
         let answer = match self.ask_its_servers(lane, since, patience).await {
-            Ok(None) if lane.has_servers(self.now) => self.ask_beside(lane, since, most).await,
+            Ok(None) if present && lane.has_servers(self.now) => self.ask_beside(lane, since, most).await,
             answer => answer,
         };
         match answer {
@@ -42,8 +47,9 @@ impl Client {
             }
             Ok(Some(false)) => {
                 lane.barred();
-                Err(not_permitted(lane))
+                Err(refused(&barred(&lane.role())))
             }
+            Ok(None) if !present => Ok(()),
             // Whoever opens the next server hears of the role.
             Ok(None) if !lane.has_servers(self.now) && lane.goes_unasked(self.now) => Ok(()),
             Ok(None) => Err(NoServer::Refused(waited_too_long(lane, since))),
@@ -71,8 +77,8 @@ impl Client {
             }
             Err(why) => return Err(why),
         };
-        // The others were dead: PostgreSQL has let the role in just now by its password, whatever it would say of it.
-        let says = if server.opened() >= since && server.has_shown_validity() {
+        // The others were dead: PostgreSQL has let the role in just now, whatever it would say of it.
+        let says = if server.opened() >= since {
             Some(Standing::MayLogIn)
         } else {
             tokio::time::timeout(ANSWER, standing(&mut server)).await.unwrap_or(None)
@@ -113,11 +119,4 @@ impl Client {
 /// Whether PostgreSQL has refused the role, and not we PostgreSQL.
 fn is_barred(error: &LoginError) -> bool {
     matches!(error, LoginError::Refused { .. }) && error.is_final()
-}
-
-/// A role that PostgreSQL bars.
-fn not_permitted(lane: &Lane) -> NoServer {
-    let message = format!("role \"{}\" is not permitted to log in", lane.role());
-    let fault = Fault::error(Blame::Server, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
-    NoServer::Refused(fault.with_detail("PostgreSQL says that it may not log in, has expired, or is gone."))
 }

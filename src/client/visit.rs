@@ -227,7 +227,7 @@ impl Client {
             self.read_catalog_again(&lane).await?;
         }
         if let Some(lane) = doubtful {
-            Box::pin(self.ask_for_role(&lane, None)).await?;
+            Box::pin(self.ask_for_role(&lane, present, None)).await?;
         }
         self.be_there_as(&welcome.settings);
         Ok(())

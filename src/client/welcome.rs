@@ -154,7 +154,7 @@ impl Client {
             self.read_catalog(&lane).await?;
         }
         if let Some(lane) = doubtful {
-            Box::pin(self.ask_for_role(&lane, until)).await?;
+            Box::pin(self.ask_for_role(&lane, present, until)).await?;
         }
         let settings = welcome.settings_for(wanted).map_err(|TooMuch| NoServer::Refused(TooMuch.fault()))?;
         if present {

@@ -240,6 +240,7 @@ impl Cluster {
         let spec = |(index, host): (usize, &Host)| LaneSpec {
             login: LoginSpec {
                 generation: books.generation,
+                vets_role: true,
                 found: found(index).unwrap_or_default(),
                 ..self.login(config, entry, host, pool)
             },

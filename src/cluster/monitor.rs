@@ -205,7 +205,7 @@ impl Cluster {
     fn let_in(&self, watch: &Watch) {
         if watch.blindness().is_some() {
             watch.see_again();
-            tracing::info!(database = %watch.entry.escape_debug(), "the hosts can be asked which one is the primary");
+            tracing::info!(database = %watch.entry, "the hosts can be asked which one is the primary");
         }
     }
 
@@ -215,7 +215,7 @@ impl Cluster {
             return;
         }
         if self.go_blind(watch, why) {
-            tracing::warn!(database = %watch.entry.escape_debug(), why = %why.escape_debug(), "nobody can ask the hosts which one is the primary: `hosts` is believed; set `monitor_user`");
+            tracing::warn!(database = %watch.entry, %why, "nobody can ask the hosts which one is the primary: `hosts` is believed; set `monitor_user`");
         }
     }
 
@@ -244,7 +244,7 @@ async fn tend(cluster: Arc<Cluster>, watch: Arc<Watch>, at: usize) {
         if task.await.is_ok() {
             return;
         }
-        tracing::error!(database = %watch.entry.escape_debug(), "the monitor of a host panicked; it begins again");
+        tracing::error!(database = %watch.entry, "the monitor of a host panicked; it begins again");
         sleep(AFTER_PANIC).await;
     }
 }

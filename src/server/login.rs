@@ -6,6 +6,7 @@ use super::cancel::CancelTarget;
 use super::connection::Server;
 use super::keyring::Keyring;
 use super::open::{Way, open, ways};
+use super::standing::{QUESTION, barred};
 use crate::auth::Stored;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
@@ -65,6 +66,8 @@ pub struct LoginSpec {
     pub track_extra: Vec<String>,
     /// What decides where reads may run is asked: the database has several hosts.
     pub routes: bool,
+    /// Where PostgreSQL asks for no password that it keeps, and so does not look at its end, it is asked whether the role has expired.
+    pub vets_role: bool,
     /// Generation of the configuration, from 1.
     pub generation: u64,
 }
@@ -217,8 +220,12 @@ async fn attempt(
     let address = socket.peer_address().unwrap_or_else(|| spec.address.clone());
     let mut login = Login { socket, spec };
     login.send_startup();
-    let is_valid = login.authenticate().await?;
+    let has_proven = login.authenticate().await?;
     let (mut welcome, key) = login.hear_parameters().await?;
+    // Who says more than that will be found out below, and no answer of his is waited for.
+    if spec.vets_role && !has_proven && login.socket.received().is_empty() {
+        login.vet_role().await?;
+    }
     let set = match &spec.connect_query {
         Some(sql) => {
             login.run(sql, "connect_query failed").await?;
@@ -237,7 +244,6 @@ async fn attempt(
     let target = CancelTarget { address, key, options, host, tls, astray: 0.into() };
     let settings = (welcome.settings.clone(), home);
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
-    server.is_valid = is_valid;
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.
     if !server.take_in() {
         return Err(untrusted("it said what nobody asked for behind its login"));
@@ -323,6 +329,15 @@ impl Login<'_> {
         }
     }
 
+    /// What cannot be found out is no reason to refuse it.
+    async fn vet_role(&mut self) -> Result<(), LoginError> {
+        let says = self.run(QUESTION, "whether its role has expired is not known").await?;
+        match says.first() {
+            Some((word, _)) if **word == *b"f" => Err(barred(&self.spec.user)),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs a query; the first two fields of each row, of which there may be one. That it `failed` is only logged.
     async fn run(&mut self, sql: &str, failed: &'static str) -> Result<Vec<Parameter>, LoginError> {
         let mut out = BytesMut::new();
@@ -334,7 +349,7 @@ impl Login<'_> {
                 (kind::READY_FOR_QUERY, _) => return Ok(rows),
                 (kind::ERROR_RESPONSE, body) => {
                     let error = refused(&body).to_string();
-                    tracing::warn!(server = %self.spec.address, error = %error.escape_debug(), "{failed}");
+                    tracing::warn!(server = %self.spec.address, error = %error, "{failed}");
                 }
                 (kind::DATA_ROW, body) if rows.len() < SET_MAX => {
                     if let Some([name, rest @ ..]) = backend::row_fields(&body).as_deref() {

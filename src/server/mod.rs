@@ -38,7 +38,7 @@ pub use outlets::{Hearing, Witness};
 pub use repair::{Leaving, REPAIR_DEADLINE, abandon, probe, repair, reset};
 pub use reply_queue::{Awaits, Disposition, ReplyQueue};
 pub use slot::Slot;
-pub use standing::{Standing, standing};
+pub use standing::{Standing, barred, standing};
 pub use vet::vet;
 
 #[cfg(test)]

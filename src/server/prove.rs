@@ -26,16 +26,16 @@ impl Login<'_> {
     /// True: by a password that PostgreSQL keeps, and so not behind the end of its validity. It looks at that nowhere else, and who asks for
     /// one in clear may be LDAP.
     pub(super) async fn authenticate(&mut self) -> Result<bool, LoginError> {
-        let mut is_valid = false;
+        let mut has_proven = false;
         loop {
             let (message, body) = self.expect().await?;
             if message == kind::NEGOTIATE_PROTOCOL_VERSION {
                 continue;
             }
             let request = (message == kind::AUTHENTICATION).then(|| Authentication::read(&body)).flatten();
-            is_valid |= matches!(request, Some(Authentication::Md5(_) | Authentication::Sasl(_)));
+            has_proven |= matches!(request, Some(Authentication::Md5(_) | Authentication::Sasl(_)));
             match request.ok_or_else(|| untrusted("an unexpected message instead of an authentication request"))? {
-                Authentication::Ok => return Ok(is_valid),
+                Authentication::Ok => return Ok(has_proven),
                 Authentication::Cleartext => self.send_password()?,
                 Authentication::Md5(salt) => self.send_md5(salt)?,
                 Authentication::Sasl(mechanisms) => self.scram(mechanisms).await?,

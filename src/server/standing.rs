@@ -3,10 +3,11 @@
 
 use super::ask::{Answer, Row, ask};
 use super::connection::Server;
+use super::login::LoginError;
 
 /// The role that logged in, whatever a client has made of the current one. Its operators are named in full: who may set the role's search_path
 /// may have made others.
-const QUESTION: &str = "SELECT rolcanlogin AND \
+pub(super) const QUESTION: &str = "SELECT rolcanlogin AND \
                         (rolvaliduntil IS NULL OR rolvaliduntil OPERATOR(pg_catalog.>) pg_catalog.now()) \
                         FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER";
 
@@ -31,6 +32,15 @@ pub async fn standing(server: &mut Server) -> Option<Standing> {
         return Some(Standing::Unknown);
     }
     ask(server, QUESTION, ANSWER).await.map(|answer| read(&answer))
+}
+
+/// As whoever is let in no more hears it.
+pub fn barred(role: &str) -> LoginError {
+    LoginError::Refused {
+        sqlstate: "28000".to_owned(),
+        message: format!("role \"{role}\" is not permitted to log in"),
+        detail: Some("PostgreSQL says that it may not log in, has expired, or is gone."),
+    }
 }
 
 fn read(answer: &Answer) -> Standing {

@@ -39,8 +39,9 @@ fn a_role_that_is_barred_is_refused_while_no_primary_is_confirmed() {
     assert_eq!(knock(&world), None);
     world.on_primary("ALTER ROLE barred NOLOGIN");
     world.until_replayed();
+    let is_confirmed = |row: &str| row.contains("|primary|primary|");
+    assert!(world.console("SHOW HOSTS").lines().any(is_confirmed));
     world.primary.stop(StopMode::Fast).unwrap();
-    let is_confirmed = |row: &str| row.contains("|primary|") && row.contains("|ready|");
     eventually("there is no primary", || !world.console("SHOW HOSTS").lines().any(is_confirmed));
     eventually("it is refused", || knock(&world).as_deref() == Some("28000"));
     let mut other = world.client();

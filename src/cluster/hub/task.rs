@@ -79,12 +79,12 @@ impl Task {
         let parameters = [("client_encoding", encoding.as_str()), ("application_name", NAME)];
         match self.lane.log_in_beside(id, &parameters).await {
             Ok(server) => {
-                tracing::debug!(server = %id, encoding = %encoding.escape_debug(), "hub opened");
+                tracing::debug!(server = %id, %encoding, "hub opened");
                 self.serve(Conversation::new(server)).await;
             }
             Err(error) => {
                 let (user, text) = (self.lane.role(), error.to_string());
-                tracing::warn!(address = %self.lane.address(), user = %user.escape_debug(), error = %text.escape_debug(), "cannot open a hub for LISTEN");
+                tracing::warn!(address = %self.lane.address(), %user, error = %text, "cannot open a hub for LISTEN");
                 self.refuse(Fault { severity: Severity::Error, ..error.fault() }).await;
             }
         }
@@ -215,7 +215,7 @@ impl Task {
     }
 
     fn lost(&mut self, mut line: Conversation, over: &Over) {
-        let (server, reason) = (line.server.id, over.0.escape_debug());
+        let (server, reason) = (line.server.id, &over.0);
         tracing::warn!(%server, %reason, "a hub's connection is lost; whoever listened through it is disconnected");
         line.unanswered().for_each(|mailbox| lose(&mailbox));
     }

@@ -27,7 +27,7 @@ pub(super) struct Standing {
 #[derive(Clone, Copy)]
 enum Word {
     Nothing,
-    /// It let the role in by its password, or said that it would. Whom it trusts, or knows by a certificate, it lets in also when expired.
+    /// It let the role in, or said that it would.
     MayLogIn(Instant),
     Barred,
 }
