@@ -5,6 +5,7 @@ use super::checkout::{NoServer, refused, waited_too_long};
 use super::connection::Client;
 use super::welcome::ANSWER;
 use crate::clock::{self, Instant};
+use crate::fault::{Fault, Severity};
 use crate::pool::Lane;
 use crate::server::{LoginError, Standing, barred, standing};
 use std::sync::Arc;
@@ -47,9 +48,9 @@ impl Client {
             }
             Ok(Some(false)) => {
                 lane.barred();
-                Err(refused(&barred(&lane.role())))
+                Err(not_permitted(lane))
             }
-            Ok(None) if !present => Ok(()),
+            Ok(None) if !present && !lane.is_barred() => Ok(()),
             // Whoever opens the next server hears of the role.
             Ok(None) if !lane.has_servers(self.now) && lane.goes_unasked(self.now) => Ok(()),
             Ok(None) => Err(NoServer::Refused(waited_too_long(lane, since))),
@@ -119,4 +120,9 @@ impl Client {
 /// Whether PostgreSQL has refused the role, and not we PostgreSQL.
 fn is_barred(error: &LoginError) -> bool {
     matches!(error, LoginError::Refused { .. }) && error.is_final()
+}
+
+/// A role that PostgreSQL bars.
+fn not_permitted(lane: &Lane) -> NoServer {
+    NoServer::Refused(Fault { severity: Severity::Error, ..barred(&lane.role()).fault() })
 }

@@ -103,7 +103,6 @@ fn plain_login(
         connect_query: None,
         track_extra: Vec::new(),
         routes: false,
-        vets_role: false,
         generation: 0,
     }
 }

@@ -240,7 +240,6 @@ impl Cluster {
         let spec = |(index, host): (usize, &Host)| LaneSpec {
             login: LoginSpec {
                 generation: books.generation,
-                vets_role: true,
                 found: found(index).unwrap_or_default(),
                 ..self.login(config, entry, host, pool)
             },

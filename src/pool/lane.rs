@@ -271,7 +271,7 @@ impl Lane {
     /// As a server's login, within `server_connect_timeout`.
     pub async fn log_in_beside(&self, id: ServerId, parameters: &[(&str, &str)]) -> Result<Box<Server>, LoginError> {
         let spec = self.spec();
-        let mut login = LoginSpec { vets_role: false, ..spec.login.clone() };
+        let mut login = spec.login.clone();
         for (name, value) in parameters {
             login.parameters.retain(|(known, _)| known != name);
             login.parameters.push(((*name).to_owned(), (*value).to_owned()));

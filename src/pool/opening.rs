@@ -5,7 +5,8 @@ use super::lane::Lane;
 use super::steward::Chore;
 use crate::clock;
 use crate::ids::ServerId;
-use crate::server::{LoginError, log_in};
+use crate::server::{LoginError, LoginSpec, Server, Standing, barred, log_in, standing};
+use crate::session::Welcome;
 use std::sync::Arc;
 
 /// An attempt under way, with a place in the ledger. Dropped without an answer (its task has panicked, or was dropped),
@@ -41,7 +42,7 @@ pub(super) async fn open(opening: Opening, id: ServerId) {
     let lane = opening.lane.clone();
     let spec = lane.spec();
     let since = clock::now();
-    let login = tokio::time::timeout(spec.connect_timeout, log_in(&spec.login, id)).await;
+    let login = tokio::time::timeout(spec.connect_timeout, vetted(&spec.login, id)).await;
     match login.unwrap_or(Err(LoginError::TimedOut)) {
         Ok((server, welcome)) => {
             lane.backoff.meter.connected(clock::now().saturating_duration_since(since));
@@ -50,6 +51,15 @@ pub(super) async fn open(opening: Opening, id: ServerId) {
         }
         Err(error) => lane.open_failed(opening.end(), since, error),
     }
+}
+
+/// Whom PostgreSQL asks for no password of its own it lets in also when that has expired. What cannot be found out is no reason to refuse.
+async fn vetted(spec: &LoginSpec, id: ServerId) -> Result<(Box<Server>, Welcome), LoginError> {
+    let (mut server, welcome) = log_in(spec, id).await?;
+    if !server.is_role_proven() && standing(&mut server).await == Some(Standing::Barred) {
+        return Err(barred(&spec.user));
+    }
+    Ok((server, welcome))
 }
 
 #[cfg(test)]

@@ -37,7 +37,6 @@ impl Stage {
             connect_query: None,
             track_extra: Vec::new(),
             routes: false,
-            vets_role: false,
             generation: 1,
         };
         let limits = Limits {

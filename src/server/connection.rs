@@ -61,6 +61,8 @@ pub struct Server {
     role_in_doubt: bool,
     // It holds what some client has left there, and nobody knows whose it is: it listens, for one.
     leaked: bool,
+    // PostgreSQL has asked for a password that it keeps, and looked at its end.
+    pub(super) role_is_proven: bool,
     // Bytes of the client sent since nothing was owed; above ANY_WINDOW there is no TCP_USER_TIMEOUT.
     unread: usize,
     opened: Instant,
@@ -117,6 +119,7 @@ impl Server {
             stale: false,
             role_in_doubt: false,
             leaked: false,
+            role_is_proven: false,
             unread: 0,
             opened: now,
             last_used: now,
@@ -138,6 +141,11 @@ impl Server {
     /// When it logged in.
     pub fn opened(&self) -> Instant {
         self.opened
+    }
+
+    /// Whether PostgreSQL has looked at the role's `VALID UNTIL` when it let this in.
+    pub fn is_role_proven(&self) -> bool {
+        self.role_is_proven
     }
 
     /// Generation of the configuration it was opened with; 0 if it is to be closed whatever that was.

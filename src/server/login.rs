@@ -6,7 +6,6 @@ use super::cancel::CancelTarget;
 use super::connection::Server;
 use super::keyring::Keyring;
 use super::open::{Way, open, ways};
-use super::standing::{QUESTION, barred};
 use crate::auth::Stored;
 use crate::fault::{Blame, Fault, SqlState};
 use crate::ids::ServerId;
@@ -66,8 +65,6 @@ pub struct LoginSpec {
     pub track_extra: Vec<String>,
     /// What decides where reads may run is asked: the database has several hosts.
     pub routes: bool,
-    /// Where PostgreSQL asks for no password that it keeps, and so does not look at its end, it is asked whether the role has expired.
-    pub vets_role: bool,
     /// Generation of the configuration, from 1.
     pub generation: u64,
 }
@@ -220,12 +217,8 @@ async fn attempt(
     let address = socket.peer_address().unwrap_or_else(|| spec.address.clone());
     let mut login = Login { socket, spec };
     login.send_startup();
-    let has_proven = login.authenticate().await?;
+    let role_is_proven = login.authenticate().await?;
     let (mut welcome, key) = login.hear_parameters().await?;
-    // Who says more than that will be found out below, and no answer of his is waited for.
-    if spec.vets_role && !has_proven && login.socket.received().is_empty() {
-        login.vet_role().await?;
-    }
     let set = match &spec.connect_query {
         Some(sql) => {
             login.run(sql, "connect_query failed").await?;
@@ -244,6 +237,7 @@ async fn attempt(
     let target = CancelTarget { address, key, options, host, tls, astray: 0.into() };
     let settings = (welcome.settings.clone(), home);
     let mut server = Server::new(id, login.socket, settings, target, crate::clock::now(), spec.generation);
+    server.role_is_proven = role_is_proven;
     // Kept in the inbox it would make the server look unfit for every client, and be opened again at once.
     if !server.take_in() {
         return Err(untrusted("it said what nobody asked for behind its login"));
@@ -325,15 +319,6 @@ impl Login<'_> {
     fn check_what_follows(&self) -> Result<(), LoginError> {
         match frame::first(self.socket.received()) {
             Some((kind::ERROR_RESPONSE, body, _)) => Err(refused(body)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What cannot be found out is no reason to refuse it.
-    async fn vet_role(&mut self) -> Result<(), LoginError> {
-        let says = self.run(QUESTION, "whether its role has expired is not known").await?;
-        match says.first() {
-            Some((word, _)) if **word == *b"f" => Err(barred(&self.spec.user)),
             _ => Ok(()),
         }
     }

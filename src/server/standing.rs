@@ -7,7 +7,7 @@ use super::login::LoginError;
 
 /// The role that logged in, whatever a client has made of the current one. Its operators are named in full: who may set the role's search_path
 /// may have made others.
-pub(super) const QUESTION: &str = "SELECT rolcanlogin AND \
+const QUESTION: &str = "SELECT rolcanlogin AND \
                         (rolvaliduntil IS NULL OR rolvaliduntil OPERATOR(pg_catalog.>) pg_catalog.now()) \
                         FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER";
 

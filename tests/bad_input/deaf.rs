@@ -125,6 +125,7 @@ fn servers_whose_statements_do_not_end_get_no_more_than_the_pools_places_once_mo
 fn a_server_that_reads_nothing_for_a_while_is_not_taken_for_a_dead_one() {
     let slow = serve(|caller| {
         caller.say(&welcome())?;
+        caller.begin_to_read()?;
         // A slow statement; what was sent behind it fills the buffers. Many times tcp_user_timeout.
         std::thread::sleep(10 * USER_TIMEOUT);
         caller.read()?;

@@ -128,17 +128,33 @@ impl Caller {
 
     pub fn read(&mut self) -> Result<(u8, Vec<u8>), Closed> {
         loop {
-            if let Some((kind, body, total)) = first(&self.received) {
-                let message = (kind, body.to_vec());
-                self.received.drain(..total);
-                if let Some(answer) = answer_to_pgotter(&message) {
-                    self.say(&answer)?;
-                    continue;
-                }
+            if let Some(message) = self.received_message()? {
                 return Ok(message);
             }
             self.receive()?;
         }
+    }
+
+    /// A client's message, if it is here as a whole.
+    fn received_message(&mut self) -> Result<Option<(u8, Vec<u8>)>, Closed> {
+        while let Some((kind, body, total)) = first(&self.received) {
+            let message = (kind, body.to_vec());
+            self.received.drain(..total);
+            match answer_to_pgotter(&message) {
+                Some(answer) => self.say(&answer)?,
+                None => return Ok(Some(message)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until a client's message has begun that is longer than what can be read at once.
+    pub fn begin_to_read(&mut self) -> Result<(), Closed> {
+        while self.received.len() < 4096 {
+            self.receive()?;
+            assert!(self.received_message()?.is_none(), "a longer message");
+        }
+        Ok(())
     }
 
     /// Logs the caller in and waits for its first message.

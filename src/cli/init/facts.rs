@@ -111,7 +111,6 @@ async fn open(target: &Target, host: &str, port: u16, secret: Option<Stored>) ->
         connect_query: None,
         track_extra: Vec::new(),
         routes: false,
-        vets_role: false,
         generation: 0,
     };
     match tokio::time::timeout(target.timeout, log_in(&spec, ServerId(0))).await {

@@ -103,6 +103,11 @@ impl Lane {
         goes
     }
 
+    /// Whether PostgreSQL has said no when it was asked last.
+    pub fn is_barred(&self) -> bool {
+        matches!(*self.standing.word.lock(), Word::Barred)
+    }
+
     /// PostgreSQL says no: the next client asks again.
     pub fn barred(&self) {
         *self.standing.word.lock() = Word::Barred;

@@ -33,7 +33,6 @@ async fn fresh() -> Box<Server> {
         connect_query: None,
         track_extra: Vec::new(),
         routes: false,
-        vets_role: false,
         generation: 0,
     };
     log_in(&spec, ServerId(1)).await.expect("a login").0
