@@ -61,12 +61,10 @@ impl Md5Challenge {
 
 /// Body of the PasswordMessage that answers AuthenticationMD5Password (without the terminating zero).
 /// A stored hash answers as well as the password: [`Md5Hash::from_password`] makes one of the other.
-pub fn md5_password(hash: &Md5Hash, salt: [u8; 4]) -> Zeroizing<String> {
-    let answer = Zeroizing::new(hex_of(&[hash.0.expose(), &salt]));
-    let mut password = Zeroizing::new(String::with_capacity("md5".len() + HEX_BYTES));
-    password.push_str("md5");
-    password.extend(answer.iter().map(|digit| char::from(*digit)));
-    password
+pub fn md5_password(hash: &Md5Hash, salt: [u8; 4]) -> String {
+    let answer = hex_of(&[hash.0.expose(), &salt]);
+    let hex = answer.iter().map(|digit| char::from(*digit));
+    "md5".chars().chain(hex).collect()
 }
 
 fn hex_of(parts: &[&[u8]]) -> [u8; HEX_BYTES] {

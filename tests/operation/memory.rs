@@ -12,7 +12,7 @@ use std::thread;
 const BIG: &str = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
 
 /// The budget, a quarter above it, 64 KiB for each of the clients, and what the allocator and the rest of the process have
-/// grown by. Measured: 7.5 MiB; without a budget 31.
+/// grown by. Measured: 11 to 14 MiB; without a budget 31.
 const ALLOWED_KIB: u64 = 16 << 10;
 const HOGS: usize = 80;
 const LOGIN: &[(&str, &str)] = &[("user", "app"), ("database", "postgres")];

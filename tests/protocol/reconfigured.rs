@@ -3,7 +3,7 @@
 use crate::support::raw::*;
 use crate::support::waiting::eventually;
 use crate::support::{PgOtter, must, postgres};
-use pgotter::cli::local_postgres::{LocalPostgres, Options};
+use pgotter::cli::local_postgres::Options;
 use std::collections::HashMap;
 
 const READ_ONLY: &str = "default_transaction_read_only";
@@ -43,12 +43,6 @@ fn together(clients: &mut [Told]) -> Vec<String> {
     shown
 }
 
-fn configure(server: &LocalPostgres, value: &str) {
-    for sql in [format!("ALTER SYSTEM SET {READ_ONLY} = {value}"), "SELECT pg_reload_conf()".to_owned()] {
-        must(server.psql("postgres", &sql));
-    }
-}
-
 fn follow(pool_mode: &str, pool_size: usize) {
     let server = postgres(&Options::default());
     let pooler = format!("pool_mode = \"{pool_mode}\"\ndefault_pool_size = {pool_size}");
@@ -56,7 +50,9 @@ fn follow(pool_mode: &str, pool_size: usize) {
     let mut direct = Told::log_in(server.port());
     let [mut these, mut those] = [(); 2].map(|()| [(); 2].map(|()| Told::log_in(pgotter.port())));
     assert_eq!([together(&mut these), together(&mut those)], [["off"; 2]; 2]);
-    configure(&server, "on");
+    for sql in [&format!("ALTER SYSTEM SET {READ_ONLY} = on"), "SELECT pg_reload_conf()"] {
+        must(server.psql("postgres", sql));
+    }
     eventually("PostgreSQL follows", || direct.read_only() == "on");
     eventually("clients do", || together(&mut those) == ["on"; 2]);
     eventually("all of them", || together(&mut these) == ["on"; 2]);
