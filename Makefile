@@ -38,9 +38,7 @@ VERSIONS ?= 15 16 17 18
 
 # Runs tests and closes with the line that names what could not run. $(1): the arguments of `cargo test`.
 define run_tests
-@file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
-status=0 && { TMPDIR=$$(bash .ci/scratch) PGOTTER_SKIPPED="$$file" cargo test --locked $(1) || status=$$?; } && \
-bash .ci/could-not-run "$$file" "$$status"
+@bash .ci/in-scratch bash .ci/run-tests $(1)
 endef
 
 .PHONY: help build install quick lint test demo bench test-long test-leaks test-routing test-failover test-truth test-drivers test-versions test-regression preflight preflight-lint preflight-test preflight-bench preflight-versions
@@ -100,7 +98,7 @@ test-drivers: preflight
 	$(call run_tests,--test drivers $(ARGS) -- --ignored)
 
 test-versions: preflight-versions
-	@bash .ci/test-versions "$(VERSIONS)" $(ARGS)
+	@bash .ci/in-scratch bash .ci/test-versions "$(VERSIONS)" $(ARGS)
 
 # Most tests wait most of the time, for timers and for PostgreSQL. Where there are more cores, as many at a time as there are do.
 test: export RUST_TEST_THREADS := $(or $(RUST_TEST_THREADS),$(shell n=$$(nproc); echo $$((n > 4 ? n : 2 * n))))

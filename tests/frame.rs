@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 /// What the scripts themselves are made of; none of it is looked for by the preflight.
@@ -405,14 +405,15 @@ fn the_closing_line_names_each_test_that_could_not_run_once() {
 }
 
 #[test]
-fn whatever_of_make_runs_tests_ends_with_the_closing_line() {
+fn whatever_of_make_runs_tests_has_a_scratch_folder_and_ends_with_the_closing_line() {
     let makefile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).unwrap();
     let phony = makefile.lines().find(|line| line.starts_with(".PHONY:")).unwrap();
     let parts: Vec<&str> = phony.split(' ').filter(|part| *part == "test" || part.starts_with("test-")).collect();
     assert!(parts.len() > 5, "{parts:?}");
     for part in parts {
         let told = run(Command::new("make").args(["-n", part]).env_remove("MAKEFLAGS").env_remove("MAKELEVEL")).text;
-        assert!(told.contains(".ci/could-not-run") || told.contains(".ci/test-versions"), "{part}: {told}");
+        let run = ["run-tests", "test-versions"].map(|script| format!("bash .ci/in-scratch bash .ci/{script} "));
+        assert!(run.iter().any(|run| told.contains(run)), "{part}: {told}");
     }
 }
 
@@ -448,6 +449,55 @@ fn what_could_not_run_is_written_where_the_closing_line_looks() {
 #[ignore = "not a test: run by what_could_not_run_is_written_where_the_closing_line_looks"]
 fn reports_for_the_test_above() {
     could_not_run("a thing", "a reason");
+}
+
+#[test]
+fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
+    if !Path::new("/proc/self/status").exists() {
+        return could_not_run("folders of processes that were killed", "there is no /proc");
+    }
+    let parent = TempDir::new().unwrap();
+    let program = parent.path().join("program");
+    write_program(
+        &program,
+        "for name in INT TERM HUP; do trap \"echo got $name; exit 3\" $name; done\n\
+         echo it >\"$(mktemp)\"\necho \"$TMPDIR\"\nwhile :; do sleep 0.05; done",
+    );
+    let begin = || {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,HUP,TERM", "bash", ".ci/in-scratch"]).arg(&program);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env("TMPDIR", parent.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let folder = PathBuf::from(line.trim());
+        assert!(folder.parent() == Some(parent.path()) && fs::read_dir(&folder).unwrap().count() == 1, "{line}");
+        (child, output, folder)
+    };
+    let end = |(mut child, mut output, folder): (Child, BufReader<ChildStdout>, PathBuf), name: &str, signal| {
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!((&*rest, child.wait().unwrap().code()), (&*format!("got {name}\n"), Some(3)));
+        assert!(!folder.exists(), "{}", folder.display());
+    };
+    let (mut killed, output, left) = begin();
+    let orphan = fs::read_to_string(format!("/proc/{0}/task/{0}/children", killed.id())).unwrap();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    kill_process(Pid::from_raw(orphan.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    drop(output);
+    assert!(left.exists());
+    for (name, signal) in [("INT", Signal::INT), ("HUP", Signal::HUP), ("TERM", Signal::TERM)] {
+        let running = begin();
+        assert!(!left.exists(), "what was killed is cleared by the next");
+        let beside = begin();
+        assert!(running.2.exists(), "what runs is not");
+        end(running, name, signal);
+        end(beside, name, signal);
+    }
 }
 
 #[test]
