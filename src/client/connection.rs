@@ -12,6 +12,7 @@ use super::route::Route;
 use super::sequences::Drawn;
 use super::serve::Left;
 use super::settle::{Bent, Pin};
+use super::silence::Probes;
 use super::slow::Slow;
 use super::texts::Passing;
 use super::timer::Timer;
@@ -47,6 +48,8 @@ pub struct Rules {
     pub query_wait_notify: Option<Duration>,
     /// Deadline for a client that takes nothing.
     pub client_write_timeout: Option<Duration>,
+    /// Where a client is silent within a transaction.
+    pub(super) probes: Option<Probes>,
     /// Idle servers are probed after this long.
     pub server_check_delay: Duration,
     /// Deadline of the first server's login.
@@ -90,6 +93,7 @@ impl Rules {
             request_gather: pooler.request_gather,
             query_wait_notify: pooler.query_wait_notify,
             client_write_timeout: pooler.client_write_timeout,
+            probes: Probes::new(pooler),
             server_check_delay: pooler.server_check_delay,
             server_connect_timeout: pooler.server_connect_timeout,
             cancel_wait_timeout: pooler.cancel_wait_timeout,
@@ -174,6 +178,8 @@ pub struct Client {
     pub(super) text: Option<Arc<KeptText>>,
     // It has closed its connection behind a Terminate that is not read yet.
     pub(super) hung_up: bool,
+    // Its machine is asked whether it is still there.
+    pub(super) probed: bool,
     // What it has done with sequences.
     pub(super) drawn: Drawn,
     // Settings may be others in it than those that are known.
@@ -275,6 +281,7 @@ impl Client {
             outgoing: None,
             text: None,
             hung_up: false,
+            probed: false,
             drawn: Drawn::default(),
             bent: Bent::No,
             now,

@@ -39,6 +39,7 @@ mod ruled;
 mod sequences;
 mod serve;
 mod settle;
+mod silence;
 mod slow;
 mod standing;
 mod stopwatch;

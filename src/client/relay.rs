@@ -30,6 +30,7 @@ impl Client {
                     self.show_rest(&link);
                     let deadline = earlier(self.deadline(&link), self.hub_deadline(&link));
                     let deadline = earlier(deadline, earlier(self.trial_deadline(), self.next_look_at_catalog()));
+                    let deadline = earlier(deadline, self.silence_deadline(&link));
                     let event = turn(self, Some(&mut link.server), deadline).await;
                     if matches!(event, Event::ServerGone) && !self.may_move_once_more() {
                         return Err(self.bereave(link));
@@ -69,6 +70,7 @@ impl Client {
             Event::ClientGone => return Err(if self.hung_up { Left::Terminated } else { Left::Gone }),
             Event::Mail(mail) => self.read_mail(mail, link)?,
             Event::TooMuch => return Err(Left::Refused(self.holding.shed())),
+            Event::Deadline if self.silence_deadline(link).is_some_and(|at| at <= clock::now()) => self.probe_client(),
             Event::Deadline if self.trial_deadline().is_some_and(|at| at <= clock::now()) => self.show(),
             Event::Deadline if self.hub_deadline(link).is_some_and(|at| at <= clock::now()) => {
                 self.turn_to_hub(link)?
@@ -233,6 +235,7 @@ impl Client {
                 "transaction blocks are not allowed in statement pooling mode",
             )));
         }
+        self.end_probing(link);
         let moves = self.moves().is_some();
         if owed && !moves && !self.may_release(link) && !link.server.exchange().owes() {
             self.observe(link, self.moment(link));

@@ -5,7 +5,7 @@
 
 use super::bulk::Bulk;
 use super::connect::Address;
-use super::stream::Stream;
+use super::stream::{Stream, TcpOptions};
 use super::tls::Session;
 use crate::clock::Instant;
 use bytes::{Buf, BytesMut};
@@ -203,6 +203,11 @@ impl Socket {
     /// Changes TCP_USER_TIMEOUT; `None` = the system's.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) {
         self.wire.stream.set_user_timeout(timeout);
+    }
+
+    /// Changes how its peer is kept alive, and nothing else of these options. A unix stream has none.
+    pub fn set_keepalive(&self, options: &TcpOptions) {
+        self.wire.stream.set_keepalive(options);
     }
 
     /// Queues a chunk; never waits.

@@ -60,31 +60,61 @@ pub struct TcpOptions {
 }
 
 impl TcpOptions {
+    /// The same, with the system's values of keepalive where nothing is said: a socket that has been told others does not find them again.
+    ///
+    /// # Errors
+    /// The system's, where no socket can be had to ask.
+    pub fn or_system(self) -> io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        let or = |said: Option<Duration>, system: io::Result<Duration>| {
+            said.map_or_else(|| system.map(Some), |said| Ok(Some(said)))
+        };
+        Ok(Self {
+            keepidle: or(self.keepidle, socket.tcp_keepalive_time())?,
+            keepintvl: or(self.keepintvl, socket.tcp_keepalive_interval())?,
+            keepcnt: Some(self.keepcnt.map_or_else(|| socket.tcp_keepalive_retries(), Ok)?),
+            ..self
+        })
+    }
+
     /// Sets them, and TCP_NODELAY, on a connected socket.
     pub fn apply(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = socket2::SockRef::from(stream);
         socket.set_tcp_nodelay(true)?;
-        if self.keepalive {
-            let mut keepalive = socket2::TcpKeepalive::new();
-            if let Some(idle) = self.keepidle {
-                keepalive = keepalive.with_time(idle);
-            }
-            if let Some(interval) = self.keepintvl {
-                keepalive = keepalive.with_interval(interval);
-            }
-            if let Some(count) = self.keepcnt {
-                keepalive = keepalive.with_retries(count);
-            }
-            socket.set_tcp_keepalive(&keepalive)?;
-        }
+        self.keep_alive(&socket)?;
         if self.user_timeout.is_some() {
             socket.set_tcp_user_timeout(self.user_timeout)?;
         }
         Ok(())
     }
+
+    fn keep_alive(&self, socket: &socket2::Socket) -> io::Result<()> {
+        if !self.keepalive {
+            return Ok(());
+        }
+        let mut keepalive = socket2::TcpKeepalive::new();
+        if let Some(idle) = self.keepidle {
+            keepalive = keepalive.with_time(idle);
+        }
+        if let Some(interval) = self.keepintvl {
+            keepalive = keepalive.with_interval(interval);
+        }
+        if let Some(count) = self.keepcnt {
+            keepalive = keepalive.with_retries(count);
+        }
+        socket.set_tcp_keepalive(&keepalive)
+    }
 }
 
 impl Stream {
+    /// Changes how its peer is kept alive, and nothing else of these options. A unix stream has none.
+    pub fn set_keepalive(&self, options: &TcpOptions) {
+        if let Self::Tcp(stream) = self {
+            // Fails only on a socket that is gone, which shows soon enough.
+            let _ = options.keep_alive(&socket2::SockRef::from(stream));
+        }
+    }
+
     /// Changes TCP_USER_TIMEOUT; `None` = the system's. A unix stream has none.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) {
         if let Self::Tcp(stream) = self {

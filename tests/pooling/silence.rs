@@ -2,7 +2,7 @@
 //! notices.
 
 use super::proxy::Proxy;
-use super::support::{fall_silent, may_fall_silent, needs_root};
+use super::support::{could_not_run, fall_silent, may_fall_silent, needs_root};
 use super::talk::{Client, query};
 use super::world::{eventually, fresh_role, holder, look, pgotter, until_it_sleeps};
 use std::time::{Duration, Instant};
@@ -17,8 +17,7 @@ fn f1_a_client_that_vanishes_without_a_word_is_rolled_back_and_its_statement_can
     }
     let role = fresh_role();
     look(&format!("CREATE TABLE kept_by_{role} AS SELECT 1 AS n; ALTER TABLE kept_by_{role} OWNER TO {role}"));
-    let probes = "tcp_keepidle = 1\ntcp_keepintvl = 1\ntcp_keepcnt = 1";
-    let pooler = pgotter(&format!("default_pool_size = 1\n{probes}"), "");
+    let pooler = pgotter("default_pool_size = 1", "");
     let change = format!("UPDATE kept_by_{role} SET n = n + 1");
     for running in [false, true] {
         let mut client = holder(pooler.port(), &role);
@@ -32,6 +31,47 @@ fn f1_a_client_that_vanishes_without_a_word_is_rolled_back_and_its_statement_can
         let mut next = Client::connect(pooler.port(), &role, "postgres");
         let seen = next.query(&format!("SELECT pg_backend_pid(), n FROM kept_by_{role} FOR UPDATE NOWAIT"));
         assert_eq!(seen.rows, [[&*backend, "1"]], "running: {running}, {seen:?}");
+    }
+}
+
+/// In how many seconds the system asks the client whether it is still there. `None`: it waits to hear that it has received something.
+/// Source: Linux, Documentation/networking/proc_net_tcp.rst; the time is in hundredths of a second.
+fn asked_in(client: &Client) -> Option<u64> {
+    let end = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let ours = end(client.stream.peer_addr().expect("PgOtter's end"));
+    let theirs = end(client.stream.local_addr().expect("the client's end"));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| line[1].ends_with(&ours) && line[2].ends_with(&theirs)).expect("its connection");
+    let (timer, after) = line[5].split_once(':').expect("a timer");
+    (timer == "02").then(|| u64::from_str_radix(after, 16).expect("a time") / 100)
+}
+
+#[test]
+fn f1_only_within_a_transaction_and_where_the_operator_has_not_said_when_is_a_silent_client_soon_asked() {
+    if !std::path::Path::new("/proc/net/tcp").exists() {
+        return could_not_run("when clients are asked", "there is no /proc/net/tcp");
+    }
+    const SOON: u64 = 5;
+    let role = fresh_role();
+    let (pooler, told) = (pgotter("default_pool_size = 2", ""), pgotter("tcp_keepidle = 71", ""));
+    let mut patient = Client::connect(told.port(), &role, "postgres");
+    let mut client = Client::connect(pooler.port(), &role, "postgres");
+    let not_soon = |client: &Client| asked_in(client).is_some_and(|after| after > SOON);
+    patient.query("BEGIN; SELECT 1");
+    eventually("outside it is not", || not_soon(&client));
+    for (begin, end) in [
+        ("BEGIN; SELECT 1", "COMMIT"),
+        ("BEGIN; SELECT 1", "SELECT 1; ROLLBACK"),
+        // Which keeps its server.
+        ("BEGIN; CREATE TEMPORARY TABLE mine (n int)", "COMMIT"),
+        ("BEGIN; SELECT 1", "COMMIT"),
+    ] {
+        client.query(begin);
+        eventually(&format!("{begin}: it is"), || asked_in(&client).is_some_and(|after| after <= SOON));
+        assert!(not_soon(&patient), "its transaction is older");
+        client.query(end);
+        eventually(&format!("{begin} … {end}: it is not any more"), || not_soon(&client));
     }
 }
 
