@@ -19,6 +19,7 @@ use crate::metrics;
 use crate::net::{Crowd, Listener, Memory, Tls, listen_tcp, listen_unix};
 use arc_swap::ArcSwap;
 use std::cmp::Ordering;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -273,11 +274,14 @@ fn count(config: &Config) -> Arc<metrics::Registry> {
 fn endpoint(address: SocketAddr) -> io::Result<http::Listening> {
     let listening = http::bind(address).map_err(|error| {
         let hint = "set `listen` under [http] to another address, or to \"\" for no endpoint";
-        let why = why(&error, address);
-        io::Error::new(error.kind(), format!("cannot listen on {address} for [http]: {why}; {hint}"))
+        cannot_listen(&error, format_args!("{address} for [http]"), format_args!("{}; {hint}", why(&error, address)))
     })?;
     tracing::info!(%address, "serving /metrics, /live, /ready and /api/v1/");
     Ok(listening)
+}
+
+fn cannot_listen(error: &io::Error, place: impl Display, why: impl Display) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {place}: {why}"))
 }
 
 /// Why one cannot listen there, with whoever does.
@@ -294,15 +298,11 @@ fn listeners(config: &Config) -> io::Result<Vec<Listener>> {
     for address in &pooler.listen_addr {
         let address = SocketAddr::new(*address, pooler.listen_port);
         let listener = listen_tcp(address, pooler.listen_backlog);
-        listeners.push(listener.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {}", why(&error, address)))
-        })?);
+        listeners.push(listener.map_err(|error| cannot_listen(&error, address, why(&error, address)))?);
     }
     if let Some(folder) = &pooler.unix_socket_dir {
         let listener = listen_unix(folder, pooler.listen_port, pooler.unix_socket_mode);
-        listeners.push(listener.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", folder.display()))
-        })?);
+        listeners.push(listener.map_err(|error| cannot_listen(&error, folder.display(), &error))?);
     }
     if listeners.is_empty() {
         return Err(io::Error::other("nothing to listen on: listen_addr and unix_socket_dir are both empty"));

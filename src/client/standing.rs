@@ -17,7 +17,7 @@ const TURN: Duration = Duration::from_millis(250);
 impl Client {
     /// The lane that is to be asked for the role: the primary's, or where that has no servers, one whose servers are there for it; only such a
     /// one while the primary is not `present`. `None`: it need not be asked.
-    pub(super) fn role_in_doubt(&self, primary: &Arc<Lane>, present: bool) -> Option<Arc<Lane>> {
+    pub(super) fn lane_in_doubt(&self, primary: &Arc<Lane>, present: bool) -> Option<Arc<Lane>> {
         let may_serve = |lane: &&Arc<Lane>| lane.has_servers(self.now) && (present || !Arc::ptr_eq(lane, primary));
         let other = || self.shape.lanes.iter().find(may_serve);
         let lane = if may_serve(&primary) { primary } else { other().or(present.then_some(primary))? };

@@ -222,7 +222,7 @@ impl Client {
     /// As at a login there: there is a server, it is known what its functions do, and that its role may still log in.
     async fn arrive(&mut self) -> Result<(), NoServer> {
         let Reported { lane, welcome, present } = self.reported(Occasion::Request).await?;
-        let doubtful = self.role_in_doubt(&lane, present);
+        let doubtful = self.lane_in_doubt(&lane, present);
         if present {
             self.read_catalog_again(&lane).await?;
         }

@@ -149,7 +149,7 @@ impl Client {
     ) -> Result<Arc<Welcome>, NoServer> {
         let Reported { lane, welcome, present } = reported;
         // In front of the catalog, whose reading may take longer than PostgreSQL's word is believed.
-        let doubtful = self.role_in_doubt(&lane, present);
+        let doubtful = self.lane_in_doubt(&lane, present);
         if present {
             self.read_catalog(&lane).await?;
         }
