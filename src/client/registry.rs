@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
+use zeroize::Zeroizing;
 
 /// Bytes of a secret in protocol 3.2; 3.0 has 4.
 const LONG_SECRET: usize = 32;
@@ -145,13 +146,11 @@ impl Registry {
 }
 
 fn fresh_key(long: bool) -> CancelKey {
-    let mut secret = crate::secret::random::<LONG_SECRET>().to_vec();
-    if !long {
-        secret.truncate(4);
-    }
+    let secret = Zeroizing::new(crate::secret::random::<LONG_SECRET>());
+    let length = if long { LONG_SECRET } else { 4 };
     // Process numbers are positive; the highest bit is cleared.
     let pid = i32::from_be_bytes(crate::secret::random::<4>()) & i32::MAX;
-    CancelKey { pid, secret: secret.into() }
+    CancelKey { pid, secret: secret[..length].into() }
 }
 
 impl Registration {

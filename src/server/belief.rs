@@ -86,12 +86,6 @@ impl Belief {
         self.custom.are_too_many()
     }
 
-    /// Whether it may run as another role than the one that logged in.
-    pub fn is_somebody_else(&self) -> bool {
-        let user = |settings: &Settings| settings.get(b"session_authorization").map(<[u8]>::to_vec);
-        self.settings.as_ref().is_none_or(|settings| user(settings) != user(&self.home))
-    }
-
     /// Where the way to other settings begins.
     pub fn start(&self) -> Start {
         let anew = self.settings.is_none();

@@ -5,11 +5,12 @@ use super::ask::{Answer, Row, ask};
 use super::connection::Server;
 use super::login::LoginError;
 
-/// The role that logged in, whatever a client has made of the current one. Its operators are named in full: who may set the role's search_path
-/// may have made others.
+/// The role that logged in, whatever a client or a connect_query has made of the current one and of the session's: PostgreSQL notes it once
+/// for each process. Its operators are named in full: who may set the role's search_path may have made others.
 const QUESTION: &str = "SELECT rolcanlogin AND \
                         (rolvaliduntil IS NULL OR rolvaliduntil OPERATOR(pg_catalog.>) pg_catalog.now()) \
-                        FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER";
+                        FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) \
+                        JOIN pg_catalog.pg_roles ON oid OPERATOR(pg_catalog.=) usesysid";
 
 /// No answer to it is longer.
 const ANSWER: usize = 8 * 1024;
@@ -21,16 +22,12 @@ pub enum Standing {
     MayLogIn,
     /// It may not log in, has expired, or is gone.
     Barred,
-    /// It was not to be found out: the server runs as another role, or may not look, or its answer cannot be understood.
+    /// It was not to be found out: the server may not look, or its answer cannot be understood.
     Unknown,
 }
 
 /// Asks an idle server. None: it is dead. No deadline of its own.
 pub async fn standing(server: &mut Server) -> Option<Standing> {
-    if server.belief.is_somebody_else() {
-        // It would speak of a role that a client has taken on.
-        return Some(Standing::Unknown);
-    }
     ask(server, QUESTION, ANSWER).await.map(|answer| read(&answer))
 }
 
@@ -46,7 +43,6 @@ pub fn barred(role: &str) -> LoginError {
 fn read(answer: &Answer) -> Standing {
     let value = |row: &Row| row.first().cloned().flatten();
     match (&answer.error, answer.rows.as_slice()) {
-        (Some(code), _) if **code == *b"42704" => Standing::Barred,
         (Some(_), _) => Standing::Unknown,
         (None, []) => Standing::Barred,
         (None, [row]) => match value(row).as_deref() {

@@ -7,6 +7,7 @@ use crate::fault::{Blame, Fault, SqlState};
 use crate::secret::equal;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use zeroize::Zeroize;
 
 /// Protocol 3.0.
 pub const PROTOCOL_3_0: i32 = 3 << 16;
@@ -38,8 +39,8 @@ pub enum FirstPacket {
     Startup(Startup),
 }
 
-/// What a client got in BackendKeyData and sends back to cancel. Whoever sees the secret may do so, too: it is not shown, and how long a
-/// comparison takes tells nothing of it.
+/// What a client got in BackendKeyData and sends back to cancel. Whoever sees the secret may do so, too: it is not shown, how long a
+/// comparison takes tells nothing of it, and it is wiped when dropped.
 #[derive(Clone, Eq)]
 pub struct CancelKey {
     /// The process number that stands for the client.
@@ -58,6 +59,12 @@ impl Hash for CancelKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.pid.hash(state);
         self.secret.hash(state);
+    }
+}
+
+impl Drop for CancelKey {
+    fn drop(&mut self) {
+        self.secret.zeroize();
     }
 }
 

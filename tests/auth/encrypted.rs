@@ -1,8 +1,9 @@
 //! Over TLS on both sides: clients by certificate and by SCRAM-SHA-256-PLUS, servers by every method, their own certificates' among them.
 
 use super::certificates::{Authority, Identity};
-use super::place::{eventually, group, line, pgotter_with};
-use super::tls::{client_tls, file, has_tls, psql};
+use super::place::{eventually, group, line, log_in, pgotter_with};
+use super::tls::{any_database, client_tls, file, has_tls, psql};
+use crate::support::proxy::Proxy;
 use crate::support::{PgOtter, must, postgres};
 use pgotter::cli::local_postgres::{HostAuth, LocalPostgres, Options};
 use std::sync::OnceLock;
@@ -17,7 +18,8 @@ fn ours() -> &'static Authority {
     OURS.get_or_init(|| Authority::new("ours"))
 }
 
-/// Members of the group `by_<method>` prove themselves by that method, and over TLS.
+/// Members of the group `by_<method>` prove themselves by that method over TLS. In plain those of `by_trust` are trusted, too, and others asked for
+/// SCRAM.
 fn server() -> &'static LocalPostgres {
     static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -28,9 +30,10 @@ fn server() -> &'static LocalPostgres {
             format!("ssl_key_file = '{}'", file(&own.key).display()),
             format!("ssl_ca_file = '{}'", file(&ours().certificate).display()),
         ];
-        let hba = SERVER_METHODS.map(|method| format!("hostssl all +{} 127.0.0.1/32 {method}", group(method)));
-        let server =
-            postgres(&Options { settings, hba: hba.to_vec(), auth: HostAuth::ScramSha256, ..Options::default() });
+        let line = |kind, method| format!("{kind} all +{} 127.0.0.1/32 {method}", group(method));
+        let secure = SERVER_METHODS.map(|method| line("hostssl", method));
+        let hba = secure.into_iter().chain([line("hostnossl", "trust")]).collect();
+        let server = postgres(&Options { settings, hba, auth: HostAuth::ScramSha256, ..Options::default() });
         for method in SERVER_METHODS {
             must(server.psql("postgres", &format!("CREATE ROLE {}", group(method))));
         }
@@ -65,17 +68,22 @@ enum By {
     Plus,
 }
 
+/// Lines for `[pooler]`: servers are shown the role's certificate.
+fn server_tls(mode: &str, role: &Role) -> String {
+    let own = ours().sign(&role.name, &[]);
+    let (certificate, key) = (file(&own.certificate), file(&own.key));
+    format!("server_tls_sslmode = \"{mode}\"\nserver_tls_cert_file = {certificate:?}\nserver_tls_key_file = {key:?}\n")
+}
+
 /// For this role; its servers are shown the role's certificate.
 fn pooler(by: By, role: &Role) -> PgOtter {
     let (method, mode, authority) = match by {
         By::Certificate => ("cert", "verify-full", Some(ours())),
         By::Plus => ("scram-sha-256", "require", None),
     };
-    let own = ours().sign(&role.name, &[]);
-    let (certificate, key) = (file(&own.certificate), file(&own.key));
     let servers = format!(
-        "server_tls_sslmode = \"verify-full\"\nserver_tls_ca_file = {:?}\nserver_tls_cert_file = {certificate:?}\n\
-         server_tls_key_file = {key:?}\n[databases.postgres]\nhosts = [\"localhost:{}\"]\n",
+        "{}server_tls_ca_file = {:?}\n[databases.postgres]\nhosts = [\"localhost:{}\"]\n",
+        server_tls("verify-full", role),
         file(&ours().certificate),
         server().port()
     );
@@ -169,5 +177,28 @@ fn a_certificate_lets_in_no_role_that_postgresql_bars() {
 fn a_password_bound_to_its_channel_lets_in_no_role_that_postgresql_bars_or_gives_another_one() {
     if has_tls("passwords bound to channels of roles that are barred") {
         [NOLOGIN, EXPIRED, DROPPED, ROTATED].iter().for_each(|state| are_refused(By::Plus, state));
+    }
+}
+
+#[test]
+fn an_expired_role_is_refused_by_a_server_with_tls_and_comes_to_it_once() {
+    if !has_tls("expired roles of servers with TLS") {
+        return;
+    }
+    // With `allow` who is asked for a certificate comes in plain, and PostgreSQL itself refuses its password.
+    for (mode, method) in
+        [("require", "trust"), ("require", "cert"), ("prefer", "trust"), ("prefer", "cert"), ("allow", "trust")]
+    {
+        let role = fresh_role(method);
+        look(&EXPIRED.replace("{}", &role.name));
+        let proxy = Proxy::before(server().port(), 0);
+        let rest = server_tls(mode, &role) + &any_database(proxy.port);
+        let pooler = pgotter_with("trust", &line(&role.name, &role.password), &rest);
+        let enter = || log_in(pooler.port(), &role.name, "");
+        let refusal = ("28000".to_owned(), format!("role \"{}\" is not permitted to log in", role.name));
+        assert_eq!(enter(), Err(refusal), "{mode}, {method}");
+        assert_eq!(proxy.connections(), 1, "{mode}, {method}: it came again, with or without TLS");
+        look(&format!("ALTER ROLE {} VALID UNTIL 'infinity'", role.name));
+        eventually("it may come in", || enter() == Ok(role.name.clone()));
     }
 }

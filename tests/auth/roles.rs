@@ -5,6 +5,7 @@ use super::place::{
     server, soon, verifier,
 };
 use super::strangers::cost_of;
+use super::tls::any_database;
 use crate::support::raw::{Raw, error_code, startup};
 use crate::support::{PgOtter, must};
 use pgotter::auth::Verifier;
@@ -210,16 +211,38 @@ fn a_role_that_has_operators_of_its_own_is_barred_all_the_same() {
 
 #[test]
 fn a_role_that_may_not_look_at_itself_is_asked_about_by_a_login() {
-    let role = fresh_role("trust");
-    look("CREATE DATABASE hardened");
-    must(server().psql("hardened", "REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC"));
-    let pooler = pgotter("trust", &line(&role.name, ""));
-    let again = || log_in_to("hardened", pooler.port(), &role.name, "");
-    assert_eq!(again(), Ok(role.name.clone()));
+    for (database, what) in [
+        ("hardened", "SELECT ON pg_catalog.pg_roles"),
+        ("hardened_too", "EXECUTE ON FUNCTION pg_catalog.pg_stat_get_activity"),
+    ] {
+        let role = fresh_role("trust");
+        look(&format!("CREATE DATABASE {database}"));
+        must(server().psql(database, &format!("REVOKE {what} FROM PUBLIC")));
+        let pooler = pgotter("trust", &line(&role.name, ""));
+        let again = || log_in_to(database, pooler.port(), &role.name, "");
+        assert_eq!(again(), Ok(role.name.clone()));
+        look(&format!("ALTER ROLE {} NOLOGIN", role.name));
+        eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000"));
+        look(&format!("ALTER ROLE {} LOGIN", role.name));
+        eventually("it may come in again", || again() == Ok(role.name.clone()));
+    }
+}
+
+#[test]
+fn the_role_that_logged_in_is_asked_about_whomever_connect_query_makes_of_it() {
+    let (role, somebody) = (fresh_role("trust"), fresh_role("trust"));
+    look(&format!("ALTER ROLE {} SUPERUSER; ALTER ROLE {} NOLOGIN", role.name, somebody.name));
+    let query = format!("connect_query = \"SET SESSION AUTHORIZATION {}\"\n", somebody.name);
+    let pooler = pgotter_with("trust", &line(&role.name, ""), &(any_database(server().port()) + &query));
+    let again = || log_in(pooler.port(), &role.name, "");
+    assert_eq!(again(), Ok(somebody.name.clone()), "a cold pool serves");
     look(&format!("ALTER ROLE {} NOLOGIN", role.name));
-    eventually("it is refused", || again().is_err_and(|(code, _)| code == "28000"));
+    let refused = || again().is_err_and(|(code, _)| code == "28000");
+    eventually("a warm pool refuses it", refused);
     look(&format!("ALTER ROLE {} LOGIN", role.name));
-    eventually("it may come in again", || again() == Ok(role.name.clone()));
+    eventually("and serves, of a role that may log in", || again() == Ok(somebody.name.clone()));
+    look(&format!("DROP ROLE {}", role.name));
+    eventually("nor is one served that is gone", refused);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::{PgOtter, SetAtEnd, client, must, postgres, state};
 use pgotter::cli::local_postgres::Options;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 #[test]
@@ -15,11 +15,12 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
     let role = fresh_role();
     let mut pooler = pgotter("default_pool_size = 4\nworkers = 2", "");
     let port = pooler.port();
-    let over = AtomicBool::new(false);
+    let (over, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut idle = Client::connect(port, &role, "postgres");
     thread::scope(|scope| {
         let end = SetAtEnd(&over);
         let load = |reconnects: bool| {
-            let (role, over) = (&role, &over);
+            let (role, over, done) = (&role, &over, &done);
             move || {
                 let mut client = Client::connect(port, role, "postgres");
                 while !over.load(Ordering::Relaxed) {
@@ -27,6 +28,7 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
                     let backend = client.backend();
                     assert_eq!(client.backend(), backend, "it moved in the middle of a transaction");
                     assert_eq!(client.query("COMMIT").tags, ["COMMIT"]);
+                    done.fetch_add(1, Ordering::Relaxed);
                     if reconnects {
                         client = Client::connect(port, role, "postgres");
                     }
@@ -41,10 +43,14 @@ fn a_hundred_reloads_under_load_drop_nobody_and_fail_nothing() {
             let rest =
                 format!("application_name = \"app {}\"\n[users.{role}]\npassword = \"{}\"", round / 2 % 2, round / 3);
             change(&mut pooler, &pooler_lines, &rest);
+            let before = done.load(Ordering::Relaxed);
+            eventually("others work meanwhile", || done.load(Ordering::Relaxed) > before);
         }
         drop(end);
         clients.into_iter().for_each(|client| client.join().unwrap());
     });
+    println!("{} transactions", done.into_inner());
+    assert_eq!(idle.value("SELECT 'still here'"), "still here");
     assert!(!pooler.log().contains("panicked"));
 }
 

@@ -4,7 +4,7 @@ use super::proxy::Proxy;
 use super::support::raw::{Raw, first_packet};
 use super::talk::{Client, cancel, query};
 use super::world::{Gate, eventually, fresh_role, pgotter, until_it_sleeps};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 #[test]
@@ -176,27 +176,34 @@ fn among_fifty_clients_every_cancel_hits_its_owner_only() {
     let (port, role) = (pooler.port(), &*role);
     let cancelling = AtomicBool::new(true);
     thread::scope(|scope| {
-        for number in 0..25 {
-            let cancelling = &cancelling;
-            scope.spawn(move || {
-                let mut client = Client::connect(port, role, "postgres");
-                while cancelling.load(Ordering::Relaxed) {
-                    let answer = client.query(&format!("SELECT '{number}' FROM pg_sleep(0.002)"));
-                    assert_eq!(answer.value(), number.to_string(), "a foreign cancel");
-                }
-            });
-        }
+        let bystanders: Vec<_> = (0..25)
+            .map(|number| {
+                let cancelling = &cancelling;
+                scope.spawn(move || {
+                    let mut client = Client::connect(port, role, "postgres");
+                    let mut statements = 0_usize;
+                    while cancelling.load(Ordering::Relaxed) {
+                        let answer = client.query(&format!("SELECT '{number}' FROM pg_sleep(0.002)"));
+                        assert_eq!(answer.value(), number.to_string(), "a foreign cancel");
+                        statements += 1;
+                    }
+                    statements
+                })
+            })
+            .collect();
         let cancellers: Vec<_> = (0..25).map(|_| scope.spawn(move || ten_cancels(port, role))).collect();
         let outcomes: Vec<_> = cancellers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         cancelling.store(false, Ordering::Relaxed);
-        for outcome in outcomes {
-            outcome.unwrap();
-        }
+        let cancels: usize = outcomes.into_iter().map(|outcome| outcome.unwrap()).sum();
+        let statements: usize = bystanders.into_iter().map(|bystander| bystander.join().unwrap()).sum();
+        println!("{cancels} cancels, {statements} statements of others");
+        assert!(statements >= 25, "hardly anything was there to be hit: {statements} statements");
     });
 }
 
-/// Long statements must be cancelled; short ones, where the cancel races with the end, may be.
-fn ten_cancels(port: u16, role: &str) {
+/// Long statements must be cancelled; short ones, where the cancel races with the end, may be. How many requests were sent.
+fn ten_cancels(port: u16, role: &str) -> usize {
+    let cancels = AtomicUsize::new(10);
     let mut client = Client::connect(port, role, "postgres");
     for round in 0..10 {
         if round % 2 == 0 {
@@ -208,6 +215,7 @@ fn ten_cancels(port: u16, role: &str) {
                 scope.spawn(|| {
                     while !ended.load(Ordering::Relaxed) {
                         cancel(port, pid, &secret);
+                        cancels.fetch_add(1, Ordering::Relaxed);
                     }
                 });
                 let answer = client.answer();
@@ -222,4 +230,5 @@ fn ten_cancels(port: u16, role: &str) {
             assert!(answer.errors.iter().all(|error| error.code == "57014"), "{answer:?}");
         }
     }
+    cancels.into_inner()
 }

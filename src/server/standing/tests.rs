@@ -14,10 +14,11 @@ fn error(code: &[u8]) -> Answer {
 fn only_a_clear_answer_lets_a_role_in_or_bars_it() {
     for (answer, standing) in [
         (rows(&[b"t"]), Standing::MayLogIn),
-        // It has expired, or may not log in; there is no such role, with and without PostgreSQL's saying so.
+        // It has expired, or may not log in; it is gone.
         (rows(&[b"f"]), Standing::Barred),
         (rows(&[]), Standing::Barred),
-        (error(b"42704"), Standing::Barred),
+        // That speaks of another role: of the current one, say.
+        (error(b"42704"), Standing::Unknown),
         (error(b"57014"), Standing::Unknown),
         (error(b"42501"), Standing::Unknown),
         (error(b"25P02"), Standing::Unknown),
