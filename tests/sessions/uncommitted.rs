@@ -1,7 +1,7 @@
 //! Transactions that PostgreSQL refuses to commit, for a deferred constraint, or undoes in part: what they have set, prepared or
 //! listened to is what it is for a direct connection, behind others on the same servers too.
 
-use super::listen::look;
+use super::listen::{look, next_notification, notification, one_server};
 use crate::support::raw::*;
 use crate::support::{PgOtter, shared_postgres};
 
@@ -68,15 +68,15 @@ fn request(text: &str, extended: bool) -> Vec<u8> {
     [text.split("; ").flat_map(run).collect(), sync()].concat()
 }
 
-/// What cannot be committed.
-fn doom() -> &'static str {
-    look("CREATE TABLE IF NOT EXISTS refuses (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
-    "INSERT INTO refuses VALUES (1), (1)"
+/// What cannot be committed, with a table of this name.
+fn doom(table: &str) -> String {
+    look(&format!("CREATE TABLE {table} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)"));
+    format!("INSERT INTO {table} VALUES (1), (1)")
 }
 
 #[test]
 fn what_a_commit_that_fails_has_done_is_undone() {
-    let doom = doom();
+    let doom = &*doom("refuses_all");
     let mut tried = Tried::new();
     let before = ["SELECT 1", "SET app.tenant = ''", "SET work_mem = '5MB'; SET app.tenant = 'before'; LISTEN before"];
     for (does, before) in [
@@ -148,5 +148,26 @@ fn what_was_set_to_nothing_is_so_again_when_a_rollback_undoes_a_reset() {
             // In each form of the protocol.
             (0..4).for_each(|_| tried.agree(LOGIN, &texts));
         }
+    }
+}
+
+#[test]
+fn what_a_commit_that_fails_was_to_notify_of_is_not_known_as_the_clients_own() {
+    let doom = &*doom("refuses_news");
+    let pgotter = one_server();
+    for extended in [false, true] {
+        let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
+        client.ask("LISTEN refused_news");
+        let frames = client.ask("NOTIFY refused_news, 'own'");
+        let (own, ..) = notification(frames.iter().find(|frame| frame.kind == b'A').expect("its own"));
+        for text in ["BEGIN", "NOTIFY refused_news, 'seven'", doom, "COMMIT"] {
+            client.send(&request(text, extended));
+            let frames = client.until_ready();
+            assert_eq!(error_code(&frames).is_some(), text == "COMMIT", "{text}");
+        }
+        other.ask("NOTIFY refused_news, 'seven'");
+        let (whose, _, payload) = next_notification(&mut client);
+        assert_eq!(payload, "seven");
+        assert_ne!(whose, own);
     }
 }
