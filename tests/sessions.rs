@@ -46,3 +46,5 @@ mod settings;
 #[path = "sessions/startup.rs"]
 mod startup;
 mod support;
+#[path = "sessions/uncommitted.rs"]
+mod uncommitted;

@@ -1,5 +1,7 @@
 //! Which query is slow: what is counted for each statement, on the console and at /metrics, in front of real PostgreSQL.
 
+mod commits;
+
 use crate::support::raw::{bind, describe, execute, extended, function_call, parse, sync};
 use crate::support::{PgOtter, scrape, table, talk, world};
 use scrape::Scrape;
