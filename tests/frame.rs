@@ -461,7 +461,8 @@ fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
     write_program(
         &program,
         "for name in INT TERM HUP; do trap \"echo got $name; exit 3\" $name; done\n\
-         echo it >\"$(mktemp)\"\necho \"$TMPDIR\"\nwhile :; do sleep 0.05; done",
+         cd \"$TMPDIR\"\n(trap '' INT TERM HUP; exec sleep 1000) >/dev/null &\ncd /\n\
+         mktemp >/dev/null\necho \"$TMPDIR $!\"\nwhile :; do sleep 0.05; done",
     );
     let begin = || {
         let mut command = Command::new("env");
@@ -472,18 +473,22 @@ fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        let folder = PathBuf::from(line.trim());
+        let (folder, lodger) = line.trim().split_once(' ').unwrap();
+        let (folder, lodger) = (PathBuf::from(folder), PathBuf::from(format!("/proc/{lodger}/cwd")));
         assert!(folder.parent() == Some(parent.path()) && fs::read_dir(&folder).unwrap().count() == 1, "{line}");
-        (child, output, folder)
+        assert_eq!(fs::read_link(&lodger).unwrap(), folder);
+        (child, output, folder, lodger)
     };
-    let end = |(mut child, mut output, folder): (Child, BufReader<ChildStdout>, PathBuf), name: &str, signal| {
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).unwrap();
-        assert_eq!((&*rest, child.wait().unwrap().code()), (&*format!("got {name}\n"), Some(3)));
-        assert!(!folder.exists(), "{}", folder.display());
-    };
-    let (mut killed, output, left) = begin();
+    let end =
+        |(mut child, mut output, folder, lodger): (Child, BufReader<ChildStdout>, PathBuf, PathBuf), name, signal| {
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            let mut rest = String::new();
+            output.read_to_string(&mut rest).unwrap();
+            assert_eq!((rest, child.wait().unwrap().code()), (format!("got {name}\n"), Some(3)));
+            assert!(!folder.exists(), "{}", folder.display());
+            fs::read_link(&lodger).expect_err("who lived there is gone");
+        };
+    let (mut killed, output, left, lodger) = begin();
     let orphan = fs::read_to_string(format!("/proc/{0}/task/{0}/children", killed.id())).unwrap();
     killed.kill().unwrap();
     killed.wait().unwrap();
@@ -493,6 +498,7 @@ fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
     for (name, signal) in [("INT", Signal::INT), ("HUP", Signal::HUP), ("TERM", Signal::TERM)] {
         let running = begin();
         assert!(!left.exists(), "what was killed is cleared by the next");
+        fs::read_link(&lodger).expect_err("and who lived there is gone");
         let beside = begin();
         assert!(running.2.exists(), "what runs is not");
         end(running, name, signal);

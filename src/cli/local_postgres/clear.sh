@@ -5,7 +5,8 @@
 trap '' HUP INT TERM
 cat > /dev/null
 dir=$1
-inside() { find /proc/[0-9]*/cwd \( -lname "$dir" -o -lname "$dir/*" \) 2> /dev/null | cut -d / -f 3; }
+# Somebody else may remove it meanwhile.
+inside() { find /proc/[0-9]*/cwd \( -lname "$dir" -o -lname "$dir (deleted)" -o -lname "$dir/*" \) 2> /dev/null | cut -d / -f 3; }
 tell() { for pid in $(inside); do kill -s "$1" "$pid" 2> /dev/null; done; }
 
 tell CONT # a frozen process takes no other signal
