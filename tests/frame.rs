@@ -457,11 +457,12 @@ fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
         return could_not_run("folders of processes that were killed", "there is no /proc");
     }
     let parent = TempDir::new().unwrap();
-    let program = parent.path().join("program");
+    let path = parent.path().canonicalize().unwrap();
+    let program = path.join("program");
     write_program(
         &program,
         "for name in INT TERM HUP; do trap \"echo got $name; exit 3\" $name; done\n\
-         cd \"$TMPDIR\"\n(trap '' INT TERM HUP; exec sleep 1000) >/dev/null &\ncd /\n\
+         cd \"$TMPDIR\"\nenv --default-signal=QUIT --ignore-signal=INT,TERM,HUP sleep 1000 >/dev/null &\ncd /\n\
          mktemp >/dev/null\necho \"$TMPDIR $!\"\nwhile :; do sleep 0.05; done",
     );
     let begin = || {
@@ -475,7 +476,7 @@ fn what_runs_in_scratch_leaves_nothing_behind_by_whatever_signal_it_ends() {
         output.read_line(&mut line).unwrap();
         let (folder, lodger) = line.trim().split_once(' ').unwrap();
         let (folder, lodger) = (PathBuf::from(folder), PathBuf::from(format!("/proc/{lodger}/cwd")));
-        assert!(folder.parent() == Some(parent.path()) && fs::read_dir(&folder).unwrap().count() == 1, "{line}");
+        assert!(folder.parent() == Some(&path) && fs::read_dir(&folder).unwrap().count() == 1, "{line}");
         assert_eq!(fs::read_link(&lodger).unwrap(), folder);
         (child, output, folder, lodger)
     };

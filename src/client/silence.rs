@@ -35,8 +35,7 @@ impl Probes {
 impl Client {
     /// When its machine is to be asked. `None`: it is asked, or nobody waits for it.
     pub(super) fn silence_deadline(&self, link: &Link) -> Option<Instant> {
-        let holds = link.server.exchange().status() != Status::Idle;
-        (holds && !self.probed && self.rules.probes.is_some()).then(|| self.now + SILENT)
+        (!self.probed && holds(link) && self.rules.probes.is_some()).then(|| self.now + SILENT)
     }
 
     /// It is asked from now on, until [`Client::end_probing`].
@@ -50,11 +49,17 @@ impl Client {
     /// Once its transaction is over it may be silent.
     pub(super) fn end_probing(&mut self, link: &Link) {
         if self.probed
-            && link.server.exchange().status() == Status::Idle
+            && !holds(link)
             && let Some(probes) = &self.rules.probes
         {
             self.probed = false;
             self.socket.set_keepalive(&probes.usual);
         }
     }
+}
+
+/// Whether PostgreSQL waits for what its client says next, within a transaction: one of its own, or that of a COPY or of messages without a Sync.
+fn holds(link: &Link) -> bool {
+    let exchange = link.server.exchange();
+    exchange.status() != Status::Idle || exchange.unsynced() || exchange.copy_in()
 }
