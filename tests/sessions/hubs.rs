@@ -1,6 +1,6 @@
 //! The connection that listens for many clients is late, stands still, or is lost.
 
-use super::listen::{hubs, log_in_as, look, next_notification, notification, one_server, server_of};
+use super::listen::{hubs, log_in_as, look, next_notification, notification, notification_with, one_server, server_of};
 use crate::support::raw::*;
 use crate::support::stopped::Stopped;
 use crate::support::talk::cancel;
@@ -126,10 +126,8 @@ fn a_hub_that_hangs_holds_up_nobodys_notify_and_nothing_is_taken_for_ones_own() 
     for (pid, payload) in all {
         assert_eq!(next_notification(&mut client), (pid, "x_jobs".to_owned(), payload.to_owned()));
     }
-    // With its answer, or behind it.
     let frames = client.ask("NOTIFY x_jobs, 'mine'");
-    let heard = frames.iter().find(|frame| frame.kind == b'A').map(notification);
-    assert_eq!(heard.unwrap_or_else(|| next_notification(&mut client)).0, client.pid);
+    assert_eq!(notification_with(&frames, &mut client).0, client.pid);
     // What is heard too late is of somebody else, although this client notifies by now.
     let mut observer = log_in_as(&pgotter, "x_hanging");
     observer.ask("LISTEN x_jobs");
@@ -190,8 +188,7 @@ fn who_listens_already_hears_what_was_notified_before_the_commit_as_with_postgre
         client.ask("LISTEN o_more");
         other.ask("NOTIFY o_more, 'early'");
         let frames = client.ask("COMMIT");
-        let heard = frames.iter().find(|frame| frame.kind == b'A').map(notification);
-        assert_eq!(heard.unwrap_or_else(|| next_notification(&mut client)).2, "early", "{}", print(&frames));
+        assert_eq!(notification_with(&frames, &mut client).2, "early", "{}", print(&frames));
     }
 }
 
@@ -206,8 +203,7 @@ fn an_answer_to_what_a_query_that_listens_has_notified_is_never_lost() {
         next_notification(&mut worker);
         worker.ask(&format!("NOTIFY p_done, '{round}'"));
         let frames = client.until_ready();
-        let heard = frames.iter().find(|frame| frame.kind == b'A').map(notification);
-        assert_eq!(heard.unwrap_or_else(|| next_notification(&mut client)).2, round.to_string());
+        assert_eq!(notification_with(&frames, &mut client).2, round.to_string());
         client.ask("UNLISTEN *");
     }
 }

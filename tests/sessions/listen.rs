@@ -26,6 +26,12 @@ pub(super) fn next_notification(client: &mut Raw) -> (i32, String, String) {
     notification(&client.frame().expect("a notification"))
 }
 
+/// The first that came with this answer, or behind it: an answer waits 50 ms for the hub's copy.
+pub(super) fn notification_with(frames: &[Frame], client: &mut Raw) -> (i32, String, String) {
+    let with = frames.iter().find(|frame| frame.kind == b'A').map(notification);
+    with.unwrap_or_else(|| next_notification(client))
+}
+
 /// A client in a role of its own, whose hub can be found.
 pub(super) fn log_in_as(pgotter: &PgOtter, role: &str) -> Raw {
     let mut client = Raw::connect(pgotter.port());
@@ -363,15 +369,22 @@ fn a_clients_own_notification_carries_its_own_number_and_others_the_servers() {
     client.ask("LISTEN i_jobs");
     let server = server_of(&mut client);
     assert_ne!(server, client.pid);
+    let mut in_front = 0;
     for round in 0..50 {
         // The very same process has notified for another one just before.
         other.ask(&format!("NOTIFY i_jobs, 'other {round}'"));
         let frames = client.ask(&format!("SELECT pg_notify('i_jobs', 'own {round}')"));
-        let frames: Vec<_> = frames.iter().filter(|frame| frame.kind == b'A').map(notification).collect();
+        let mut heard: Vec<_> = frames.iter().filter(|frame| frame.kind == b'A').map(notification).collect();
+        in_front += usize::from(heard.len() == 2);
+        // Where the hub hears of it 50 ms later or more, they follow.
+        while heard.len() < 2 {
+            heard.push(next_notification(&mut client));
+        }
         let own = (client.pid, "i_jobs".to_owned(), format!("own {round}"));
         let others = (server, "i_jobs".to_owned(), format!("other {round}"));
-        assert_eq!(frames, [others, own]);
+        assert_eq!(heard, [others, own]);
     }
+    assert!(in_front > 0, "the client's own is waited for");
 }
 
 #[test]

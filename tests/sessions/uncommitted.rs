@@ -1,7 +1,7 @@
 //! Transactions that PostgreSQL refuses to commit, for a deferred constraint, or undoes in part: what they have set, prepared or
 //! listened to is what it is for a direct connection, behind others on the same servers too.
 
-use super::listen::{look, next_notification, notification, one_server};
+use super::listen::{look, next_notification, notification_with, one_server};
 use crate::support::raw::*;
 use crate::support::{PgOtter, shared_postgres};
 
@@ -159,7 +159,7 @@ fn what_a_commit_that_fails_was_to_notify_of_is_not_known_as_the_clients_own() {
         let [mut client, mut other] = [Raw::log_in(pgotter.port(), &[]), Raw::log_in(pgotter.port(), &[])];
         client.ask("LISTEN refused_news");
         let frames = client.ask("NOTIFY refused_news, 'own'");
-        let (own, ..) = notification(frames.iter().find(|frame| frame.kind == b'A').expect("its own"));
+        let (own, ..) = notification_with(&frames, &mut client);
         for text in ["BEGIN", "NOTIFY refused_news, 'seven'", doom, "COMMIT"] {
             client.send(&request(text, extended));
             let frames = client.until_ready();
