@@ -184,11 +184,7 @@ impl Client {
         } else {
             self.touched = Some(touched);
         }
-        let back = self.bring_back(lost, link).await?;
-        if let Some(touched) = self.touched.as_mut().filter(|_| !ended) {
-            touched.resets_mut().brought_back(&back);
-        }
-        Ok(())
+        self.bring_back(lost, link).await
     }
 
     /// Which of these are at PostgreSQL's default, or look so.
@@ -210,13 +206,13 @@ impl Client {
         Ok(answer.rows.into_iter().filter_map(|row| row.into_iter().next()?).collect())
     }
 
-    /// Sets here what the client came with. What may not be set now stays as it is: what is set is returned.
+    /// Sets here what the client came with. What may not be set now stays as it is.
     ///
     /// # Errors
     /// The server has died.
-    pub(super) async fn bring_back(&mut self, mut names: Vec<Name>, link: &mut Link) -> Result<Vec<Name>, Left> {
+    pub(super) async fn bring_back(&mut self, mut names: Vec<Name>, link: &mut Link) -> Result<(), Left> {
         if names.is_empty() {
-            return Ok(names);
+            return Ok(());
         }
         // What is not reported its server was believed to have as before.
         link.server.forget_settings(self.settings.is_hasty());
@@ -229,23 +225,19 @@ impl Client {
         let base = self.base.clone();
         let encoding = base.get(ENCODING).unwrap_or_default();
         let mut settings = Settings::clone(&self.settings);
-        let mut back = Vec::new();
         let mut parts = vec![(&names[..], false)];
         while let Some((part, as_login)) = parts.pop() {
             let pairs = part.iter().filter_map(|name| Some((&**name, base.own(name)?)));
             let sets: Vec<_> = pairs.clone().map(|(name, value)| set(name, value, encoding, as_login)).collect();
             match (self.ask_apart(&sets, link).await?.error, part) {
-                (None, _) => {
-                    pairs.for_each(|(name, value)| _ = settings.set(name, value));
-                    back.extend_from_slice(part);
-                }
+                (None, _) => pairs.for_each(|(name, value)| _ = settings.set(name, value)),
                 (_, [_]) if as_login => (),
                 (_, [_]) => parts.push((part, true)),
                 (..) => parts.extend(part.chunks(1).rev().map(|one| (one, false))),
             }
         }
         self.tell_settings(settings);
-        Ok(back)
+        Ok(())
     }
 
     /// What the server was notified of while something was asked of it.

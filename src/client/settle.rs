@@ -281,7 +281,7 @@ impl Client {
         if self.is_pinned() || self.keeps_for_sequences() {
             // No settings go in front of what it sends next.
             let lost = self.came_with_and_lost(&found);
-            self.bring_back(lost, link).await?;
+            return self.bring_back(lost, link).await;
         }
         Ok(())
     }

@@ -72,12 +72,8 @@ pub enum Act {
     Savepoint(u8),
     RollbackTo(u8),
     Release(u8),
-    /// `AND CHAIN`: COMMIT (true) or ROLLBACK.
-    Chain(bool),
     /// A division by zero.
     Fail,
-    /// Rows of this number twice, which is looked at when the transaction is committed: that fails.
-    Doom(u32),
     /// A library with settings of its own, which are there from then on.
     Load,
     /// What cannot be parsed; true = for want of an end.
@@ -173,7 +169,7 @@ impl Act {
             Fail | Nonsense(_) | Flush | Select | Show(_) | LockTransaction(_) | SetWrong(_) | SetUnknown => {
                 return None;
             }
-            Begin | Commit | Rollback | Chain(_) | Savepoint(_) | RollbackTo(_) | Release(_) | Doom(_) => Kind::Blocks,
+            Begin | Commit | Rollback | Savepoint(_) | RollbackTo(_) | Release(_) => Kind::Blocks,
             Set { name, .. } | Reset(name) | ToDefault(name) if name.contains('.') => Kind::Custom,
             Set { how: How::Set | How::Words | How::SetConfig, local: true, .. } => Kind::Local,
             Set { how: How::Set | How::Words | How::SetConfig, .. } | Reset(_) | ToDefault(_) => Kind::Settings,
@@ -211,7 +207,7 @@ impl Act {
     pub fn may_be_done_within(&self) -> bool {
         use Act::*;
         match self {
-            Fail | Doom(_) | Select | SetUnknown | SetWrong(_) | Reset(_) | ToDefault(_) | ResetAll => true,
+            Fail | Select | SetUnknown | SetWrong(_) | Reset(_) | ToDefault(_) | ResetAll => true,
             Set { how, .. } => matches!(how, How::Set | How::Words | How::SetConfig),
             Role { .. } | ResetRole | Authorization(_) | ResetAuthorization => true,
             DiscardTemp | DiscardSequences | DiscardPlans | Prepare(..) => true,
@@ -232,10 +228,7 @@ impl Act {
             Savepoint(name) => format!("SAVEPOINT s{name}"),
             RollbackTo(name) => format!("ROLLBACK TO s{name}"),
             Release(name) => format!("RELEASE s{name}"),
-            Chain(true) => "COMMIT AND CHAIN".into(),
-            Chain(false) => "ROLLBACK AND CHAIN".into(),
             Fail => "SELECT 1 / 0".into(),
-            Doom(number) => format!("INSERT INTO public.doomed VALUES ({number}), ({number})"),
             Nonsense(false) => "SELEC 'nothing'".into(),
             Nonsense(true) => "SELECT 'nothing' /* ".into(),
             Do(block, act) => within(*block, &act.sql()),
@@ -299,11 +292,6 @@ impl Act {
             Self::Flush => raw::flush(),
             _ => [raw::parse("", &self.sql()), run("")].concat(),
         }
-    }
-
-    /// Whether it ends what has failed.
-    pub fn leaves_a_failed_block(&self) -> bool {
-        matches!(self, Self::Commit | Self::Rollback | Self::Chain(_) | Self::RollbackTo(_))
     }
 
     /// Whether it is a message, and no SQL.

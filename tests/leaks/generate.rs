@@ -214,7 +214,7 @@ impl Draw<'_> {
         let number = *self.number;
         let point = u8::try_from(self.random.below(3)).expect("small");
         let name = self.random.pick(NAMES);
-        match self.random.below(110) {
+        match self.random.below(106) {
             0..=5 => Act::Begin,
             6..=13 => Act::Commit,
             14..=16 => Act::Rollback,
@@ -263,8 +263,6 @@ impl Draw<'_> {
             98 => Act::Currval,
             99 => self.random.pick(&[Act::SetSeed, Act::Load]),
             100 => Act::Nonsense(self.random.one_in(2)),
-            101..=103 => Act::Doom(number),
-            104 => Act::Chain(!self.random.one_in(3)),
             _ => self.hidden(),
         }
     }

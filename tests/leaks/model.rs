@@ -17,8 +17,6 @@ struct Undoable {
     /// Temporary relations; true = dropped at COMMIT.
     temp: BTreeMap<&'static str, bool>,
     listens: BTreeSet<&'static str>,
-    /// Its COMMIT fails.
-    doomed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -244,23 +242,17 @@ impl Model {
         match &mut self.block {
             Some(block) => block.failed |= reply.error.is_some(),
             None if reply.error.is_some() => self.undo(self.since.clone(), 1),
-            None => reply.error = self.commit().err(),
+            None => self.commit(),
         }
         reply
     }
 
-    /// What PostgreSQL refuses to commit is rolled back.
-    fn commit(&mut self) -> Result<(), &'static str> {
-        if self.now.doomed {
-            self.rollback();
-            return Err("23505");
-        }
+    fn commit(&mut self) {
         self.now.local.clear();
         self.now.temp.retain(|_, drop| !*drop);
         self.cursors.values_mut().for_each(|cursor| cursor.depth = 0);
         self.heard = self.now.listens.clone();
         self.ended();
-        Ok(())
     }
 
     fn undo(&mut self, to: Undoable, depth: usize) {
@@ -274,19 +266,6 @@ impl Model {
         self.ended();
     }
 
-    fn begin(&mut self) {
-        let start = self.since.clone();
-        self.block.get_or_insert(Block { failed: false, start, savepoints: Vec::new() });
-    }
-
-    fn end(&mut self, commits: bool) -> Result<(), &'static str> {
-        if commits && !self.has_failed() {
-            return self.commit();
-        }
-        self.rollback();
-        Ok(())
-    }
-
     fn ended(&mut self) {
         self.block = None;
         self.under_way = false;
@@ -295,6 +274,7 @@ impl Model {
 
     fn act(&mut self, act: &Act, extended: bool) -> Result<Vec<Row>, &'static str> {
         use Act::*;
+        let leaves = matches!(act, Commit | Rollback | RollbackTo(_));
         if let Run(name) = act {
             return self.run(name);
         }
@@ -302,7 +282,7 @@ impl Model {
             self.unnamed = None;
             return Err("42601");
         }
-        if self.has_failed() && !act.leaves_a_failed_block() && !matches!(act, Close(_) | Flush) {
+        if self.has_failed() && !leaves && !matches!(act, Close(_) | Flush) {
             // A Parse lets the old one go before it looks at anything.
             let parses = extended && !matches!(act, Parse(name, _) if !name.is_empty());
             self.unnamed = self.unnamed.take().filter(|_| !parses);
@@ -330,7 +310,7 @@ impl Model {
     fn run(&mut self, name: &'static str) -> Result<Vec<Row>, &'static str> {
         if name.is_empty() {
             let act = self.unnamed.clone().ok_or("26000")?;
-            if self.has_failed() && !act.leaves_a_failed_block() {
+            if self.has_failed() && !matches!(act, Act::Commit | Act::Rollback | Act::RollbackTo(_)) {
                 return Err("25P02");
             }
             return match act {
@@ -353,17 +333,15 @@ impl Model {
         }
         self.under_way |= !act.is_message();
         match act {
-            Begin => self.begin(),
-            Commit => self.end(true)?,
-            Rollback => self.end(false)?,
-            Chain(_) if !self.in_block() => return Err("25P01"),
-            Chain(commits) => {
-                self.end(*commits)?;
-                self.begin();
+            Begin => {
+                let start = self.since.clone();
+                self.block.get_or_insert(Block { failed: false, start, savepoints: Vec::new() });
             }
+            Commit if self.has_failed() => self.rollback(),
+            Commit => self.commit(),
+            Rollback => self.rollback(),
             Savepoint(_) | RollbackTo(_) | Release(_) => self.savepoint(act)?,
             Fail => return Err("22012"),
-            Doom(_) => self.now.doomed = true,
             Nonsense(_) | Flush => {}
             Do(block, act) => self.within(*block, act)?,
             Select => return Ok(vec![Row::Any]),
@@ -380,7 +358,7 @@ impl Model {
             Reset(name) | ToDefault(name) => self.reset(name),
             CommitsThenFails => {
                 self.set(false, "work_mem", "11MB", How::Set)?;
-                self.commit()?;
+                self.commit();
                 return Err("22012");
             }
             Role { local, role } => return self.set(*local, "role", role, How::Set),
@@ -388,7 +366,7 @@ impl Model {
             Authorization(role) => return self.set(false, "session_authorization", role, How::Set),
             ResetAuthorization => self.reset("session_authorization"),
             ResetAll => self.reset_all(),
-            DiscardAll => self.discard_all()?,
+            DiscardAll => self.discard_all(),
             DiscardTemp => self.now.temp.clear(),
             DiscardSequences => (self.lastval, self.currval) = (None, None),
             DiscardPlans => {}
@@ -499,13 +477,13 @@ impl Model {
     }
 
     /// It commits of its own accord.
-    fn discard_all(&mut self) -> Result<(), &'static str> {
+    fn discard_all(&mut self) {
         self.now = Undoable::default();
         self.statements.clear();
         self.locks.clear();
         self.cursors.clear();
         (self.lastval, self.currval) = (None, None);
-        self.commit()
+        self.commit();
     }
 
     fn prepare(&mut self, name: &'static str, number: u32, by_sql: bool) -> Result<(), &'static str> {

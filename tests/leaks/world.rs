@@ -124,9 +124,6 @@ fn prepare(server: &LocalPostgres, database: &str) {
         database,
         "CREATE SCHEMA other;
          CREATE SEQUENCE numbers; CREATE TABLE ticket (id serial);
-         CREATE TABLE doomed (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
-         DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE doomed ENABLE ALWAYS TRIGGER %I', tgname) FROM pg_trigger
-           WHERE tgrelid = 'doomed'::regclass); END $$;
          CREATE FUNCTION sets(text, text, bool) RETURNS text LANGUAGE plpgsql AS
            $$ BEGIN RETURN set_config($1, $2, $3); END $$;
          CREATE TABLE obeys (name text, value text, local bool);

@@ -21,7 +21,7 @@ enum Word {
     Clouded,
     /// A text had, before it was looked at or rolled back.
     Was,
-    /// A text had, and a ROLLBACK has undone that, or it was brought back: what looks reset was so before.
+    /// A text had, in a transaction that was rolled back.
     Undone,
     /// A text had, before it was set for its transaction.
     Masked,
@@ -43,8 +43,6 @@ struct Reset {
     just_ended: bool,
     // In front of it, it was set to what a reset would make of it.
     was_set: bool,
-    // A savepoint was made behind it before it was brought back: a ROLLBACK TO may undo this, and not that.
-    before_savepoint: bool,
 }
 
 impl Reset {
@@ -66,11 +64,11 @@ impl Reset {
             Word::Set => false,
             Word::Undone => !self.was_set && before.get(&self.name) != Some(reset_to(&self.name)),
             Word::Hidden | Word::Clouded => is_opaque(&self.name),
-            Word::Said | Word::Done | Word::Masked => {
+            Word::Said | Word::Done => {
                 let certain = !failed || self.committed && !self.just_ended;
                 certain || before.get(&self.name) != Some(reset_to(&self.name))
             }
-            Word::Was => true,
+            Word::Was | Word::Masked => true,
         }
     }
 
@@ -87,13 +85,6 @@ impl Reset {
             Word::Was | Word::Undone => Word::Hidden,
             other => other,
         };
-    }
-
-    /// As far as its value tells, it is as if nothing had reset it, unless that stays whatever is rolled back. Of what is not opaque PostgreSQL tells.
-    fn undo_opaque(&mut self) {
-        if self.word == Word::Was && is_opaque(&self.name) && !self.committed && !self.before_savepoint {
-            self.word = Word::Undone;
-        }
     }
 
     /// It was set behind that for its transaction.
@@ -152,13 +143,8 @@ impl Resets {
                     self.undo();
                     self.failed = false;
                 }
-                Verb::Savepoint(_) => {
-                    let not_back = |reset: &&mut Reset| !matches!(reset.word, Word::Set | Word::Undone);
-                    self.each.iter_mut().filter(not_back).for_each(|reset| reset.before_savepoint = true);
-                }
                 Verb::RollbackTo(_) => {
                     self.look_again(true);
-                    self.each.iter_mut().for_each(Reset::undo_opaque);
                     self.failed = false;
                 }
                 _ => (),
@@ -268,11 +254,6 @@ impl Resets {
         lost
     }
 
-    /// These were lost in a block, and are what the client came with again: nothing more comes of the reset.
-    pub fn brought_back(&mut self, names: &[Name]) {
-        self.each.iter_mut().filter(|reset| names.contains(&reset.name)).for_each(Reset::undo_opaque);
-    }
-
     /// What is the client's own again behind its transaction, if it looks reset. `failed`: some of what was sent was refused, or skipped. `before`
     /// are its settings before that.
     pub fn back(&self, failed: bool, before: &Settings) -> Vec<Name> {
@@ -350,7 +331,6 @@ impl Resets {
             committed: false,
             just_ended: false,
             was_set: false,
-            before_savepoint: false,
         });
     }
 

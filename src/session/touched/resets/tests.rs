@@ -70,49 +70,6 @@ fn what_is_set_behind_a_reset_is_not_brought_back() {
     assert_eq!(lost(&mut behind(&["SET app.tenant = ''; RESET app.tenant"])), ["app.tenant"]);
 }
 
-/// Whether app.tenant is what the client came with again if it looks reset, and was so before.
-fn is_back(resets: &Resets, failed: bool) -> bool {
-    let mut before = base();
-    before.set(b"app.tenant", b"").unwrap();
-    resets.back(failed, &before).iter().any(|name| **name == *b"app.tenant")
-}
-
-#[test]
-fn a_reset_that_a_rollback_to_undoes_is_told_from_one_in_front_of_a_savepoint() {
-    for (texts, expected) in [
-        (&["RESET app.tenant", "ROLLBACK TO s"][..], false),
-        (&["SAVEPOINT s", "RESET app.tenant", "RELEASE t", "ROLLBACK TO s"], false),
-        (&["RESET app.tenant; SAVEPOINT s", "ROLLBACK TO s"], true),
-        (&["RESET app.tenant; SAVEPOINT s; RESET app.tenant", "ROLLBACK TO s"], true),
-        (&["RESET app.tenant", "ROLLBACK TO s", "RESET app.tenant"], true),
-        (&["DISCARD ALL", "ROLLBACK TO s"], true),
-        (&["RESET app.tenant", "COMMIT AND CHAIN", "ROLLBACK TO s"], true),
-    ] {
-        assert_eq!(is_back(&behind(texts), false), expected, "{texts:?}");
-    }
-}
-
-#[test]
-fn of_a_reset_that_was_brought_back_nothing_comes_unless_only_that_can_be_undone() {
-    let name = [Name::from(&b"app.tenant"[..])];
-    for (text, expected) in [
-        ("RESET app.tenant", false),
-        ("RESET app.tenant; SAVEPOINT s", true),
-        ("RESET app.tenant; COMMIT AND CHAIN", true),
-    ] {
-        let mut resets = behind(&[text]);
-        assert_eq!(resets.looked(&name, false, false, &base()), name, "{text}");
-        resets.brought_back(&name);
-        assert_eq!(is_back(&resets, false), expected, "{text}");
-    }
-}
-
-#[test]
-fn a_reset_is_undone_with_what_was_set_behind_it_for_its_transaction() {
-    let masked = behind(&["RESET app.tenant; SET LOCAL app.tenant = 'x'"]);
-    assert!(is_back(&masked, false) && !is_back(&masked, true));
-}
-
 #[test]
 fn hidden_code_that_may_reset_makes_it_ask_for_all() {
     for sql in ["DO $$ BEGIN RESET enable_seqscan; END $$", "DO $$ BEGIN EXECUTE lower(x); END $$"] {
