@@ -384,7 +384,7 @@ fn a_clients_own_notification_carries_its_own_number_and_others_the_servers() {
         let others = (server, "i_jobs".to_owned(), format!("other {round}"));
         assert_eq!(heard, [others, own]);
     }
-    assert!(in_front > 0, "the client's own is waited for");
+    assert!(in_front > 25, "the client's own is waited for: {in_front} of 50");
 }
 
 #[test]
