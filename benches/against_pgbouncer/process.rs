@@ -1,8 +1,10 @@
 //! Processes this run starts, and what the kernel says of them in `/proc`. Knows no PostgreSQL.
 
 use crate::Result;
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -157,12 +159,19 @@ pub fn peak_resident_kib(pid: u32, work: impl FnOnce() -> Result<()>) -> Result<
     })
 }
 
+/// More than any group opens.
+const OPEN_FILES: i32 = 1 << 14;
+
 /// Lets this process and its children open as many files as the hard limit allows: 5,000 clients need 5,000 here
-/// and 5,000 in the pooler.
+/// and 5,000 in the pooler. There is room for [`OPEN_FILES`] at once: a table that grows makes the thread that needs a descriptor wait
+/// for the others, some 10 ms, which a client that logs in meanwhile would take for the pooler's.
 pub fn raise_open_files_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).map_err(|e| format!("raise the limit of open files: {e}").into())
+    setrlimit(Resource::Nofile, limit).map_err(|e| format!("raise the limit of open files: {e}"))?;
+    // Where there may be fewer it grows.
+    let _ = fcntl_dupfd_cloexec(io::stderr(), OPEN_FILES);
+    Ok(())
 }
 
 /// The last lines of a log.

@@ -2,8 +2,10 @@
 
 use super::available;
 use crate::config::{self, Config, HostSum, sums_per_host};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt::Write;
+use std::io;
 
 /// Descriptors for 30 consoles, 40 wrong cancel requests, 32 requests for metrics, and some for listeners, runtimes and logs.
 const OWN: u64 = 128;
@@ -14,6 +16,9 @@ const FORESEEN_POOLS: u64 = 4;
 /// Connections that have not proven who they are, where there are descriptors enough: who comes in numbers is let in at some
 /// thousands a second.
 const UNPROVEN_MOST: usize = 10_000;
+
+/// Descriptors for which there is room from the start on, where the limit allows so many: 512 KiB of the system's.
+const ROOM: u64 = 1 << 16;
 
 /// Memory of a machine that does not say how much it has.
 const MEMORY_UNKNOWN: usize = 1 << 30;
@@ -41,6 +46,15 @@ pub fn budget(config: &Config) -> Budget {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     share(descriptors, config)
+}
+
+/// Makes room for so many in the system's table of them, while there is one thread. The system doubles the table when it is full, and then the
+/// thread that wants the next descriptor, most often the one that accepts, waits until no other thread can be looking at the old one: some
+/// 10 ms each time. Source: Linux, `fs/file.c`, `expand_fdtable`.
+pub fn make_room(descriptors: u64) {
+    // The highest number there is room for takes the table along, which keeps its size. Where that fails it grows as ever.
+    let highest = i32::try_from(descriptors.min(ROOM)).unwrap_or(i32::MAX).saturating_sub(1);
+    let _ = fcntl_dupfd_cloexec(io::stderr(), highest);
 }
 
 /// What the buffers of all clients may take where the configuration does not say: a quarter of what there is.

@@ -175,6 +175,7 @@ fn open_gate(
     workers: Workers,
 ) -> io::Result<Gate> {
     let budget = budget::budget(&config);
+    budget::make_room(budget.descriptors);
     let start = move |steward: crate::pool::Steward, lane| workers.give(steward.home(), Job::Steward(steward, lane));
     let tls = Tls::load(&config).map_err(io::Error::other)?.share();
     let clients = registry.clone();

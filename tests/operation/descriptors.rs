@@ -32,6 +32,15 @@ fn limit(pooler: &PoolerProcess, name: &str) -> usize {
     rest.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
+/// Source: proc(5), FDSize. It is doubled while clients come if there is no room from the start on, and the accept loop waits for that.
+#[test]
+fn there_is_room_for_the_descriptors_of_all_before_the_first_comes() {
+    let pooler = with_descriptors(5_000, "");
+    let status = fs::read_to_string(format!("/proc/{}/status", pooler.id())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(size.trim().parse::<u64>().unwrap() >= 5_000, "{size}");
+}
+
 #[test]
 fn f21_who_says_nothing_makes_room_for_who_does() {
     let role = fresh_role();
