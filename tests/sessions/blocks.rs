@@ -273,3 +273,36 @@ fn only_a_query_ends_a_block_without_a_server() {
     // A call of a function whose number and arguments happen to spell it.
     as_postgresql_answers(&[query("BEGIN"), message(b'F', b"COMMIT\0"), query("ROLLBACK")]);
 }
+
+/// PostgreSQL 18 leaves a block behind that nothing shows where such a Query stands outside of one; within a block it does not.
+#[test]
+fn behind_a_query_among_messages_without_a_sync_a_commit_in_a_pipeline_ends_the_block() {
+    let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 1");
+    let run = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    // PgOtter prepares something of its own in front of a DEALLOCATE of a statement of the protocol.
+    let dropped = [query("SELECT 1"), query("DEALLOCATE s")].concat();
+    let among = [run("SELECT 1"), query("SELECT 2")].concat();
+    for (within, answers) in [(dropped, 2), (among, 1)] {
+        for begin in ["BEGIN", "BEGIN; SELECT 1"] {
+            for texts in [
+                &["COMMIT"][..],
+                &["ROLLBACK"],
+                &["COMMIT AND CHAIN", "SELECT 3", "COMMIT"],
+                &["SAVEPOINT p", "ROLLBACK TO p", "COMMIT", "SELECT 3"],
+            ] {
+                let mut client = Raw::log_in(pgotter.port(), &[("options", "-c enable_seqscan=off")]);
+                client.send(&[parse("s", "SELECT 1"), sync(), query(begin)].concat());
+                client.until_ready();
+                client.until_ready();
+                let end: Vec<u8> = texts.iter().flat_map(|sql| run(sql)).collect();
+                client.send(&[within.clone(), end, run("RESET enable_seqscan"), sync()].concat());
+                (0..answers).for_each(|_| _ = client.until_ready());
+                let status = client.until_ready().pop().map(|ready| ready.body);
+                assert_eq!(status.as_deref(), Some(&b"I"[..]), "{begin}, {texts:?}");
+                assert_eq!(client.value("SHOW enable_seqscan"), "off", "{begin}, {texts:?}");
+                let mut other = Raw::log_in(pgotter.port(), &[]);
+                assert_eq!(other.value("SHOW enable_seqscan"), "on", "{begin}, {texts:?}");
+            }
+        }
+    }
+}

@@ -131,8 +131,10 @@ impl Exchange {
                 if self.queue.is_timed() {
                     self.timing.tag(body);
                 }
+                let tag = body.strip_suffix(b"\0");
+                tag.into_iter().for_each(|tag| self.tangle.completed(tag));
                 let show = self.step(message)?;
-                let instead = body.strip_suffix(b"\0").filter(|_| show).and_then(|tag| out.complete(tag));
+                let instead = tag.filter(|_| show).and_then(|tag| out.complete(tag));
                 Ok(instead.map_or(show.into(), Verdict::Replace))
             }
             kind::NOTIFICATION_RESPONSE => Ok(out.notification().into()),
@@ -148,7 +150,7 @@ impl Exchange {
     /// Bytes of a frame that must be there before it can be judged; 0 when the type is enough.
     fn needed(&self, message: u8, total: usize, out: &impl Outlet) -> usize {
         match message {
-            kind::COMMAND_COMPLETE if total <= TAG && self.queue.is_timed() => total,
+            kind::COMMAND_COMPLETE if total <= TAG && (self.queue.is_timed() || self.tangle.is_open()) => total,
             kind::COMMAND_COMPLETE if total <= UNDERSTOOD && out.watches() => total,
             // Not for what is in it.
             kind::NOTIFICATION_RESPONSE => HEAD,

@@ -18,7 +18,8 @@ pub(super) enum Tangle {
     None,
     /// Such a Query was sent.
     Possible,
-    /// It was answered from inside a block, which another Query may still end properly.
+    /// It was answered from inside a block, which may be one that the client began. Another Query may still end it properly, and
+    /// so does a statement of which PostgreSQL says that it has.
     Open,
     /// A Sync said that the block has ended.
     Certain,
@@ -37,6 +38,19 @@ impl Tangle {
         if *self != Self::None {
             *self = Self::Possible;
         }
+    }
+
+    /// A statement was completed, and says by its tag what it was.
+    pub(super) fn completed(&mut self, tag: &[u8]) {
+        if *self == Self::Open && matches!(tag, b"COMMIT" | b"ROLLBACK" | b"PREPARE TRANSACTION") {
+            // Whether a block goes on, as behind ROLLBACK TO, the next ReadyForQuery tells.
+            *self = Self::Possible;
+        }
+    }
+
+    /// Whether tags tell something.
+    pub(super) fn is_open(self) -> bool {
+        self == Self::Open
     }
 
     /// A ReadyForQuery came. `settled`: nothing more is owed, and nothing was sent without a Sync.

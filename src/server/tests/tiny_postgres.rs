@@ -134,7 +134,10 @@ impl TinyPostgres {
     fn done(&mut self, what: u8) {
         match what {
             b'b' => self.status = b'T',
-            b'c' => self.status = b'I',
+            b'c' => {
+                self.status = b'I';
+                return self.say("C:COMMIT");
+            }
             b'p' => self.say("S:application_name:x N"),
             _ => (),
         }

@@ -40,6 +40,22 @@ fn without_the_hidden_block_a_query_behind_executed_messages_is_nothing_special(
 }
 
 #[test]
+fn a_block_that_its_client_ends_by_a_statement_hides_nothing() {
+    for tag in ["COMMIT", "ROLLBACK", "PREPARE_TRANSACTION"] {
+        let mut talk = Talk::default();
+        talk.send("Q").hear("C:BEGIN Zt").send("PBEQ").hear("1 2 C C Zt");
+        talk.send("PBES").hear(&format!("1 2 C:{tag} Zi"));
+        assert!(talk.at_boundary(), "{tag}");
+        // Behind it another one may be hidden.
+        talk.send("PBEQ").hear("1 2 C C Zt").send("PBEPBEQS").hear(&format!("1 2 C:{tag} 1 2 C C Zt Zi"));
+        assert!(!talk.at_boundary(), "{tag}");
+    }
+    let mut talk = Talk::default();
+    talk.send("PBEQ").hear("1 2 C C Zt").send("PBES").hear("1 2 C:RELEASE Zi");
+    assert!(!talk.at_boundary());
+}
+
+#[test]
 fn an_error_behind_a_sync_among_data_leaves_the_server_to_its_client() {
     let mut talk = Talk::default();
     talk.send("Q").hear("G").send("dSd").hear("E");
