@@ -138,12 +138,6 @@ pub(super) fn may_drop_statements(facts: &Facts) -> bool {
     facts.statements.iter().any(|statement| drops(&statement.verb))
 }
 
-/// How many statements a text has, if the last one does nothing but drop all, and cannot fail.
-pub(super) fn drops_statements_last(facts: &Facts) -> Option<usize> {
-    let last = facts.statements.iter().last().filter(|_| facts.unsure.is_none())?;
-    (last.verb == Verb::DeallocateAll).then_some(facts.statements.len())
-}
-
 /// Whether it is worth reading: most queries begin otherwise.
 fn may_be_reset(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();

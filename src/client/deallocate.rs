@@ -12,6 +12,7 @@ use crate::fault::SqlState;
 use crate::server::Forwarding;
 use crate::session::{Drops, Effect, Portal, Statement, key};
 use crate::sql::{Discard, Facts, Verb};
+use crate::wire::backend::Status;
 use bytes::BytesMut;
 use std::fmt::Write;
 use std::ops::Range;
@@ -34,8 +35,8 @@ impl Client {
         if known == 0 || known < names.len() && self.pin.is_some() {
             return false;
         }
-        let count = names.len();
-        let (mut sql, mut dropped) = (String::new(), Vec::with_capacity(count));
+        let runs = under_way.server().exchange().status() != Status::Failed;
+        let (mut sql, mut dropped, mut gone) = (String::new(), Vec::with_capacity(names.len()), None);
         for (at, name) in names.into_iter().enumerate() {
             if let Some(statement) = statements.put(name, None) {
                 let own = format!("{GONE}{at}");
@@ -44,12 +45,14 @@ impl Client {
                 dropped.push((name.clone(), statement));
             } else {
                 // PostgreSQL is to say that it is not there, or not any more. What is in front of it is dropped all the same.
+                gone.get_or_insert(dropped.len());
                 let name = String::from_utf8_lossy(name).replace('"', "\"\"");
                 let _ = write!(sql, "DEALLOCATE \"{name}\";");
             }
         }
         let unnamed = Some(self.take_unnamed(under_way));
-        under_way.replace_query(&sql, Effect::names(dropped, count, unnamed, Vec::new()));
+        let gone = gone.filter(|_| runs).unwrap_or(0);
+        under_way.replace_query(&sql, Effect::Names { names: dropped, gone, unnamed, portals: Vec::new() });
         true
     }
 

@@ -1,7 +1,7 @@
 //! Texts on their way to a server are read for what they may do to their session: those of Query, and of Parse where statements
 //! are not carried from server to server.
 
-use super::answer::{drops_statements_last, may_drop_statements};
+use super::answer::may_drop_statements;
 use super::connection::Client;
 use super::own::is_own;
 use super::prepared::{bytes_of, too_many_portals};
@@ -102,7 +102,7 @@ impl Client {
                 return;
             }
             if may_drop_statements(&facts) {
-                under_way.statements().await_drop(drops_statements_last(&facts));
+                under_way.statements().await_drop();
             }
             if let Err(fault) = confirmed {
                 self.note_refused_here();
@@ -117,7 +117,7 @@ impl Client {
             let portals = self.declare(&facts);
             if !portals.is_empty() {
                 let unnamed = Some(self.take_unnamed(under_way));
-                return under_way.pass(Some(Effect::names(Vec::new(), facts.statements.len(), unnamed, portals)));
+                return under_way.pass(Some(Effect::Names { names: Vec::new(), gone: 0, unnamed, portals }));
             }
         }
         let dropped = self.drop_unnamed(under_way);
@@ -174,7 +174,7 @@ impl Client {
             return statement.tell(Arc::new(facts), &known);
         }
         if may_drop_statements(&facts) {
-            server.await_drop(drops_statements_last(&facts));
+            server.await_drop();
         }
         let kept = self.may_be_sent(None, &facts);
         match kept.and_then(|()| self.touch(&facts, Sent::Otherwise, server, lane)) {

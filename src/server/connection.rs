@@ -209,10 +209,9 @@ impl Server {
         self.exchange.refuse_under_way(error);
     }
 
-    /// All its statements may be dropped by what was sent last, see [`ServerStatements::await_drop`]. Nothing is sent behind it while that is
-    /// open.
-    pub fn await_drop(&mut self, by_last_of: Option<usize>) {
-        self.statements.await_drop(by_last_of);
+    /// All its statements may be dropped by what was sent last. Nothing is sent behind it while that is open.
+    pub fn await_drop(&mut self) {
+        self.statements.await_drop();
     }
 
     /// Whether that is open: what is dropped in it is dropped for the client as well.

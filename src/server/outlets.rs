@@ -148,10 +148,7 @@ impl Outlet for ToClient<'_, '_> {
         self.witness.as_mut()?.complete(tag)
     }
 
-    fn error(&mut self, behind: Option<usize>) {
-        if let Some(prepared) = self.prepared.as_mut().filter(|_| self.statements.hears_failure(behind)) {
-            prepared.clear_named();
-        }
+    fn error(&mut self) {
         if let Some(witness) = &mut self.witness {
             witness.error();
         }

@@ -105,8 +105,6 @@ pub struct ReplyQueue {
     effects: VecDeque<Effect>,
     // Effects of what was refused (true) or skipped since they were taken last, oldest first.
     undone: Vec<(Effect, bool)>,
-    // Statements of the oldest entry that PostgreSQL has completed, if that is a Query.
-    completed: usize,
     // PostgreSQL skips what it gets until the next Sync.
     skipping: bool,
 }
@@ -195,25 +193,8 @@ impl ReplyQueue {
         self.entries.first().is_none_or(|entry| entry.disposition.is_shown())
     }
 
-    /// A statement of the oldest entry was completed, which is a Query.
-    pub fn complete(&mut self) {
-        self.completed += 1;
-    }
-
-    /// Behind how many completed ones the oldest entry has failed with this code, if that is the last entry, and a Query that was run.
-    pub fn last_failed_behind(&self, code: Option<&[u8; 5]>) -> Option<usize> {
-        let is_last = self.entries.len() == 1 && self.front() == Some((Awaits::Query, Disposition::Forward));
-        self.failed_behind(code).filter(|_| is_last)
-    }
-
-    /// `None`: it was not run, in a block that had failed.
-    fn failed_behind(&self, code: Option<&[u8; 5]>) -> Option<usize> {
-        (self.completed > 0 || code != Some(b"25P02")).then_some(self.completed)
-    }
-
     /// The oldest entry was answered. Ends of COPY behind it were for nothing: PostgreSQL ignores them.
     pub fn pop(&mut self) {
-        self.completed = 0;
         if let Some(entry) = self.entries.pop() {
             if entry.effect {
                 self.effects.pop_front();
@@ -265,15 +246,11 @@ impl ReplyQueue {
         refusal
     }
 
-    /// A Query has failed with this code, which nothing skips. It has dropped the unnamed statement all the same, but of those with names
-    /// only what it has come to. Gives its refusal, if it is one.
-    pub fn fail_simple(&mut self, code: Option<&[u8; 5]>) -> Option<BytesMut> {
-        let behind = self.failed_behind(code);
+    /// A Query has failed, which nothing skips. It has dropped the unnamed statement all the same, but not those with names. Gives its
+    /// refusal, if it is one.
+    pub fn fail_simple(&mut self) -> Option<BytesMut> {
         let front = self.entries.first_mut()?;
-        if front.effect
-            && let Some(Effect::Names { failed_behind, .. }) = self.effects.front_mut()
-        {
-            *failed_behind = behind;
+        if front.effect && matches!(self.effects.front(), Some(Effect::Names { .. })) {
             front.effect = false;
             self.undone.extend(self.effects.pop_front().map(|effect| (effect, true)));
         }

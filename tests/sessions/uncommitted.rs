@@ -2,7 +2,6 @@
 //! listened to is what it is for a direct connection, behind others on the same servers too.
 
 use super::listen::{look, next_notification, notification_with, one_server};
-use super::prepared::{as_postgresql_answers, run, synced};
 use crate::support::raw::*;
 use crate::support::{PgOtter, shared_postgres};
 
@@ -115,56 +114,6 @@ fn what_a_commit_that_fails_has_done_is_undone() {
             // Three, so that the four forms go round.
             [&[], LOGIN, LOGIN].iter().for_each(|login| tried.agree(login, &texts));
         }
-    }
-}
-
-/// DEALLOCATE is no part of a transaction.
-#[test]
-fn what_is_deallocated_stays_so_where_the_commit_fails() {
-    let doom = &*doom("refuses_drops");
-    let unsynced = [parse("", doom), bind("", "", &[]), execute("", 0)].concat();
-    let behind = |text: &str| [unsynced.clone(), query(text)].concat();
-    let long = " ".repeat(400_000);
-    for drops in [
-        vec![query(&format!("{doom}; DEALLOCATE ALL"))],
-        vec![query(&format!("{doom}; SHOW work_mem; DEALLOCATE PREPARE ALL;"))],
-        vec![query(&format!("{doom}; DEALLOCATE ALL; SELECT 1"))],
-        vec![query(&format!("DEALLOCATE ALL; {doom}"))],
-        vec![query(&format!("{doom}; DEALLOCATE ALL /*{long}*/"))],
-        vec![query(&format!("BEGIN; {doom}; DEALLOCATE ALL; COMMIT"))],
-        vec![query(&format!("{doom}; SELECT 1/0; DEALLOCATE ALL"))],
-        vec![query(&format!("{doom}; DEALLOCATE nothing; DEALLOCATE ALL"))],
-        vec![query(&format!("{doom}; DEALLOCATE ALL; DEALLOCATE nothing"))],
-        vec![query(&format!("{doom}; DISCARD ALL"))],
-        vec![query(&format!("{doom}; DEALLOCATE ALL everything"))],
-        vec![synced(&[unsynced.clone(), parse("", "DEALLOCATE ALL"), bind("", "", &[]), execute("", 0)])],
-        vec![synced(&[unsynced.clone(), parse("", "DEALLOCATE a"), bind("", "", &[]), execute("", 0)])],
-        vec![behind("DEALLOCATE ALL"), sync()],
-        vec![behind("DEALLOCATE ALL nothing"), sync()],
-        vec![behind("DEALLOCATE a"), sync()],
-        vec![behind("DEALLOCATE a; DEALLOCATE b"), sync()],
-        vec![behind("DEALLOCATE a; DEALLOCATE nothing"), sync()],
-        vec![behind("DEALLOCATE a; DEALLOCATE nothing; DEALLOCATE b"), sync()],
-        vec![behind("DEALLOCATE a; DEALLOCATE a"), sync()],
-        vec![query("BEGIN"), query("SELECT 1/0"), query("DEALLOCATE ALL"), query("ROLLBACK")],
-        vec![query("BEGIN"), query("SELECT 1/0"), query("DEALLOCATE a"), query("ROLLBACK")],
-        vec![query("BEGIN"), query("SELECT 1/0"), query("DEALLOCATE a; DEALLOCATE b"), query("ROLLBACK")],
-        vec![query("BEGIN"), query("SELECT 1/0"), query(&format!("ROLLBACK; {doom}; DEALLOCATE ALL"))],
-    ] {
-        let begun = [synced(&[parse("a", "SELECT 'a'"), parse("b", "SELECT 'b'")])];
-        let left = ["a", "b"].map(|name| synced(&[run(name, &[])]));
-        let anew = ["a", "b"].map(|name| synced(&[parse(name, "SELECT 'anew'"), run(name, &[])]));
-        // Each by itself, or all in one write.
-        as_postgresql_answers(&[&begun[..], &drops, &left, &anew].concat());
-        let at_once: Vec<u8> = [&drops[..], &left, &anew].concat().concat();
-        let count = drops.len() + left.len() + anew.len();
-        let pgotter = one_server();
-        let [heard, expected] = [pgotter.port(), shared_postgres().port()].map(|port| {
-            let mut client = Raw::log_in(port, &[]);
-            client.send(&[begun.concat(), at_once.clone()].concat());
-            (0..=count).map(|_| print(&client.until_ready())).collect::<Vec<_>>()
-        });
-        assert_eq!(heard, expected);
     }
 }
 

@@ -204,7 +204,7 @@ impl Client {
                 return false;
             }
             let unnamed = Some(self.take_unnamed(under_way));
-            let effect = Effect::names(Vec::new(), 1, unnamed, Vec::new());
+            let effect = Effect::Names { names: Vec::new(), gone: 0, unnamed, portals: Vec::new() };
             under_way.replace_query(LSN, effect);
             return true;
         }

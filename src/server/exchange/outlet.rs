@@ -57,11 +57,8 @@ pub trait Outlet {
         let _ = tag;
         None
     }
-    /// An ErrorResponse that does not end the connection. `behind`: it ends the Query that was sent last, of which so many statements were
-    /// completed.
-    fn error(&mut self, behind: Option<usize>) {
-        let _ = behind;
-    }
+    /// An ErrorResponse that does not end the connection.
+    fn error(&mut self) {}
     /// A NotificationResponse; says whether the client is to be told.
     fn notification(&mut self) -> bool {
         true

@@ -120,7 +120,7 @@ impl Exchange {
                     self.queue.hide_end();
                     return Ok(Verdict::Hide);
                 }
-                out.error(self.queue.last_failed_behind(self.sqlstate.as_ref()));
+                out.error();
                 self.told_error |= !matches!(verdict, Verdict::Hide);
                 // Behind the cure, of which the client hears nothing.
                 self.note_told(&verdict);
@@ -232,7 +232,7 @@ impl Exchange {
                 _ if self.queue.is_timed() => self.timing.fail(conflict),
                 _ => (),
             }
-            self.queue.fail_simple(self.sqlstate.as_ref())
+            self.queue.fail_simple()
         };
         match disposition {
             Disposition::Forward => Verdict::Show,
@@ -307,9 +307,6 @@ impl Exchange {
             self.copy_in = self.queue.copy_in_started();
             // The Sync behind Execute was read as part of the data; another one has to come.
             self.unsynced |= awaits == Execute && !self.queue.has_sync();
-        }
-        if message == kind::COMMAND_COMPLETE && awaits == Query {
-            self.queue.complete();
         }
         if complete && awaits != Query {
             if awaits == Execute {

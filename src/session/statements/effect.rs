@@ -30,14 +30,12 @@ pub enum Effect {
         /// What the server calls it.
         parsed: ServerName,
     },
-    /// A Query takes these names away, and perhaps the unnamed statement was dropped before.
+    /// These names were taken away, and perhaps the unnamed statement was dropped before.
     Names {
-        /// With what they stood for. Each statement takes one away, up to the first that fails.
+        /// With what they stood for.
         names: Vec<(Box<[u8]>, Arc<Statement>)>,
-        /// How many statements the Query has.
-        statements: usize,
-        /// Behind how many that were completed it has failed. `None`: none was run.
-        failed_behind: Option<usize>,
+        /// So many of them are gone, although what is behind them is refused.
+        gone: usize,
         /// Where a Query did it.
         unnamed: Option<Unnamed>,
         /// What was known of portals whose names it has taken.
@@ -81,36 +79,15 @@ pub enum Change {
     From(Option<Arc<Statement>>),
 }
 
-/// Whether the last of so many statements of a Query was run, if that is a DEALLOCATE, although the Query has failed: of the last one
-/// PostgreSQL tells behind the commit, which was refused then. DEALLOCATE itself fails for want of the name alone, which is none to take
-/// away. A cancel can come first only in the moment between the statement in front of it and its own beginning.
-///
-/// Source: PostgreSQL `src/backend/tcop/postgres.c` (`exec_simple_query`: `finish_xact_command` in front of `EndCommand`).
-pub(super) fn has_run_last(failed_behind: Option<usize>, statements: usize) -> bool {
-    failed_behind.is_some_and(|completed| completed + 1 == statements)
-}
-
 impl Effect {
-    /// [`Effect::Names`] of a Query of so many statements, of which nothing is known yet.
-    pub fn names(
-        names: Vec<(Box<[u8]>, Arc<Statement>)>,
-        statements: usize,
-        unnamed: Option<Unnamed>,
-        portals: Vec<(Box<[u8]>, Portal)>,
-    ) -> Self {
-        Self::Names { names, statements, failed_behind: None, unnamed, portals }
-    }
-
     /// The message was refused (`failed`) or skipped. Without a client, only the server is put right.
     pub fn take_back(self, failed: bool, mut client: Option<&mut Statements>, server: &mut ServerStatements) {
         match self {
-            Self::Names { names, statements, failed_behind, unnamed, portals } => {
+            Self::Names { names, gone, unnamed, portals } => {
                 for (portal, known) in portals {
                     client.as_deref_mut().and_then(|client| client.put_portal(&portal, Some(known)));
                 }
-                let completed = failed_behind.unwrap_or(0);
-                let gone = completed + usize::from(has_run_last(failed_behind, statements));
-                for (name, statement) in names.into_iter().skip(gone) {
+                for (name, statement) in names.into_iter().skip(if failed { gone } else { 0 }) {
                     // A failed one may have been followed by others.
                     if client.as_ref().is_some_and(|client| client.get(&name).is_none()) {
                         put(client.as_deref_mut(), &name, Some(statement));

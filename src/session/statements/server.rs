@@ -1,6 +1,5 @@
 //! What one server has prepared, as far as is believed.
 
-use super::effect::has_run_last;
 use super::{ServerName, Statement};
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -26,8 +25,6 @@ pub struct ServerStatements {
     doubtful: bool,
     // They are about to, and it will be told whether they did.
     dropping: bool,
-    // If it is not told, as they were dropped by the last of so many statements, and these could not be committed.
-    by_last_of: Option<usize>,
     // What is believed again if they do not.
     before: Option<Believed>,
     unnamed: Option<Arc<Statement>>,
@@ -90,13 +87,12 @@ impl ServerStatements {
         self.doubtful = before.doubtful;
     }
 
-    /// All that have names may be dropped by what is sent now, and the unnamed one is. `by_last_of`: by the last one of so many
-    /// statements, which does nothing else.
-    pub fn await_drop(&mut self, by_last_of: Option<usize>) {
+    /// All that have names may be dropped by what is sent now, and the unnamed one is.
+    pub fn await_drop(&mut self) {
         let before = self.before.take();
         let believed = self.doubt();
         self.before = Some(before.unwrap_or(believed));
-        (self.dropping, self.by_last_of) = (true, by_last_of);
+        self.dropping = true;
         self.unnamed = None;
     }
 
@@ -108,15 +104,6 @@ impl ServerStatements {
     /// An answer came with this tag. Whether it says that they are dropped now.
     pub fn hears_drop(&mut self, tag: &[u8]) -> bool {
         let dropped = self.dropping && matches!(tag, b"DEALLOCATE ALL" | b"DISCARD ALL");
-        if dropped {
-            self.before = None;
-        }
-        dropped
-    }
-
-    /// It has failed behind so many statements. Whether they are dropped all the same.
-    pub fn hears_failure(&mut self, behind: Option<usize>) -> bool {
-        let dropped = self.dropping && self.by_last_of.is_some_and(|statements| has_run_last(behind, statements));
         if dropped {
             self.before = None;
         }
