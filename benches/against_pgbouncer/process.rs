@@ -169,8 +169,9 @@ pub fn raise_open_files_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).map_err(|e| format!("raise the limit of open files: {e}"))?;
-    // Where there may be fewer it grows.
-    let _ = fcntl_dupfd_cloexec(io::stderr(), OPEN_FILES);
+    let most = limit.current.and_then(|most| i32::try_from(most).ok()).unwrap_or(OPEN_FILES).min(OPEN_FILES);
+    // Closed at once; the table keeps its size.
+    let _ = fcntl_dupfd_cloexec(io::stderr(), most - 1);
     Ok(())
 }
 

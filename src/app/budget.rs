@@ -48,7 +48,7 @@ pub fn budget(config: &Config) -> Budget {
     share(descriptors, config)
 }
 
-/// Makes room for so many in the system's table of them, while there is one thread. The system doubles the table when it is full, and then the
+/// Makes room for so many, `ROOM` at most, in the system's table of them, while there is one thread. The system doubles the table when it is full, and then the
 /// thread that wants the next descriptor, most often the one that accepts, waits until no other thread can be looking at the old one: some
 /// 10 ms each time. Source: Linux, `fs/file.c`, `expand_fdtable`.
 pub fn make_room(descriptors: u64) {
