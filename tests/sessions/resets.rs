@@ -436,8 +436,6 @@ fn a_notification_that_comes_while_something_is_brought_back_is_heard() {
 #[test]
 fn a_client_is_told_what_a_rollback_or_another_setting_has_left_of_a_reset() {
     let local = "SET LOCAL application_name = ''";
-    let hidden =
-        |name: &str, value: &str| format!("DO $$ BEGIN PERFORM set_config(lower('{name}'), '{value}', false); END $$");
     for mode in MODES {
         let pgotter = one_server(mode);
         for requests in [
@@ -448,13 +446,6 @@ fn a_client_is_told_what_a_rollback_or_another_setting_has_left_of_a_reset() {
             vec![pipeline(&["DISCARD ALL", "BEGIN"]), query("ROLLBACK")],
             vec![query("RESET ALL; COMMIT; BEGIN"), query("ROLLBACK")],
             vec![query("BEGIN"), query(&format!("RESET ALL; {local}"))],
-            vec![query("BEGIN"), pipeline(&["RESET ALL", &hidden("application_name", "")])],
-            vec![query("BEGIN"), query(&format!("RESET ALL; {}", hidden("application_name", "")))],
-            vec![query("BEGIN"), pipeline(&["RESET ALL", &hidden("application_name", "other")])],
-            vec![query("BEGIN"), pipeline(&["RESET ALL", &hidden("work_mem", "7MB")])],
-            vec![query("BEGIN"), pipeline(&["RESET ALL", &hidden("application_name", "")]), query("ROLLBACK")],
-            vec![query(&format!("RESET ALL; {}", hidden("application_name", "")))],
-            vec![query(&format!("RESET ALL; {}", hidden("work_mem", "7MB")))],
         ] {
             let mut client = Raw::log_in(pgotter.port(), LOGIN);
             let mut told = client.parameter("application_name").to_owned();

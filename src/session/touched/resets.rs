@@ -217,10 +217,9 @@ impl Resets {
     /// Whether a default that PostgreSQL tells of comes of what a text has reset just now, or of the end of what had brought that back.
     pub fn are_said_of(&self, name: &[u8]) -> bool {
         self.find(name).is_some_and(|reset| match reset.word {
-            Word::Said | Word::Done => true,
+            Word::Said | Word::Done | Word::Clouded => true,
             Word::Was => reset.committed,
-            // Of what code may have set PostgreSQL's word is told: should it be brought back, that is told behind it.
-            Word::Clouded | Word::Masked | Word::Undone | Word::Hidden | Word::Set => false,
+            Word::Masked | Word::Undone | Word::Hidden | Word::Set => false,
         })
     }
 
