@@ -1,10 +1,8 @@
 //! Processes this run starts, and what the kernel says of them in `/proc`. Knows no PostgreSQL.
 
 use crate::Result;
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -159,19 +157,14 @@ pub fn peak_resident_kib(pid: u32, work: impl FnOnce() -> Result<()>) -> Result<
     })
 }
 
-/// More than any group opens.
-const OPEN_FILES: i32 = 1 << 14;
-
 /// Lets this process and its children open as many files as the hard limit allows: 5,000 clients need 5,000 here
-/// and 5,000 in the pooler. There is room for [`OPEN_FILES`] at once: a table that grows makes the thread that needs a descriptor wait
-/// for the others, some 10 ms, which a client that logs in meanwhile would take for the pooler's.
+/// and 5,000 in the pooler. There is room for them at once: a client that waits for room here would take
+/// that for the pooler's doing.
 pub fn raise_open_files_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).map_err(|e| format!("raise the limit of open files: {e}"))?;
-    let most = limit.current.and_then(|most| i32::try_from(most).ok()).unwrap_or(OPEN_FILES).min(OPEN_FILES);
-    // Closed at once; the table keeps its size.
-    let _ = fcntl_dupfd_cloexec(io::stderr(), most - 1);
+    pgotter::app::make_room(limit.current.unwrap_or(u64::MAX));
     Ok(())
 }
 

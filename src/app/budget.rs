@@ -48,9 +48,9 @@ pub fn budget(config: &Config) -> Budget {
     share(descriptors, config)
 }
 
-/// Makes room for so many, `ROOM` at most, in the system's table of them, while there is one thread. The system doubles the table when it is full, and then the
-/// thread that wants the next descriptor, most often the one that accepts, waits until no other thread can be looking at the old one: some
-/// 10 ms each time. Source: Linux, `fs/file.c`, `expand_fdtable`.
+/// Makes room for so many descriptors, 65,536 at most, in the system's table of them; to be called while there is one thread. The system
+/// doubles the table when it is full, and then the thread that wants the next descriptor, most often the one that accepts, waits until no
+/// other thread can be looking at the old one: some 10 ms each time. Source: Linux, `fs/file.c`, `expand_fdtable`.
 pub fn make_room(descriptors: u64) {
     // The highest number there is room for takes the table along, which keeps its size. Where that fails it grows as ever.
     let highest = i32::try_from(descriptors.min(ROOM)).unwrap_or(i32::MAX).saturating_sub(1);

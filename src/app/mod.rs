@@ -10,6 +10,6 @@ mod run;
 mod signals;
 mod worker;
 
-pub use budget::describe as describe_limits;
+pub use budget::{describe as describe_limits, make_room};
 pub use operator::{NotReloaded, Operator, Shutdown};
 pub use run::{Stopped, run};

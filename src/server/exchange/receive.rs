@@ -132,7 +132,9 @@ impl Exchange {
                     self.timing.tag(body);
                 }
                 let tag = body.strip_suffix(b"\0");
-                tag.into_iter().for_each(|tag| self.tangle.completed(tag));
+                if let Some(tag) = tag {
+                    self.tangle.completed(tag);
+                }
                 let show = self.step(message)?;
                 let instead = tag.filter(|_| show).and_then(|tag| out.complete(tag));
                 Ok(instead.map_or(show.into(), Verdict::Replace))

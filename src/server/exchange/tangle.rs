@@ -4,6 +4,9 @@
 //! it either, although it says so: the next statement, whoever sends it, fails with an internal error (XX000), and the
 //! statement before it is lost. That its client must hear, and nobody else: it keeps the server until the error has come.
 //!
+//! In a block that the client has begun such a Query hides nothing. From outside the two look alike until that block ends: it does so by a
+//! statement, whose tag says so, and the hidden one by a Sync.
+//!
 //! Source: PostgreSQL `src/backend/tcop/postgres.c` (`start_xact_command` begins the block, `exec_simple_query` leaves it
 //! open, and behind that a Sync's `finish_xact_command` finds nothing to do), `src/backend/access/transam/xact.c`
 //! (`StartTransactionCommand` fails).
