@@ -24,7 +24,8 @@ struct Tried {
 
 impl Tried {
     fn new() -> Self {
-        let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 2");
+        // Also for who comes while the one before it, which had a pin, is not gone yet.
+        let pgotter = PgOtter::in_front_of(shared_postgres(), "default_pool_size = 2\nmax_pinned = 2");
         let mut other = Raw::log_in(pgotter.port(), &[("application_name", "other")]);
         let idle = other.value(SEEN);
         Self { pgotter, other, idle, forms: 0 }
